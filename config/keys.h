@@ -1,0 +1,126 @@
+/* config/keys.h - the structs that keys.def makes.
+ *
+ * struct sheaf_<section>_conf with one member per KEY; see keys.def for the type of each. Members are absent, zero or
+ * their default when the key is not written. All of it belongs to the snapshot's pool. */
+#ifndef SHEAF_CONFIG_KEYS_H
+#define SHEAF_CONFIG_KEYS_H
+
+#include <stdio.h>
+
+#include "gateway/base/str.h"
+
+typedef struct sheaf_server_conf sheaf_server_conf_t;
+typedef struct sheaf_cidr sheaf_cidr_t;
+typedef struct sheaf_rewrite sheaf_rewrite_t;
+
+/* Where something was written, from 1; 0 = it was not. */
+typedef struct sheaf_mark {
+    uint32_t line, column;
+} sheaf_mark_t;
+
+/* Where to listen: "127.0.0.1:8080", "[::1]:8080", ":8080" (all addresses), "unix:/path". */
+typedef struct sheaf_address {
+    sheaf_str_t text; /* as written; absent when the key is not there */
+    sheaf_str_t host; /* "" = all; or the path when is_unix */
+    uint16_t port;    /* 0 = any free one */
+    bool is_unix;
+} sheaf_address_t;
+
+typedef struct sheaf_texts {
+    sheaf_str_t *items;
+    uint32_t count;
+} sheaf_texts_t;
+
+typedef struct sheaf_cidrs {
+    sheaf_cidr_t *items;
+    uint32_t count;
+} sheaf_cidrs_t;
+
+typedef struct sheaf_servers {
+    sheaf_server_conf_t *items;
+    uint32_t count;
+} sheaf_servers_t;
+
+/* --- enums --- */
+#define ENUM(name)       typedef enum sheaf_##name {
+#define WORD(value, text) value,
+#define ENDENUM(name) \
+    }                 \
+    sheaf_##name##_t;
+#define SECTION(name)
+#define KEY(name, type, fallback, min, max, manual)
+#define END(name)
+#include "config/keys.def"
+#undef ENUM
+#undef WORD
+#undef ENDENUM
+#undef SECTION
+#undef KEY
+#undef END
+
+/* --- sections --- */
+#define SHEAF_KEY_TEXT(n)      sheaf_str_t n;
+#define SHEAF_KEY_PATH(n)      sheaf_str_t n;
+#define SHEAF_KEY_NUMBER(n)    uint64_t n;
+#define SHEAF_KEY_BOOL(n)      bool n;
+#define SHEAF_KEY_DURATION(n)  uint64_t n##_ms;
+#define SHEAF_KEY_SIZE(n)      uint64_t n##_bytes;
+#define SHEAF_KEY_ADDRESS(n)   sheaf_address_t n;
+#define SHEAF_KEY_CIDRS(n)     sheaf_cidrs_t n;
+#define SHEAF_KEY_TEXTS(n)     sheaf_texts_t n;
+#define SHEAF_KEY_METHODS(n)   sheaf_texts_t n;
+#define SHEAF_KEY_SERVERS(n)   sheaf_servers_t n;
+#define SHEAF_KEY_WORKERS(n)   uint32_t n;
+#define SHEAF_KEY_UPSTREAM(n)  uint32_t n;
+#define SHEAF_KEY_REWRITE(n)   sheaf_rewrite_t *n;
+#define SHEAF_KEY_ENUM_kind(n)            uint8_t n;
+#define SHEAF_KEY_ENUM_order(n)           uint8_t n;
+#define SHEAF_KEY_ENUM_status(n)          uint8_t n;
+#define SHEAF_KEY_ENUM_change_sets(n)     uint8_t n;
+#define SHEAF_KEY_ENUM_on_error(n)        uint8_t n;
+#define SHEAF_KEY_ENUM_on_client_abort(n) uint8_t n;
+#define SHEAF_KEY_ENUM_dialect(n)         uint8_t n;
+#define SHEAF_KEY_ENUM_encoded_slashes(n) uint8_t n;
+#define SHEAF_KEY_ENUM_log_format(n)      uint8_t n;
+#define SHEAF_KEY_ENUM_log_level(n)       uint8_t n;
+#define SHEAF_KEY_OBJECT_admin(n)  struct sheaf_admin_conf n;
+#define SHEAF_KEY_OBJECT_drain(n)  struct sheaf_drain_conf n;
+#define SHEAF_KEY_OBJECT_log(n)    struct sheaf_log_conf n;
+#define SHEAF_KEY_OBJECT_limits(n) struct sheaf_limits_conf n;
+#define SHEAF_KEY_ITEMS(x, n)           \
+    struct {                            \
+        struct sheaf_##x##_conf *items; \
+        uint32_t count;                 \
+    } n;
+#define SHEAF_KEY_LIST_listener(n) SHEAF_KEY_ITEMS(listener, n)
+#define SHEAF_KEY_LIST_route(n)    SHEAF_KEY_ITEMS(route, n)
+#define SHEAF_KEY_LIST_endpoint(n) SHEAF_KEY_ITEMS(endpoint, n)
+#define SHEAF_KEY_MAP_upstream(n)  SHEAF_KEY_ITEMS(upstream, n)
+
+#define ENUM(name)
+#define WORD(value, text)
+#define ENDENUM(name)
+#define SECTION(name)          \
+    struct sheaf_##name##_conf { \
+        sheaf_mark_t mark;     \
+        sheaf_str_t key; /* name in a mapping of sections; absent elsewhere */
+#define KEY(name, type, fallback, min, max, manual) SHEAF_KEY_##type(name)
+#define END(name) \
+    }             \
+    ;             \
+    typedef struct sheaf_##name##_conf sheaf_##name##_conf_t;
+#include "config/keys.def"
+#undef ENUM
+#undef WORD
+#undef ENDENUM
+#undef SECTION
+#undef KEY
+#undef END
+
+typedef sheaf_conf_conf_t sheaf_conf_t;
+
+/* The manual of every key, for `sheaf keys`; the JSON Schema, for `sheaf schema`. */
+void sheaf_keys_print(FILE *file);
+void sheaf_schema_print(FILE *file);
+
+#endif

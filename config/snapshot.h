@@ -1,0 +1,55 @@
+/* config/snapshot.h - one loaded configuration, frozen.
+ *
+ * Everything lives in the snapshot's pool and is read only. Epochs, batches and upstreams hold it; the last drop frees
+ * it. The structs come from keys.def: one line there is one member here (durations end in _ms, sizes in _bytes). */
+#ifndef SHEAF_CONFIG_SNAPSHOT_H
+#define SHEAF_CONFIG_SNAPSHOT_H
+
+#include "config/keys.h"
+#include "gateway/base/error.h"
+#include "gateway/base/pool.h"
+#include "gateway/http/router.h"
+
+/* A server of an upstream, from "http://host:port". */
+struct sheaf_server_conf {
+    sheaf_str_t host;      /* name or address literal, without brackets */
+    uint16_t port;
+    sheaf_str_t authority; /* Host header: host, and the port unless it is 80 */
+};
+
+struct sheaf_cidr {
+    uint8_t bytes[16]; /* IPv4 as ::ffff:a.b.c.d */
+    uint8_t bits;      /* 0 to 128 */
+};
+
+typedef struct sheaf_snapshot sheaf_snapshot_t;
+struct sheaf_snapshot {
+    sheaf_pool_t *pool;
+    uint32_t holds;
+    sheaf_conf_t conf;      /* the root of keys.def, with its lists: conf.listen.items[i], conf.upstreams.items[i],
+                               conf.routes.items[i], conf.endpoints.items[i] */
+    sheaf_router_t *routes; /* over conf.routes, by index */
+    uint64_t hash;          /* of the text after ${env...} was replaced */
+};
+
+/* Loads and checks `text` (`path` is for messages). NULL when it has errors; all of them are then in `*ret_report`,
+ * a malloc'ed string ready to print ("" when none; warnings may be there on success). Free it with free(). */
+sheaf_snapshot_t *sheaf_snapshot_load(const char *path, sheaf_str_t text, char **ret_report);
+/* The same from a file; a file that cannot be read is an error in the report. */
+sheaf_snapshot_t *sheaf_snapshot_load_file(const char *path, char **ret_report);
+
+sheaf_snapshot_t *sheaf_snapshot_hold(sheaf_snapshot_t *snapshot);
+void sheaf_snapshot_drop(sheaf_snapshot_t *snapshot);
+
+/* True when `ip` (16 bytes, IPv4-mapped for IPv4) is in one of `list`. */
+bool sheaf_cidr_has(const sheaf_cidr_t *list, uint32_t count, const uint8_t ip[16]);
+/* Parses a textual IPv4 or IPv6 address; false when it is none. */
+bool sheaf_ip_parse(sheaf_str_t text, uint8_t ret_ip[16]);
+
+/* The endpoint whose path is `path` exactly, or NULL. */
+const sheaf_endpoint_conf_t *sheaf_snapshot_endpoint(const sheaf_snapshot_t *snapshot, sheaf_str_t path);
+
+/* Same servers, limits and times: an upstream that a reload left unchanged keeps its conns. */
+bool sheaf_upstream_conf_eq(const sheaf_upstream_conf_t *a, const sheaf_upstream_conf_t *b);
+
+#endif

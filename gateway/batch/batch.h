@@ -1,0 +1,111 @@
+/* batch/batch.h - one batch from its envelope to its last result.
+ *
+ *   new -> add* -> seal -> start -> (on_item)* -> on_done -> free
+ *                             \-> abandon -> (what flies ends) -> on_done
+ *
+ * The worker owns the batch; the responder only watches it. Time and sending are handed in, so that a whole batch runs
+ * in a simulator. One pool holds the plan; result bodies are counted bufs, given back by sheaf_batch_sent(). Settle
+ * marks, the pump moves, done is last: on_done is called in one line of one function, from the soon-queue, once. */
+#ifndef SHEAF_BATCH_BATCH_H
+#define SHEAF_BATCH_BATCH_H
+
+#include "gateway/base/metrics.h"
+#include "gateway/batch/item.h"
+
+typedef struct sheaf_batch sheaf_batch_t;
+
+/* What a worker lends to its batches. */
+typedef struct sheaf_batch_env {
+    sheaf_clock_t *clock;
+    sheaf_deadlines_t *deadlines;
+    sheaf_soon_t *soon;
+    sheaf_dispatch_t *dispatch;
+    sheaf_snapshot_t *snapshot; /* held by the batch */
+    sheaf_metrics_t *metrics;   /* may be NULL */
+} sheaf_batch_env_t;
+
+/* The client's request around the batch; all borrowed until the batch is freed. */
+typedef struct sheaf_outer {
+    const sheaf_headers_t *headers; /* names lower-case */
+    uint8_t peer[16];               /* address of the peer, IPv4-mapped */
+    sheaf_str_t scheme;             /* http or https */
+    sheaf_str_t host;               /* Host or :authority */
+    bool is_http2;
+} sheaf_outer_t;
+
+typedef struct sheaf_watch {
+    void (*on_item)(sheaf_batch_t *batch, uint32_t index); /* settled; its answer is final */
+    void (*on_done)(sheaf_batch_t *batch);                 /* all settled and nothing flies; may free the batch */
+} sheaf_watch_t;
+
+/* Where an envelope error lies, for the decoder to turn into pointer, line and column. */
+typedef struct sheaf_fault {
+    uint32_t item; /* index; UINT32_MAX = the envelope */
+    enum { SHEAF_FAULT_ITEM, SHEAF_FAULT_ID, SHEAF_FAULT_DEPENDS_ON, SHEAF_FAULT_ITEMS } member;
+    uint32_t at; /* position in dependsOn */
+} sheaf_fault_t;
+
+struct sheaf_batch {
+    sheaf_batch_env_t env;
+    const sheaf_endpoint_conf_t *endpoint;
+    const sheaf_outer_t *outer;
+    const sheaf_watch_t *watch;
+    void *watch_data;
+    sheaf_pool_t *pool;
+
+    /* envelope: defaults from the endpoint, lowered by the decoder before seal */
+    sheaf_headers_t headers; /* the envelope's */
+    uint64_t timeout_ms;
+    uint32_t parallel;
+    sheaf_order_t order;
+    bool stops_on_error;
+    sheaf_fault_t fault;
+
+    sheaf_item_t *items;
+    uint32_t count, size;
+
+    /* running */
+    uint32_t open;   /* not settled */
+    uint32_t flying;
+    uint32_t first_unsent; /* all items before it were handed to the encoder (order: request) */
+    uint32_t succeeded, failed;
+    uint64_t held_bytes;     /* of settled bodies not yet given back */
+    uint64_t reserved_bytes; /* for what flies */
+    uint64_t bytes_in, started_us;
+    bool is_started, is_abandoned, is_stopped, is_done;
+    sheaf_link_t ready;
+    sheaf_task_t pump;
+    sheaf_deadline_t deadline;
+    sheaf_header_block_t shared; /* inherited and gateway headers that every item sends */
+    void *ids;                   /* private: id lookup */
+};
+
+/* `outer` may be used until free. */
+sheaf_batch_t *sheaf_batch_new(const sheaf_batch_env_t *env, const sheaf_endpoint_conf_t *endpoint,
+                               const sheaf_outer_t *outer);
+/* Nothing may be flying: before start, or in or after on_done. */
+void sheaf_batch_free(sheaf_batch_t *batch);
+
+/* Adds an item; limits are checked here, once for all codecs. An item that cannot run (bad url, method, header, no
+ * route, ...) is added and settles with its own error once the batch runs. An error is the envelope's (TOO_MANY_ITEMS,
+ * ID) and batch->fault says where. */
+sheaf_err_t sheaf_batch_add(sheaf_batch_t *batch, const sheaf_draft_t *draft, sheaf_fail_t *fail);
+
+/* Ends adding: resolves dependencies, refuses unknown ids and cycles (batch->fault says where), builds the shared
+ * headers. Nothing has been sent. */
+sheaf_err_t sheaf_batch_seal(sheaf_batch_t *batch, sheaf_fail_t *fail);
+
+/* Starts the fan-out: from the soon-queue, never from inside. The watch hears of every item, then done. */
+void sheaf_batch_start(sheaf_batch_t *batch, const sheaf_watch_t *watch, void *watch_data);
+
+/* The responder handed item `index` to the encoder (moves first_unsent in request order). */
+void sheaf_batch_encoded(sheaf_batch_t *batch, uint32_t index);
+/* The bytes of item `index` are on their way to the client: its body is given back, the pump goes on. */
+void sheaf_batch_sent(sheaf_batch_t *batch, uint32_t index);
+
+/* The client is gone; the one cancellation path. Nothing new is launched; what flies is cancelled or, with
+ * on_client_abort: finish_unsafe, non-idempotent items fly on to their end. on_item is no longer called, on_done is
+ * (from the soon-queue). Fine before start (then the owner frees it) and more than once. */
+void sheaf_batch_abandon(sheaf_batch_t *batch);
+
+#endif

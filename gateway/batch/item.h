@@ -1,0 +1,85 @@
+/* batch/item.h - one question and what became of it.
+ *
+ *   WAITING --last blocker settles--> READY --sent--> FLYING --answer--> SETTLED
+ *      \_______________ deadline, cancel, failed blocker _________________^
+ *
+ * The question (request, dependencies, route) is frozen once the item flies; the answer (status, headers, body)
+ * is open until it settles. Both live in one struct, so an answer can never end up beside the wrong question.
+ * A failed backend is an answer too: its item settles with a status and an err, and the siblings never notice.
+ * Items live in their batch's array and die with it; nobody frees one. */
+#ifndef SHEAF_BATCH_ITEM_H
+#define SHEAF_BATCH_ITEM_H
+
+#include "config/snapshot.h"
+#include "gateway/base/buf.h"
+#include "gateway/base/json.h"
+#include "gateway/http/exchange.h"
+#include "gateway/http/message.h"
+#include "gateway/http/url.h"
+
+typedef enum sheaf_item_state {
+    SHEAF_ITEM_WAITING,
+    SHEAF_ITEM_READY,
+    SHEAF_ITEM_FLYING,
+    SHEAF_ITEM_SETTLED,
+} sheaf_item_state_t;
+
+struct sheaf_batch;
+
+/* What a decoder found; sheaf_batch_add copies what it keeps, strings must live as long as the batch's document. */
+typedef struct sheaf_draft {
+    sheaf_str_t id;     /* absent: the index */
+    sheaf_str_t method; /* absent: GET */
+    sheaf_str_t url;    /* as written, escapes resolved */
+    sheaf_headers_t headers; /* in the batch's pool; names in any case */
+    sheaf_str_t body;   /* the bytes to send */
+    bool has_body;
+    bool body_is_json;  /* content-type application/json is added when no header names one */
+    uint64_t timeout_ms; /* 0: none */
+    const sheaf_str_t *depends_on;
+    uint32_t depends_on_count;
+    bool is_in_change_set; /* atomicityGroup */
+    bool has_condition;    /* OData `if` */
+    sheaf_err_t err;       /* not SHEAF_OK: the item cannot run (bad base64, ...); it settles with this */
+    char detail[160];
+} sheaf_draft_t;
+
+typedef struct sheaf_item {
+    struct sheaf_batch *batch;
+    uint32_t index;
+    sheaf_item_state_t state;
+
+    /* the question */
+    sheaf_str_t id;
+    sheaf_str_t url_text; /* as the client wrote it: the href of an XML result */
+    const sheaf_route_conf_t *route; /* NULL when none was found */
+    uint64_t timeout_ms;
+    uint32_t *depends_on; /* indexes */
+    uint32_t depends_on_count;
+    uint32_t *dependents;
+    uint32_t dependents_count;
+    uint32_t blockers; /* dependencies that have not settled */
+    sheaf_exchange_t exchange;
+    uint64_t sent_us;
+    uint64_t reserved_bytes; /* of the batch's budget */
+    sheaf_link_t ready_link;
+
+    /* the answer */
+    uint16_t status; /* 0 until the head is there */
+    sheaf_err_t err; /* SHEAF_OK when a backend answered, whatever its status */
+    sheaf_str_t detail;      /* a sentence when err; absent otherwise */
+    sheaf_headers_t answer;  /* end-to-end headers that go into the result, values checked; in the batch's pool */
+    sheaf_str_t content_type; /* of the answer; absent when none */
+    sheaf_media_kind_t kind; /* of the body */
+    bool json_is_valid;      /* kind JSON and the whole body passed the strict scanner */
+    sheaf_buf_t *body;       /* NULL when there is none */
+    sheaf_json_scan_t scan;
+} sheaf_item_t;
+
+/* Failed means status 400 or more (DESIGN section 3). */
+static inline bool sheaf_item_has_failed(const sheaf_item_t *item)
+{
+    return item->status >= 400;
+}
+
+#endif

@@ -1,0 +1,53 @@
+/* codec/codec.h - bytes to batch, results to bytes: the registry of formats and their negotiation.
+ *
+ * Codecs are pure: no network, no clock. A new one is one file and one line in codecs.def. */
+#ifndef SHEAF_CODEC_CODEC_H
+#define SHEAF_CODEC_CODEC_H
+
+#include "gateway/base/out.h"
+#include "gateway/batch/batch.h"
+
+/* Reads `body` into `batch` (envelope, items, seal). `body` is borrowed until the batch is freed. On failure `fail`
+ * has the err, a sentence, and where the format allows it pointer, line and column; the batch is then only good for
+ * sheaf_batch_free. */
+typedef struct sheaf_decoder {
+    const char *name;
+    sheaf_err_t (*decode)(sheaf_batch_t *batch, sheaf_str_t body, sheaf_fail_t *fail);
+} sheaf_decoder_t;
+
+typedef struct sheaf_encode sheaf_encode_t;
+
+typedef struct sheaf_encoder {
+    const char *name;
+    const char *content_type;
+    bool lingers; /* may wait for the batch to end and go out in one write */
+    void (*begin)(sheaf_encode_t *encode);
+    void (*item)(sheaf_encode_t *encode, const sheaf_item_t *item);
+    void (*end)(sheaf_encode_t *encode); /* summary and closing */
+} sheaf_encoder_t;
+
+/* One answer being written. Zero-initialise, set the first three. */
+struct sheaf_encode {
+    const sheaf_encoder_t *encoder;
+    const sheaf_batch_t *batch;
+    sheaf_out_t *out;
+    uint32_t count; /* items written */
+    void *state;    /* the encoder's, in the batch's pool */
+};
+
+/* By the Content-Type of the request; NULL when unsupported or missing (415). */
+const sheaf_decoder_t *sheaf_codec_decoder(sheaf_str_t content_type);
+
+/* By Accept (fields joined with ", "; absent: anything): highest q wins, ties in the order JSON, XML, ... of
+ * codecs.def. NULL when nothing is acceptable (406). */
+const sheaf_encoder_t *sheaf_codec_encoder(sheaf_str_t accept);
+
+/* "application/json, application/xml" for messages and Accept-Post. */
+const char *sheaf_codec_decodable(void);
+const char *sheaf_codec_encodable(void);
+
+extern const sheaf_decoder_t sheaf_json_in;
+extern const sheaf_encoder_t sheaf_json_out;
+extern const sheaf_encoder_t sheaf_dav_out;
+
+#endif

@@ -1,0 +1,82 @@
+/* http/exchange.h - one HTTP round trip, and the seam between batch and upstream.
+ *
+ *   fanout --dispatch->send()--> upstream ... conn --sink->on_head, on_body*, on_done--> fanout
+ *
+ * The asker owns the exchange (an item embeds one) and keeps the question as it is until on_done or cancel returned.
+ * A sink callback never runs inside send(); exactly one on_done follows every send, unless cancel came first: after
+ * cancel() returned, no callback runs any more and the exchange belongs to its owner again. on_done is the last
+ * callback and may free the exchange or send again. */
+#ifndef SHEAF_HTTP_EXCHANGE_H
+#define SHEAF_HTTP_EXCHANGE_H
+
+#include "gateway/base/deadline.h"
+#include "gateway/base/error.h"
+#include "gateway/base/list.h"
+#include "gateway/base/soon.h"
+#include "gateway/http/header.h"
+
+typedef struct sheaf_exchange sheaf_exchange_t;
+
+/* Headers that many exchanges share, with their HTTP/1 form ready-made: "name: value\r\n" for each. */
+typedef struct sheaf_header_block {
+    sheaf_headers_t list;
+    sheaf_str_t wire;
+} sheaf_header_block_t;
+
+/* The head of an answer; borrowed for the call of on_head. Only final answers (200 and up). */
+typedef struct sheaf_answer_head {
+    uint16_t status;              /* 200 to 599 */
+    const sheaf_header_t *headers; /* all of them, hop-by-hop ones too; names lower-case, values checked */
+    uint32_t header_count;
+    uint64_t content_length; /* UINT64_MAX when unknown */
+} sheaf_answer_head_t;
+
+typedef struct sheaf_sink {
+    /* false refuses the answer (too large): the exchange ends with on_done(SHEAF_ERR_ANSWER_TOO_LARGE). */
+    bool (*on_head)(sheaf_exchange_t *exchange, const sheaf_answer_head_t *head);
+    bool (*on_body)(sheaf_exchange_t *exchange, const char *bytes, size_t len);
+    /* err SHEAF_OK: the answer is complete. detail: a sentence or "", borrowed for the call. */
+    void (*on_done)(sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail);
+} sheaf_sink_t;
+
+struct sheaf_exchange {
+    /* --- the question: set by the owner before send, frozen while it flies --- */
+    const sheaf_sink_t *sink;
+    uint32_t upstream;       /* index in the snapshot's upstreams */
+    sheaf_str_t method;
+    sheaf_str_t target;      /* path and query as sent */
+    const sheaf_header_block_t *shared; /* may be NULL: sent after `headers` */
+    sheaf_headers_t headers; /* this exchange's own; neither host nor content-length nor hop-by-hop */
+    sheaf_str_t body;        /* contiguous; sent with Content-Length when has_body */
+    bool has_body;           /* an empty body with Content-Length: 0 when body is empty */
+    bool is_idempotent;
+    bool is_direct;          /* refused with QUEUE_FULL beyond max_waiting; a batch's exchanges wait */
+    const void *flow;        /* exchanges of one flow (a batch) take turns with those of others; identity only */
+    uint64_t deadline_ms;    /* absolute, on the clock; the exchange ends with on_done(TIMEOUT) then */
+
+    /* --- the upstream's while it flies; the owner never touches it --- */
+    void *conn;
+    void *line;
+    sheaf_link_t link;
+    sheaf_deadline_t deadline;
+    sheaf_task_t task;
+    sheaf_err_t pending_err; /* what the task will report */
+    uint8_t state;
+    uint8_t tries;
+    uint64_t queued_at_ms;
+};
+
+/* Handed to a batch by its worker; the simulator hands in its own. */
+typedef struct sheaf_dispatch sheaf_dispatch_t;
+struct sheaf_dispatch {
+    /* Takes the exchange. Failures found at once are reported through the soon-queue, never from inside. */
+    void (*send)(sheaf_dispatch_t *self, sheaf_exchange_t *exchange);
+    /* More request body for an exchange that was sent with an open body (direct requests; NULL until then). */
+    void (*more)(sheaf_dispatch_t *self, sheaf_exchange_t *exchange, sheaf_str_t bytes, bool is_last);
+    /* The asker has used up `len` answer bytes: lets a paused backend go on (direct requests; NULL until then). */
+    void (*credit)(sheaf_dispatch_t *self, sheaf_exchange_t *exchange, size_t len);
+    /* Ends it now, synchronously; no callback follows. Fine on an exchange that is not flying. */
+    void (*cancel)(sheaf_dispatch_t *self, sheaf_exchange_t *exchange);
+};
+
+#endif

@@ -1,0 +1,18 @@
+/* http/problem.h - problem details (RFC 9457): what an error looks like on the wire. */
+#ifndef SHEAF_HTTP_PROBLEM_H
+#define SHEAF_HTTP_PROBLEM_H
+
+#include "gateway/base/error.h"
+#include "gateway/base/out.h"
+
+#define SHEAF_PROBLEM_MEDIA "application/problem+json"
+
+/* Room that any problem document fits in. */
+#define SHEAF_PROBLEM_MAX 2048
+
+/* Writes {"type":"urn:sheaf:problem:slug","title":...,"status":N,"detail":...,"pointer":...,"line":N,"column":N} to
+ * `dst` (SHEAF_PROBLEM_MAX bytes), leaving out what `fail` does not know; strings are escaped, bytes that are not UTF-8
+ * replaced by U+FFFD. Returns its length. */
+size_t sheaf_problem_write(const sheaf_fail_t *fail, char *dst);
+
+#endif

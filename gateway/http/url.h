@@ -1,0 +1,26 @@
+/* http/url.h - an item's url, made safe to route and to send.
+ *
+ * Accepted: absolute path with optional query, or a relative reference without a leading slash, resolved against
+ * `base` (RFC 3986 5.3). Refused: absolute URLs (any scheme), `//host`, fragment, control characters, backslash,
+ * malformed percent-encoding, %00, and userinfo by way of those. Bytes RFC 3986 does not allow (space, quotes, braces,
+ * `|`, `^`, backtick, non-ASCII) are percent-encoded; unreserved characters that came percent-encoded are decoded, hex
+ * is upper-cased; dot segments, also percent-encoded ones, are removed (6.2.2). %2F (and %5C) in the path is only noted:
+ * the route decides. */
+#ifndef SHEAF_HTTP_URL_H
+#define SHEAF_HTTP_URL_H
+
+#include "gateway/base/error.h"
+#include "gateway/base/pool.h"
+
+typedef struct sheaf_url {
+    sheaf_str_t path;  /* normalised, starts with '/' */
+    sheaf_str_t query; /* without '?'; absent (base NULL) when there was none, empty for a bare '?' */
+    bool has_encoded_slash; /* path holds %2F or %5C */
+} sheaf_url_t;
+
+/* `text` is what the client wrote, at most `limit_bytes` long; `base` is a normalised path ending in '/'.
+ * Strings land in `pool`. SHEAF_ERR_ITEM_URL with a sentence on refusal. */
+sheaf_err_t sheaf_url_normalise(sheaf_pool_t *pool, sheaf_str_t text, sheaf_str_t base, size_t limit_bytes,
+                                sheaf_url_t *ret_url, sheaf_fail_t *fail);
+
+#endif
