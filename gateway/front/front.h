@@ -49,4 +49,7 @@ void sheaf_front_drain(sheaf_front_t *front, void (*on_idle)(void *data), void *
 /* Closes what is left at once, running batches are abandoned; then, with the loop running, on_closed. */
 void sheaf_front_free(sheaf_front_t *front, void (*on_closed)(void *data), void *data);
 
+/* "2.2.5": the libh2o that this was built against. */
+const char *sheaf_front_library_version(void);
+
 #endif

@@ -1,0 +1,51 @@
+/* run/control.h - what supervisor and worker say to each other, over one SOCK_SEQPACKET pair per worker.
+ *
+ *   supervisor                                worker
+ *      |   <------------------ READY ------------|   accepts from all sockets
+ *      |--- PREPARE (text, new sockets) -------->|   loads the new snapshot, keeps serving the old one
+ *      |   <------ PREPARED or REFUSED ----------|
+ *      |--- COMMIT (all said PREPARED) --------->|   new epoch; or ABORT: forgets it
+ *      |--- UNREADY ---------------------------->|   /readyz says 503
+ *      |--- DRAIN ------------------------------>|   stops accepting, finishes, exits 0
+ *
+ * The text of a configuration travels as a sealed memfd: the first descriptor of PREPARE; the rest are new listening
+ * sockets in the order of sheaf_sockets_open. */
+#ifndef SHEAF_RUN_CONTROL_H
+#define SHEAF_RUN_CONTROL_H
+
+#include "gateway/run/sockets.h"
+
+typedef enum sheaf_note_kind {
+    SHEAF_NOTE_READY = 1,
+    SHEAF_NOTE_PREPARE,
+    SHEAF_NOTE_PREPARED,
+    SHEAF_NOTE_REFUSED,
+    SHEAF_NOTE_COMMIT,
+    SHEAF_NOTE_ABORT,
+    SHEAF_NOTE_UNREADY,
+    SHEAF_NOTE_DRAIN,
+} sheaf_note_kind_t;
+
+typedef struct sheaf_note {
+    uint32_t kind;
+    uint32_t generation; /* of PREPARE and its answers */
+    uint32_t fd_count;
+    int fds[SHEAF_SOCKETS_MAX + 1]; /* PREPARE: the text, then new sockets; the receiver owns its copies */
+} sheaf_note_t;
+
+/* Two connected ends, close-on-exec and non-blocking. */
+bool sheaf_control_pair(int ret_ends[2]);
+
+/* False when the other end is gone or its queue is full (it is stuck then). */
+bool sheaf_control_send(int fd, const sheaf_note_t *note);
+
+/* 1: a note came; 0: none waits; -1: the other end is gone. */
+int sheaf_control_receive(int fd, sheaf_note_t *ret_note);
+
+/* A memfd that holds `text`; -1 when the system refuses. */
+int sheaf_control_text_fd(sheaf_str_t text);
+
+/* Reads a whole file (or memfd, from its start) of at most `limit_bytes`; malloc'ed, false with errno set. */
+bool sheaf_control_read_fd(int fd, size_t limit_bytes, char **ret_text, size_t *ret_len);
+
+#endif

@@ -1,0 +1,157 @@
+/* run/main.c - the command line. */
+#include <ares.h>
+#include <jansson.h>
+#include <libfyaml.h>
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+#include "gateway/front/front.h"
+#include "gateway/run/demo.h"
+#include "gateway/run/supervisor.h"
+#include "gateway/run/worker.h"
+
+#define DEFAULT_CONFIG "/etc/sheaf/sheaf.yaml"
+
+typedef struct {
+    const char *config_path;
+    bool is_once;
+} options_t;
+
+static void announce(void *data)
+{
+    sheaf_sockets_announce(data);
+}
+
+static int run_alone(const char *config_path, sheaf_reload_t *config)
+{
+    sheaf_metrics_region_t *region = sheaf_metrics_region_new(1);
+    sheaf_worker_setup_t setup = {
+        .config_path = config_path,
+        .snapshot = config->snapshot,
+        .sockets = config->sockets,
+        .control_fd = -1,
+        .region = region,
+        .on_ready = announce,
+        .data = &config->sockets,
+    };
+    int status;
+
+    if (region == NULL)
+        return 1;
+    status = sheaf_worker_run(&setup);
+    sheaf_metrics_region_free(region);
+    return status;
+}
+
+static int command_run(const options_t *options)
+{
+    sheaf_reload_t config = {.snapshot = NULL};
+    int status;
+
+    if (sheaf_reload_read(&config, options->config_path, NULL) != SHEAF_OK)
+        return 1;
+    if (config.snapshot->conf.workers > 0)
+        return sheaf_supervisor_run(options->config_path, &config);
+    status = run_alone(options->config_path, &config);
+    sheaf_reload_forget(&config, NULL);
+    return status;
+}
+
+static int command_check(const options_t *options)
+{
+    char *report = NULL;
+    sheaf_snapshot_t *snapshot = sheaf_snapshot_load_file(options->config_path, &report);
+
+    if (report != NULL && report[0] != '\0')
+        fputs(report, stderr);
+    free(report);
+    if (snapshot == NULL)
+        return 1;
+    printf("%s: ok: %u listeners, %u upstreams, %u routes, %u endpoints\n", options->config_path,
+           snapshot->conf.listen.count, snapshot->conf.upstreams.count, snapshot->conf.routes.count,
+           snapshot->conf.endpoints.count);
+    sheaf_snapshot_drop(snapshot);
+    return 0;
+}
+
+static int command_demo(const options_t *options)
+{
+    return sheaf_demo_run(options->is_once);
+}
+
+static int command_keys(const options_t *options)
+{
+    (void)options;
+    sheaf_keys_print(stdout);
+    return 0;
+}
+
+static int command_schema(const options_t *options)
+{
+    (void)options;
+    sheaf_schema_print(stdout);
+    return 0;
+}
+
+static int command_version(const options_t *options)
+{
+    (void)options;
+    printf("sheaf %s\nlibh2o %s\nlibuv %s\nlibfyaml %s\njansson %s\nc-ares %s\n%s\n", SHEAF_VERSION,
+           sheaf_front_library_version(), uv_version_string(), fy_library_version(), jansson_version_str(),
+           ares_version(NULL), OpenSSL_version(OPENSSL_VERSION));
+    return 0;
+}
+
+static const struct command {
+    const char *name;
+    int (*run)(const options_t *options);
+    const char *manual;
+} commands[] = {
+    {"run", command_run, "run [-c FILE]      serve (default " DEFAULT_CONFIG ")"},
+    {"check", command_check, "check [-c FILE]    load, check, report; exit 0 or 1; opens nothing"},
+    {"demo", command_demo, "demo [--once]      gateway plus demo services on loopback; --once shows a batch and exits"},
+    {"keys", command_keys, "keys               the manual of every configuration key"},
+    {"schema", command_schema, "schema             JSON Schema of the configuration, for editors"},
+    {"version", command_version, "version            versions of Sheaf and its libraries"},
+};
+
+static int usage(FILE *file, int status)
+{
+    fprintf(file, "usage: sheaf COMMAND\n\n");
+    for (size_t i = 0; i < SHEAF_COUNT(commands); i++)
+        fprintf(file, "    sheaf %s\n", commands[i].manual);
+    return status;
+}
+
+static bool parse_options(int argc, char **argv, options_t *options)
+{
+    for (int i = 2; i < argc; i++) {
+        if (strcmp(argv[i], "-c") == 0 && i + 1 < argc)
+            options->config_path = argv[++i];
+        else if (strcmp(argv[i], "--once") == 0)
+            options->is_once = true;
+        else
+            return false;
+    }
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    options_t options = {.config_path = DEFAULT_CONFIG};
+
+    if (argc >= 2 && (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
+        return usage(stdout, 0);
+    if (argc >= 2 && strcmp(argv[1], "--version") == 0)
+        return command_version(&options);
+    if (argc < 2 || !parse_options(argc, argv, &options))
+        return usage(stderr, 2);
+    for (size_t i = 0; i < SHEAF_COUNT(commands); i++) {
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(&options);
+    }
+    return usage(stderr, 2);
+}

@@ -1,0 +1,109 @@
+#include "gateway/run/reload.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "gateway/base/log.h"
+#include "gateway/run/worker.h"
+
+static sheaf_err_t read_text(sheaf_reload_t *reload, const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool is_read = fd >= 0 && sheaf_control_read_fd(fd, SHEAF_CONFIG_MAX_BYTES, &reload->text, &reload->text_len);
+
+    if (!is_read)
+        fprintf(stderr, "%s: error: cannot be read: %s\n", path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return is_read ? SHEAF_OK : SHEAF_ERR_CONFIG;
+}
+
+static sheaf_err_t check_text(sheaf_reload_t *reload, const char *path, sheaf_str_t text)
+{
+    char *report = NULL;
+
+    reload->snapshot = sheaf_snapshot_load(path, text, &report);
+    if (report != NULL && report[0] != '\0')
+        fputs(report, stderr);
+    free(report);
+    return reload->snapshot != NULL ? SHEAF_OK : SHEAF_ERR_CONFIG;
+}
+
+sheaf_err_t sheaf_reload_read(sheaf_reload_t *reload, const char *path, const sheaf_sockets_t *old)
+{
+    sheaf_reload_t fresh = {.snapshot = NULL};
+    sheaf_fail_t fail;
+    sheaf_err_t err = read_text(&fresh, path);
+
+    if (err == SHEAF_OK)
+        err = check_text(&fresh, path, sheaf_str(fresh.text, fresh.text_len));
+    if (err == SHEAF_OK) {
+        err = sheaf_sockets_open(&fresh.snapshot->conf, old, NULL, 0, &fresh.sockets, &fail);
+        if (err != SHEAF_OK)
+            fprintf(stderr, "%s: error: %s\n", path, fail.detail);
+    }
+    if (err != SHEAF_OK) {
+        sheaf_snapshot_drop(fresh.snapshot);
+        free(fresh.text);
+        return err;
+    }
+    *reload = fresh;
+    return SHEAF_OK;
+}
+
+sheaf_err_t sheaf_reload_receive(sheaf_reload_t *reload, const sheaf_note_t *note, const sheaf_sockets_t *old)
+{
+    sheaf_reload_t fresh = {.snapshot = NULL};
+    sheaf_fail_t fail = {.detail = ""};
+    sheaf_err_t err = SHEAF_ERR_SYSTEM;
+    char *text = NULL;
+    size_t len;
+
+    if (note->fd_count == 0)
+        return SHEAF_ERR_SYSTEM;
+    if (sheaf_control_read_fd(note->fds[0], SHEAF_CONFIG_MAX_BYTES, &text, &len))
+        err = check_text(&fresh, "configuration", sheaf_str(text, len));
+    close(note->fds[0]);
+    free(text);
+    if (err == SHEAF_OK)
+        err = sheaf_sockets_open(&fresh.snapshot->conf, old, note->fds + 1, note->fd_count - 1, &fresh.sockets, &fail);
+    else
+        for (uint32_t i = 1; i < note->fd_count; i++)
+            close(note->fds[i]);
+    if (err != SHEAF_OK) {
+        sheaf_log(SHEAF_LOG_ERROR, "reload", "this worker cannot take the new configuration: %s", fail.detail);
+        sheaf_snapshot_drop(fresh.snapshot);
+        return err;
+    }
+    *reload = fresh;
+    return SHEAF_OK;
+}
+
+bool sheaf_reload_note(const sheaf_reload_t *reload, const sheaf_sockets_t *old, sheaf_note_t *ret_note)
+{
+    memset(ret_note, 0, sizeof(*ret_note));
+    ret_note->kind = SHEAF_NOTE_PREPARE;
+    ret_note->fds[0] = sheaf_control_text_fd(sheaf_str(reload->text, reload->text_len));
+    if (ret_note->fds[0] < 0)
+        return false;
+    ret_note->fd_count = 1;
+    for (uint32_t i = 0; i < reload->sockets.count; i++) {
+        if (sheaf_sockets_find(old, &reload->sockets.items[i]) < 0)
+            ret_note->fds[ret_note->fd_count++] = reload->sockets.items[i].fd;
+    }
+    return true;
+}
+
+void sheaf_reload_forget(sheaf_reload_t *reload, const sheaf_sockets_t *in_use)
+{
+    if (reload->snapshot == NULL)
+        return;
+    if (in_use != NULL)
+        sheaf_sockets_close(&reload->sockets, in_use);
+    sheaf_snapshot_drop(reload->snapshot);
+    free(reload->text);
+    memset(reload, 0, sizeof(*reload));
+}

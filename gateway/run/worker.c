@@ -1,0 +1,411 @@
+#include "gateway/run/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "gateway/base/log.h"
+#include "gateway/front/front.h"
+#include "gateway/run/control.h"
+#include "gateway/run/reload.h"
+#include "gateway/upstream/upstream.h"
+
+#define SOON_PER_TURN 100000 /* a task that queues itself for ever must not keep the sockets from being read */
+
+typedef struct {
+    const sheaf_worker_setup_t *setup;
+    uv_loop_t loop;
+    uv_prepare_t prepare;
+    uv_check_t check;
+    uv_idle_t idle; /* runs only while the soon-queue could not be emptied: makes poll not wait */
+    uv_timer_t timer;
+    uint64_t timer_at_ms;
+    uv_timer_t drain_timer;
+    uv_poll_t control;
+    uv_signal_t signals[3];
+    sheaf_clock_t clock;
+    sheaf_deadlines_t deadlines;
+    sheaf_soon_t soon;
+    sheaf_metrics_t *metrics;
+    sheaf_upstreams_t *upstreams;
+    sheaf_front_t *front;
+    sheaf_snapshot_t *snapshot;
+    sheaf_sockets_t sockets;
+    sheaf_reload_t pending;
+    uint32_t generation;
+    enum { SERVING, UNREADY, DRAINING, ENDING } stage;
+    int exit_status;
+} worker_t;
+
+/* --- the turn of the loop --- */
+
+static void on_timer(uv_timer_t *timer)
+{
+    worker_t *worker = timer->data;
+
+    worker->timer_at_ms = SHEAF_NEVER;
+    worker->clock.now_ms = uv_now(&worker->loop);
+    sheaf_deadlines_run(&worker->deadlines);
+}
+
+/* The timer is only ever moved forward in time: when it fires too early (its deadline was met and cleared, the
+ * normal case) it finds nothing due and is set again, which is far rarer than a deadline being cleared. */
+static void arm_timer(worker_t *worker)
+{
+    uint64_t next_ms = sheaf_deadlines_next(&worker->deadlines);
+
+    if (next_ms >= worker->timer_at_ms)
+        return;
+    worker->timer_at_ms = next_ms;
+    uv_timer_start(&worker->timer, on_timer, next_ms > worker->clock.now_ms ? next_ms - worker->clock.now_ms : 0, 0);
+}
+
+static void on_idle_turn(uv_idle_t *idle)
+{
+    (void)idle;
+}
+
+static void drain_soon(worker_t *worker)
+{
+    worker->clock.now_ms = uv_now(&worker->loop);
+    sheaf_soon_drain(&worker->soon, SOON_PER_TURN);
+    if (sheaf_soon_is_empty(&worker->soon))
+        uv_idle_stop(&worker->idle);
+    else
+        uv_idle_start(&worker->idle, on_idle_turn);
+}
+
+static void on_prepare(uv_prepare_t *prepare)
+{
+    worker_t *worker = prepare->data;
+
+    drain_soon(worker);
+    arm_timer(worker);
+}
+
+static void on_check(uv_check_t *check)
+{
+    drain_soon(check->data);
+}
+
+/* --- epochs --- */
+
+typedef struct {
+    sheaf_epoch_t epoch;
+    worker_t *worker;
+} worker_epoch_t;
+
+static void on_epoch_over(sheaf_epoch_t *epoch)
+{
+    worker_epoch_t *owner = SHEAF_OWNER(epoch, worker_epoch_t, epoch);
+
+    sheaf_upstreams_close(epoch->env.dispatch);
+    sheaf_snapshot_drop(epoch->env.snapshot);
+    free(owner);
+}
+
+static void open_epoch(worker_t *worker, sheaf_snapshot_t *snapshot)
+{
+    worker_epoch_t *owner = sheaf_zalloc(sizeof(*owner));
+    sheaf_epoch_t *epoch = &owner->epoch;
+
+    owner->worker = worker;
+    epoch->env.clock = &worker->clock;
+    epoch->env.deadlines = &worker->deadlines;
+    epoch->env.soon = &worker->soon;
+    epoch->env.metrics = worker->metrics;
+    epoch->env.snapshot = sheaf_snapshot_hold(snapshot);
+    epoch->env.dispatch = sheaf_upstreams_open(worker->upstreams, snapshot);
+    epoch->on_last_drop = on_epoch_over;
+    sheaf_front_set_epoch(worker->front, epoch); /* takes the first hold */
+    sheaf_snapshot_hold(snapshot);
+    sheaf_snapshot_drop(worker->snapshot);
+    worker->snapshot = snapshot;
+}
+
+/* --- reload --- */
+
+static void accept_from(worker_t *worker, const sheaf_sockets_t *sockets)
+{
+    sheaf_fail_t fail;
+
+    for (uint32_t i = 0; i < sockets->count; i++) {
+        const sheaf_socket_t *socket = &sockets->items[i];
+        if (sheaf_sockets_find(&worker->sockets, socket) >= 0)
+            continue;
+        if (sheaf_front_listen(worker->front, socket->fd, socket->is_admin, &fail) != SHEAF_OK)
+            sheaf_log(SHEAF_LOG_ERROR, "listen", "%s: %s", socket->text, fail.detail);
+    }
+}
+
+static void commit(worker_t *worker)
+{
+    sheaf_reload_t *reload = &worker->pending;
+    const sheaf_log_conf_t *log = &reload->snapshot->conf.log;
+
+    sheaf_log_setup(log->format == SHEAF_LOG_FORMAT_JSON, (sheaf_log_severity_t)log->level, worker->metrics);
+    open_epoch(worker, reload->snapshot);
+    accept_from(worker, &reload->sockets);
+    for (uint32_t i = 0; i < worker->sockets.count; i++) {
+        if (sheaf_sockets_find(&reload->sockets, &worker->sockets.items[i]) < 0)
+            sheaf_front_unlisten(worker->front, worker->sockets.items[i].fd);
+    }
+    worker->sockets = reload->sockets;
+    sheaf_reload_forget(reload, NULL);
+}
+
+static void on_hangup(uv_signal_t *handle, int signum)
+{
+    worker_t *worker = handle->data;
+    sheaf_err_t err;
+
+    (void)signum;
+    if (worker->stage != SERVING || worker->setup->config_path == NULL)
+        return;
+    err = sheaf_reload_read(&worker->pending, worker->setup->config_path, &worker->sockets);
+    sheaf_count(worker->metrics, err == SHEAF_OK ? SHEAF_METRIC_RELOADS_OK : SHEAF_METRIC_RELOADS_FAILED, 1);
+    if (err != SHEAF_OK)
+        return;
+    commit(worker);
+    sheaf_log(SHEAF_LOG_INFO, "reload", "%s is in use", worker->setup->config_path);
+}
+
+static void on_prepare_note(worker_t *worker, const sheaf_note_t *note)
+{
+    sheaf_note_t answer = {.kind = SHEAF_NOTE_PREPARED, .generation = note->generation};
+
+    sheaf_reload_forget(&worker->pending, &worker->sockets);
+    worker->generation = note->generation;
+    if (sheaf_reload_receive(&worker->pending, note, &worker->sockets) != SHEAF_OK)
+        answer.kind = SHEAF_NOTE_REFUSED;
+    sheaf_control_send(worker->setup->control_fd, &answer);
+}
+
+/* --- the end --- */
+
+static bool is_draining(void *data)
+{
+    return ((worker_t *)data)->stage != SERVING;
+}
+
+static void on_walk_close(uv_handle_t *handle, void *data)
+{
+    (void)data;
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+static void on_upstreams_closed(void *data)
+{
+    worker_t *worker = data;
+
+    /* what is left is the worker's own: loop hooks, signals, control, timers */
+    uv_walk(&worker->loop, on_walk_close, NULL);
+}
+
+static void on_front_closed(void *data)
+{
+    worker_t *worker = data;
+
+    sheaf_upstreams_free(worker->upstreams, on_upstreams_closed, worker);
+}
+
+static void end(worker_t *worker)
+{
+    if (worker->stage == ENDING)
+        return;
+    worker->stage = ENDING;
+    uv_timer_stop(&worker->drain_timer);
+    sheaf_front_free(worker->front, on_front_closed, worker);
+}
+
+static void on_drained(void *data)
+{
+    end(data);
+}
+
+static void on_drain_timeout(uv_timer_t *timer)
+{
+    sheaf_log(SHEAF_LOG_WARN, "drain", "drain.timeout is over, what still runs is cancelled");
+    end(timer->data);
+}
+
+static void start_drain(worker_t *worker)
+{
+    if (worker->stage >= DRAINING)
+        return;
+    worker->stage = DRAINING;
+    uv_timer_start(&worker->drain_timer, on_drain_timeout, worker->snapshot->conf.drain.timeout_ms, 0);
+    sheaf_front_drain(worker->front, on_drained, worker);
+}
+
+static void on_drain_delay(uv_timer_t *timer)
+{
+    start_drain(timer->data);
+}
+
+static void become_unready(worker_t *worker)
+{
+    if (worker->stage != SERVING)
+        return;
+    worker->stage = UNREADY;
+    sheaf_gauge(worker->metrics, SHEAF_METRIC_DRAINING, 1);
+}
+
+static void on_terminate(uv_signal_t *handle, int signum)
+{
+    worker_t *worker = handle->data;
+
+    (void)signum;
+    if (worker->stage != SERVING) { /* asked twice: at once */
+        end(worker);
+        return;
+    }
+    become_unready(worker);
+    uv_timer_start(&worker->drain_timer, on_drain_delay, worker->snapshot->conf.drain.delay_ms, 0);
+}
+
+static void take_note(worker_t *worker, const sheaf_note_t *note)
+{
+    switch (note->kind) {
+    case SHEAF_NOTE_PREPARE:
+        on_prepare_note(worker, note);
+        break;
+    case SHEAF_NOTE_COMMIT:
+        if (worker->pending.snapshot != NULL && note->generation == worker->generation)
+            commit(worker);
+        break;
+    case SHEAF_NOTE_ABORT:
+        sheaf_reload_forget(&worker->pending, &worker->sockets);
+        break;
+    case SHEAF_NOTE_UNREADY:
+        become_unready(worker);
+        break;
+    case SHEAF_NOTE_DRAIN:
+        become_unready(worker);
+        start_drain(worker);
+        break;
+    default:
+        break;
+    }
+}
+
+static void on_control(uv_poll_t *poll, int status, int events)
+{
+    worker_t *worker = poll->data;
+    sheaf_note_t note;
+    int got;
+
+    (void)status;
+    (void)events;
+    while ((got = sheaf_control_receive(worker->setup->control_fd, &note)) == 1)
+        take_note(worker, &note);
+    if (got < 0) { /* the supervisor is gone; PR_SET_PDEATHSIG is about to say so too */
+        uv_poll_stop(poll);
+        end(worker);
+    }
+}
+
+/* --- the start --- */
+
+static void start_loop(worker_t *worker)
+{
+    uv_loop_t *loop = &worker->loop;
+
+    uv_loop_init(loop);
+    uv_prepare_init(loop, &worker->prepare);
+    uv_check_init(loop, &worker->check);
+    uv_idle_init(loop, &worker->idle);
+    uv_timer_init(loop, &worker->timer);
+    uv_timer_init(loop, &worker->drain_timer);
+    worker->prepare.data = worker->check.data = worker->timer.data = worker->drain_timer.data = worker;
+    uv_prepare_start(&worker->prepare, on_prepare);
+    uv_check_start(&worker->check, on_check);
+    worker->timer_at_ms = SHEAF_NEVER;
+    worker->clock.now_ms = uv_now(loop);
+    worker->clock.read_us = sheaf_clock_monotonic_us;
+    sheaf_deadlines_init(&worker->deadlines, &worker->clock);
+    sheaf_soon_init(&worker->soon);
+}
+
+static void listen_to_signals(worker_t *worker)
+{
+    static const int numbers[3] = {SIGTERM, SIGINT, SIGHUP};
+
+    for (int i = 0; i < 3; i++) {
+        uv_signal_init(&worker->loop, &worker->signals[i]);
+        worker->signals[i].data = worker;
+        uv_signal_start(&worker->signals[i], numbers[i] == SIGHUP ? on_hangup : on_terminate, numbers[i]);
+    }
+}
+
+static void listen_to_supervisor(worker_t *worker)
+{
+    sheaf_note_t ready = {.kind = SHEAF_NOTE_READY};
+
+    signal(SIGTERM, SIG_IGN); /* the supervisor decides; a signal to the whole group must not do it twice */
+    signal(SIGINT, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    uv_poll_init(&worker->loop, &worker->control, worker->setup->control_fd);
+    worker->control.data = worker;
+    uv_poll_start(&worker->control, UV_READABLE, on_control);
+    sheaf_control_send(worker->setup->control_fd, &ready);
+}
+
+static void build_floors(worker_t *worker)
+{
+    sheaf_upstreams_env_t up = {&worker->loop, &worker->clock, &worker->deadlines, &worker->soon, worker->metrics};
+    sheaf_front_env_t front = {
+        .loop = &worker->loop,
+        .clock = &worker->clock,
+        .deadlines = &worker->deadlines,
+        .soon = &worker->soon,
+        .metrics = worker->metrics,
+        .region = worker->setup->region,
+        .is_draining = is_draining,
+        .data = worker,
+    };
+
+    worker->upstreams = sheaf_upstreams_new(&up);
+    worker->front = sheaf_front_new(&front);
+    open_epoch(worker, worker->setup->snapshot);
+    accept_from(worker, &worker->setup->sockets);
+    worker->sockets = worker->setup->sockets;
+}
+
+int sheaf_worker_run(const sheaf_worker_setup_t *setup)
+{
+    worker_t *worker = sheaf_zalloc(sizeof(*worker));
+    const sheaf_log_conf_t *log = &setup->snapshot->conf.log;
+    int exit_status;
+
+    worker->setup = setup;
+    worker->metrics = sheaf_metrics_slot(setup->region, setup->slot);
+    signal(SIGPIPE, SIG_IGN);
+    sheaf_log_setup(log->format == SHEAF_LOG_FORMAT_JSON, (sheaf_log_severity_t)log->level, worker->metrics);
+    sheaf_log_start(STDERR_FILENO);
+    start_loop(worker);
+    build_floors(worker);
+    if (setup->control_fd >= 0)
+        listen_to_supervisor(worker);
+    else
+        listen_to_signals(worker);
+    if (setup->on_ready != NULL)
+        setup->on_ready(setup->data);
+
+    uv_run(&worker->loop, UV_RUN_DEFAULT);
+
+    exit_status = worker->exit_status;
+    uv_loop_close(&worker->loop);
+    sheaf_reload_forget(&worker->pending, &worker->sockets);
+    sheaf_snapshot_drop(worker->snapshot);
+    sheaf_deadlines_fini(&worker->deadlines);
+    free(worker);
+    sheaf_log_stop(1000);
+    return exit_status;
+}

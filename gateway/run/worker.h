@@ -1,0 +1,30 @@
+/* run/worker.h - a process with one event loop: the floors put together.
+ *
+ *   uv_run:  timers -> prepare (drain soon, arm the one timer) -> poll (sockets) -> check (drain soon) -> ...
+ *
+ * The worker owns the loop, the clock, the deadlines, the soon-queue, the upstreams and the front, and the epochs. Under
+ * a supervisor it listens to the control socket and ignores signals meant for the group; alone (workers: 0) it handles
+ * SIGTERM, SIGINT and SIGHUP itself. */
+#ifndef SHEAF_RUN_WORKER_H
+#define SHEAF_RUN_WORKER_H
+
+#include "gateway/base/metrics.h"
+#include "gateway/run/sockets.h"
+
+#define SHEAF_CONFIG_MAX_BYTES (8u << 20)
+
+typedef struct sheaf_worker_setup {
+    const char *config_path;    /* for SIGHUP when alone; NULL: SIGHUP is ignored */
+    sheaf_snapshot_t *snapshot; /* the worker takes its own hold */
+    sheaf_sockets_t sockets;    /* the worker owns these descriptors from here on */
+    int control_fd;             /* -1: alone */
+    sheaf_metrics_region_t *region;
+    uint32_t slot;
+    void (*on_ready)(void *data); /* accepting; may be NULL */
+    void *data;
+} sheaf_worker_setup_t;
+
+/* Runs until drained; returns the exit status of the process. */
+int sheaf_worker_run(const sheaf_worker_setup_t *setup);
+
+#endif
