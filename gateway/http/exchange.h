@@ -25,7 +25,7 @@ typedef struct sheaf_header_block {
 
 /* The head of an answer; borrowed for the call of on_head. Only final answers (200 and up). */
 typedef struct sheaf_answer_head {
-    uint16_t status;              /* 200 to 599 */
+    uint16_t status;               /* 200 to 599 */
     const sheaf_header_t *headers; /* all of them, hop-by-hop ones too; names lower-case, values checked */
     uint32_t header_count;
     uint64_t content_length; /* UINT64_MAX when unknown */
@@ -42,17 +42,17 @@ typedef struct sheaf_sink {
 struct sheaf_exchange {
     /* --- the question: set by the owner before send, frozen while it flies --- */
     const sheaf_sink_t *sink;
-    uint32_t upstream;       /* index in the snapshot's upstreams */
+    uint32_t upstream; /* index in the snapshot's upstreams */
     sheaf_str_t method;
-    sheaf_str_t target;      /* path and query as sent */
+    sheaf_str_t target;                 /* path and query as sent */
     const sheaf_header_block_t *shared; /* may be NULL: sent after `headers` */
-    sheaf_headers_t headers; /* this exchange's own; neither host nor content-length nor hop-by-hop */
-    sheaf_str_t body;        /* contiguous; sent with Content-Length when has_body */
-    bool has_body;           /* an empty body with Content-Length: 0 when body is empty */
+    sheaf_headers_t headers;            /* this exchange's own; neither host nor content-length nor hop-by-hop */
+    sheaf_str_t body;                   /* contiguous; sent with Content-Length when has_body */
+    bool has_body;                      /* an empty body with Content-Length: 0 when body is empty */
     bool is_idempotent;
-    bool is_direct;          /* refused with QUEUE_FULL beyond max_waiting; a batch's exchanges wait */
-    const void *flow;        /* exchanges of one flow (a batch) take turns with those of others; identity only */
-    uint64_t deadline_ms;    /* absolute, on the clock; the exchange ends with on_done(TIMEOUT) then */
+    bool is_direct;       /* refused with QUEUE_FULL beyond max_waiting; a batch's exchanges wait */
+    const void *flow;     /* exchanges of one flow (a batch) take turns with those of others; identity only */
+    uint64_t deadline_ms; /* absolute, on the clock; the exchange ends with on_done(TIMEOUT) then */
 
     /* --- the upstream's while it flies; the owner never touches it --- */
     void *conn;

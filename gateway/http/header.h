@@ -27,6 +27,12 @@ const sheaf_header_t *sheaf_headers_find(const sheaf_headers_t *headers, sheaf_s
 bool sheaf_header_name_is_valid(sheaf_str_t name);
 bool sheaf_header_value_is_valid(sheaf_str_t value);
 
+/* Lower-case form of every byte that may stand in a token, 0 for all others: check and lower in one step. */
+extern const char sheaf_token_lower[256];
+
+/* How many bytes at the start of `bytes` may stand in a field value (anything but controls; tab may). */
+size_t sheaf_header_value_span(const char *bytes, size_t len);
+
 /* Copies `name` to `pool` in lower case (returns it as it is when it is lower-case already). */
 sheaf_str_t sheaf_header_lower(sheaf_pool_t *pool, sheaf_str_t name);
 

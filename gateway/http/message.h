@@ -12,8 +12,8 @@ bool sheaf_method_takes_body(sheaf_str_t method);    /* all but GET and HEAD */
 bool sheaf_method_normalise(sheaf_pool_t *pool, sheaf_str_t text, sheaf_str_t *ret_method);
 
 /* --- statuses --- */
-const char *sheaf_status_reason(uint16_t status);     /* never NULL: "Unknown" when unassigned */
-bool sheaf_status_has_no_body(uint16_t status);       /* 1xx 204 205 304 */
+const char *sheaf_status_reason(uint16_t status); /* never NULL: "Unknown" when unassigned */
+bool sheaf_status_has_no_body(uint16_t status);   /* 1xx 204 205 304 */
 
 /* --- media types (RFC 9110 8.3) --- */
 typedef struct sheaf_media {

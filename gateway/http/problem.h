@@ -7,8 +7,8 @@
 
 #define SHEAF_PROBLEM_MEDIA "application/problem+json"
 
-/* Room that any problem document fits in. */
-#define SHEAF_PROBLEM_MAX 2048
+/* Room that any problem document fits in, every byte of detail and pointer escaped as \u00XX. */
+#define SHEAF_PROBLEM_MAX 4096
 
 /* Writes {"type":"urn:sheaf:problem:slug","title":...,"status":N,"detail":...,"pointer":...,"line":N,"column":N} to
  * `dst` (SHEAF_PROBLEM_MAX bytes), leaving out what `fail` does not know; strings are escaped, bytes that are not UTF-8

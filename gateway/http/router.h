@@ -16,7 +16,7 @@ typedef struct sheaf_router sheaf_router_t;
 #define SHEAF_NO_ROUTE          UINT32_MAX
 
 typedef struct sheaf_match {
-    uint32_t route; /* the number given to sheaf_router_add, SHEAF_NO_ROUTE when none */
+    uint32_t route;    /* the number given to sheaf_router_add, SHEAF_NO_ROUTE when none */
     sheaf_str_t allow; /* "GET, HEAD, PATCH" of the template's routes when the path matched and the method did not;
                           owned by the router; absent otherwise */
     uint32_t param_count;

@@ -13,13 +13,15 @@
 #include "gateway/base/pool.h"
 
 typedef struct sheaf_url {
-    sheaf_str_t path;  /* normalised, starts with '/' */
-    sheaf_str_t query; /* without '?'; absent (base NULL) when there was none, empty for a bare '?' */
+    sheaf_str_t path;       /* normalised, starts with '/' */
+    sheaf_str_t query;      /* without '?'; absent (base NULL) when there was none, empty for a bare '?' */
     bool has_encoded_slash; /* path holds %2F or %5C */
 } sheaf_url_t;
 
 /* `text` is what the client wrote, at most `limit_bytes` long; `base` is a normalised path ending in '/'.
- * Strings land in `pool`. SHEAF_ERR_ITEM_URL with a sentence on refusal. */
+ * Strings are slices of `text` when it is normalised already (the usual case), else they land in `pool`. A path that
+ * would begin with `//` once its dot segments are gone is refused, and so are overlong UTF-8 sequences, which some
+ * backends decode to a slash or a dot. SHEAF_ERR_ITEM_URL with a sentence on refusal. */
 sheaf_err_t sheaf_url_normalise(sheaf_pool_t *pool, sheaf_str_t text, sheaf_str_t base, size_t limit_bytes,
                                 sheaf_url_t *ret_url, sheaf_fail_t *fail);
 

@@ -24,15 +24,16 @@ typedef struct sheaf_wire_head {
     uint32_t header_count;
     sheaf_header_t headers[SHEAF_WIRE_MAX_HEADERS]; /* names lower-cased in place; slices of the input */
     sheaf_wire_body_t body;
-    uint64_t content_length; /* of SHEAF_WIRE_LENGTH */
-    bool is_persistent;      /* the conn may carry another exchange after this one */
+    uint64_t content_length;      /* as announced, also where no body follows (HEAD); UINT64_MAX when absent */
+    bool is_persistent;           /* the conn may carry another exchange after this one */
     uint32_t keepalive_timeout_s; /* Keep-Alive: timeout=N; UINT32_MAX when absent */
 } sheaf_wire_head_t;
 
 /* Parses one answer head at the start of `bytes` (names are lower-cased in place). `was_head`: the request was HEAD.
  * Returns the length of the head with its empty line; 0 when more bytes are needed; -1 when it is malformed, with
  * `*ret_why` a short reason. `scanned` is how many bytes an earlier call has looked at (0 at first): the search for
- * the end of the head goes on from there, so feeding byte by byte stays linear. */
+ * the end of the head goes on from there, so feeding byte by byte stays cheap. A line is judged once it is whole (the
+ * first bytes of the status line at once), so the verdict does not depend on how the bytes were cut. */
 long sheaf_wire_parse_head(char *bytes, size_t len, size_t scanned, bool was_head, sheaf_wire_head_t *ret_head,
                            const char **ret_why);
 

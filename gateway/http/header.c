@@ -1,0 +1,200 @@
+#include "gateway/http/header.h"
+
+/* RFC 9110 5.6.2: token bytes, each with its lower-case form. */
+const char sheaf_token_lower[256] = {
+    ['!'] = '!', ['#'] = '#', ['$'] = '$', ['%'] = '%', ['&'] = '&', ['\''] = '\'', ['*'] = '*', ['+'] = '+',
+    ['-'] = '-', ['.'] = '.', ['^'] = '^', ['_'] = '_', ['`'] = '`', ['|'] = '|',   ['~'] = '~', ['0'] = '0',
+    ['1'] = '1', ['2'] = '2', ['3'] = '3', ['4'] = '4', ['5'] = '5', ['6'] = '6',   ['7'] = '7', ['8'] = '8',
+    ['9'] = '9', ['A'] = 'a', ['B'] = 'b', ['C'] = 'c', ['D'] = 'd', ['E'] = 'e',   ['F'] = 'f', ['G'] = 'g',
+    ['H'] = 'h', ['I'] = 'i', ['J'] = 'j', ['K'] = 'k', ['L'] = 'l', ['M'] = 'm',   ['N'] = 'n', ['O'] = 'o',
+    ['P'] = 'p', ['Q'] = 'q', ['R'] = 'r', ['S'] = 's', ['T'] = 't', ['U'] = 'u',   ['V'] = 'v', ['W'] = 'w',
+    ['X'] = 'x', ['Y'] = 'y', ['Z'] = 'z', ['a'] = 'a', ['b'] = 'b', ['c'] = 'c',   ['d'] = 'd', ['e'] = 'e',
+    ['f'] = 'f', ['g'] = 'g', ['h'] = 'h', ['i'] = 'i', ['j'] = 'j', ['k'] = 'k',   ['l'] = 'l', ['m'] = 'm',
+    ['n'] = 'n', ['o'] = 'o', ['p'] = 'p', ['q'] = 'q', ['r'] = 'r', ['s'] = 's',   ['t'] = 't', ['u'] = 'u',
+    ['v'] = 'v', ['w'] = 'w', ['x'] = 'x', ['y'] = 'y', ['z'] = 'z',
+};
+
+#define EACH_BYTE(byte) (0x0101010101010101u * (byte))
+#define HIGH_BITS       EACH_BYTE(0x80)
+
+void sheaf_headers_add(sheaf_headers_t *headers, sheaf_pool_t *pool, sheaf_str_t name, sheaf_str_t value)
+{
+    if (headers->count == headers->size) {
+        uint32_t size = headers->size > 0 ? headers->size * 2 : 8;
+        sheaf_header_t *entries = sheaf_pool_alloc(pool, size * sizeof(*entries));
+
+        if (headers->count > 0)
+            memcpy(entries, headers->entries, headers->count * sizeof(*entries));
+        headers->entries = entries;
+        headers->size = size;
+    }
+    headers->entries[headers->count++] = (sheaf_header_t){name, value};
+}
+
+const sheaf_header_t *sheaf_headers_find(const sheaf_headers_t *headers, sheaf_str_t name)
+{
+    for (uint32_t i = 0; i < headers->count; i++) {
+        if (sheaf_str_eq(headers->entries[i].name, name))
+            return &headers->entries[i];
+    }
+    return NULL;
+}
+
+bool sheaf_header_name_is_valid(sheaf_str_t name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        if (sheaf_token_lower[(uint8_t)name.base[i]] == 0)
+            return false;
+    }
+    return name.len > 0;
+}
+
+/* Eight bytes at once, exact in saying "no control among them" (a tab is one, and sorted out by the caller):
+ * bytes below 0x20 borrow into their high bit, and so does DEL once it is xored to zero. */
+static bool has_control(const char *bytes)
+{
+    uint64_t word, del;
+
+    memcpy(&word, bytes, sizeof(word));
+    del = word ^ EACH_BYTE(0x7f);
+    return (((word - EACH_BYTE(0x20)) & ~word) | ((del - EACH_BYTE(0x01)) & ~del)) & HIGH_BITS;
+}
+
+size_t sheaf_header_value_span(const char *bytes, size_t len)
+{
+    size_t at = 0;
+
+    while (len - at >= sizeof(uint64_t) && !has_control(bytes + at))
+        at += sizeof(uint64_t);
+    while (at < len) {
+        uint8_t byte = (uint8_t)bytes[at];
+
+        if ((byte < 0x20 && byte != '\t') || byte == 0x7f)
+            break;
+        at++;
+    }
+    return at;
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+bool sheaf_header_value_is_valid(sheaf_str_t value)
+{
+    if (value.len == 0)
+        return true;
+    if (is_blank(value.base[0]) || is_blank(value.base[value.len - 1]))
+        return false;
+    return sheaf_header_value_span(value.base, value.len) == value.len;
+}
+
+sheaf_str_t sheaf_header_lower(sheaf_pool_t *pool, sheaf_str_t name)
+{
+    size_t at = 0;
+    char *lower;
+
+    while (at < name.len && sheaf_lower(name.base[at]) == name.base[at])
+        at++;
+    if (at == name.len)
+        return name;
+
+    lower = sheaf_pool_alloc(pool, name.len);
+    for (size_t i = 0; i < name.len; i++)
+        lower[i] = sheaf_lower(name.base[i]);
+    return sheaf_str(lower, name.len);
+}
+
+/* --- classes: a switch on the first byte leaves two or three comparisons of known length --- */
+
+#define IS(name, literal) ((name).len == sizeof(literal) - 1 && memcmp((name).base, literal, sizeof(literal) - 1) == 0)
+#define STARTS(name, literal)                                                                                          \
+    ((name).len >= sizeof(literal) - 1 && memcmp((name).base, literal, sizeof(literal) - 1) == 0)
+
+/* Names begin with "x" here. Many backends turn `-` and `_` into the same variable name, so both are one to us. */
+static unsigned classify_extension(sheaf_str_t name)
+{
+    static const sheaf_str_t prefixes[] = {
+        {"x-forwarded-", 12}, {"x-original-", 11}, {"x-real-ip", 9}, {"x-rewrite-url", 13}};
+    char dashed[14];
+    size_t len = name.len < sizeof(dashed) ? name.len : sizeof(dashed);
+
+    for (size_t i = 0; i < len; i++)
+        dashed[i] = name.base[i] == '_' ? '-' : name.base[i];
+    for (size_t i = 0; i < SHEAF_COUNT(prefixes); i++) {
+        bool is_open = prefixes[i].base[prefixes[i].len - 1] == '-';
+
+        if (len >= prefixes[i].len && (is_open || name.len == prefixes[i].len) &&
+            memcmp(dashed, prefixes[i].base, prefixes[i].len) == 0)
+            return SHEAF_HEADER_TRUST;
+    }
+    return SHEAF_HEADER_END_TO_END;
+}
+
+static unsigned classify_content(sheaf_str_t name)
+{
+    if (IS(name, "content-length"))
+        return SHEAF_HEADER_NOT_INHERITED | SHEAF_HEADER_FRAMING | SHEAF_HEADER_NOT_IN_RESULT;
+    return SHEAF_HEADER_NOT_INHERITED;
+}
+
+static unsigned classify_proxy(sheaf_str_t name)
+{
+    bool is_hop = IS(name, "proxy-connection") || IS(name, "proxy-authenticate") || IS(name, "proxy-authorization");
+
+    return is_hop ? SHEAF_HEADER_HOP_BY_HOP : SHEAF_HEADER_END_TO_END;
+}
+
+unsigned sheaf_header_classify(sheaf_str_t name)
+{
+    switch (name.len > 0 ? name.base[0] : 0) {
+    case 'a':
+        return IS(name, "accept") || IS(name, "accept-encoding") ? SHEAF_HEADER_NOT_INHERITED : 0;
+    case 'c':
+        if (STARTS(name, "content-"))
+            return classify_content(name);
+        return IS(name, "connection") ? SHEAF_HEADER_HOP_BY_HOP : 0;
+    case 'd':
+        return IS(name, "date") ? SHEAF_HEADER_NOT_IN_RESULT : 0;
+    case 'e':
+        return IS(name, "expect") ? SHEAF_HEADER_NOT_INHERITED | SHEAF_HEADER_FRAMING : 0;
+    case 'f':
+        return IS(name, "forwarded") ? SHEAF_HEADER_TRUST : 0;
+    case 'h':
+        if (IS(name, "host"))
+            return SHEAF_HEADER_NOT_INHERITED | SHEAF_HEADER_FRAMING;
+        return IS(name, "http2-settings") ? SHEAF_HEADER_HOP_BY_HOP : 0;
+    case 'i':
+        return STARTS(name, "if-") || IS(name, "idempotency-key") ? SHEAF_HEADER_NOT_INHERITED : 0;
+    case 'k':
+        return IS(name, "keep-alive") ? SHEAF_HEADER_HOP_BY_HOP : 0;
+    case 'p':
+        if (IS(name, "prefer"))
+            return SHEAF_HEADER_NOT_INHERITED;
+        return classify_proxy(name);
+    case 'r':
+        return IS(name, "range") ? SHEAF_HEADER_NOT_INHERITED : 0;
+    case 's':
+        return IS(name, "server") ? SHEAF_HEADER_NOT_IN_RESULT : 0;
+    case 't':
+        return IS(name, "te") || IS(name, "trailer") || IS(name, "transfer-encoding") ? SHEAF_HEADER_HOP_BY_HOP : 0;
+    case 'u':
+        return IS(name, "upgrade") ? SHEAF_HEADER_HOP_BY_HOP : 0;
+    case 'v':
+        return IS(name, "via") ? SHEAF_HEADER_VIA : 0;
+    case 'x':
+        return classify_extension(name);
+    default:
+        return SHEAF_HEADER_END_TO_END;
+    }
+}
+
+bool sheaf_header_list_has(sheaf_str_t list, sheaf_str_t name)
+{
+    while (list.base != NULL) {
+        if (sheaf_str_ieq(sheaf_str_trim(sheaf_str_cut(&list, ',')), name))
+            return true;
+    }
+    return false;
+}
