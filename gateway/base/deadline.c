@@ -1,0 +1,105 @@
+#include "gateway/base/deadline.h"
+
+#include <stdlib.h>
+
+#include "gateway/base/pool.h"
+
+/* A binary heap in an array; slot i + 1 in a node says that heap[i] is that node. */
+
+void sheaf_deadlines_init(sheaf_deadlines_t *all, sheaf_clock_t *clock)
+{
+    *all = (sheaf_deadlines_t){.clock = clock};
+}
+
+void sheaf_deadlines_fini(sheaf_deadlines_t *all)
+{
+    free(all->heap);
+    all->heap = NULL;
+    all->count = all->size = 0;
+}
+
+static void put(sheaf_deadlines_t *all, uint32_t at, sheaf_deadline_t *node)
+{
+    all->heap[at] = node;
+    node->slot = at + 1;
+}
+
+static void sift_up(sheaf_deadlines_t *all, uint32_t at, sheaf_deadline_t *node)
+{
+    while (at > 0 && all->heap[(at - 1) / 2]->at_ms > node->at_ms) {
+        put(all, at, all->heap[(at - 1) / 2]);
+        at = (at - 1) / 2;
+    }
+    put(all, at, node);
+}
+
+static void sift_down(sheaf_deadlines_t *all, uint32_t at, sheaf_deadline_t *node)
+{
+    uint32_t child;
+
+    while ((child = at * 2 + 1) < all->count) {
+        if (child + 1 < all->count && all->heap[child + 1]->at_ms < all->heap[child]->at_ms)
+            child++;
+        if (all->heap[child]->at_ms >= node->at_ms)
+            break;
+        put(all, at, all->heap[child]);
+        at = child;
+    }
+    put(all, at, node);
+}
+
+static void place(sheaf_deadlines_t *all, uint32_t at, sheaf_deadline_t *node)
+{
+    if (at > 0 && all->heap[(at - 1) / 2]->at_ms > node->at_ms)
+        sift_up(all, at, node);
+    else
+        sift_down(all, at, node);
+}
+
+void sheaf_deadline_set(sheaf_deadlines_t *all, sheaf_deadline_t *node, uint64_t at_ms)
+{
+    uint32_t at;
+
+    if (at_ms == SHEAF_NEVER) {
+        sheaf_deadline_clear(all, node);
+        return;
+    }
+    if (node->slot == 0) {
+        if (all->count == all->size) {
+            all->size = all->size > 0 ? all->size * 2 : 64;
+            all->heap = sheaf_realloc(all->heap, all->size * sizeof(*all->heap));
+        }
+        node->slot = ++all->count;
+    }
+    at = node->slot - 1;
+    all->heap[at] = node;
+    node->at_ms = at_ms;
+    place(all, at, node);
+}
+
+void sheaf_deadline_clear(sheaf_deadlines_t *all, sheaf_deadline_t *node)
+{
+    uint32_t at = node->slot - 1;
+    sheaf_deadline_t *last;
+
+    if (node->slot == 0)
+        return;
+    node->slot = 0;
+    last = all->heap[--all->count];
+    if (last != node)
+        place(all, at, last);
+}
+
+uint64_t sheaf_deadlines_next(const sheaf_deadlines_t *all)
+{
+    return all->count > 0 ? all->heap[0]->at_ms : SHEAF_NEVER;
+}
+
+void sheaf_deadlines_run(sheaf_deadlines_t *all)
+{
+    while (all->count > 0 && all->heap[0]->at_ms <= all->clock->now_ms) {
+        sheaf_deadline_t *node = all->heap[0];
+        sheaf_deadline_clear(all, node);
+        node->on_expired(node);
+    }
+}
