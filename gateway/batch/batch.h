@@ -11,6 +11,7 @@
 
 #include "gateway/base/metrics.h"
 #include "gateway/batch/item.h"
+#include "gateway/batch/ready.h"
 
 typedef struct sheaf_batch sheaf_batch_t;
 
@@ -65,7 +66,7 @@ struct sheaf_batch {
     uint32_t count, size;
 
     /* running */
-    uint32_t open;   /* not settled */
+    uint32_t open; /* not settled */
     uint32_t flying;
     uint32_t first_unsent; /* all items before it were handed to the encoder (order: request) */
     uint32_t succeeded, failed;
@@ -73,11 +74,23 @@ struct sheaf_batch {
     uint64_t reserved_bytes; /* for what flies */
     uint64_t bytes_in, started_us;
     bool is_started, is_abandoned, is_stopped, is_done;
-    sheaf_link_t ready;
+    sheaf_header_block_t shared; /* inherited and gateway headers that every item sends */
+
+    /* private */
+    sheaf_ready_t ready;     /* may start, or cannot run and settles in its turn */
+    sheaf_ready_t doomed;    /* a dependency failed: settle with the next turn of the pump */
+    uint32_t urgent;         /* top of the path from first_unsent down to what it waits for; SHEAF_READY_NONE */
+    uint64_t encoded_bytes;  /* part of held_bytes that is on its way to the client */
+    uint64_t deadline_at_ms; /* of the whole batch */
+    uint64_t paused_at_ms;   /* since when the pump waits for nobody but the client */
+    bool is_paused;
+    bool rest_is_stopped; /* the items that had not started were told to stop */
+    sheaf_str_t base;     /* what relative urls are relative to, ends in '/' */
     sheaf_task_t pump;
     sheaf_deadline_t deadline;
-    sheaf_header_block_t shared; /* inherited and gateway headers that every item sends */
-    void *ids;                   /* private: id lookup */
+    struct sheaf_ids *ids;           /* id -> index */
+    struct sheaf_override *override; /* the last block made for items that override shared headers */
+    uint64_t shared_names;           /* which names may be in `shared`, a bit per hash */
 };
 
 /* `outer` may be used until free. */
@@ -92,15 +105,20 @@ void sheaf_batch_free(sheaf_batch_t *batch);
 sheaf_err_t sheaf_batch_add(sheaf_batch_t *batch, const sheaf_draft_t *draft, sheaf_fail_t *fail);
 
 /* Ends adding: resolves dependencies, refuses unknown ids and cycles (batch->fault says where), builds the shared
- * headers. Nothing has been sent. */
+ * headers. parallel and timeout_ms are brought down to the endpoint's. Besides DEPENDENCY and CYCLE there are TOO_LARGE
+ * and VALUE (the envelope's headers) and LOOP (our name is in the outer Via). Nothing has been sent. */
 sheaf_err_t sheaf_batch_seal(sheaf_batch_t *batch, sheaf_fail_t *fail);
 
 /* Starts the fan-out: from the soon-queue, never from inside. The watch hears of every item, then done. */
 void sheaf_batch_start(sheaf_batch_t *batch, const sheaf_watch_t *watch, void *watch_data);
 
-/* The responder handed item `index` to the encoder (moves first_unsent in request order). */
+/* Whoever holds encoded results back (linger, status: mixed) must let them go once held_bytes >= endpoint->budget_bytes:
+ * from there on nothing starts that is not sure to be read.
+ *
+ * The responder handed item `index`, settled, to the encoder (moves first_unsent in request order). */
 void sheaf_batch_encoded(sheaf_batch_t *batch, uint32_t index);
-/* The bytes of item `index` are on their way to the client: its body is given back, the pump goes on. */
+/* The bytes of item `index` are on their way to the client: its body is given back, the pump goes on.
+ * Implies sheaf_batch_encoded. More than once is fine. */
 void sheaf_batch_sent(sheaf_batch_t *batch, uint32_t index);
 
 /* The client is gone; the one cancellation path. Nothing new is launched; what flies is cancelled or, with

@@ -28,13 +28,13 @@ struct sheaf_batch;
 
 /* What a decoder found; sheaf_batch_add copies what it keeps, strings must live as long as the batch's document. */
 typedef struct sheaf_draft {
-    sheaf_str_t id;     /* absent: the index */
-    sheaf_str_t method; /* absent: GET */
-    sheaf_str_t url;    /* as written, escapes resolved */
+    sheaf_str_t id;          /* absent: the index */
+    sheaf_str_t method;      /* absent: GET */
+    sheaf_str_t url;         /* as written, escapes resolved */
     sheaf_headers_t headers; /* in the batch's pool; names in any case */
-    sheaf_str_t body;   /* the bytes to send */
+    sheaf_str_t body;        /* the bytes to send */
     bool has_body;
-    bool body_is_json;  /* content-type application/json is added when no header names one */
+    bool body_is_json;   /* content-type application/json is added when no header names one */
     uint64_t timeout_ms; /* 0: none */
     const sheaf_str_t *depends_on;
     uint32_t depends_on_count;
@@ -51,7 +51,7 @@ typedef struct sheaf_item {
 
     /* the question */
     sheaf_str_t id;
-    sheaf_str_t url_text; /* as the client wrote it: the href of an XML result */
+    sheaf_str_t url_text;            /* as the client wrote it: the href of an XML result */
     const sheaf_route_conf_t *route; /* NULL when none was found */
     uint64_t timeout_ms;
     uint32_t *depends_on; /* indexes */
@@ -62,17 +62,24 @@ typedef struct sheaf_item {
     sheaf_exchange_t exchange;
     uint64_t sent_us;
     uint64_t reserved_bytes; /* of the batch's budget */
-    sheaf_link_t ready_link;
+
+    /* private */
+    const sheaf_str_t *depends_on_ids; /* as written, until the batch is sealed */
+    uint32_t depends_on_at;            /* all dependencies before this one have settled */
+    uint32_t urgent_parent;            /* who waits for this one on the path of batch->urgent */
+    bool has_content;                  /* the client gave a body */
+    bool body_is_json;
+    bool is_encoded;
 
     /* the answer */
-    uint16_t status; /* 0 until the head is there */
-    sheaf_err_t err; /* SHEAF_OK when a backend answered, whatever its status */
-    sheaf_str_t detail;      /* a sentence when err; absent otherwise */
-    sheaf_headers_t answer;  /* end-to-end headers that go into the result, values checked; in the batch's pool */
+    uint16_t status;          /* 0 until the head is there */
+    sheaf_err_t err;          /* SHEAF_OK when a backend answered, whatever its status */
+    sheaf_str_t detail;       /* a sentence when err; absent otherwise */
+    sheaf_headers_t answer;   /* end-to-end headers that go into the result, values checked; in the batch's pool */
     sheaf_str_t content_type; /* of the answer; absent when none */
-    sheaf_media_kind_t kind; /* of the body */
-    bool json_is_valid;      /* kind JSON and the whole body passed the strict scanner */
-    sheaf_buf_t *body;       /* NULL when there is none */
+    sheaf_media_kind_t kind;  /* of the body */
+    bool json_is_valid;       /* kind JSON and the whole body passed the strict scanner */
+    sheaf_buf_t *body;        /* NULL when there is none */
     sheaf_json_scan_t scan;
 } sheaf_item_t;
 
@@ -81,5 +88,30 @@ static inline bool sheaf_item_has_failed(const sheaf_item_t *item)
 {
     return item->status >= 400;
 }
+
+/* --- how an answer comes to be: for fanout --- */
+
+/* Copies the end-to-end headers of `head` and decides what the body is. Returns its length (UINT64_MAX when unknown,
+ * 0 when there will be none). */
+uint64_t sheaf_item_take_head(sheaf_item_t *item, const sheaf_answer_head_t *head);
+
+/* Appends to the body; false when it outgrows max_item_body. */
+bool sheaf_item_take_body(sheaf_item_t *item, const char *bytes, size_t len);
+
+/* The answer is whole: judges its JSON. */
+void sheaf_item_complete(sheaf_item_t *item);
+
+/* Makes the answer a problem document for `err`; what had arrived is thrown away. `detail`: a sentence, copied; an
+ * empty one takes the title of `err`. Does not settle. */
+void sheaf_item_fail(sheaf_item_t *item, sheaf_err_t err, sheaf_str_t detail);
+
+/* Settles the item with the answer it has: counts it, queues what waited for it (in ready or doomed: the pump launches,
+ * so settle never nests), tells the watch, queues the pump. Answers, timeouts and cancels all end here; there is no
+ * other way for an item to end. Returns true if this call settled it, false if it was settled already.
+ * Never frees the batch: on_done comes later, from the pump. */
+bool sheaf_item_settle(sheaf_item_t *item);
+
+/* Gives the body back to the system and to the budget. */
+void sheaf_item_give_back(sheaf_item_t *item);
 
 #endif

@@ -1,0 +1,196 @@
+#include "gateway/batch/batch.h"
+
+#include <stdlib.h>
+
+#include "gateway/batch/fanout.h"
+#include "gateway/batch/ids.h"
+#include "gateway/batch/inherit.h"
+#include "gateway/batch/plan.h"
+
+#define FIRST_ITEMS 16
+
+/* --- birth and death --- */
+
+/* Where relative urls start: the endpoint's `base`, else the folder of a path that ends in $batch, else the root. */
+static sheaf_str_t base_of(const sheaf_endpoint_conf_t *endpoint, sheaf_pool_t *pool)
+{
+    sheaf_str_t path = endpoint->path;
+
+    if (endpoint->base.len > 0 && endpoint->base.base[endpoint->base.len - 1] == '/')
+        return endpoint->base;
+    if (endpoint->base.len > 0)
+        return sheaf_pool_printf(pool, "%.*s/", SHEAF_STR_ARG(endpoint->base));
+    if (sheaf_str_ends(path, SHEAF_STR("/$batch")))
+        return sheaf_str(path.base, path.len - (sizeof("$batch") - 1));
+    return SHEAF_STR("/");
+}
+
+sheaf_batch_t *sheaf_batch_new(const sheaf_batch_env_t *env, const sheaf_endpoint_conf_t *endpoint,
+                               const sheaf_outer_t *outer)
+{
+    sheaf_batch_t *batch = sheaf_zalloc(sizeof(*batch));
+
+    batch->env = *env;
+    sheaf_snapshot_hold(env->snapshot);
+    batch->endpoint = endpoint;
+    batch->outer = outer;
+    batch->pool = sheaf_pool_new();
+    batch->timeout_ms = endpoint->timeout_ms;
+    batch->parallel = (uint32_t)endpoint->parallel;
+    batch->order = endpoint->order;
+    batch->stops_on_error = endpoint->on_error == SHEAF_ON_ERROR_STOP;
+    batch->fault.item = UINT32_MAX;
+    batch->base = base_of(endpoint, batch->pool);
+    batch->ids = sheaf_ids_new();
+    batch->urgent = SHEAF_READY_NONE;
+    batch->started_us = env->clock->read_us(env->clock);
+    sheaf_fanout_init(batch);
+    return batch;
+}
+
+void sheaf_batch_free(sheaf_batch_t *batch)
+{
+    SHEAF_ASSERT(batch->flying == 0);
+    sheaf_fanout_fini(batch);
+    for (uint32_t i = 0; i < batch->count; i++)
+        sheaf_item_give_back(&batch->items[i]);
+    sheaf_inherit_fini(batch);
+    sheaf_ids_free(batch->ids);
+    free(batch->items);
+    sheaf_pool_free(batch->pool);
+    sheaf_snapshot_drop(batch->env.snapshot);
+    free(batch);
+}
+
+/* --- adding --- */
+
+static void refuse(sheaf_batch_t *batch, unsigned member)
+{
+    batch->fault = (sheaf_fault_t){.item = batch->count};
+    batch->fault.member = member;
+}
+
+static sheaf_err_t take_id(sheaf_batch_t *batch, sheaf_str_t id, sheaf_str_t *ret_id, sheaf_fail_t *fail)
+{
+    const char *refusal;
+    char digits[20];
+
+    if (id.base == NULL)
+        id = sheaf_pool_dup(batch->pool, sheaf_str(digits, sheaf_u64_to_dec(batch->count, digits)));
+    refusal = sheaf_ids_refusal(id);
+    if (refusal != NULL) {
+        refuse(batch, SHEAF_FAULT_ID);
+        return sheaf_fail(fail, SHEAF_ERR_ID, "the id %s", refusal);
+    }
+    if (!sheaf_ids_add(batch->ids, id, batch->count)) {
+        refuse(batch, SHEAF_FAULT_ID);
+        return sheaf_fail(fail, SHEAF_ERR_ID, "the id \"%.*s\" stands twice", SHEAF_STR_ARG(id));
+    }
+    *ret_id = id;
+    return SHEAF_OK;
+}
+
+static sheaf_item_t *next_item(sheaf_batch_t *batch)
+{
+    sheaf_item_t *item;
+
+    if (batch->count == batch->size) {
+        /* nothing points into the array before the batch is sealed */
+        batch->size = batch->size == 0 ? FIRST_ITEMS : batch->size * 2;
+        batch->items = sheaf_realloc(batch->items, batch->size * sizeof(*item));
+    }
+    item = &batch->items[batch->count];
+    memset(item, 0, sizeof(*item));
+    item->batch = batch;
+    item->index = batch->count;
+    item->urgent_parent = SHEAF_READY_NONE;
+    return item;
+}
+
+static void keep_dependencies(sheaf_item_t *item, const sheaf_draft_t *draft)
+{
+    size_t size = draft->depends_on_count * sizeof(sheaf_str_t);
+    sheaf_str_t *ids;
+
+    if (size == 0)
+        return;
+    ids = sheaf_pool_alloc(item->batch->pool, size);
+    memcpy(ids, draft->depends_on, size);
+    item->depends_on_ids = ids;
+    item->depends_on_count = draft->depends_on_count;
+}
+
+sheaf_err_t sheaf_batch_add(sheaf_batch_t *batch, const sheaf_draft_t *draft, sheaf_fail_t *fail)
+{
+    sheaf_fail_t why;
+    sheaf_item_t *item;
+    sheaf_str_t id;
+    sheaf_err_t err;
+
+    if (batch->count >= batch->endpoint->max_items) {
+        refuse(batch, SHEAF_FAULT_ITEMS);
+        return sheaf_fail(fail, SHEAF_ERR_TOO_MANY_ITEMS, "more than %llu items",
+                          (unsigned long long)batch->endpoint->max_items);
+    }
+    err = take_id(batch, draft->id, &id, fail);
+    if (err != SHEAF_OK)
+        return err;
+
+    item = next_item(batch);
+    item->id = id;
+    item->url_text = draft->url;
+    item->timeout_ms = draft->timeout_ms;
+    keep_dependencies(item, draft);
+    item->err = sheaf_plan_item(item, draft, &why);
+    if (item->err != SHEAF_OK)
+        item->detail = sheaf_pool_dup(batch->pool, sheaf_str_of(why.detail));
+    batch->count++;
+    return SHEAF_OK;
+}
+
+sheaf_err_t sheaf_batch_seal(sheaf_batch_t *batch, sheaf_fail_t *fail)
+{
+    const sheaf_endpoint_conf_t *endpoint = batch->endpoint;
+    sheaf_err_t err = sheaf_plan_link(batch, fail);
+
+    if (err == SHEAF_OK)
+        err = sheaf_inherit_build(batch, fail);
+    if (err != SHEAF_OK)
+        return err;
+    sheaf_plan_content_types(batch);
+    if (batch->parallel == 0 || batch->parallel > endpoint->parallel)
+        batch->parallel = (uint32_t)endpoint->parallel;
+    if (batch->timeout_ms == 0 || batch->timeout_ms > endpoint->timeout_ms)
+        batch->timeout_ms = endpoint->timeout_ms;
+    return SHEAF_OK;
+}
+
+/* --- the way to the client --- */
+
+static uint64_t body_len(const sheaf_item_t *item)
+{
+    return item->body == NULL ? 0 : item->body->len;
+}
+
+void sheaf_batch_encoded(sheaf_batch_t *batch, uint32_t index)
+{
+    sheaf_item_t *item = &batch->items[index];
+
+    SHEAF_ASSERT(item->state == SHEAF_ITEM_SETTLED);
+    if (item->is_encoded)
+        return;
+    item->is_encoded = true;
+    batch->encoded_bytes += body_len(item);
+    if (batch->order == SHEAF_ORDER_REQUEST)
+        batch->first_unsent = index + 1;
+    sheaf_fanout_wake(batch);
+}
+
+void sheaf_batch_sent(sheaf_batch_t *batch, uint32_t index)
+{
+    sheaf_batch_encoded(batch, index);
+    if (batch->items[index].body == NULL)
+        return;
+    sheaf_item_give_back(&batch->items[index]);
+    sheaf_fanout_wake(batch);
+}

@@ -1,0 +1,376 @@
+#include "gateway/batch/fanout.h"
+
+#include "gateway/batch/inherit.h"
+
+static void pump(sheaf_task_t *task); /* moves what can move; the last turn ends the batch   */
+static void give_back_all(sheaf_batch_t *batch);
+static bool settle_doomed(sheaf_batch_t *batch); /* items whose dependency failed                       */
+static void settle_rest(sheaf_batch_t *batch);   /* onError: stop                                       */
+static bool launch_next(sheaf_batch_t *batch);   /* one item, if parallel and budget allow              */
+static void launch(sheaf_item_t *item);          /* down: dispatch->send                                */
+static bool on_head(sheaf_exchange_t *exchange, const sheaf_answer_head_t *head);     /* up            */
+static bool on_body(sheaf_exchange_t *exchange, const char *bytes, size_t len);       /* up            */
+static void on_done(sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail); /* up: settles   */
+static void cut_all(sheaf_batch_t *batch);                                            /* the client is gone */
+static void on_deadline(sheaf_deadline_t *node); /* the whole batch is out of time                      */
+static void finish(sheaf_batch_t *batch);        /* the one way out                                     */
+
+static const sheaf_sink_t sink = {on_head, on_body, on_done};
+
+void sheaf_fanout_init(sheaf_batch_t *batch)
+{
+    batch->pump.run = pump;
+    batch->deadline.on_expired = on_deadline;
+}
+
+void sheaf_fanout_fini(sheaf_batch_t *batch)
+{
+    sheaf_soon_cancel(&batch->pump);
+    sheaf_deadline_clear(batch->env.deadlines, &batch->deadline);
+}
+
+void sheaf_fanout_wake(sheaf_batch_t *batch)
+{
+    if (batch->is_started && !batch->is_done && sheaf_ready_first(&batch->ready) != SHEAF_READY_NONE)
+        sheaf_soon(batch->env.soon, &batch->pump);
+}
+
+void sheaf_batch_start(sheaf_batch_t *batch, const sheaf_watch_t *watch, void *watch_data)
+{
+    batch->watch = watch;
+    batch->watch_data = watch_data;
+    batch->is_started = true;
+    batch->open = batch->count;
+    sheaf_ready_init(&batch->ready, batch->pool, batch->count);
+    sheaf_ready_init(&batch->doomed, batch->pool, batch->count);
+    for (uint32_t i = 0; i < batch->count; i++) {
+        sheaf_item_t *item = &batch->items[i];
+
+        /* one that cannot run waits for nobody, but still settles in its turn: with onError: stop, what stands before
+         * it goes first */
+        if (item->blockers > 0 && item->err == SHEAF_OK)
+            continue;
+        item->state = SHEAF_ITEM_READY;
+        sheaf_ready_put(&batch->ready, i);
+    }
+    sheaf_gauge(batch->env.metrics, SHEAF_METRIC_BATCHES_IN_FLIGHT, 1);
+    batch->deadline_at_ms = batch->env.clock->now_ms + batch->timeout_ms;
+    sheaf_deadline_set(batch->env.deadlines, &batch->deadline, batch->deadline_at_ms);
+    if (batch->is_abandoned)
+        cut_all(batch); /* the client left while its batch was read */
+    sheaf_soon(batch->env.soon, &batch->pump);
+}
+
+/* --- the clock of the batch --- */
+
+static void pause_clock(sheaf_batch_t *batch)
+{
+    batch->is_paused = true;
+    batch->paused_at_ms = batch->env.clock->now_ms;
+    sheaf_deadline_clear(batch->env.deadlines, &batch->deadline);
+}
+
+static void resume_clock(sheaf_batch_t *batch)
+{
+    if (!batch->is_paused)
+        return;
+    batch->is_paused = false;
+    batch->deadline_at_ms += batch->env.clock->now_ms - batch->paused_at_ms;
+    sheaf_deadline_set(batch->env.deadlines, &batch->deadline, batch->deadline_at_ms);
+}
+
+/* --- the pump --- */
+
+static void pump(sheaf_task_t *task)
+{
+    sheaf_batch_t *batch = SHEAF_OWNER(task, sheaf_batch_t, pump);
+
+    if (batch->is_done)
+        return;
+    if (batch->is_abandoned)
+        give_back_all(batch);
+    resume_clock(batch);
+    while (!batch->is_abandoned) {
+        if (settle_doomed(batch))
+            continue;
+        if (batch->is_stopped)
+            settle_rest(batch);
+        if (!launch_next(batch))
+            break;
+    }
+    if (batch->open == 0)
+        finish(batch);
+    else if (batch->flying == 0)
+        pause_clock(batch); /* something is ready and only the budget holds it: the client has to read first */
+}
+
+/* Nobody reads the results of an abandoned batch any more, but some of it may fly on for a while. */
+static void give_back_all(sheaf_batch_t *batch)
+{
+    for (uint32_t i = 0; i < batch->count && batch->held_bytes > 0; i++)
+        sheaf_item_give_back(&batch->items[i]);
+}
+
+static void finish(sheaf_batch_t *batch)
+{
+    batch->is_done = true;
+    sheaf_soon_cancel(&batch->pump);
+    sheaf_deadline_clear(batch->env.deadlines, &batch->deadline);
+    sheaf_gauge(batch->env.metrics, SHEAF_METRIC_BATCHES_IN_FLIGHT, -1);
+    batch->watch->on_done(batch); /* may free the batch: nothing may follow */
+}
+
+static void take_off(sheaf_item_t *item)
+{
+    sheaf_ready_drop(&item->batch->ready, item->index);
+    sheaf_ready_drop(&item->batch->doomed, item->index);
+}
+
+/* Settles an item that does not fly, with an error. */
+static void settle_grounded(sheaf_item_t *item, sheaf_err_t err, sheaf_str_t detail)
+{
+    take_off(item);
+    sheaf_item_fail(item, err, detail);
+    sheaf_item_settle(item);
+}
+
+static bool settle_doomed(sheaf_batch_t *batch)
+{
+    uint32_t index = sheaf_ready_first(&batch->doomed);
+
+    if (index == SHEAF_READY_NONE)
+        return false;
+    settle_grounded(&batch->items[index], batch->items[index].err, batch->items[index].detail);
+    return true;
+}
+
+static void settle_rest(sheaf_batch_t *batch)
+{
+    if (batch->rest_is_stopped)
+        return;
+    batch->rest_is_stopped = true; /* once: from here on nothing waits and nothing is ready */
+    for (uint32_t i = 0; i < batch->count && !batch->is_abandoned; i++) {
+        sheaf_item_t *item = &batch->items[i];
+
+        if (item->state >= SHEAF_ITEM_FLYING)
+            continue;
+        if (item->err != SHEAF_OK) /* what it cannot run for says more than that it was not tried */
+            settle_grounded(item, item->err, item->detail);
+        else
+            settle_grounded(item, SHEAF_ERR_STOPPED, SHEAF_STR("an earlier item failed and the batch was to stop"));
+    }
+}
+
+/* --- what goes next --- */
+
+/* The item that the first unsent result waits for: itself, or the end of a path of open dependencies. The path is kept
+ * and every dependency is passed once, so all calls of a batch together cost its edges. */
+static sheaf_item_t *urgent(sheaf_batch_t *batch)
+{
+    sheaf_item_t *item;
+
+    if (batch->order != SHEAF_ORDER_REQUEST)
+        return NULL;
+    for (;;) {
+        if (batch->urgent == SHEAF_READY_NONE) {
+            if (batch->first_unsent >= batch->count || batch->items[batch->first_unsent].state == SHEAF_ITEM_SETTLED)
+                return NULL;
+            batch->urgent = batch->first_unsent;
+            batch->items[batch->urgent].urgent_parent = SHEAF_READY_NONE;
+        }
+        item = &batch->items[batch->urgent];
+        if (item->state == SHEAF_ITEM_SETTLED) {
+            batch->urgent = item->urgent_parent;
+            continue;
+        }
+        if (item->state != SHEAF_ITEM_WAITING)
+            return item;
+        while (batch->items[item->depends_on[item->depends_on_at]].state == SHEAF_ITEM_SETTLED)
+            item->depends_on_at++;
+        batch->items[item->depends_on[item->depends_on_at]].urgent_parent = batch->urgent;
+        batch->urgent = item->depends_on[item->depends_on_at];
+    }
+}
+
+/* The most its answer can hold. */
+static uint64_t largest_answer(const sheaf_item_t *item)
+{
+    if (sheaf_str_eq(item->exchange.method, SHEAF_STR("HEAD")))
+        return 0;
+    return item->batch->endpoint->max_item_body_bytes;
+}
+
+static bool fits(const sheaf_batch_t *batch, const sheaf_item_t *item)
+{
+    return batch->held_bytes + batch->reserved_bytes + largest_answer(item) <= batch->endpoint->budget_bytes;
+}
+
+static bool may_exceed(const sheaf_batch_t *batch, bool is_urgent)
+{
+    bool has_room = batch->held_bytes + batch->reserved_bytes < batch->endpoint->budget_bytes;
+
+    if (is_urgent)
+        return has_room || batch->encoded_bytes == 0;
+    /* in completion order whatever is held is on its way, so one at a time is enough */
+    return batch->order == SHEAF_ORDER_COMPLETION && batch->flying == 0 && has_room;
+}
+
+static bool launch_next(sheaf_batch_t *batch)
+{
+    uint32_t index = sheaf_ready_first(&batch->ready);
+    sheaf_item_t *item, *first;
+
+    if (index == SHEAF_READY_NONE)
+        return false;
+    first = urgent(batch);
+    item = first != NULL && first->state == SHEAF_ITEM_READY ? first : &batch->items[index];
+    if (item->err != SHEAF_OK) {
+        settle_grounded(item, item->err, item->detail);
+        return true;
+    }
+    if (batch->flying >= batch->parallel)
+        return false;
+    if (!fits(batch, item) && !may_exceed(batch, item == first))
+        return false;
+    launch(item);
+    return true;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return b != 0 && b < a ? b : a;
+}
+
+/* The smallest of all timeouts that apply; 0 means none. */
+static uint64_t deadline_of(const sheaf_item_t *item)
+{
+    const sheaf_batch_t *batch = item->batch;
+    uint64_t timeout = batch->env.snapshot->conf.upstreams.items[item->route->upstream].timeout_ms;
+    uint64_t at;
+
+    timeout = least(least(timeout == 0 ? batch->timeout_ms : timeout, item->route->timeout_ms), item->timeout_ms);
+    at = batch->env.clock->now_ms + timeout;
+    return at < batch->deadline_at_ms ? at : batch->deadline_at_ms;
+}
+
+static void launch(sheaf_item_t *item)
+{
+    sheaf_batch_t *batch = item->batch;
+
+    take_off(item);
+    item->state = SHEAF_ITEM_FLYING;
+    item->reserved_bytes = largest_answer(item);
+    batch->reserved_bytes += item->reserved_bytes;
+    batch->flying++;
+    if (batch->env.metrics != NULL) {
+        item->sent_us = batch->env.clock->read_us(batch->env.clock);
+        sheaf_gauge(batch->env.metrics, SHEAF_METRIC_ITEMS_IN_FLIGHT, 1);
+    }
+    sheaf_inherit_attach(item);
+    item->exchange.sink = &sink;
+    item->exchange.flow = batch;
+    item->exchange.deadline_ms = deadline_of(item);
+    batch->env.dispatch->send(batch->env.dispatch, &item->exchange);
+}
+
+/* --- what comes back --- */
+
+static void reserve(sheaf_item_t *item, uint64_t bytes)
+{
+    if (bytes >= item->reserved_bytes)
+        return;
+    item->batch->reserved_bytes -= item->reserved_bytes - bytes;
+    item->reserved_bytes = bytes;
+    sheaf_fanout_wake(item->batch);
+}
+
+static bool on_head(sheaf_exchange_t *exchange, const sheaf_answer_head_t *head)
+{
+    sheaf_item_t *item = SHEAF_OWNER(exchange, sheaf_item_t, exchange);
+    uint64_t len = sheaf_item_take_head(item, head);
+
+    if (len == UINT64_MAX)
+        return true;
+    if (len > item->batch->endpoint->max_item_body_bytes)
+        return false;
+    reserve(item, len);
+    return true;
+}
+
+static bool on_body(sheaf_exchange_t *exchange, const char *bytes, size_t len)
+{
+    return sheaf_item_take_body(SHEAF_OWNER(exchange, sheaf_item_t, exchange), bytes, len);
+}
+
+static void on_done(sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail)
+{
+    sheaf_item_t *item = SHEAF_OWNER(exchange, sheaf_item_t, exchange);
+    sheaf_batch_t *batch = item->batch;
+    sheaf_str_t why = detail == NULL ? SHEAF_STR_NONE : sheaf_str_of(detail);
+
+    sheaf_inherit_detach(item);
+    if (err == SHEAF_ERR_TIMEOUT && batch->env.clock->now_ms >= batch->deadline_at_ms)
+        sheaf_item_fail(item, SHEAF_ERR_BATCH_TIMEOUT, SHEAF_STR_NONE); /* the smaller timeout was the batch's */
+    else if (err != SHEAF_OK)
+        sheaf_item_fail(item, err, why);
+    else
+        sheaf_item_complete(item);
+    sheaf_item_settle(item);
+}
+
+/* --- ends that nobody waited for --- */
+
+/* Ends an open item whatever it is doing. */
+static void cut_short(sheaf_item_t *item, sheaf_err_t err)
+{
+    if (item->state != SHEAF_ITEM_FLYING) {
+        settle_grounded(item, err, SHEAF_STR_NONE);
+        return;
+    }
+    item->batch->env.dispatch->cancel(item->batch->env.dispatch, &item->exchange);
+    sheaf_inherit_detach(item);
+    sheaf_item_fail(item, err, SHEAF_STR_NONE);
+    sheaf_item_settle(item);
+}
+
+static void on_deadline(sheaf_deadline_t *node)
+{
+    sheaf_batch_t *batch = SHEAF_OWNER(node, sheaf_batch_t, deadline);
+
+    for (uint32_t i = 0; i < batch->count; i++) {
+        sheaf_item_t *item = &batch->items[i];
+
+        if (item->state == SHEAF_ITEM_SETTLED)
+            continue;
+        /* one that could not have run anyway keeps its own reason */
+        if (item->state == SHEAF_ITEM_READY && item->err != SHEAF_OK)
+            settle_grounded(item, item->err, item->detail);
+        else
+            cut_short(item, SHEAF_ERR_BATCH_TIMEOUT);
+    }
+}
+
+static bool flies_on(const sheaf_item_t *item)
+{
+    return item->state == SHEAF_ITEM_FLYING && !item->exchange.is_idempotent &&
+           item->batch->endpoint->on_client_abort == SHEAF_ON_CLIENT_ABORT_FINISH_UNSAFE;
+}
+
+static void cut_all(sheaf_batch_t *batch)
+{
+    for (uint32_t i = 0; i < batch->count; i++)
+        if (batch->items[i].state != SHEAF_ITEM_SETTLED && !flies_on(&batch->items[i]))
+            cut_short(&batch->items[i], SHEAF_ERR_CANCELLED);
+}
+
+void sheaf_batch_abandon(sheaf_batch_t *batch)
+{
+    if (batch->is_abandoned || batch->is_done)
+        return;
+    batch->is_abandoned = true;
+    if (!batch->is_started)
+        return;
+    resume_clock(batch); /* what flies on is still bounded */
+    cut_all(batch);
+    sheaf_soon(batch->env.soon, &batch->pump);
+}

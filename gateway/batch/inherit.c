@@ -1,0 +1,456 @@
+#include "gateway/batch/inherit.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+
+/* A block for items that override names in `shared`; counted by the items that fly with it, and kept by the batch as
+ * long as it is the latest, so that a thousand items with one and the same override make it once. Built at launch and
+ * not before: a client's ten thousand different overrides cost as many blocks as fly, not ten thousand. */
+typedef struct sheaf_override {
+    sheaf_header_block_t block;
+    uint32_t holds;
+    uint32_t words; /* of `mask`: a bit per entry of `shared`, set when it is left out */
+    uint64_t mask[];
+} override_t;
+
+/* --- what a client may set --- */
+
+static bool is_cookie(sheaf_str_t name)
+{
+    return sheaf_str_eq(name, SHEAF_STR("cookie"));
+}
+
+static char *copy(char *at, sheaf_str_t s)
+{
+    memcpy(at, s.base, s.len);
+    return at + s.len;
+}
+
+/* Makes the Cookie fields of `headers` one field (RFC 9113 8.2.3), in one copy. */
+static void join_cookies(sheaf_headers_t *headers, sheaf_pool_t *pool)
+{
+    sheaf_header_t *cookie = NULL;
+    uint32_t kept = 0;
+    size_t len = 0;
+    char *start, *at;
+
+    for (uint32_t i = 0; i < headers->count; i++)
+        len += is_cookie(headers->entries[i].name) ? headers->entries[i].value.len + 2 : 0;
+    start = at = sheaf_pool_alloc(pool, len + 1);
+    for (uint32_t i = 0; i < headers->count; i++) {
+        sheaf_header_t h = headers->entries[i];
+
+        if (!is_cookie(h.name)) {
+            headers->entries[kept++] = h;
+            continue;
+        }
+        at = copy(cookie == NULL ? at : copy(at, SHEAF_STR("; ")), h.value);
+        if (cookie == NULL) {
+            cookie = &headers->entries[kept++];
+            *cookie = h;
+        }
+    }
+    cookie->value = sheaf_str(start, (size_t)(at - start));
+    headers->count = kept;
+}
+
+static bool connection_lists(const sheaf_headers_t *headers, sheaf_str_t name)
+{
+    for (uint32_t i = 0; i < headers->count; i++)
+        if (sheaf_str_ieq(headers->entries[i].name, SHEAF_STR("connection")) &&
+            sheaf_header_list_has(headers->entries[i].value, name))
+            return true;
+    return false;
+}
+
+static bool has_connection(const sheaf_headers_t *headers)
+{
+    for (uint32_t i = 0; i < headers->count; i++)
+        if (sheaf_str_ieq(headers->entries[i].name, SHEAF_STR("connection")))
+            return true;
+    return false;
+}
+
+#define NEVER_FROM_CLIENT (SHEAF_HEADER_HOP_BY_HOP | SHEAF_HEADER_TRUST | SHEAF_HEADER_FRAMING | SHEAF_HEADER_VIA)
+
+sheaf_err_t sheaf_inherit_own(sheaf_pool_t *pool, const sheaf_headers_t *from, sheaf_headers_t *ret_own,
+                              sheaf_fail_t *fail)
+{
+    sheaf_headers_t own = {0};
+    bool has_list = has_connection(from);
+    uint32_t cookies = 0;
+    size_t len = 0;
+
+    if (from->count > SHEAF_ITEM_FIELDS_MAX)
+        return sheaf_fail(fail, SHEAF_ERR_ITEM_TOO_LARGE, "there are more than %u headers", SHEAF_ITEM_FIELDS_MAX);
+
+    for (uint32_t i = 0; i < from->count; i++) {
+        sheaf_str_t name = from->entries[i].name;
+        sheaf_str_t value = sheaf_str_trim(from->entries[i].value);
+
+        len += name.len + value.len + 4;
+        if (len > SHEAF_ITEM_HEADERS_MAX)
+            return sheaf_fail(fail, SHEAF_ERR_ITEM_TOO_LARGE, "the headers are larger than 64 KiB");
+        if (!sheaf_header_name_is_valid(name))
+            return sheaf_fail(fail, SHEAF_ERR_ITEM_HEADER, "\"%.*s\" is no header name",
+                              (int)(name.len < 64 ? name.len : 64), name.base);
+        if (!sheaf_header_value_is_valid(value))
+            return sheaf_fail(fail, SHEAF_ERR_ITEM_HEADER, "the value of \"%.*s\" holds a control character",
+                              (int)(name.len < 64 ? name.len : 64), name.base);
+        name = sheaf_header_lower(pool, name);
+        if (sheaf_header_classify(name) & NEVER_FROM_CLIENT)
+            continue;
+        if (has_list && connection_lists(from, name))
+            continue;
+        sheaf_headers_add(&own, pool, name, value);
+        cookies += is_cookie(name);
+    }
+    if (cookies > 1)
+        join_cookies(&own, pool);
+    *ret_own = own;
+    return SHEAF_OK;
+}
+
+/* --- the outer request --- */
+
+#define NEVER_INHERITED (NEVER_FROM_CLIENT | SHEAF_HEADER_NOT_INHERITED)
+
+static void inherit_outer(sheaf_batch_t *batch, const sheaf_headers_t *envelope)
+{
+    const sheaf_headers_t *outer = batch->outer->headers;
+    bool has_list = has_connection(outer);
+    uint32_t cookies = 0;
+
+    for (uint32_t i = 0; i < outer->count; i++) {
+        sheaf_str_t name = outer->entries[i].name;
+        sheaf_str_t value = sheaf_str_trim(outer->entries[i].value);
+
+        if (sheaf_header_classify(name) & NEVER_INHERITED)
+            continue;
+        /* what the listener let pass must still not break out of a line of ours */
+        if (!sheaf_header_name_is_valid(name) || !sheaf_header_value_is_valid(value))
+            continue;
+        if ((has_list && connection_lists(outer, name)) || sheaf_headers_find(envelope, name) != NULL)
+            continue;
+        sheaf_headers_add(&batch->shared.list, batch->pool, name, value);
+        cookies += is_cookie(name);
+    }
+    if (cookies > 1)
+        join_cookies(&batch->shared.list, batch->pool);
+}
+
+/* All fields called `name`, joined with ", " (RFC 9110 5.3); absent when there is none. */
+static sheaf_str_t joined(const sheaf_batch_t *batch, sheaf_str_t name)
+{
+    const sheaf_headers_t *outer = batch->outer->headers;
+    sheaf_str_t all = SHEAF_STR_NONE;
+
+    for (uint32_t i = 0; i < outer->count; i++) {
+        sheaf_str_t value = sheaf_str_trim(outer->entries[i].value);
+
+        if (!sheaf_str_eq(outer->entries[i].name, name) || value.len == 0 || !sheaf_header_value_is_valid(value))
+            continue;
+        all = all.base == NULL ? value
+                               : sheaf_pool_printf(batch->pool, "%.*s, %.*s", SHEAF_STR_ARG(all), SHEAF_STR_ARG(value));
+    }
+    return all;
+}
+
+/* --- Via --- */
+
+/* The next element of a Via value without its comments (RFC 9110 7.6.3; commas in comments part nothing). */
+static sheaf_str_t next_via(sheaf_str_t *rest)
+{
+    uint32_t depth = 0;
+    size_t len = 0, i = 0;
+
+    for (; i < rest->len; i++) {
+        char c = rest->base[i];
+
+        if (c == ',' && depth == 0)
+            break;
+        if (depth > 0 && c == '\\') {
+            i++;
+            continue;
+        }
+        if (c == '(')
+            depth++;
+        else if (c == ')' && depth > 0)
+            depth--;
+        if (depth == 0 && c != ')')
+            len = len == i ? i + 1 : len; /* only what stands before the first comment */
+    }
+    sheaf_str_t element = sheaf_str_trim(sheaf_str(rest->base, len));
+    *rest = i < rest->len ? sheaf_str(rest->base + i + 1, rest->len - i - 1) : SHEAF_STR_NONE;
+    return element;
+}
+
+static bool is_loop(sheaf_str_t via)
+{
+    while (via.len > 0) {
+        sheaf_str_t element = next_via(&via);
+        const char *gap = element.len == 0 ? NULL : memchr(element.base, ' ', element.len);
+        sheaf_str_t by;
+
+        if (gap == NULL)
+            continue;
+        by = sheaf_str_trim(sheaf_str(gap, element.len - (size_t)(gap - element.base)));
+        if (sheaf_str_ieq(by, SHEAF_STR(SHEAF_PSEUDONYM)))
+            return true;
+    }
+    return false;
+}
+
+/* --- trust headers: the gateway's own --- */
+
+static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+static sheaf_str_t ip_text(sheaf_pool_t *pool, const uint8_t ip[16])
+{
+    char text[INET6_ADDRSTRLEN];
+
+    if (memcmp(ip, mapped, sizeof(mapped)) == 0)
+        inet_ntop(AF_INET, ip + 12, text, sizeof(text));
+    else
+        inet_ntop(AF_INET6, ip, text, sizeof(text));
+    return sheaf_pool_dup(pool, sheaf_str_of(text));
+}
+
+static bool is_trusted(const sheaf_batch_t *batch, const uint8_t ip[16])
+{
+    const sheaf_cidrs_t *trusted = &batch->env.snapshot->conf.trusted_proxies;
+
+    return sheaf_cidr_has(trusted->items, trusted->count, ip);
+}
+
+/* An X-Forwarded-For element: an address, with a port or brackets as some proxies write them. */
+static bool parse_hop(sheaf_str_t hop, uint8_t ret_ip[16])
+{
+    const char *colon;
+
+    if (hop.len > 0 && hop.base[0] == '[') {
+        const char *close = memchr(hop.base, ']', hop.len);
+
+        return close != NULL && sheaf_ip_parse(sheaf_str(hop.base + 1, (size_t)(close - hop.base) - 1), ret_ip);
+    }
+    if (sheaf_ip_parse(hop, ret_ip))
+        return true;
+    colon = hop.len == 0 ? NULL : memchr(hop.base, ':', hop.len);
+    return colon != NULL && sheaf_ip_parse(sheaf_str(hop.base, (size_t)(colon - hop.base)), ret_ip);
+}
+
+/* The right-most address in `forwarded` that is no trusted proxy. Behind an element that is no address nobody knows
+ * who wrote the rest: the search ends there. */
+static sheaf_str_t real_ip(const sheaf_batch_t *batch, sheaf_str_t forwarded, sheaf_str_t peer)
+{
+    while (forwarded.len > 0) {
+        const char *comma = memrchr(forwarded.base, ',', forwarded.len);
+        size_t start = comma == NULL ? 0 : (size_t)(comma - forwarded.base) + 1;
+        sheaf_str_t hop = sheaf_str_trim(sheaf_str(forwarded.base + start, forwarded.len - start));
+        uint8_t ip[16];
+
+        if (!parse_hop(hop, ip))
+            return peer;
+        if (!is_trusted(batch, ip))
+            return ip_text(batch->pool, ip);
+        forwarded.len = comma == NULL ? 0 : start - 1;
+    }
+    return peer;
+}
+
+static void add_own(sheaf_batch_t *batch, sheaf_str_t name, sheaf_str_t believed, sheaf_str_t own)
+{
+    sheaf_str_t value = believed.len > 0 ? believed : own;
+
+    if (value.len > 0 && sheaf_header_value_is_valid(value))
+        sheaf_headers_add(&batch->shared.list, batch->pool, name, value);
+}
+
+static void add_trust(sheaf_batch_t *batch)
+{
+    const sheaf_outer_t *outer = batch->outer;
+    sheaf_str_t peer = ip_text(batch->pool, outer->peer);
+    bool is_believed = is_trusted(batch, outer->peer);
+    sheaf_str_t chain = is_believed ? joined(batch, SHEAF_STR("x-forwarded-for")) : SHEAF_STR_NONE;
+    sheaf_str_t proto = is_believed ? joined(batch, SHEAF_STR("x-forwarded-proto")) : SHEAF_STR_NONE;
+    sheaf_str_t host = is_believed ? joined(batch, SHEAF_STR("x-forwarded-host")) : SHEAF_STR_NONE;
+    sheaf_str_t longer = SHEAF_STR_NONE;
+
+    if (chain.len > 0)
+        longer = sheaf_pool_printf(batch->pool, "%.*s, %.*s", SHEAF_STR_ARG(chain), SHEAF_STR_ARG(peer));
+    add_own(batch, SHEAF_STR("x-forwarded-for"), longer, peer);
+    add_own(batch, SHEAF_STR("x-forwarded-proto"), proto, outer->scheme);
+    add_own(batch, SHEAF_STR("x-forwarded-host"), host, outer->host);
+    add_own(batch, SHEAF_STR("x-real-ip"), real_ip(batch, chain, peer), peer);
+}
+
+/* --- the blocks --- */
+
+static size_t wire_len(const sheaf_headers_t *list)
+{
+    size_t len = 0;
+
+    for (uint32_t i = 0; i < list->count; i++)
+        len += list->entries[i].name.len + list->entries[i].value.len + 4;
+    return len;
+}
+
+static sheaf_str_t write_wire(const sheaf_headers_t *list, char *dst)
+{
+    char *at = dst;
+
+    for (uint32_t i = 0; i < list->count; i++) {
+        at = copy(at, list->entries[i].name);
+        at = copy(at, SHEAF_STR(": "));
+        at = copy(at, list->entries[i].value);
+        at = copy(at, SHEAF_STR("\r\n"));
+    }
+    return sheaf_str(dst, (size_t)(at - dst));
+}
+
+/* A bit per name, from its ends and its length: names that share none are surely different. */
+static uint64_t name_bit(sheaf_str_t name)
+{
+    size_t hash = name.len == 0 ? 0 : (size_t)name.base[0] * 7 + (size_t)name.base[name.len - 1] * 3 + name.len;
+
+    return UINT64_C(1) << (hash & 63);
+}
+
+static sheaf_err_t take_envelope(sheaf_batch_t *batch, sheaf_fail_t *fail)
+{
+    sheaf_fail_t why;
+    sheaf_err_t err;
+
+    why.detail[0] = '\0';
+    err = sheaf_inherit_own(batch->pool, &batch->headers, &batch->headers, &why);
+    if (err == SHEAF_OK)
+        return SHEAF_OK;
+    batch->fault = (sheaf_fault_t){UINT32_MAX, SHEAF_FAULT_ITEM, 0};
+    return sheaf_fail(fail, err == SHEAF_ERR_ITEM_TOO_LARGE ? SHEAF_ERR_TOO_LARGE : SHEAF_ERR_VALUE,
+                      "envelope headers: %s", why.detail);
+}
+
+sheaf_err_t sheaf_inherit_build(sheaf_batch_t *batch, sheaf_fail_t *fail)
+{
+    sheaf_headers_t *list = &batch->shared.list;
+    sheaf_str_t via = joined(batch, SHEAF_STR("via"));
+    sheaf_str_t mine = batch->outer->is_http2 ? SHEAF_STR("2 " SHEAF_PSEUDONYM) : SHEAF_STR("1.1 " SHEAF_PSEUDONYM);
+    sheaf_err_t err = take_envelope(batch, fail);
+
+    if (err != SHEAF_OK)
+        return err;
+    if (is_loop(via)) {
+        batch->fault = (sheaf_fault_t){UINT32_MAX, SHEAF_FAULT_ITEM, 0};
+        return sheaf_fail(fail, SHEAF_ERR_LOOP, "Via names this gateway already");
+    }
+    inherit_outer(batch, &batch->headers);
+    for (uint32_t i = 0; i < batch->headers.count; i++)
+        if (!sheaf_str_eq(batch->headers.entries[i].name, SHEAF_STR("content-type"))) /* only with a body: see plan */
+            sheaf_headers_add(list, batch->pool, batch->headers.entries[i].name, batch->headers.entries[i].value);
+    add_trust(batch);
+    if (via.len > 0)
+        mine = sheaf_pool_printf(batch->pool, "%.*s, %.*s", SHEAF_STR_ARG(via), SHEAF_STR_ARG(mine));
+    sheaf_headers_add(list, batch->pool, SHEAF_STR("via"), mine);
+
+    batch->shared.wire = write_wire(list, sheaf_pool_alloc(batch->pool, wire_len(list) + 1));
+    for (uint32_t i = 0; i < list->count; i++)
+        batch->shared_names |= name_bit(list->entries[i].name);
+    return SHEAF_OK;
+}
+
+/* --- items that override --- */
+
+static bool may_override(const sheaf_item_t *item)
+{
+    const sheaf_headers_t *own = &item->exchange.headers;
+
+    for (uint32_t i = 0; i < own->count; i++)
+        if (item->batch->shared_names & name_bit(own->entries[i].name))
+            return true;
+    return false;
+}
+
+/* Marks in `mask` the shared headers that the item names; returns how many. */
+static uint32_t mark_overridden(const sheaf_item_t *item, uint64_t *mask)
+{
+    const sheaf_headers_t *shared = &item->batch->shared.list;
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < shared->count; i++) {
+        if (sheaf_headers_find(&item->exchange.headers, shared->entries[i].name) == NULL)
+            continue;
+        mask[i / 64] |= UINT64_C(1) << (i % 64);
+        count++;
+    }
+    return count;
+}
+
+static void override_drop(override_t *override)
+{
+    if (override != NULL && --override->holds == 0)
+        free(override);
+}
+
+/* One allocation: the override, its list, its bytes. */
+static override_t *override_new(const sheaf_batch_t *batch, const uint64_t *mask, uint32_t words)
+{
+    const sheaf_headers_t *shared = &batch->shared.list;
+    size_t head = sizeof(override_t) + words * sizeof(uint64_t);
+    size_t list = shared->count * sizeof(sheaf_header_t);
+    override_t *override = sheaf_alloc(head + list + wire_len(shared));
+    sheaf_headers_t *left = &override->block.list;
+
+    *left = (sheaf_headers_t){(sheaf_header_t *)(void *)((char *) override + head), 0, shared->count};
+    override->holds = 1;
+    override->words = words;
+    memcpy(override->mask, mask, words * sizeof(uint64_t));
+    for (uint32_t i = 0; i < shared->count; i++)
+        if ((mask[i / 64] >> (i % 64) & 1) == 0)
+            left->entries[left->count++] = shared->entries[i];
+    override->block.wire = write_wire(left, (char *) override + head + list);
+    return override;
+}
+
+static override_t *override_for(sheaf_batch_t *batch, const uint64_t *mask, uint32_t words)
+{
+    override_t *latest = batch->override;
+
+    if (latest == NULL || memcmp(latest->mask, mask, words * sizeof(uint64_t)) != 0) {
+        override_drop(latest);
+        latest = batch->override = override_new(batch, mask, words);
+    }
+    latest->holds++;
+    return latest;
+}
+
+void sheaf_inherit_attach(sheaf_item_t *item)
+{
+    sheaf_batch_t *batch = item->batch;
+    uint32_t words = batch->shared.list.count / 64 + 1;
+
+    item->exchange.shared = &batch->shared;
+    if (!may_override(item))
+        return;
+
+    uint64_t few[4] = {0};
+    uint64_t *mask = words <= SHEAF_COUNT(few) ? few : sheaf_zalloc(words * sizeof(uint64_t));
+    if (mark_overridden(item, mask) > 0)
+        item->exchange.shared = &override_for(batch, mask, words)->block;
+    if (mask != few)
+        free(mask);
+}
+
+void sheaf_inherit_detach(sheaf_item_t *item)
+{
+    const sheaf_header_block_t *block = item->exchange.shared;
+
+    if (block != NULL && block != &item->batch->shared)
+        override_drop(SHEAF_OWNER(block, override_t, block));
+    item->exchange.shared = NULL;
+}
+
+void sheaf_inherit_fini(sheaf_batch_t *batch)
+{
+    override_drop(batch->override);
+    batch->override = NULL;
+}

@@ -1,0 +1,38 @@
+/* batch/inherit.h - which headers an item sends: item > envelope > outer, plus the gateway's own.
+ *
+ *   outer request --filter--> \
+ *   envelope ---------------->  batch->shared (list and HTTP/1 bytes, built once)  --> every item
+ *   gateway's own ----------> /        \_ an item that names one of them gets a block without those
+ *
+ * Trust headers (X-Forwarded-*, Forwarded, X-Real-IP, ...) never pass from a client; the gateway writes its own.
+ * Via is appended to (RFC 9110 7.6.3). */
+#ifndef SHEAF_BATCH_INHERIT_H
+#define SHEAF_BATCH_INHERIT_H
+
+#include "gateway/batch/batch.h"
+
+/* The name the gateway goes by in Via. */
+#define SHEAF_PSEUDONYM "sheaf"
+
+/* Headers of one item, and of the envelope: bytes and fields. */
+#define SHEAF_ITEM_HEADERS_MAX (64u * 1024u)
+#define SHEAF_ITEM_FIELDS_MAX  256u
+
+/* Takes over from `from` what a client may set (names in any case; lower-cased into the batch's pool). Hop-by-hop
+ * headers, those that Connection lists, framing, trust headers and Via are left out; several Cookie fields become one.
+ * ITEM_HEADER or ITEM_TOO_LARGE with a sentence on refusal. */
+sheaf_err_t sheaf_inherit_own(sheaf_pool_t *pool, const sheaf_headers_t *from, sheaf_headers_t *ret_own,
+                              sheaf_fail_t *fail);
+
+/* Builds batch->shared. VALUE or TOO_LARGE when the envelope's headers are not acceptable, LOOP when the request has
+ * been here before. */
+sheaf_err_t sheaf_inherit_build(sheaf_batch_t *batch, sheaf_fail_t *fail);
+
+/* Sets exchange.shared before an item flies, and lets go of it when the item has landed. */
+void sheaf_inherit_attach(sheaf_item_t *item);
+void sheaf_inherit_detach(sheaf_item_t *item);
+
+/* Lets go of what the batch keeps for that; no item may be attached. */
+void sheaf_inherit_fini(sheaf_batch_t *batch);
+
+#endif

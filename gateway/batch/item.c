@@ -1,0 +1,240 @@
+#include "gateway/batch/item.h"
+
+#include "gateway/batch/batch.h"
+#include "gateway/http/problem.h"
+
+/* --- the head of an answer --- */
+
+static bool is_plain_connection(sheaf_str_t value)
+{
+    return sheaf_str_ieq(value, SHEAF_STR("keep-alive")) || sheaf_str_ieq(value, SHEAF_STR("close"));
+}
+
+/* Does any Connection field of the answer name a header? Nearly never: then nobody needs to look again. */
+static bool lists_names(const sheaf_answer_head_t *head)
+{
+    for (uint32_t i = 0; i < head->header_count; i++)
+        if (sheaf_str_eq(head->headers[i].name, SHEAF_STR("connection")) &&
+            !is_plain_connection(head->headers[i].value))
+            return true;
+    return false;
+}
+
+static bool is_listed(const sheaf_answer_head_t *head, sheaf_str_t name)
+{
+    for (uint32_t i = 0; i < head->header_count; i++)
+        if (sheaf_str_eq(head->headers[i].name, SHEAF_STR("connection")) &&
+            sheaf_header_list_has(head->headers[i].value, name))
+            return true;
+    return false;
+}
+
+static sheaf_str_t put(char **at, sheaf_str_t s)
+{
+    char *start = *at;
+
+    if (s.len > 0)
+        memcpy(start, s.base, s.len);
+    *at += s.len;
+    return sheaf_str(start, s.len);
+}
+
+/* One allocation for the entries and one for their text: answers come by the thousand. */
+static void keep_headers(sheaf_item_t *item, const sheaf_answer_head_t *head)
+{
+    sheaf_pool_t *pool = item->batch->pool;
+    bool has_list = lists_names(head);
+    sheaf_header_t *kept = sheaf_pool_alloc(pool, (head->header_count + 1) * sizeof(*kept));
+    uint32_t count = 0;
+    size_t len = 0;
+    char *text;
+
+    for (uint32_t i = 0; i < head->header_count; i++) {
+        const sheaf_header_t *h = &head->headers[i];
+
+        if (sheaf_header_classify(h->name) & (SHEAF_HEADER_HOP_BY_HOP | SHEAF_HEADER_NOT_IN_RESULT))
+            continue;
+        if (has_list && is_listed(head, h->name))
+            continue;
+        kept[count++] = *h;
+        len += h->name.len + h->value.len;
+    }
+    text = sheaf_pool_alloc(pool, len + 1);
+    for (uint32_t i = 0; i < count; i++) {
+        kept[i].name = put(&text, kept[i].name);
+        kept[i].value = put(&text, kept[i].value);
+    }
+    item->answer = (sheaf_headers_t){kept, count, head->header_count + 1};
+}
+
+uint64_t sheaf_item_take_head(sheaf_item_t *item, const sheaf_answer_head_t *head)
+{
+    const sheaf_header_t *type;
+
+    item->status = head->status;
+    keep_headers(item, head);
+    type = sheaf_headers_find(&item->answer, SHEAF_STR("content-type"));
+    item->content_type = type == NULL ? SHEAF_STR_NONE : type->value;
+    item->kind = type == NULL ? SHEAF_MEDIA_BINARY : sheaf_media_kind(type->value);
+    if (sheaf_status_has_no_body(head->status) || sheaf_str_eq(item->exchange.method, SHEAF_STR("HEAD")))
+        return 0;
+    item->json_is_valid = item->kind == SHEAF_MEDIA_JSON;
+    if (item->json_is_valid)
+        sheaf_json_scan_init(&item->scan, SHEAF_JSON_MAX_DEPTH);
+    return head->content_length;
+}
+
+/* --- the body --- */
+
+bool sheaf_item_take_body(sheaf_item_t *item, const char *bytes, size_t len)
+{
+    const sheaf_batch_t *batch = item->batch;
+
+    if (len == 0)
+        return true;
+    if (item->body == NULL) {
+        /* what is reserved is the Content-Length, or the ceiling when there was none */
+        uint64_t limit = batch->endpoint->max_item_body_bytes;
+        uint64_t expected = item->reserved_bytes < limit ? item->reserved_bytes : 0;
+
+        item->body = sheaf_buf_new((size_t)limit, expected > len ? (size_t)expected : len);
+    }
+    if (!sheaf_buf_append(item->body, bytes, len))
+        return false;
+    if (item->json_is_valid)
+        item->json_is_valid = sheaf_json_scan_feed(&item->scan, bytes, len);
+    return true;
+}
+
+void sheaf_item_complete(sheaf_item_t *item)
+{
+    item->json_is_valid = item->json_is_valid && item->body != NULL && sheaf_json_scan_end(&item->scan);
+}
+
+/* --- failure as an answer --- */
+
+static void write_problem(sheaf_item_t *item, const sheaf_fail_t *fail)
+{
+    char text[SHEAF_PROBLEM_MAX];
+    size_t len = sheaf_problem_write(fail, text);
+
+    item->body = sheaf_buf_new(len, len);
+    sheaf_buf_append(item->body, text, len);
+    sheaf_headers_add(&item->answer, item->batch->pool, SHEAF_STR("content-type"), SHEAF_STR(SHEAF_PROBLEM_MEDIA));
+    item->content_type = SHEAF_STR(SHEAF_PROBLEM_MEDIA);
+    item->kind = SHEAF_MEDIA_JSON;
+    item->json_is_valid = true;
+}
+
+void sheaf_item_fail(sheaf_item_t *item, sheaf_err_t err, sheaf_str_t detail)
+{
+    sheaf_fail_t fail;
+
+    if (detail.len == 0)
+        detail = sheaf_str_of(sheaf_err_title(err));
+    sheaf_fail(&fail, err, "%.*s", SHEAF_STR_ARG(detail));
+    if (item->state == SHEAF_ITEM_FLYING) /* else the plan may have left an Allow there */
+        item->answer.count = 0;
+    sheaf_buf_drop(item->body);
+    item->body = NULL;
+    item->json_is_valid = false;
+    item->err = err;
+    item->status = sheaf_err_status(err);
+    if (item->batch->is_abandoned)
+        return; /* nobody will read it */
+    item->detail = sheaf_pool_dup(item->batch->pool, sheaf_str_of(fail.detail));
+    write_problem(item, &fail);
+}
+
+/* --- settling --- */
+
+static void count_settled(const sheaf_item_t *item)
+{
+    sheaf_metrics_t *metrics = item->batch->env.metrics;
+    uint32_t class = item->status / 100u;
+
+    if (metrics == NULL)
+        return;
+    sheaf_count(metrics, SHEAF_METRIC_ITEMS_2XX + (class < 2 ? 0 : class > 5 ? 3 : class - 2), 1);
+    if (item->err != SHEAF_OK)
+        sheaf_count_error(metrics, item->err);
+    sheaf_gauge(metrics, SHEAF_METRIC_RESULT_BYTES_HELD, item->body == NULL ? 0 : (int64_t)item->body->len);
+    if (item->state != SHEAF_ITEM_FLYING)
+        return;
+    sheaf_gauge(metrics, SHEAF_METRIC_ITEMS_IN_FLIGHT, -1);
+    sheaf_observe_us(metrics, SHEAF_HISTOGRAM_ITEM_SECONDS,
+                     item->batch->env.clock->read_us(item->batch->env.clock) - item->sent_us);
+}
+
+static void doom(sheaf_item_t *item, const sheaf_item_t *blocker)
+{
+    sheaf_batch_t *batch = item->batch;
+
+    item->state = SHEAF_ITEM_READY;
+    item->err = SHEAF_ERR_DEPENDENCY_FAILED;
+    item->detail = sheaf_pool_printf(batch->pool, "dependency \"%.*s\" failed", SHEAF_STR_ARG(blocker->id));
+    sheaf_ready_put(&batch->doomed, item->index);
+}
+
+static void release_dependents(const sheaf_item_t *item)
+{
+    sheaf_batch_t *batch = item->batch;
+    bool is_success = item->status >= 200 && item->status < 300;
+
+    for (uint32_t i = 0; i < item->dependents_count; i++) {
+        sheaf_item_t *dependent = &batch->items[item->dependents[i]];
+
+        dependent->blockers--;
+        if (dependent->state != SHEAF_ITEM_WAITING)
+            continue;
+        if (!is_success) {
+            doom(dependent, item);
+        } else if (dependent->blockers == 0) {
+            dependent->state = SHEAF_ITEM_READY;
+            sheaf_ready_put(&batch->ready, dependent->index);
+        }
+    }
+}
+
+bool sheaf_item_settle(sheaf_item_t *item)
+{
+    sheaf_batch_t *batch = item->batch;
+
+    if (item->state == SHEAF_ITEM_SETTLED)
+        return false;
+
+    count_settled(item);
+    if (item->state == SHEAF_ITEM_FLYING)
+        batch->flying--;
+    batch->reserved_bytes -= item->reserved_bytes;
+    item->reserved_bytes = 0;
+    batch->held_bytes += item->body == NULL ? 0 : item->body->len;
+    item->state = SHEAF_ITEM_SETTLED;
+    batch->open--;
+    if (sheaf_item_has_failed(item))
+        batch->failed++;
+    else
+        batch->succeeded++;
+    if (sheaf_item_has_failed(item) && batch->stops_on_error)
+        batch->is_stopped = true;
+
+    release_dependents(item);
+    if (!batch->is_abandoned)
+        batch->watch->on_item(batch, item->index);
+    sheaf_soon(batch->env.soon, &batch->pump);
+    return true;
+}
+
+void sheaf_item_give_back(sheaf_item_t *item)
+{
+    sheaf_batch_t *batch = item->batch;
+
+    if (item->body == NULL)
+        return;
+    batch->held_bytes -= item->body->len;
+    if (item->is_encoded)
+        batch->encoded_bytes -= item->body->len;
+    sheaf_gauge(batch->env.metrics, SHEAF_METRIC_RESULT_BYTES_HELD, -(int64_t)item->body->len);
+    sheaf_buf_drop(item->body);
+    item->body = NULL;
+}

@@ -1,0 +1,274 @@
+#include "gateway/batch/plan.h"
+
+#include <stdlib.h>
+
+#include "gateway/batch/ids.h"
+#include "gateway/batch/inherit.h"
+
+/* --- one item --- */
+
+static bool is_method(const sheaf_item_t *item, const char *name)
+{
+    return sheaf_str_eq(item->exchange.method, sheaf_str_of(name));
+}
+
+static void allow(sheaf_item_t *item, sheaf_str_t methods)
+{
+    sheaf_headers_add(&item->answer, item->batch->pool, SHEAF_STR("allow"), methods);
+}
+
+static sheaf_err_t take_method(sheaf_item_t *item, const sheaf_draft_t *draft, sheaf_fail_t *fail)
+{
+    sheaf_str_t text = draft->method.base == NULL ? SHEAF_STR("GET") : draft->method;
+
+    item->exchange.method = SHEAF_STR("GET"); /* what a malformed one is taken for; it is never sent */
+    if (!sheaf_method_normalise(item->batch->pool, text, &item->exchange.method))
+        return sheaf_fail(fail, SHEAF_ERR_ITEM_METHOD, "the method is no token of at most 32 characters");
+    if (is_method(item, "CONNECT") || is_method(item, "TRACE")) {
+        allow(item, SHEAF_STR("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+        return sheaf_fail(fail, SHEAF_ERR_ITEM_NOT_ALLOWED, "%.*s is never allowed in a batch",
+                          SHEAF_STR_ARG(item->exchange.method));
+    }
+    item->exchange.is_idempotent = sheaf_method_is_idempotent(item->exchange.method);
+    return SHEAF_OK;
+}
+
+/* True when `text` holds the path and, right after a '?', the query: nothing needs to be copied then. */
+static bool is_as_written(sheaf_str_t text, const sheaf_url_t *url)
+{
+    uintptr_t start = (uintptr_t)text.base, path = (uintptr_t)url->path.base;
+
+    if (path < start || path + url->path.len > start + text.len)
+        return false;
+    return url->query.base == NULL || (uintptr_t)url->query.base == path + url->path.len + 1;
+}
+
+static sheaf_str_t target_of(const sheaf_item_t *item, const sheaf_url_t *url, const sheaf_match_t *match)
+{
+    sheaf_pool_t *pool = item->batch->pool;
+    sheaf_str_t path = url->path;
+    char *target;
+
+    if (item->route->rewrite != NULL)
+        path = sheaf_rewrite_apply(item->route->rewrite, match, pool);
+    else if (is_as_written(item->url_text, url))
+        return sheaf_str(path.base, url->query.base == NULL ? path.len : path.len + 1 + url->query.len);
+    if (url->query.base == NULL)
+        return path;
+    target = sheaf_pool_alloc(pool, path.len + 1 + url->query.len);
+    memcpy(target, path.base, path.len);
+    target[path.len] = '?';
+    if (url->query.len > 0)
+        memcpy(target + path.len + 1, url->query.base, url->query.len);
+    return sheaf_str(target, path.len + 1 + url->query.len);
+}
+
+static sheaf_err_t find_route(sheaf_item_t *item, const sheaf_url_t *url, sheaf_fail_t *fail)
+{
+    const sheaf_snapshot_t *snapshot = item->batch->env.snapshot;
+    sheaf_match_t match;
+
+    if (sheaf_snapshot_endpoint(snapshot, url->path) != NULL)
+        return sheaf_fail(fail, SHEAF_ERR_ITEM_URL, "an item may not name a batch endpoint (no batch inside a batch)");
+    if (!sheaf_router_find(snapshot->routes, url->path, item->exchange.method, &match)) {
+        if (match.allow.base == NULL)
+            return sheaf_fail(fail, SHEAF_ERR_NO_ROUTE, "no route matches the path");
+        allow(item, match.allow);
+        return sheaf_fail(fail, SHEAF_ERR_ITEM_NOT_ALLOWED, "the route allows %.*s", SHEAF_STR_ARG(match.allow));
+    }
+    item->route = &snapshot->conf.routes.items[match.route];
+    if (url->has_encoded_slash && item->route->encoded_slashes == SHEAF_ENCODED_SLASHES_REFUSE)
+        return sheaf_fail(fail, SHEAF_ERR_ITEM_URL, "the path holds an encoded slash or backslash");
+    item->exchange.upstream = item->route->upstream;
+    item->exchange.target = target_of(item, url, &match);
+    return SHEAF_OK;
+}
+
+static sheaf_err_t take_url(sheaf_item_t *item, sheaf_fail_t *fail)
+{
+    sheaf_batch_t *batch = item->batch;
+    sheaf_url_t url;
+    sheaf_err_t err = sheaf_url_normalise(batch->pool, item->url_text, batch->base, SHEAF_ITEM_URL_MAX, &url, fail);
+
+    return err != SHEAF_OK ? err : find_route(item, &url, fail);
+}
+
+static sheaf_err_t take_body(sheaf_item_t *item, const sheaf_draft_t *draft, sheaf_fail_t *fail)
+{
+    sheaf_exchange_t *exchange = &item->exchange;
+
+    if (draft->has_body && !sheaf_method_takes_body(exchange->method))
+        return sheaf_fail(fail, SHEAF_ERR_ITEM_BODY, "%.*s takes no body", SHEAF_STR_ARG(exchange->method));
+    if (draft->has_body && draft->body.len > item->route->max_body_bytes)
+        return sheaf_fail(fail, SHEAF_ERR_ITEM_TOO_LARGE, "the body is larger than the %llu bytes the route takes",
+                          (unsigned long long)item->route->max_body_bytes);
+    item->has_content = draft->has_body;
+    item->body_is_json = draft->body_is_json;
+    if (draft->has_body)
+        exchange->body = draft->body;
+    /* RFC 9110 8.6: a method that expects content says Content-Length: 0 when there is none */
+    exchange->has_body =
+        draft->has_body || is_method(item, "POST") || is_method(item, "PUT") || is_method(item, "PATCH");
+    return SHEAF_OK;
+}
+
+sheaf_err_t sheaf_plan_item(sheaf_item_t *item, const sheaf_draft_t *draft, sheaf_fail_t *fail)
+{
+    const sheaf_endpoint_conf_t *endpoint = item->batch->endpoint;
+    sheaf_err_t err = take_method(item, draft, fail);
+
+    if (draft->err != SHEAF_OK)
+        return sheaf_fail(fail, draft->err, "%s", draft->detail);
+    if (draft->is_in_change_set && endpoint->change_sets == SHEAF_CHANGE_SETS_REFUSE)
+        return sheaf_fail(fail, SHEAF_ERR_CHANGE_SETS, "atomicityGroup is not supported here");
+    if (draft->has_condition)
+        return sheaf_fail(fail, SHEAF_ERR_CONDITION, "\"if\" is not supported");
+    if (err == SHEAF_OK)
+        err = take_url(item, fail);
+    if (err == SHEAF_OK)
+        err = sheaf_inherit_own(item->batch->pool, &draft->headers, &item->exchange.headers, fail);
+    return err == SHEAF_OK ? take_body(item, draft, fail) : err;
+}
+
+void sheaf_plan_content_types(sheaf_batch_t *batch)
+{
+    const sheaf_header_t *envelope = sheaf_headers_find(&batch->headers, SHEAF_STR("content-type"));
+
+    for (uint32_t i = 0; i < batch->count; i++) {
+        sheaf_item_t *item = &batch->items[i];
+
+        if (!item->has_content || (envelope == NULL && !item->body_is_json) ||
+            sheaf_headers_find(&item->exchange.headers, SHEAF_STR("content-type")) != NULL)
+            continue;
+        sheaf_headers_add(&item->exchange.headers, batch->pool, SHEAF_STR("content-type"),
+                          envelope != NULL ? envelope->value : SHEAF_STR("application/json"));
+    }
+}
+
+/* --- who waits for whom --- */
+
+static void set_fault(sheaf_batch_t *batch, uint32_t item, uint32_t at)
+{
+    batch->fault = (sheaf_fault_t){item, SHEAF_FAULT_DEPENDS_ON, at};
+}
+
+static sheaf_err_t resolve(sheaf_batch_t *batch, sheaf_item_t *item, sheaf_fail_t *fail)
+{
+    if (item->depends_on_count == 0)
+        return SHEAF_OK;
+    item->depends_on = sheaf_pool_alloc(batch->pool, item->depends_on_count * sizeof(uint32_t));
+    for (uint32_t i = 0; i < item->depends_on_count; i++) {
+        uint32_t index = sheaf_ids_find(batch->ids, item->depends_on_ids[i]);
+
+        if (index == SHEAF_IDS_NONE) {
+            set_fault(batch, item->index, i);
+            return sheaf_fail(fail, SHEAF_ERR_DEPENDENCY, "no item has the id \"%.*s\"",
+                              SHEAF_STR_ARG(item->depends_on_ids[i]));
+        }
+        item->depends_on[i] = index;
+        batch->items[index].dependents_count++;
+    }
+    item->blockers = item->depends_on_count;
+    return SHEAF_OK;
+}
+
+/* The other direction of every edge, in one array. */
+static void fill_dependents(sheaf_batch_t *batch)
+{
+    for (uint32_t i = 0; i < batch->count; i++) {
+        sheaf_item_t *item = &batch->items[i];
+
+        if (item->dependents_count > 0)
+            item->dependents = sheaf_pool_alloc(batch->pool, item->dependents_count * sizeof(uint32_t));
+        item->dependents_count = 0;
+    }
+    for (uint32_t i = 0; i < batch->count; i++) {
+        const sheaf_item_t *item = &batch->items[i];
+
+        for (uint32_t k = 0; k < item->depends_on_count; k++) {
+            sheaf_item_t *blocker = &batch->items[item->depends_on[k]];
+
+            blocker->dependents[blocker->dependents_count++] = i;
+        }
+    }
+}
+
+/* Kahn's algorithm: takes away what waits for nothing, again and again. left[i] is what item i still waits for. */
+static uint32_t take_away(const sheaf_batch_t *batch, uint32_t *left, uint32_t *queue)
+{
+    uint32_t head = 0, tail = 0;
+
+    for (uint32_t i = 0; i < batch->count; i++) {
+        left[i] = batch->items[i].blockers;
+        if (left[i] == 0)
+            queue[tail++] = i;
+    }
+    while (head < tail) {
+        const sheaf_item_t *item = &batch->items[queue[head++]];
+
+        for (uint32_t i = 0; i < item->dependents_count; i++)
+            if (--left[item->dependents[i]] == 0)
+                queue[tail++] = item->dependents[i];
+    }
+    return tail;
+}
+
+/* Position of the first dependency of `index` that was not taken away. There is one for every item that was not. */
+static uint32_t first_left(const sheaf_batch_t *batch, const uint32_t *left, uint32_t index)
+{
+    const sheaf_item_t *item = &batch->items[index];
+    uint32_t at = 0;
+
+    while (left[item->depends_on[at]] == 0)
+        at++;
+    return at;
+}
+
+/* What is left holds a circle, but not all of it lies on one: walk until an item comes again, then name the first item
+ * of that circle. */
+static sheaf_err_t report_circle(sheaf_batch_t *batch, const uint32_t *left, uint32_t *seen, sheaf_fail_t *fail)
+{
+    uint32_t at = 0, first, next;
+
+    memset(seen, 0, batch->count * sizeof(*seen));
+    while (left[at] == 0)
+        at++;
+    while (!seen[at]) {
+        seen[at] = 1;
+        at = batch->items[at].depends_on[first_left(batch, left, at)];
+    }
+    first = at;
+    for (uint32_t on = batch->items[at].depends_on[first_left(batch, left, at)]; on != at;
+         on = batch->items[on].depends_on[first_left(batch, left, on)])
+        first = on < first ? on : first;
+
+    set_fault(batch, first, first_left(batch, left, first));
+    next = batch->items[first].depends_on[batch->fault.at];
+    if (next == first)
+        return sheaf_fail(fail, SHEAF_ERR_CYCLE, "item \"%.*s\" depends on itself",
+                          SHEAF_STR_ARG(batch->items[first].id));
+    return sheaf_fail(fail, SHEAF_ERR_CYCLE, "item \"%.*s\" depends on \"%.*s\", which depends on it in turn",
+                      SHEAF_STR_ARG(batch->items[first].id), SHEAF_STR_ARG(batch->items[next].id));
+}
+
+sheaf_err_t sheaf_plan_link(sheaf_batch_t *batch, sheaf_fail_t *fail)
+{
+    sheaf_err_t err = SHEAF_OK;
+    bool has_edges = false;
+    uint32_t *left;
+
+    for (uint32_t i = 0; i < batch->count; i++) {
+        err = resolve(batch, &batch->items[i], fail);
+        if (err != SHEAF_OK)
+            return err;
+        has_edges = has_edges || batch->items[i].depends_on_count > 0;
+    }
+    if (!has_edges)
+        return SHEAF_OK;
+    fill_dependents(batch);
+    left = sheaf_alloc(2 * (size_t)batch->count * sizeof(*left));
+    if (take_away(batch, left, left + batch->count) < batch->count)
+        err = report_circle(batch, left, left + batch->count, fail);
+    free(left);
+    return err;
+}
