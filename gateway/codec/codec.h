@@ -49,5 +49,6 @@ const char *sheaf_codec_encodable(void);
 extern const sheaf_decoder_t sheaf_json_in;
 extern const sheaf_encoder_t sheaf_json_out;
 extern const sheaf_encoder_t sheaf_dav_out;
+extern const sheaf_encoder_t sheaf_dav_text_out; /* the same as text/xml */
 
 #endif

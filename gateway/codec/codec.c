@@ -1,0 +1,88 @@
+/* codec/codec.c - the registry made from codecs.def, and who wins a negotiation. */
+#include "gateway/codec/codec.h"
+
+#include "gateway/http/message.h"
+
+typedef struct decoder_row {
+    const char *media;
+    const sheaf_decoder_t *decoder;
+} decoder_row_t;
+
+typedef struct encoder_row {
+    const char *media;
+    const sheaf_encoder_t *encoder;
+} encoder_row_t;
+
+static const decoder_row_t decoders[] = {
+#define DECODER(symbol, media) {media, &sheaf_##symbol},
+#define ENCODER(symbol, media)
+#include "gateway/codec/codecs.def"
+#undef DECODER
+#undef ENCODER
+};
+
+static const encoder_row_t encoders[] = {
+#define DECODER(symbol, media)
+#define ENCODER(symbol, media) {media, &sheaf_##symbol},
+#include "gateway/codec/codecs.def"
+#undef DECODER
+#undef ENCODER
+};
+
+/* Each media type with its separator in front, so that skipping the first two bytes gives the list. */
+static const char decodable[] =
+#define DECODER(symbol, media) ", " media
+#define ENCODER(symbol, media)
+#include "gateway/codec/codecs.def"
+#undef DECODER
+#undef ENCODER
+    ;
+
+static const char encodable[] =
+#define DECODER(symbol, media)
+#define ENCODER(symbol, media) ", " media
+#include "gateway/codec/codecs.def"
+#undef DECODER
+#undef ENCODER
+    ;
+
+const sheaf_decoder_t *sheaf_codec_decoder(sheaf_str_t content_type)
+{
+    sheaf_media_t media;
+
+    if (content_type.base == NULL || !sheaf_media_parse(content_type, &media))
+        return NULL;
+    if (media.charset.base != NULL && !sheaf_str_ieq(media.charset, SHEAF_STR("utf-8")))
+        return NULL;
+
+    for (size_t i = 0; i < SHEAF_COUNT(decoders); i++)
+        if (sheaf_media_is(&media, decoders[i].media))
+            return decoders[i].decoder;
+    return NULL;
+}
+
+const sheaf_encoder_t *sheaf_codec_encoder(sheaf_str_t accept)
+{
+    const sheaf_encoder_t *best = NULL;
+    uint32_t best_quality = 0;
+
+    for (size_t i = 0; i < SHEAF_COUNT(encoders); i++) {
+        uint32_t quality = sheaf_accept_quality(accept, encoders[i].media);
+
+        if (quality <= best_quality)
+            continue;
+        best = encoders[i].encoder;
+        best_quality = quality;
+    }
+    return best;
+}
+
+const char *sheaf_codec_decodable(void)
+{
+    return decodable + 2;
+}
+
+const char *sheaf_codec_encodable(void)
+{
+    return encodable + 2;
+}

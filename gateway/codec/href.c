@@ -1,0 +1,155 @@
+#include "gateway/codec/href.h"
+
+#include "gateway/http/url.h"
+
+/* --- the set: open addressing, at most three quarters full --- */
+
+static uint64_t hash(sheaf_str_t s)
+{
+    uint64_t h = UINT64_C(0xcbf29ce484222325);
+    uint64_t word;
+
+    for (; s.len >= sizeof(word); s = sheaf_str(s.base + sizeof(word), s.len - sizeof(word))) {
+        memcpy(&word, s.base, sizeof(word));
+        h = (h ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+        h ^= h >> 29;
+    }
+    for (size_t i = 0; i < s.len; i++)
+        h = (h ^ (unsigned char)s.base[i]) * UINT64_C(0x100000001b3);
+    return h ^ (h >> 32);
+}
+
+/* The slot that holds `href`, or the free one where it belongs. */
+static sheaf_str_t *find(const sheaf_hrefs_t *hrefs, sheaf_str_t href)
+{
+    uint32_t mask = hrefs->size - 1;
+    uint32_t at = (uint32_t)hash(href) & mask;
+
+    while (hrefs->slots[at].base != NULL && !sheaf_str_eq(hrefs->slots[at], href))
+        at = (at + 1) & mask;
+    return &hrefs->slots[at];
+}
+
+static void grow(sheaf_hrefs_t *hrefs, sheaf_pool_t *pool)
+{
+    sheaf_hrefs_t larger = {.count = hrefs->count, .size = hrefs->size == 0 ? 64 : hrefs->size * 2};
+
+    larger.slots = sheaf_pool_zalloc(pool, larger.size * sizeof(*larger.slots));
+    for (uint32_t i = 0; i < hrefs->size; i++)
+        if (hrefs->slots[i].base != NULL)
+            *find(&larger, hrefs->slots[i]) = hrefs->slots[i];
+    *hrefs = larger;
+}
+
+bool sheaf_hrefs_add(sheaf_hrefs_t *hrefs, sheaf_pool_t *pool, sheaf_str_t href)
+{
+    sheaf_str_t *slot;
+
+    if (hrefs->count >= hrefs->size / 4 * 3)
+        grow(hrefs, pool);
+    slot = find(hrefs, href);
+    if (slot->base != NULL)
+        return false;
+    *slot = href;
+    hrefs->count++;
+    return true;
+}
+
+/* --- percent-encoding --- */
+
+static bool is_alnum(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+static bool is_hex(char c)
+{
+    return (c >= '0' && c <= '9') || (sheaf_lower(c) >= 'a' && sheaf_lower(c) <= 'f');
+}
+
+/* May the byte at `at` stand as it is (RFC 3986 appendix A)? */
+static bool may_stand(sheaf_str_t s, size_t at, sheaf_href_kind_t kind)
+{
+    char c = s.base[at];
+
+    if (is_alnum(c) || (c != '\0' && strchr("-._~", c) != NULL))
+        return true;
+    if (c == '\0' || kind == SHEAF_HREF_NAME)
+        return false;
+    if (c == '%')
+        return at + 2 < s.len && is_hex(s.base[at + 1]) && is_hex(s.base[at + 2]);
+    if (kind == SHEAF_HREF_URI && strchr("#[]", c) != NULL)
+        return true;
+    return strchr("/?:@!$&'()*+,;=", c) != NULL;
+}
+
+sheaf_str_t sheaf_href_encode(sheaf_pool_t *pool, sheaf_str_t text, sheaf_href_kind_t kind)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    size_t bad = 0, len = 0;
+    char *dst;
+
+    for (size_t i = 0; i < text.len; i++)
+        bad += !may_stand(text, i, kind);
+    if (bad == 0)
+        return text;
+
+    dst = sheaf_pool_alloc(pool, text.len + 2 * bad);
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.base[i];
+
+        if (may_stand(text, i, kind)) {
+            dst[len++] = (char)c;
+            continue;
+        }
+        dst[len++] = '%';
+        dst[len++] = hex[c >> 4];
+        dst[len++] = hex[c & 0xf];
+    }
+    return sheaf_str(dst, len);
+}
+
+/* --- an item's own href --- */
+
+/* Absolute, and no segment begins with a dot, plain or encoded: such a path may hold dot segments, which an href must
+ * not (RFC 4918 8.3). */
+static bool is_plain_path(sheaf_str_t text)
+{
+    if (text.len == 0 || text.base[0] != '/')
+        return false;
+    for (size_t i = 0; i + 1 < text.len && text.base[i] != '?'; i++) {
+        if (text.base[i] != '/')
+            continue;
+        if (text.base[i + 1] == '.' || text.base[i + 1] == '%')
+            return false;
+    }
+    return true;
+}
+
+static sheaf_str_t base_of(const sheaf_endpoint_conf_t *endpoint)
+{
+    sheaf_str_t path = endpoint->path;
+
+    if (endpoint->base.base != NULL && endpoint->base.len > 0)
+        return endpoint->base;
+    if (!sheaf_str_ends(path, SHEAF_STR("$batch")))
+        return SHEAF_STR("/");
+    while (path.len > 1 && path.base[path.len - 1] != '/')
+        path.len--;
+    return path;
+}
+
+sheaf_str_t sheaf_href_of(sheaf_pool_t *pool, const sheaf_item_t *item)
+{
+    sheaf_url_t url;
+
+    if (item->err == SHEAF_ERR_ITEM_URL)
+        return SHEAF_STR_NONE;
+    if (is_plain_path(item->url_text))
+        return sheaf_href_encode(pool, item->url_text, SHEAF_HREF_PATH);
+    if (sheaf_url_normalise(pool, item->url_text, base_of(item->batch->endpoint), SIZE_MAX, &url, NULL) != SHEAF_OK)
+        return SHEAF_STR_NONE;
+    if (url.query.base != NULL)
+        url.path = sheaf_pool_printf(pool, "%.*s?%.*s", SHEAF_STR_ARG(url.path), SHEAF_STR_ARG(url.query));
+    return sheaf_href_encode(pool, url.path, SHEAF_HREF_PATH);
+}
