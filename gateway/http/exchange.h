@@ -61,6 +61,7 @@ struct sheaf_exchange {
     sheaf_deadline_t deadline;
     sheaf_task_t task;
     sheaf_err_t pending_err; /* what the task will report */
+    const char *pending_detail;
     uint8_t state;
     uint8_t tries;
     uint64_t queued_at_ms;

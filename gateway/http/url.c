@@ -43,8 +43,6 @@ typedef struct writer {
     char *segment; /* where the open segment begins: just after a slash */
     char *at;
     uint8_t encoded; /* the byte just written percent-encoded; 0 when the last one was not */
-    bool is_query;
-    bool has_encoded_slash;
 } writer_t;
 
 static sheaf_err_t refuse(sheaf_fail_t *fail, const char *why)
@@ -153,8 +151,6 @@ static sheaf_err_t put_encoded(writer_t *writer, uint8_t byte, sheaf_fail_t *fai
         return refuse(fail, "the url holds a percent-encoded NUL");
     if (is_overlong(writer->encoded, byte))
         return refuse(fail, "the url holds an overlong UTF-8 sequence");
-    if (!writer->is_query && (byte == '/' || byte == '\\'))
-        writer->has_encoded_slash = true;
 
     *writer->at++ = '%';
     *writer->at++ = digits[byte >> 4];
@@ -249,7 +245,6 @@ static sheaf_err_t write_query(writer_t *writer, sheaf_str_t text, size_t at, sh
 {
     sheaf_err_t err = SHEAF_OK;
 
-    writer->is_query = true;
     writer->encoded = 0;
     while (at < text.len && err == SHEAF_OK)
         err = put_next(writer, text, &at, fail);
@@ -278,6 +273,12 @@ static size_t room_for(sheaf_str_t text, sheaf_str_t base)
     return room;
 }
 
+/* Asked of the finished path: dot segments may have removed one, the base may have brought one. */
+static bool holds_encoded_slash(sheaf_str_t path)
+{
+    return memmem(path.base, path.len, "%2F", 3) != NULL || memmem(path.base, path.len, "%5C", 3) != NULL;
+}
+
 static sheaf_err_t rewrite(sheaf_pool_t *pool, sheaf_str_t text, sheaf_str_t base, sheaf_url_t *ret_url,
                            sheaf_fail_t *fail)
 {
@@ -302,7 +303,7 @@ static sheaf_err_t rewrite(sheaf_pool_t *pool, sheaf_str_t text, sheaf_str_t bas
             return err;
         url.query = sheaf_str(query, (size_t)(writer.at - query));
     }
-    url.has_encoded_slash = writer.has_encoded_slash;
+    url.has_encoded_slash = holds_encoded_slash(url.path);
     *ret_url = url;
     return SHEAF_OK;
 }
