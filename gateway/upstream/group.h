@@ -1,0 +1,43 @@
+/* upstream/group.h - one upstream of a worker: its servers, its conns, and the line before them.
+ *
+ *   send --> idle conn of the server whose turn it is (most recently used)     --> write
+ *        \-> a new conn, while there are fewer than max_connections             --> dial, write
+ *         \-> the line: a conn that gets free takes the next exchange whose turn it is
+ *
+ * An exchange is in one place at a time: in the line, on a conn, or on its way back through the soon-queue. Whoever
+ * waits does so because all conns are busy: an idle conn and a waiting exchange never exist together. */
+#ifndef SHEAF_UPSTREAM_GROUP_H
+#define SHEAF_UPSTREAM_GROUP_H
+
+#include "gateway/upstream/conn.h"
+#include "gateway/upstream/line.h"
+
+typedef struct sheaf_group {
+    sheaf_link_t link;                 /* in its owner's list of groups */
+    uint32_t users;                    /* views that share it */
+    const sheaf_upstream_conf_t *conf; /* the newest user's */
+    sheaf_snapshot_t *snapshot;        /* held for conf */
+    sheaf_conn_env_t *env;
+    sheaf_soon_t *soon;
+    sheaf_balance_t balance;
+    sheaf_line_t line;
+    uint32_t conn_count; /* all but closing ones */
+    uint32_t idle_count;
+    sheaf_deadline_t sweep; /* the earliest end of an idle conn, or earlier */
+    sheaf_task_t serve;     /* a conn got free: serve the line */
+} sheaf_group_t;
+
+/* `snapshot` holds `conf`. */
+sheaf_group_t *sheaf_group_new(sheaf_conn_env_t *env, sheaf_soon_t *soon, sheaf_resolver_t *resolver,
+                               sheaf_snapshot_t *snapshot, const sheaf_upstream_conf_t *conf);
+/* Closes its idle conns; nothing may fly. */
+void sheaf_group_free(sheaf_group_t *group);
+
+/* An equal configuration from a newer snapshot: the old one can go. */
+void sheaf_group_rebase(sheaf_group_t *group, sheaf_snapshot_t *snapshot, const sheaf_upstream_conf_t *conf);
+
+/* See sheaf_dispatch_t. */
+void sheaf_group_send(sheaf_group_t *group, sheaf_exchange_t *exchange);
+void sheaf_group_cancel(sheaf_exchange_t *exchange);
+
+#endif

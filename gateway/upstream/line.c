@@ -1,0 +1,102 @@
+/* upstream/line.c - see line.h. */
+#include "gateway/upstream/line.h"
+
+#include <stdlib.h>
+
+void sheaf_line_init(sheaf_line_t *line)
+{
+    *line = (sheaf_line_t){0};
+    sheaf_list_init(&line->lanes);
+}
+
+void sheaf_line_fini(sheaf_line_t *line)
+{
+    SHEAF_ASSERT(line->count == 0);
+    while (line->spare != NULL) {
+        sheaf_lane_t *lane = line->spare;
+
+        line->spare = lane->next;
+        free(lane);
+    }
+}
+
+static sheaf_lane_t **bucket_of(sheaf_line_t *line, const void *flow)
+{
+    return &line->buckets[((uintptr_t)flow * 0x9E3779B97F4A7C15u >> 32) % SHEAF_LINE_BUCKETS];
+}
+
+static sheaf_lane_t *lane_for(sheaf_line_t *line, const void *flow)
+{
+    sheaf_lane_t **bucket = bucket_of(line, flow), *lane = *bucket;
+
+    while (lane != NULL && lane->flow != flow)
+        lane = lane->next;
+    if (lane != NULL)
+        return lane;
+
+    lane = line->spare;
+    if (lane != NULL)
+        line->spare = lane->next;
+    else
+        lane = sheaf_alloc(sizeof(*lane));
+    *lane = (sheaf_lane_t){.flow = flow, .line = line, .next = *bucket};
+    *bucket = lane;
+    sheaf_list_init(&lane->exchanges);
+    sheaf_list_push_back(&line->lanes, &lane->link); /* a flow that is new waits its turn */
+    return lane;
+}
+
+static void put_away(sheaf_lane_t *lane)
+{
+    sheaf_line_t *line = lane->line;
+    sheaf_lane_t **at = bucket_of(line, lane->flow);
+
+    while (*at != lane)
+        at = &(*at)->next;
+    *at = lane->next;
+    sheaf_list_remove(&lane->link);
+    lane->next = line->spare;
+    line->spare = lane;
+}
+
+void sheaf_line_push(sheaf_line_t *line, sheaf_exchange_t *exchange)
+{
+    sheaf_lane_t *lane = lane_for(line, exchange->flow);
+
+    exchange->line = lane;
+    sheaf_list_push_back(&lane->exchanges, &exchange->link);
+    line->count++;
+    line->direct_count += exchange->is_direct;
+}
+
+void sheaf_line_remove(sheaf_exchange_t *exchange)
+{
+    sheaf_lane_t *lane = exchange->line;
+
+    sheaf_list_remove(&exchange->link);
+    exchange->line = NULL;
+    lane->line->count--;
+    lane->line->direct_count -= exchange->is_direct;
+    if (sheaf_list_is_empty(&lane->exchanges))
+        put_away(lane);
+}
+
+sheaf_exchange_t *sheaf_line_pop(sheaf_line_t *line)
+{
+    sheaf_lane_t *lane;
+    sheaf_exchange_t *exchange;
+
+    if (line->count == 0)
+        return NULL;
+    lane = SHEAF_OWNER(line->lanes.next, sheaf_lane_t, link);
+    exchange = SHEAF_OWNER(lane->exchanges.next, sheaf_exchange_t, link);
+    sheaf_list_remove(&lane->link);
+    sheaf_list_push_back(&line->lanes, &lane->link);
+    sheaf_line_remove(exchange);
+    return exchange;
+}
+
+sheaf_line_t *sheaf_line_of(const sheaf_exchange_t *exchange)
+{
+    return ((const sheaf_lane_t *)exchange->line)->line;
+}

@@ -1,0 +1,366 @@
+/* upstream/resolve.c - see resolve.h. */
+#include "gateway/upstream/resolve.h"
+
+#include <ares.h>
+#include <arpa/inet.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "gateway/base/pool.h"
+
+#define TTL_MIN_S        1
+#define TTL_MAX_S        60
+#define STALE_MS         60000
+#define RETRY_MS         1000 /* after a failed lookup */
+#define QUERY_TIMEOUT_MS 1000 /* of one query to one DNS server, doubled with every try */
+#define QUERY_TRIES      3
+
+struct sheaf_resolver {
+    uv_loop_t *loop;
+    sheaf_clock_t *clock;
+    sheaf_deadlines_t *deadlines;
+    sheaf_soon_t *soon;
+    ares_channel channel; /* made when the first real name is asked: literals need no resolv.conf */
+    bool has_channel;
+    sheaf_link_t names;
+    sheaf_link_t sockets;
+    uint32_t open_count; /* poll handles not closed yet */
+    sheaf_deadline_t timer;
+    void (*on_closed)(void *data);
+    void *data;
+};
+
+typedef struct ares_watch {
+    uv_poll_t poll;
+    sheaf_link_t link;
+    sheaf_resolver_t *resolver;
+    ares_socket_t fd;
+} ares_watch_t;
+
+/* In the order of a lookup. */
+static void start_lookup(sheaf_name_t *name);
+static void on_socket_state(void *data, ares_socket_t fd, int readable, int writable); /* c-ares wants to be told */
+static void on_socket_ready(uv_poll_t *poll, int status, int events);
+static void on_timer(sheaf_deadline_t *node);
+static void on_addresses(void *arg, int status, int timeouts, struct ares_addrinfo *result); /* maybe from inside */
+static void on_answer_due(sheaf_task_t *task);                                               /* tells who waits */
+
+sheaf_resolver_t *sheaf_resolver_new(uv_loop_t *loop, sheaf_clock_t *clock, sheaf_deadlines_t *deadlines,
+                                     sheaf_soon_t *soon)
+{
+    sheaf_resolver_t *resolver = sheaf_zalloc(sizeof(*resolver));
+
+    resolver->loop = loop;
+    resolver->clock = clock;
+    resolver->deadlines = deadlines;
+    resolver->soon = soon;
+    resolver->timer.on_expired = on_timer;
+    sheaf_list_init(&resolver->names);
+    sheaf_list_init(&resolver->sockets);
+    return resolver;
+}
+
+static void free_if_closed(sheaf_resolver_t *resolver)
+{
+    void (*on_closed)(void *) = resolver->on_closed;
+    void *data = resolver->data;
+
+    if (on_closed == NULL || resolver->open_count != 0)
+        return;
+    free(resolver);
+    on_closed(data);
+}
+
+void sheaf_resolver_free(sheaf_resolver_t *resolver, void (*on_closed)(void *data), void *data)
+{
+    SHEAF_ASSERT(sheaf_list_is_empty(&resolver->names));
+    if (resolver->has_channel)
+        ares_destroy(resolver->channel); /* closes its sockets through on_socket_state() */
+    resolver->has_channel = false;
+    sheaf_deadline_clear(resolver->deadlines, &resolver->timer);
+    resolver->on_closed = on_closed;
+    resolver->data = data;
+    free_if_closed(resolver);
+}
+
+static bool parse_literal(const char *text, sheaf_sockaddr_t *ret_address)
+{
+    memset(ret_address, 0, sizeof(*ret_address));
+    if (inet_pton(AF_INET, text, &ret_address->v4.sin_addr) == 1) {
+        ret_address->v4.sin_family = AF_INET;
+        return true;
+    }
+    if (inet_pton(AF_INET6, text, &ret_address->v6.sin6_addr) == 1) {
+        ret_address->v6.sin6_family = AF_INET6;
+        return true;
+    }
+    return false;
+}
+
+static sheaf_name_t *name_new(sheaf_resolver_t *resolver, sheaf_str_t text)
+{
+    sheaf_name_t *name = sheaf_zalloc(sizeof(*name) + text.len + 1);
+
+    memcpy(name->text, text.base, text.len);
+    name->resolver = resolver;
+    name->task.run = on_answer_due;
+    sheaf_list_init(&name->waiters);
+    sheaf_list_push_back(&resolver->names, &name->link);
+    if (parse_literal(name->text, &name->addresses[0])) {
+        name->is_literal = true;
+        name->count = name->version = 1;
+        name->expires_ms = SHEAF_NEVER;
+    }
+    return name;
+}
+
+sheaf_name_t *sheaf_name_hold(sheaf_resolver_t *resolver, sheaf_str_t text)
+{
+    sheaf_name_t *name = NULL;
+
+    for (sheaf_link_t *l = resolver->names.next; l != &resolver->names && name == NULL; l = l->next) {
+        sheaf_name_t *other = SHEAF_OWNER(l, sheaf_name_t, link);
+
+        if (sheaf_str_eq(sheaf_str_of(other->text), text))
+            name = other;
+    }
+    if (name == NULL)
+        name = name_new(resolver, text);
+    name->holds++;
+    return name;
+}
+
+void sheaf_name_drop(sheaf_name_t *name)
+{
+    SHEAF_ASSERT(name->holds > 0);
+    if (--name->holds != 0)
+        return;
+    sheaf_list_remove(&name->link);
+    sheaf_soon_cancel(&name->task);
+    if (name->is_asked)
+        name->resolver = NULL; /* c-ares still points at it: on_addresses() frees it */
+    else
+        free(name);
+}
+
+static bool is_fresh(const sheaf_name_t *name)
+{
+    return name->expires_ms > name->resolver->clock->now_ms;
+}
+
+bool sheaf_name_is_ready(sheaf_name_t *name)
+{
+    uint64_t now_ms = name->resolver->clock->now_ms;
+
+    if (is_fresh(name))
+        return true;
+    if (name->count == 0 || (name->detail[0] == '\0' && now_ms >= name->expires_ms + STALE_MS))
+        return false;
+    if (!name->is_asked)
+        start_lookup(name);
+    return true;
+}
+
+void sheaf_name_ask(sheaf_name_t *name, sheaf_name_waiter_t *waiter)
+{
+    sheaf_list_push_back(&name->waiters, &waiter->link);
+    if (is_fresh(name))
+        sheaf_soon(name->resolver->soon, &name->task);
+    else if (!name->is_asked)
+        start_lookup(name);
+}
+
+void sheaf_name_forget(sheaf_name_waiter_t *waiter)
+{
+    sheaf_list_remove(&waiter->link);
+}
+
+/* --- c-ares --- */
+
+static void arm_timer(sheaf_resolver_t *resolver)
+{
+    struct timeval most = {.tv_sec = 60}, room, *next;
+    uint64_t in_ms;
+
+    if (!resolver->has_channel || sheaf_list_is_empty(&resolver->sockets)) {
+        sheaf_deadline_clear(resolver->deadlines, &resolver->timer);
+        return;
+    }
+    next = ares_timeout(resolver->channel, &most, &room);
+    in_ms = (uint64_t)next->tv_sec * 1000 + (uint64_t)next->tv_usec / 1000;
+    sheaf_deadline_set(resolver->deadlines, &resolver->timer, resolver->clock->now_ms + in_ms + 1);
+}
+
+static bool open_channel(sheaf_resolver_t *resolver)
+{
+    struct ares_options options = {
+        .timeout = QUERY_TIMEOUT_MS,
+        .tries = QUERY_TRIES,
+        .sock_state_cb = on_socket_state,
+        .sock_state_cb_data = resolver,
+    };
+
+    if (!resolver->has_channel)
+        resolver->has_channel =
+            ares_init_options(&resolver->channel, &options,
+                              ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB) == ARES_SUCCESS;
+    return resolver->has_channel;
+}
+
+static void start_lookup(sheaf_name_t *name)
+{
+    const struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    sheaf_resolver_t *resolver = name->resolver;
+
+    name->is_asked = true;
+    if (!open_channel(resolver)) {
+        on_addresses(name, ARES_ENOTINITIALIZED, 0, NULL);
+        return;
+    }
+    ares_getaddrinfo(resolver->channel, name->text, NULL, &hints, on_addresses, name);
+    arm_timer(resolver);
+}
+
+static void on_watch_closed(uv_handle_t *handle)
+{
+    ares_watch_t *watch = handle->data;
+    sheaf_resolver_t *resolver = watch->resolver;
+
+    free(watch);
+    resolver->open_count--;
+    free_if_closed(resolver);
+}
+
+static ares_watch_t *watch_of(sheaf_resolver_t *resolver, ares_socket_t fd)
+{
+    for (sheaf_link_t *l = resolver->sockets.next; l != &resolver->sockets; l = l->next) {
+        ares_watch_t *watch = SHEAF_OWNER(l, ares_watch_t, link);
+
+        if (watch->fd == fd)
+            return watch;
+    }
+    return NULL;
+}
+
+static ares_watch_t *watch_new(sheaf_resolver_t *resolver, ares_socket_t fd)
+{
+    ares_watch_t *watch = sheaf_zalloc(sizeof(*watch));
+
+    if (uv_poll_init(resolver->loop, &watch->poll, fd) != 0) {
+        free(watch); /* the query then ends by its timeout */
+        return NULL;
+    }
+    watch->poll.data = watch;
+    watch->resolver = resolver;
+    watch->fd = fd;
+    sheaf_list_push_back(&resolver->sockets, &watch->link);
+    resolver->open_count++;
+    return watch;
+}
+
+static void on_socket_state(void *data, ares_socket_t fd, int readable, int writable)
+{
+    sheaf_resolver_t *resolver = data;
+    ares_watch_t *watch = watch_of(resolver, fd);
+
+    if (!readable && !writable) { /* about to be closed */
+        if (watch == NULL)
+            return;
+        sheaf_list_remove(&watch->link);
+        uv_close((uv_handle_t *)&watch->poll, on_watch_closed);
+        return;
+    }
+    if (watch == NULL)
+        watch = watch_new(resolver, fd);
+    if (watch != NULL)
+        uv_poll_start(&watch->poll, (readable ? UV_READABLE : 0) | (writable ? UV_WRITABLE : 0), on_socket_ready);
+}
+
+static void on_socket_ready(uv_poll_t *poll, int status, int events)
+{
+    ares_watch_t *watch = poll->data;
+    sheaf_resolver_t *resolver = watch->resolver;
+    bool can_read = status < 0 || (events & UV_READABLE) != 0;
+    bool can_write = status < 0 || (events & UV_WRITABLE) != 0;
+
+    ares_process_fd(resolver->channel, can_read ? watch->fd : ARES_SOCKET_BAD, can_write ? watch->fd : ARES_SOCKET_BAD);
+    arm_timer(resolver);
+}
+
+static void on_timer(sheaf_deadline_t *node)
+{
+    sheaf_resolver_t *resolver = SHEAF_OWNER(node, sheaf_resolver_t, timer);
+
+    ares_process_fd(resolver->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+    arm_timer(resolver);
+}
+
+/* Takes the addresses of `result`; returns for how long they are good. */
+static int keep_addresses(sheaf_name_t *name, const struct ares_addrinfo *result)
+{
+    int ttl_s = TTL_MAX_S;
+
+    name->count = 0;
+    for (const struct ares_addrinfo_node *node = result->nodes; node != NULL; node = node->ai_next) {
+        if (name->count == SHEAF_NAME_MAX_ADDRESSES || (size_t)node->ai_addrlen > sizeof(sheaf_sockaddr_t))
+            continue;
+        memcpy(&name->addresses[name->count++], node->ai_addr, (size_t)node->ai_addrlen);
+        if (node->ai_ttl < ttl_s)
+            ttl_s = node->ai_ttl;
+    }
+    for (const struct ares_addrinfo_cname *cname = result->cnames; cname != NULL; cname = cname->next)
+        if (cname->ttl < ttl_s)
+            ttl_s = cname->ttl;
+    name->version++;
+    return ttl_s < TTL_MIN_S ? TTL_MIN_S : ttl_s;
+}
+
+/* May run inside ares_getaddrinfo() (hosts file, localhost), and with ARES_EDESTRUCTION from ares_destroy(). */
+static void on_addresses(void *arg, int status, int timeouts, struct ares_addrinfo *result)
+{
+    sheaf_name_t *name = arg;
+    bool is_good = status == ARES_SUCCESS && result != NULL && result->nodes != NULL;
+
+    (void)timeouts;
+    if (name->resolver == NULL) {
+        free(name); /* nobody asks any more */
+    } else {
+        uint64_t now_ms = name->resolver->clock->now_ms;
+
+        name->is_asked = false;
+        name->detail[0] = '\0';
+        if (is_good)
+            name->expires_ms = now_ms + (uint64_t)keep_addresses(name, result) * 1000;
+        else {
+            name->expires_ms = now_ms + RETRY_MS; /* with the last good answer, when there is one */
+            snprintf(name->detail, sizeof(name->detail), "%.60s: %.30s", name->text, ares_strerror(status));
+        }
+        sheaf_soon(name->resolver->soon, &name->task);
+    }
+    if (result != NULL)
+        ares_freeaddrinfo(result);
+}
+
+/* Whoever is told may drop the name or wait again: hold it, and tell only those who wait now. */
+static void on_answer_due(sheaf_task_t *task)
+{
+    sheaf_name_t *name = SHEAF_OWNER(task, sheaf_name_t, task);
+    sheaf_link_t told;
+
+    sheaf_list_init(&told);
+    while (!sheaf_list_is_empty(&name->waiters)) {
+        sheaf_link_t *link = name->waiters.next;
+
+        sheaf_list_remove(link);
+        sheaf_list_push_back(&told, link);
+    }
+    name->holds++;
+    while (!sheaf_list_is_empty(&told)) {
+        sheaf_name_waiter_t *waiter = SHEAF_OWNER(told.next, sheaf_name_waiter_t, link);
+
+        sheaf_list_remove(&waiter->link); /* from `told`; forget() of another one finds that ring too */
+        waiter->on_resolved(waiter);
+    }
+    sheaf_name_drop(name);
+}
