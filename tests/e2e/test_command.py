@@ -1,0 +1,109 @@
+"""The command line: check, keys, schema, version, demo."""
+import json
+import pathlib
+import re
+import subprocess
+import tempfile
+import unittest
+
+from harness import ROOT, SANITIZER, SHEAF
+
+GOOD = """listen: [{address: "127.0.0.1:0"}]
+upstreams: {u: {servers: ["http://127.0.0.1:9"]}}
+routes: [{match: "/x", upstream: u}]
+endpoints: [{path: /batch}]
+"""
+
+
+def sheaf(*args):
+    done = subprocess.run([SHEAF, *args], capture_output=True, text=True, timeout=60)
+    assert not SANITIZER.search(done.stderr), done.stderr
+    return done
+
+
+class Command(unittest.TestCase):
+    def check(self, text):
+        with tempfile.TemporaryDirectory() as directory:
+            path = pathlib.Path(directory) / "sheaf.yaml"
+            path.write_text(text)
+            return sheaf("check", "-c", str(path))
+
+    def test_check_of_a_good_file_is_0(self):
+        done = self.check(GOOD)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stderr, "")
+
+    def test_the_shipped_examples_load(self):
+        for path in sorted((ROOT / "config").glob("*.yaml")):
+            done = sheaf("check", "-c", str(path))
+            self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_check_of_a_bad_file_is_1_and_reports_everything_in_place(self):
+        done = self.check(GOOD.replace("match", "mtach").replace("/batch}", "/batch, timeout: soon, linger: 1h}"))
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("sheaf.yaml:3:11", done.stderr)
+        self.assertIn("match", done.stderr.replace("mtach", ""))
+        self.assertGreaterEqual(len(re.findall(r"sheaf\.yaml:4:\d+", done.stderr)), 2, done.stderr)
+        self.assertIn("^", done.stderr)
+
+    def test_check_finds_what_does_not_fit_together(self):
+        for change, place in ((("upstream: u}", "upstream: v}"), ":3:"), (("}]\nend", '}, {match: "/x", upstream: u}]\nend'), ":3:"),
+                              (("}]\n\"", ""), None), (("[{path: /batch}]", "[{path: /batch}, {path: /batch}]"), ":4:"),
+                              (("path: /batch", "path: /x"), None), (("listen:", "lisen:"), ":1:1"), (("[{path", "[{path: ["), None)):
+            if GOOD.replace(*change) == GOOD:
+                continue
+            with self.subTest(change=change):
+                done = self.check(GOOD.replace(*change))
+                self.assertEqual(done.returncode, 1, done.stderr)
+                if place:
+                    self.assertIn("sheaf.yaml" + place, done.stderr)
+
+    def test_check_of_no_file_is_1(self):
+        done = sheaf("check", "-c", "/does/not/exist.yaml")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("/does/not/exist.yaml", done.stderr)
+
+    def test_environment_variables_are_replaced(self):
+        done = self.check(GOOD.replace("127.0.0.1:9", "127.0.0.1:${env.SHEAF_TEST_PORT:-9}"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        done = self.check(GOOD.replace("127.0.0.1:9", "127.0.0.1:${env.SHEAF_TEST_NOT_SET}"))
+        self.assertEqual(done.returncode, 1)
+
+    def test_run_with_a_bad_file_is_1(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            file.write("listen: 5\n")
+            file.flush()
+            done = sheaf("run", "-c", file.name)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(":1:9", done.stderr)
+
+    def test_keys_names_every_key(self):
+        out = sheaf("keys").stdout
+        listed = re.findall(r"^KEY\((\w+),", (ROOT / "config/keys.def").read_text(), re.M)
+        for key in listed:
+            self.assertIn(key, out)
+
+    def test_schema_is_json_schema(self):
+        schema = json.loads(sheaf("schema").stdout)
+        self.assertIn("$schema", schema)
+        self.assertIn("upstreams", schema["properties"])
+
+    def test_version_names_the_libraries(self):
+        out = sheaf("version").stdout
+        for name in ("sheaf", "libh2o", "libuv", "OpenSSL"):
+            self.assertIn(name, out)
+
+    def test_unknown_commands_are_refused_with_the_usage(self):
+        done = sheaf("nonsense")
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("usage", done.stderr)
+
+    def test_the_demo_shows_a_batch_and_its_207(self):
+        done = sheaf("demo", "--once")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("207", done.stdout)
+        self.assertIn('"summary"', done.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()
