@@ -20,8 +20,9 @@ typedef struct sheaf_json_scan {
     uint8_t utf8_low, utf8_high;
     uint8_t hex_left;
     uint8_t literal_at;
-    uint16_t unit; /* \uXXXX being read */
+    uint16_t unit;  /* \uXXXX being read */
     bool wants_low; /* a high surrogate was read */
+    bool is_name;   /* the string being read is a member name */
     const char *literal;
     uint64_t is_object[SHEAF_JSON_MAX_DEPTH / 64];
 } sheaf_json_scan_t;
@@ -39,6 +40,9 @@ bool sheaf_json_scan_end(const sheaf_json_scan_t *scan);
 /* Validates `doc` strictly, with no object holding a member name twice (compared after unescaping; linear time).
  * On failure fills fail with SHEAF_ERR_SYNTAX, a sentence, the pointer of the place, line and column. */
 sheaf_err_t sheaf_json_check(sheaf_str_t doc, uint16_t max_depth, sheaf_fail_t *fail);
+
+/* Appends `/token`, escaped, to the pointer of `fail` (cut when it does not fit). */
+void sheaf_json_pointer_add(sheaf_fail_t *fail, sheaf_str_t token);
 
 /* Line and column (from 1; column in characters) of byte `offset` of `doc`. */
 void sheaf_json_position(sheaf_str_t doc, size_t offset, uint32_t *ret_line, uint32_t *ret_column);

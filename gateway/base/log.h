@@ -13,10 +13,10 @@
 #define SHEAF_LOG_LINE_MAX 4096
 
 typedef enum sheaf_log_severity { /* same order as log_level in keys.def */
-    SHEAF_LOG_ERROR,
-    SHEAF_LOG_WARN,
-    SHEAF_LOG_INFO,
-    SHEAF_LOG_DEBUG,
+                                  SHEAF_LOG_ERROR,
+                                  SHEAF_LOG_WARN,
+                                  SHEAF_LOG_INFO,
+                                  SHEAF_LOG_DEBUG,
 } sheaf_log_severity_t;
 
 /* One per process. is_json picks the form; level is the least important severity written. */

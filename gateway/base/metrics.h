@@ -36,7 +36,7 @@ typedef enum sheaf_histogram {
 
 #define SHEAF_HISTOGRAM_BUCKETS 24 /* upper bounds 64 us, 128 us, ... doubling, the last is +Inf */
 
-typedef struct sheaf_metrics { /* one slot */
+typedef struct sheaf_metrics {                   /* one slot */
     _Atomic uint64_t values[SHEAF_METRIC_COUNT]; /* gauges: two's complement */
     _Atomic uint64_t errors[SHEAF_ERR_COUNT];    /* items by error */
     struct {

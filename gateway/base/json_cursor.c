@@ -1,0 +1,193 @@
+/* base/json_cursor.c - walking a document that passed sheaf_json_check: nothing here checks anything again. */
+#include "gateway/base/json.h"
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+static const char *skip_space(const char *at, const char *end)
+{
+    while (at < end && is_space(*at))
+        at++;
+    return at;
+}
+
+sheaf_json_t sheaf_json_root(sheaf_str_t doc)
+{
+    const char *at = skip_space(doc.base, doc.base + doc.len), *end = doc.base + doc.len;
+
+    while (end > at && is_space(end[-1]))
+        end--;
+    return sheaf_str(at, (size_t)(end - at));
+}
+
+sheaf_json_type_t sheaf_json_type(sheaf_json_t value)
+{
+    switch (value.base[0]) {
+    case '{':
+        return SHEAF_JSON_OBJECT;
+    case '[':
+        return SHEAF_JSON_ARRAY;
+    case '"':
+        return SHEAF_JSON_STRING;
+    case 't':
+        return SHEAF_JSON_TRUE;
+    case 'f':
+        return SHEAF_JSON_FALSE;
+    case 'n':
+        return SHEAF_JSON_NULL;
+    default:
+        return SHEAF_JSON_NUMBER;
+    }
+}
+
+/* From an opening quote to after the closing one. */
+static const char *skip_string(const char *at, const char *end)
+{
+    for (at++; at < end; at++) {
+        const char *quote = memchr(at, '"', (size_t)(end - at)), *slash;
+
+        slash = memchr(at, '\\', (size_t)(quote - at));
+        if (slash == NULL)
+            return quote + 1;
+        at = slash + 1; /* and over what is escaped */
+    }
+    return end;
+}
+
+static const char *skip_nested(const char *at, const char *end)
+{
+    unsigned depth = 0;
+
+    while (at < end) {
+        if (*at == '"') {
+            at = skip_string(at, end);
+            continue;
+        }
+        depth += *at == '{' || *at == '[';
+        if ((*at == '}' || *at == ']') && --depth == 0)
+            return at + 1;
+        at++;
+    }
+    return at;
+}
+
+static const char *skip_value(const char *at, const char *end)
+{
+    if (*at == '{' || *at == '[')
+        return skip_nested(at, end);
+    if (*at == '"')
+        return skip_string(at, end);
+    while (at < end && *at != ',' && *at != '}' && *at != ']' && !is_space(*at))
+        at++;
+    return at;
+}
+
+sheaf_json_iter_t sheaf_json_iter(sheaf_json_t value)
+{
+    return (sheaf_json_iter_t){value.base + 1, value.base + value.len - 1};
+}
+
+/* The next value; leaves the iterator behind it and the comma that may follow. */
+static sheaf_json_t take_value(sheaf_json_iter_t *iter)
+{
+    const char *start = skip_space(iter->at, iter->end);
+
+    iter->at = skip_value(start, iter->end);
+    sheaf_json_t value = sheaf_str(start, (size_t)(iter->at - start));
+    iter->at = skip_space(iter->at, iter->end);
+    if (iter->at < iter->end && (*iter->at == ',' || *iter->at == ':'))
+        iter->at++;
+    return value;
+}
+
+bool sheaf_json_next_element(sheaf_json_iter_t *iter, sheaf_json_t *ret_value)
+{
+    if (skip_space(iter->at, iter->end) == iter->end)
+        return false;
+    *ret_value = take_value(iter);
+    return true;
+}
+
+bool sheaf_json_next_member(sheaf_json_iter_t *iter, sheaf_json_t *ret_name, sheaf_json_t *ret_value)
+{
+    if (!sheaf_json_next_element(iter, ret_name))
+        return false;
+    *ret_value = take_value(iter);
+    return true;
+}
+
+static unsigned hex4(const char *at)
+{
+    unsigned unit = 0;
+
+    for (int i = 0; i < 4; i++)
+        unit = unit << 4 | (at[i] <= '9' ? (unsigned)at[i] - '0' : ((unsigned)at[i] | 0x20) - 'a' + 10);
+    return unit;
+}
+
+static char *put_utf8(char *dst, unsigned code)
+{
+    if (code < 0x80) {
+        *dst++ = (char)code;
+    } else if (code < 0x800) {
+        *dst++ = (char)(0xc0 | code >> 6);
+        *dst++ = (char)(0x80 | (code & 0x3f));
+    } else if (code < 0x10000) {
+        *dst++ = (char)(0xe0 | code >> 12);
+        *dst++ = (char)(0x80 | (code >> 6 & 0x3f));
+        *dst++ = (char)(0x80 | (code & 0x3f));
+    } else {
+        *dst++ = (char)(0xf0 | code >> 18);
+        *dst++ = (char)(0x80 | (code >> 12 & 0x3f));
+        *dst++ = (char)(0x80 | (code >> 6 & 0x3f));
+        *dst++ = (char)(0x80 | (code & 0x3f));
+    }
+    return dst;
+}
+
+/* `at` is behind the u; returns what follows the escape, which is two of them for a surrogate pair. */
+static const char *decode_unicode(const char *at, char **dst)
+{
+    unsigned unit = hex4(at);
+
+    at += 4;
+    if (unit >= 0xd800 && unit <= 0xdbff) {
+        unit = 0x10000 + ((unit - 0xd800) << 10) + (hex4(at + 2) - 0xdc00);
+        at += 6;
+    }
+    *dst = put_utf8(*dst, unit);
+    return at;
+}
+
+static char unescape(char c)
+{
+    return c == 'b' ? '\b' : c == 'f' ? '\f' : c == 'n' ? '\n' : c == 'r' ? '\r' : c == 't' ? '\t' : c;
+}
+
+sheaf_str_t sheaf_json_string(sheaf_json_t value, sheaf_pool_t *pool)
+{
+    const char *at = value.base + 1, *end = value.base + value.len - 1;
+    char *text, *dst;
+
+    if (at == end || memchr(at, '\\', (size_t)(end - at)) == NULL)
+        return sheaf_str(at, (size_t)(end - at));
+    text = dst = sheaf_pool_alloc(pool, (size_t)(end - at)); /* an escape is never shorter than what it means */
+    while (at < end) {
+        if (*at != '\\') {
+            *dst++ = *at++;
+        } else if (at[1] == 'u') {
+            at = decode_unicode(at + 2, &dst);
+        } else {
+            *dst++ = unescape(at[1]);
+            at += 2;
+        }
+    }
+    return sheaf_str(text, (size_t)(dst - text));
+}
+
+bool sheaf_json_u64(sheaf_json_t value, uint64_t *ret_value)
+{
+    return sheaf_json_type(value) == SHEAF_JSON_NUMBER && sheaf_str_to_u64(value, ret_value);
+}

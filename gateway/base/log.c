@@ -1,0 +1,293 @@
+#include "gateway/base/log.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "gateway/base/clock.h"
+#include "gateway/base/pool.h"
+
+#define RING_BYTES (256u << 10) /* a power of two */
+#define GATHER_MS  5 /* the thread lets lines gather, so that a busy loop wakes it at most 200 times a second */
+
+static const char *const severities[] = {"error", "warn", "info", "debug"};
+
+/* Lines stand in the ring one after the other, each ended by its line break; head and tail only ever grow. */
+static struct {
+    bool is_json;
+    sheaf_log_severity_t level;
+    sheaf_metrics_t *metrics;
+    int fd;
+    pthread_t thread;
+    bool is_running;
+    pthread_mutex_t lock;
+    pthread_cond_t wake, drained;
+    bool is_asleep, is_ending;
+    size_t head, tail; /* guarded by lock */
+    char *ring;
+} state = {.level = SHEAF_LOG_INFO,
+           .fd = STDERR_FILENO,
+           .lock = PTHREAD_MUTEX_INITIALIZER,
+           .wake = PTHREAD_COND_INITIALIZER,
+           .drained = PTHREAD_COND_INITIALIZER};
+
+void sheaf_log_setup(bool is_json, sheaf_log_severity_t level, sheaf_metrics_t *metrics)
+{
+    state.is_json = is_json;
+    state.level = level;
+    state.metrics = metrics;
+}
+
+/* --- the writing thread --- */
+
+/* As many whole lines as fit in one write of at most SHEAF_LOG_LINE_MAX bytes, which pipes keep in one piece. */
+static size_t take_lines(char *dst)
+{
+    size_t len = 0, whole = 0;
+
+    while (len < SHEAF_LOG_LINE_MAX && state.tail + len < state.head) {
+        dst[len] = state.ring[(state.tail + len) % RING_BYTES];
+        if (dst[len++] == '\n')
+            whole = len;
+    }
+    return whole;
+}
+
+static void write_run(const char *bytes, size_t len)
+{
+    while (len > 0) {
+        ssize_t wrote = write(state.fd, bytes, len);
+
+        if (wrote > 0) {
+            bytes += wrote;
+            len -= (size_t)wrote;
+        } else if (wrote < 0 && errno == EAGAIN) {
+            struct pollfd ready = {.fd = state.fd, .events = POLLOUT};
+            poll(&ready, 1, 1000);
+        } else if (wrote == 0 || errno != EINTR) {
+            sheaf_count(state.metrics, SHEAF_METRIC_LOG_DROPPED, 1); /* disk full, reader gone: no log, but no spin */
+            return;
+        }
+    }
+}
+
+static void wait_for_lines(void)
+{
+    const struct timespec gather = {.tv_nsec = GATHER_MS * 1000000};
+
+    state.is_asleep = true;
+    while (state.head == state.tail && !state.is_ending)
+        pthread_cond_wait(&state.wake, &state.lock);
+    state.is_asleep = false;
+    if (state.is_ending)
+        return;
+    pthread_mutex_unlock(&state.lock);
+    nanosleep(&gather, NULL);
+    pthread_mutex_lock(&state.lock);
+}
+
+static void *write_lines(void *unused)
+{
+    static char run[SHEAF_LOG_LINE_MAX];
+
+    (void)unused;
+    pthread_mutex_lock(&state.lock);
+    while (state.head != state.tail || !state.is_ending) {
+        size_t len = take_lines(run);
+
+        if (len == 0) {
+            pthread_cond_broadcast(&state.drained);
+            wait_for_lines();
+            continue;
+        }
+        pthread_mutex_unlock(&state.lock);
+        write_run(run, len);
+        pthread_mutex_lock(&state.lock);
+        state.tail += len; /* only now: the bytes count as queued until they are written */
+    }
+    pthread_cond_broadcast(&state.drained);
+    pthread_mutex_unlock(&state.lock);
+    return NULL;
+}
+
+void sheaf_log_start(int fd)
+{
+    sigset_t all, before;
+
+    if (state.is_running)
+        return;
+    state.fd = fd;
+    state.ring = sheaf_alloc(RING_BYTES);
+    state.head = state.tail = 0;
+    state.is_ending = state.is_asleep = false;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before); /* signals are the loop's */
+    state.is_running = pthread_create(&state.thread, NULL, write_lines, NULL) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+void sheaf_log_stop(uint32_t timeout_ms)
+{
+    struct timespec until;
+
+    if (!state.is_running)
+        return;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += timeout_ms / 1000;
+    until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&state.lock);
+    state.is_ending = true;
+    pthread_cond_signal(&state.wake);
+    while (state.head != state.tail && pthread_cond_timedwait(&state.drained, &state.lock, &until) != ETIMEDOUT)
+        continue;
+    bool is_drained = state.head == state.tail;
+    pthread_mutex_unlock(&state.lock);
+    state.is_running = false;
+    if (!is_drained) { /* stuck in a write that nobody reads: the process is about to end anyway */
+        pthread_detach(state.thread);
+        return;
+    }
+    pthread_join(state.thread, NULL);
+    free(state.ring);
+    state.ring = NULL;
+}
+
+/* --- handing a line over --- */
+
+static void queue_line(const char *bytes, size_t len)
+{
+    size_t at, first;
+
+    pthread_mutex_lock(&state.lock);
+    if (len > RING_BYTES - (state.head - state.tail)) {
+        pthread_mutex_unlock(&state.lock);
+        sheaf_count(state.metrics, SHEAF_METRIC_LOG_DROPPED, 1);
+        return;
+    }
+    at = state.head % RING_BYTES;
+    first = len < RING_BYTES - at ? len : RING_BYTES - at;
+    memcpy(state.ring + at, bytes, first);
+    memcpy(state.ring, bytes + first, len - first);
+    state.head += len;
+    if (state.is_asleep)
+        pthread_cond_signal(&state.wake);
+    pthread_mutex_unlock(&state.lock);
+}
+
+static void write_now(const char *bytes, size_t len)
+{
+    struct pollfd ready = {.fd = state.fd, .events = POLLOUT};
+
+    if (poll(&ready, 1, 0) != 1 || write(state.fd, bytes, len) != (ssize_t)len)
+        sheaf_count(state.metrics, SHEAF_METRIC_LOG_DROPPED, 1);
+}
+
+/* --- building a line --- */
+
+static void put(sheaf_log_line_t *line, const char *bytes, size_t len)
+{
+    size_t room = SHEAF_LOG_LINE_MAX - 3 - line->len; /* for the closing quote, bracket and line break */
+
+    if (len > room)
+        len = room;
+    memcpy(line->bytes + line->len, bytes, len);
+    line->len += len;
+}
+
+static void put_text(sheaf_log_line_t *line, const char *text)
+{
+    put(line, text, strlen(text));
+}
+
+static void put_escaped(sheaf_log_line_t *line, sheaf_str_t value)
+{
+    for (size_t i = 0; i < value.len && line->len < SHEAF_LOG_LINE_MAX - 12; i++) {
+        unsigned char c = (unsigned char)value.base[i];
+        char escape[8];
+
+        if (c == '"' || c == '\\')
+            put(line, (char[2]){'\\', (char)c}, 2);
+        else if (c < 0x20 || c >= 0x7f) /* also what is not ASCII: a log line is safe on any terminal */
+            put(line, escape, (size_t)snprintf(escape, sizeof(escape), "\\u%04x", c));
+        else
+            put(line, (const char *)&c, 1);
+    }
+}
+
+static void put_key(sheaf_log_line_t *line, const char *key)
+{
+    put_text(line, state.is_json ? ",\"" : " ");
+    put_text(line, key);
+    put_text(line, state.is_json ? "\":" : "=");
+}
+
+void sheaf_log_begin(sheaf_log_line_t *line, sheaf_log_severity_t severity, const char *event)
+{
+    char time[25], head[160];
+    int len;
+
+    line->is_on = severity <= state.level;
+    line->len = 0;
+    if (!line->is_on)
+        return;
+    sheaf_clock_rfc3339(time);
+    len = snprintf(head, sizeof(head),
+                   state.is_json ? "{\"time\":\"%s\",\"level\":\"%s\",\"pid\":%d,\"event\":\"%s\"" : "%s %s [%d] %s",
+                   time, severities[severity], (int)getpid(), event);
+    put(line, head, (size_t)len);
+}
+
+void sheaf_log_str(sheaf_log_line_t *line, const char *key, sheaf_str_t value)
+{
+    if (!line->is_on)
+        return;
+    put_key(line, key);
+    put_text(line, "\"");
+    put_escaped(line, value);
+    put_text(line, "\"");
+}
+
+void sheaf_log_u64(sheaf_log_line_t *line, const char *key, uint64_t value)
+{
+    char digits[20];
+
+    if (!line->is_on)
+        return;
+    put_key(line, key);
+    put(line, digits, sheaf_u64_to_dec(value, digits));
+}
+
+void sheaf_log_end(sheaf_log_line_t *line)
+{
+    if (!line->is_on)
+        return;
+    if (state.is_json)
+        line->bytes[line->len++] = '}';
+    line->bytes[line->len++] = '\n';
+    if (state.is_running)
+        queue_line(line->bytes, line->len);
+    else
+        write_now(line->bytes, line->len);
+}
+
+void sheaf_log(sheaf_log_severity_t severity, const char *event, const char *format, ...)
+{
+    sheaf_log_line_t line;
+    char text[1024];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    sheaf_log_begin(&line, severity, event);
+    sheaf_log_str(&line, "message", sheaf_str_of(text));
+    sheaf_log_end(&line);
+}
