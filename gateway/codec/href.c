@@ -126,28 +126,13 @@ static bool is_plain_path(sheaf_str_t text)
     return true;
 }
 
-static sheaf_str_t base_of(const sheaf_endpoint_conf_t *endpoint)
-{
-    sheaf_str_t path = endpoint->path;
-
-    if (endpoint->base.base != NULL && endpoint->base.len > 0)
-        return endpoint->base;
-    if (!sheaf_str_ends(path, SHEAF_STR("$batch")))
-        return SHEAF_STR("/");
-    while (path.len > 1 && path.base[path.len - 1] != '/')
-        path.len--;
-    return path;
-}
-
 sheaf_str_t sheaf_href_of(sheaf_pool_t *pool, const sheaf_item_t *item)
 {
     sheaf_url_t url;
 
-    if (item->err == SHEAF_ERR_ITEM_URL)
-        return SHEAF_STR_NONE;
-    if (is_plain_path(item->url_text))
+    if (item->err != SHEAF_ERR_ITEM_URL && is_plain_path(item->url_text))
         return sheaf_href_encode(pool, item->url_text, SHEAF_HREF_PATH);
-    if (sheaf_url_normalise(pool, item->url_text, base_of(item->batch->endpoint), SIZE_MAX, &url, NULL) != SHEAF_OK)
+    if (sheaf_url_normalise(pool, item->url_text, item->batch->base, SIZE_MAX, &url, NULL) != SHEAF_OK)
         return SHEAF_STR_NONE;
     if (url.query.base != NULL)
         url.path = sheaf_pool_printf(pool, "%.*s?%.*s", SHEAF_STR_ARG(url.path), SHEAF_STR_ARG(url.query));

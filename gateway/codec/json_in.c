@@ -567,6 +567,18 @@ static sheaf_json_t member_of(const reader_t *reader, sheaf_json_t object, const
     return object;
 }
 
+/* Too many items, or the envelope's headers; what lies in the outer request (a loop) has no place in the document. */
+static sheaf_err_t locate_envelope(reader_t *reader, const char *member)
+{
+    sheaf_json_t root = sheaf_json_root(reader->doc), value;
+
+    if (reader->fail->err == SHEAF_ERR_LOOP)
+        return SHEAF_ERR_LOOP;
+    reader->in_item = false;
+    value = reader->is_bare ? root : member_of(reader, root, member);
+    return locate(reader, at_member(value.base == root.base ? NULL : member, value));
+}
+
 static sheaf_err_t locate_fault(reader_t *reader)
 {
     const sheaf_fault_t *fault = &reader->batch->fault;
@@ -576,10 +588,8 @@ static sheaf_err_t locate_fault(reader_t *reader)
     sheaf_json_t item, value;
     place_t place;
 
-    if (fault->item == UINT32_MAX || fault->member == SHEAF_FAULT_ITEMS) {
-        reader->in_item = false;
-        return locate(reader, at_member(reader->is_bare ? NULL : "requests", reader->requests));
-    }
+    if (fault->item == UINT32_MAX || fault->member == SHEAF_FAULT_ITEMS)
+        return locate_envelope(reader, fault->member == SHEAF_FAULT_ITEMS ? "requests" : "headers");
     reader->in_item = true;
     reader->index = fault->item;
     item = nth_element(reader->requests, fault->item);

@@ -55,6 +55,17 @@ void sheaf_pen_buf(sheaf_pen_t *pen, sheaf_buf_t *buf)
     sheaf_pen_open(pen, pen->out, PEN_LEAST);
 }
 
+void sheaf_pen_base64(sheaf_pen_t *pen, const sheaf_buf_t *buf)
+{
+    sheaf_base64_t state = {.count = 0};
+
+    sheaf_pen_close(pen);
+    for (const sheaf_chunk_t *chunk = &buf->first; chunk != NULL; chunk = chunk->next)
+        sheaf_base64_feed(&state, chunk->bytes, chunk->len, pen->out);
+    sheaf_base64_finish(&state, pen->out);
+    sheaf_pen_open(pen, pen->out, PEN_LEAST);
+}
+
 /* --- JSON --- */
 
 #define ONES  0x0101010101010101u

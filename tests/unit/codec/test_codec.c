@@ -1,0 +1,71 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "gateway/codec/codec.h"
+
+static const sheaf_encoder_t *accepting(const char *accept)
+{
+    return sheaf_codec_encoder(sheaf_str_of(accept));
+}
+
+static void json_in_is_chosen_by_its_media_type(void **state)
+{
+    (void)state;
+    assert_ptr_equal(sheaf_codec_decoder(SHEAF_STR("application/json")), &sheaf_json_in);
+    assert_ptr_equal(sheaf_codec_decoder(SHEAF_STR("Application/JSON; charset=UTF-8")), &sheaf_json_in);
+    assert_ptr_equal(sheaf_codec_decoder(SHEAF_STR("application/json;odata.metadata=minimal")), &sheaf_json_in);
+}
+
+static void other_types_and_none_have_no_decoder(void **state)
+{
+    (void)state;
+    assert_null(sheaf_codec_decoder(SHEAF_STR_NONE));
+    assert_null(sheaf_codec_decoder(SHEAF_STR("")));
+    assert_null(sheaf_codec_decoder(SHEAF_STR("text/plain")));
+    assert_null(sheaf_codec_decoder(SHEAF_STR("application/json; charset=iso-8859-1")));
+}
+
+static void accept_chooses_the_highest_quality(void **state)
+{
+    (void)state;
+    assert_ptr_equal(accepting("application/xml"), &sheaf_dav_out);
+    assert_ptr_equal(accepting("text/xml"), &sheaf_dav_text_out);
+    assert_ptr_equal(accepting("application/json;q=0.5, application/xml"), &sheaf_dav_out);
+    assert_ptr_equal(accepting("application/xml;q=0.5, */*;q=0.1"), &sheaf_dav_out);
+}
+
+static void json_wins_where_accept_leaves_a_choice(void **state)
+{
+    (void)state;
+    assert_ptr_equal(sheaf_codec_encoder(SHEAF_STR_NONE), &sheaf_json_out);
+    assert_ptr_equal(accepting("*/*"), &sheaf_json_out);
+    assert_ptr_equal(accepting("application/xml, application/json"), &sheaf_json_out);
+    assert_ptr_equal(accepting("application/*"), &sheaf_json_out);
+}
+
+static void nothing_acceptable_gives_none(void **state)
+{
+    (void)state;
+    assert_null(accepting("text/html"));
+    assert_null(accepting("application/json;q=0, application/xml;q=0, text/xml;q=0"));
+}
+
+static void the_lists_name_every_type(void **state)
+{
+    (void)state;
+    assert_string_equal(sheaf_codec_decodable(), "application/json");
+    assert_string_equal(sheaf_codec_encodable(), "application/json, application/xml, text/xml");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(json_in_is_chosen_by_its_media_type), cmocka_unit_test(other_types_and_none_have_no_decoder),
+        cmocka_unit_test(accept_chooses_the_highest_quality),  cmocka_unit_test(json_wins_where_accept_leaves_a_choice),
+        cmocka_unit_test(nothing_acceptable_gives_none),       cmocka_unit_test(the_lists_name_every_type),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
