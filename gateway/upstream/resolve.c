@@ -208,6 +208,11 @@ static bool open_channel(sheaf_resolver_t *resolver)
     return resolver->has_channel;
 }
 
+bool sheaf_resolver_use_servers(sheaf_resolver_t *resolver, const char *servers)
+{
+    return open_channel(resolver) && ares_set_servers_ports_csv(resolver->channel, servers) == ARES_SUCCESS;
+}
+
 static void start_lookup(sheaf_name_t *name)
 {
     const struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};

@@ -53,6 +53,9 @@ sheaf_resolver_t *sheaf_resolver_new(uv_loop_t *loop, sheaf_clock_t *clock, shea
  * has none. */
 void sheaf_resolver_free(sheaf_resolver_t *resolver, void (*on_closed)(void *data), void *data);
 
+/* Asks these DNS servers ("address:port,...") instead of those of resolv.conf. False when the text is malformed. */
+bool sheaf_resolver_use_servers(sheaf_resolver_t *resolver, const char *servers);
+
 /* The name, held; drop it when done. */
 sheaf_name_t *sheaf_name_hold(sheaf_resolver_t *resolver, sheaf_str_t text);
 void sheaf_name_drop(sheaf_name_t *name);

@@ -74,6 +74,125 @@ static void a_name_is_one_however_often_it_is_held(void **state)
     worker_end(w);
 }
 
+/* --- a DNS server that follows a script --- */
+
+typedef struct dns {
+    uv_udp_t udp;
+    char port[32];
+    int queries, a_queries;
+    bool is_broken; /* answers SERVFAIL */
+    uint8_t ttl_s;
+    char in[512];
+} dns_t;
+
+static void dns_on_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+{
+    dns_t *dns = handle->data;
+
+    *buf = uv_buf_init(dns->in, sizeof(dns->in));
+}
+
+/* RFC 1035 4: the question comes back, with one A record behind it when A was asked. */
+static void dns_on_query(uv_udp_t *udp, ssize_t nread, const uv_buf_t *buf, const struct sockaddr *from, unsigned flags)
+{
+    dns_t *dns = udp->data;
+    uint8_t answer[600] = {0}, record[] = {0xC0, 12, 0, 1, 0, 1, 0, 0, 0, dns->ttl_s, 0, 4, 127, 0, 0, 1};
+    size_t len = 12;
+    uv_buf_t out;
+
+    if (nread < 17 || from == NULL)
+        return;
+    while (buf->base[len] != 0)
+        len += (size_t)buf->base[len] + 1;
+    len += 5;
+    memcpy(answer, buf->base, len);
+    memset(answer + 6, 0, 6);
+    answer[2] = 0x81;
+    answer[3] = dns->is_broken ? 0x82 : 0x80;
+    dns->queries++;
+    if (answer[len - 3] == 1) {
+        dns->a_queries++;
+        if (!dns->is_broken) {
+            answer[7] = 1;
+            memcpy(answer + len, record, sizeof(record));
+            len += sizeof(record);
+        }
+    }
+    out = uv_buf_init((char *)answer, (unsigned)len);
+    uv_udp_try_send(udp, &out, 1, from);
+}
+
+static void dns_start(dns_t *dns, worker_t *w)
+{
+    struct sockaddr_in address;
+    int len = sizeof(address);
+
+    memset(dns, 0, sizeof(*dns));
+    uv_udp_init(&w->loop, &dns->udp);
+    dns->udp.data = dns;
+    uv_ip4_addr("127.0.0.1", 0, &address);
+    uv_udp_bind(&dns->udp, (struct sockaddr *)&address, 0);
+    uv_udp_recv_start(&dns->udp, dns_on_buffer, dns_on_query);
+    uv_udp_getsockname(&dns->udp, (struct sockaddr *)&address, &len);
+    snprintf(dns->port, sizeof(dns->port), "127.0.0.1:%d", ntohs(address.sin_port));
+}
+
+typedef struct asker {
+    sheaf_name_waiter_t waiter;
+    bool is_told;
+} asker_t;
+
+static void on_told(sheaf_name_waiter_t *waiter)
+{
+    SHEAF_OWNER(waiter, asker_t, waiter)->is_told = true;
+}
+
+static void ask_name(worker_t *w, sheaf_name_t *name)
+{
+    asker_t asker = {.waiter.on_resolved = on_told};
+
+    sheaf_name_ask(name, &asker.waiter);
+    assert_false(asker.is_told);
+    worker_until(w, &asker.is_told);
+}
+
+static void a_name_is_looked_up_once_and_the_last_good_answer_is_kept(void **state)
+{
+    worker_t *w = worker_new();
+    sheaf_resolver_t *resolver = sheaf_resolver_new(&w->loop, &w->clock, &w->deadlines, &w->soon);
+    sheaf_name_t *name = sheaf_name_hold(resolver, SHEAF_STR("backend.test"));
+    asker_t asker = {.waiter.on_resolved = on_told}, gone = asker;
+    dns_t dns;
+
+    dns_start(&dns, w);
+    dns.ttl_s = 7;
+    assert_true(sheaf_resolver_use_servers(resolver, dns.port));
+    sheaf_name_ask(name, &asker.waiter);
+    sheaf_name_ask(name, &gone.waiter);
+    sheaf_name_forget(&gone.waiter);
+    ask_name(w, name);
+    assert_true(asker.is_told && !gone.is_told);
+    assert_int_equal(dns.a_queries, 1);
+    assert_int_equal(name->count, 1);
+    assert_in_range(name->expires_ms, w->clock.now_ms + 6000, w->clock.now_ms + 7000);
+
+    name->expires_ms = 0; /* its time is over, long since */
+    dns.is_broken = true;
+    ask_name(w, name);
+    assert_true(dns.a_queries > 1);
+    assert_int_equal(name->count, 1);
+    assert_true(name->detail[0] != '\0');
+    name->expires_ms = 0;
+    assert_true(sheaf_name_is_ready(name)); /* in use while another lookup runs */
+
+    sheaf_name_drop(name); /* in the middle of that lookup */
+    sheaf_resolver_free(resolver, worker_on_upstreams_closed, w);
+    worker_until(w, &w->is_closed);
+    w->is_closed = false;
+    uv_close((uv_handle_t *)&dns.udp, NULL);
+    worker_end(w);
+}
+
 /* A listener whose queue is full answers no SYN: the kernel drops them. */
 static void a_connect_that_hangs_times_out(void **state)
 {
@@ -111,6 +230,7 @@ int main(void)
         cmocka_unit_test(a_name_with_a_bad_form_is_a_resolve_error),
         cmocka_unit_test(cancel_during_a_lookup_leaves_nothing_behind),
         cmocka_unit_test(a_name_is_one_however_often_it_is_held),
+        cmocka_unit_test(a_name_is_looked_up_once_and_the_last_good_answer_is_kept),
         cmocka_unit_test(a_connect_that_hangs_times_out),
     };
 
