@@ -57,30 +57,36 @@ bool sheaf_hrefs_add(sheaf_hrefs_t *hrefs, sheaf_pool_t *pool, sheaf_str_t href)
 
 /* --- percent-encoding --- */
 
-static bool is_alnum(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
+#define IN_PATH 1 /* pchar, "/" and "?" (RFC 3986 appendix A) */
+#define IN_URI  2 /* and "#", "[", "]" */
+#define IN_NAME 4 /* unreserved only */
+#define IN_ALL  (IN_PATH | IN_URI | IN_NAME)
+
+/* Which kinds a byte may stand in; `%` depends on what follows. */
+static const uint8_t standing[256] = {
+    ['!'] = IN_PATH | IN_URI, ['#'] = IN_URI,
+    ['$'] = IN_PATH | IN_URI, ['&' ... ','] = IN_PATH | IN_URI, /* & ' ( ) * + , */
+    ['-' ... '.'] = IN_ALL,   ['/'] = IN_PATH | IN_URI,
+    ['0' ... '9'] = IN_ALL,   [':' ... ';'] = IN_PATH | IN_URI,
+    ['='] = IN_PATH | IN_URI, ['?' ... '@'] = IN_PATH | IN_URI,
+    ['A' ... 'Z'] = IN_ALL,   ['['] = IN_URI,
+    [']'] = IN_URI,           ['_'] = IN_ALL,
+    ['a' ... 'z'] = IN_ALL,   ['~'] = IN_ALL,
+};
 
 static bool is_hex(char c)
 {
     return (c >= '0' && c <= '9') || (sheaf_lower(c) >= 'a' && sheaf_lower(c) <= 'f');
 }
 
-/* May the byte at `at` stand as it is (RFC 3986 appendix A)? */
-static bool may_stand(sheaf_str_t s, size_t at, sheaf_href_kind_t kind)
+static inline bool may_stand(sheaf_str_t s, size_t at, sheaf_href_kind_t kind)
 {
-    char c = s.base[at];
+    static const uint8_t places[] = {
+        [SHEAF_HREF_PATH] = IN_PATH, [SHEAF_HREF_URI] = IN_URI, [SHEAF_HREF_NAME] = IN_NAME};
 
-    if (is_alnum(c) || (c != '\0' && strchr("-._~", c) != NULL))
-        return true;
-    if (c == '\0' || kind == SHEAF_HREF_NAME)
-        return false;
-    if (c == '%')
+    if (s.base[at] == '%' && kind != SHEAF_HREF_NAME)
         return at + 2 < s.len && is_hex(s.base[at + 1]) && is_hex(s.base[at + 2]);
-    if (kind == SHEAF_HREF_URI && strchr("#[]", c) != NULL)
-        return true;
-    return strchr("/?:@!$&'()*+,;=", c) != NULL;
+    return (standing[(unsigned char)s.base[at]] & places[kind]) != 0;
 }
 
 sheaf_str_t sheaf_href_encode(sheaf_pool_t *pool, sheaf_str_t text, sheaf_href_kind_t kind)

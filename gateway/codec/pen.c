@@ -191,28 +191,25 @@ void sheaf_pen_json_field(sheaf_pen_t *pen, sheaf_str_t value)
 
 /* Which places a byte cannot stand in as it is. A raw CR would be read back as LF (2.11), raw tabs and line ends in
  * attributes as spaces (3.3.3); a raw `>` could end a CDATA section that is none (2.4). */
-static uint8_t xml_class(unsigned char c)
-{
-    switch (c) {
-    case '&':
-    case '<':
-    case '>':
-    case '\r':
-        return SHEAF_PEN_TEXT | SHEAF_PEN_ATTRIBUTE;
-    case '"':
-    case '\t':
-    case '\n':
-        return SHEAF_PEN_ATTRIBUTE;
-    default:
-        return c >= 0x80 ? XML_HIGH : c < 0x20 ? XML_BAD : 0;
-    }
-}
+static const uint8_t xml_classes[256] = {
+    [0x00 ... 0x08] = XML_BAD,
+    ['\t'] = SHEAF_PEN_ATTRIBUTE,
+    ['\n'] = SHEAF_PEN_ATTRIBUTE,
+    [0x0b ... 0x0c] = XML_BAD,
+    ['\r'] = SHEAF_PEN_TEXT | SHEAF_PEN_ATTRIBUTE,
+    [0x0e ... 0x1f] = XML_BAD,
+    ['"'] = SHEAF_PEN_ATTRIBUTE,
+    ['&'] = SHEAF_PEN_TEXT | SHEAF_PEN_ATTRIBUTE,
+    ['<'] = SHEAF_PEN_TEXT | SHEAF_PEN_ATTRIBUTE,
+    ['>'] = SHEAF_PEN_TEXT | SHEAF_PEN_ATTRIBUTE,
+    [0x80 ... 0xff] = XML_HIGH,
+};
 
 static size_t xml_plain(sheaf_str_t s, unsigned mask)
 {
     size_t at = 0;
 
-    while (at < s.len && (xml_class((unsigned char)s.base[at]) & mask) == 0)
+    while (at < s.len && (xml_classes[(unsigned char)s.base[at]] & mask) == 0)
         at++;
     return at;
 }
@@ -289,7 +286,7 @@ static size_t xml_high(sheaf_pen_t *pen, sheaf_str_t s, bool is_utf8)
 
 void sheaf_pen_xml_field(sheaf_pen_t *pen, sheaf_str_t value, sheaf_pen_place_t place)
 {
-    bool is_utf8 = value.len == 0 || sheaf_utf8_valid_prefix(value) == value.len;
+    bool is_known = false, is_utf8 = false;
 
     while (value.len > 0) {
         size_t len = xml_plain(value, (unsigned)place | XML_HIGH | XML_BAD);
@@ -298,6 +295,9 @@ void sheaf_pen_xml_field(sheaf_pen_t *pen, sheaf_str_t value, sheaf_pen_place_t 
         value = skip(value, len);
         if (value.len == 0)
             return;
+        if (!is_known) /* what came before is ASCII, so the rest decides */
+            is_utf8 = sheaf_utf8_valid_prefix(value) == value.len;
+        is_known = true;
         len = 1;
         if ((unsigned char)value.base[0] >= 0x80)
             len = xml_high(pen, value, is_utf8);

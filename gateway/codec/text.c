@@ -55,13 +55,32 @@ static bool xml_byte(unsigned char c, unsigned *tail)
     return c >= 0x20 || c == '\t' || c == '\n' || c == '\r';
 }
 
+/* Eight bytes that are ASCII and no controls: most of most bodies. */
+static bool is_plain_word(const char *bytes)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
+    uint64_t word;
+
+    memcpy(&word, bytes, sizeof(word));
+    return ((word | (word - ones * 0x20)) & highs) == 0;
+}
+
 bool sheaf_text_is_xml(const sheaf_buf_t *body)
 {
     unsigned tail = 0;
+    bool is_ascii = true;
 
-    for (const sheaf_chunk_t *chunk = &body->first; chunk != NULL; chunk = chunk->next)
-        for (size_t i = 0; i < chunk->len; i++)
-            if (!xml_byte((unsigned char)chunk->bytes[i], &tail))
+    for (const sheaf_chunk_t *chunk = &body->first; chunk != NULL; chunk = chunk->next) {
+        for (size_t i = 0; i < chunk->len;) {
+            if (chunk->len - i >= sizeof(uint64_t) && is_plain_word(chunk->bytes + i)) {
+                i += sizeof(uint64_t);
+                tail = 0;
+                continue;
+            }
+            is_ascii = is_ascii && (unsigned char)chunk->bytes[i] < 0x80;
+            if (!xml_byte((unsigned char)chunk->bytes[i++], &tail))
                 return false;
-    return sheaf_text_is_utf8(body);
+        }
+    }
+    return is_ascii || sheaf_text_is_utf8(body);
 }
