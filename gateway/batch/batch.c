@@ -42,7 +42,6 @@ sheaf_batch_t *sheaf_batch_new(const sheaf_batch_env_t *env, const sheaf_endpoin
     batch->fault.item = UINT32_MAX;
     batch->base = base_of(endpoint, batch->pool);
     batch->ids = sheaf_ids_new();
-    batch->urgent = SHEAF_READY_NONE;
     batch->started_us = env->clock->read_us(env->clock);
     sheaf_fanout_init(batch);
     return batch;
@@ -103,7 +102,6 @@ static sheaf_item_t *next_item(sheaf_batch_t *batch)
     memset(item, 0, sizeof(*item));
     item->batch = batch;
     item->index = batch->count;
-    item->urgent_parent = SHEAF_READY_NONE;
     return item;
 }
 

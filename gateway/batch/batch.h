@@ -77,9 +77,10 @@ struct sheaf_batch {
     sheaf_header_block_t shared; /* inherited and gateway headers that every item sends */
 
     /* private */
-    sheaf_ready_t ready;     /* may start, or cannot run and settles in its turn */
-    sheaf_ready_t doomed;    /* a dependency failed: settle with the next turn of the pump */
-    uint32_t urgent;         /* top of the path from first_unsent down to what it waits for; SHEAF_READY_NONE */
+    sheaf_ready_t ready;  /* may start, or cannot run and settles in its turn */
+    sheaf_ready_t doomed; /* a dependency failed: settle with the next turn of the pump */
+    sheaf_ready_t urgent; /* like ready, but the first unsent result waits for it: goes first */
+    uint32_t urgent_flying;
     uint64_t encoded_bytes;  /* part of held_bytes that is on its way to the client */
     uint64_t deadline_at_ms; /* of the whole batch */
     uint64_t paused_at_ms;   /* since when the pump waits for nobody but the client */

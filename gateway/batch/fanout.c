@@ -31,7 +31,8 @@ void sheaf_fanout_fini(sheaf_batch_t *batch)
 
 void sheaf_fanout_wake(sheaf_batch_t *batch)
 {
-    if (batch->is_started && !batch->is_done && sheaf_ready_first(&batch->ready) != SHEAF_READY_NONE)
+    if (batch->is_started && !batch->is_done &&
+        (sheaf_ready_first(&batch->ready) != SHEAF_READY_NONE || sheaf_ready_first(&batch->urgent) != SHEAF_READY_NONE))
         sheaf_soon(batch->env.soon, &batch->pump);
 }
 
@@ -42,6 +43,7 @@ void sheaf_batch_start(sheaf_batch_t *batch, const sheaf_watch_t *watch, void *w
     batch->is_started = true;
     batch->open = batch->count;
     sheaf_ready_init(&batch->ready, batch->pool, batch->count);
+    sheaf_ready_init(&batch->urgent, batch->pool, batch->count);
     sheaf_ready_init(&batch->doomed, batch->pool, batch->count);
     for (uint32_t i = 0; i < batch->count; i++) {
         sheaf_item_t *item = &batch->items[i];
@@ -108,7 +110,8 @@ static void pump(sheaf_task_t *task)
 static void give_back_all(sheaf_batch_t *batch)
 {
     for (uint32_t i = 0; i < batch->count && batch->held_bytes > 0; i++)
-        sheaf_item_give_back(&batch->items[i]);
+        if (batch->items[i].state == SHEAF_ITEM_SETTLED)
+            sheaf_item_give_back(&batch->items[i]);
 }
 
 static void finish(sheaf_batch_t *batch)
@@ -122,7 +125,7 @@ static void finish(sheaf_batch_t *batch)
 
 static void take_off(sheaf_item_t *item)
 {
-    sheaf_ready_drop(&item->batch->ready, item->index);
+    sheaf_ready_drop(item->is_urgent ? &item->batch->urgent : &item->batch->ready, item->index);
     sheaf_ready_drop(&item->batch->doomed, item->index);
 }
 
@@ -163,32 +166,36 @@ static void settle_rest(sheaf_batch_t *batch)
 
 /* --- what goes next --- */
 
-/* The item that the first unsent result waits for: itself, or the end of a path of open dependencies. The path is kept
- * and every dependency is passed once, so all calls of a batch together cost its edges. */
-static sheaf_item_t *urgent(sheaf_batch_t *batch)
+static void mark(sheaf_batch_t *batch, uint32_t index, uint32_t *top)
 {
-    sheaf_item_t *item;
+    sheaf_item_t *item = &batch->items[index];
 
-    if (batch->order != SHEAF_ORDER_REQUEST)
-        return NULL;
-    for (;;) {
-        if (batch->urgent == SHEAF_READY_NONE) {
-            if (batch->first_unsent >= batch->count || batch->items[batch->first_unsent].state == SHEAF_ITEM_SETTLED)
-                return NULL;
-            batch->urgent = batch->first_unsent;
-            batch->items[batch->urgent].urgent_parent = SHEAF_READY_NONE;
-        }
-        item = &batch->items[batch->urgent];
-        if (item->state == SHEAF_ITEM_SETTLED) {
-            batch->urgent = item->urgent_parent;
-            continue;
-        }
-        if (item->state != SHEAF_ITEM_WAITING)
-            return item;
-        while (batch->items[item->depends_on[item->depends_on_at]].state == SHEAF_ITEM_SETTLED)
-            item->depends_on_at++;
-        batch->items[item->depends_on[item->depends_on_at]].urgent_parent = batch->urgent;
-        batch->urgent = item->depends_on[item->depends_on_at];
+    if (item->is_urgent || item->state == SHEAF_ITEM_SETTLED)
+        return;
+    item->is_urgent = true;
+    batch->urgent_flying += item->state == SHEAF_ITEM_FLYING;
+    if (item->state == SHEAF_ITEM_READY) {
+        sheaf_ready_drop(&batch->ready, index);
+        sheaf_ready_put(&batch->urgent, index);
+    }
+    item->below = *top;
+    *top = index;
+}
+
+/* Marks the first unsent item and all that it waits for, each once in a batch's life: they go first. */
+static void mark_urgent(sheaf_batch_t *batch)
+{
+    uint32_t top = SHEAF_READY_NONE;
+
+    if (batch->order != SHEAF_ORDER_REQUEST || batch->first_unsent >= batch->count)
+        return;
+    mark(batch, batch->first_unsent, &top);
+    while (top != SHEAF_READY_NONE) {
+        const sheaf_item_t *item = &batch->items[top];
+
+        top = item->below;
+        for (uint32_t i = 0; item->state == SHEAF_ITEM_WAITING && i < item->depends_on_count; i++)
+            mark(batch, item->depends_on[i], &top);
     }
 }
 
@@ -205,32 +212,35 @@ static bool fits(const sheaf_batch_t *batch, const sheaf_item_t *item)
     return batch->held_bytes + batch->reserved_bytes + largest_answer(item) <= batch->endpoint->budget_bytes;
 }
 
-static bool may_exceed(const sheaf_batch_t *batch, bool is_urgent)
+static bool may_exceed(const sheaf_batch_t *batch, const sheaf_item_t *item)
 {
     bool has_room = batch->held_bytes + batch->reserved_bytes < batch->endpoint->budget_bytes;
 
-    if (is_urgent)
-        return has_room || batch->encoded_bytes == 0;
+    if (item->is_urgent)
+        return has_room || (batch->encoded_bytes == 0 && batch->urgent_flying == 0);
     /* in completion order whatever is held is on its way, so one at a time is enough */
     return batch->order == SHEAF_ORDER_COMPLETION && batch->flying == 0 && has_room;
 }
 
 static bool launch_next(sheaf_batch_t *batch)
 {
-    uint32_t index = sheaf_ready_first(&batch->ready);
-    sheaf_item_t *item, *first;
+    uint32_t index;
+    sheaf_item_t *item;
 
+    mark_urgent(batch);
+    index = sheaf_ready_first(&batch->urgent);
+    if (index == SHEAF_READY_NONE)
+        index = sheaf_ready_first(&batch->ready);
     if (index == SHEAF_READY_NONE)
         return false;
-    first = urgent(batch);
-    item = first != NULL && first->state == SHEAF_ITEM_READY ? first : &batch->items[index];
+    item = &batch->items[index];
     if (item->err != SHEAF_OK) {
         settle_grounded(item, item->err, item->detail);
         return true;
     }
     if (batch->flying >= batch->parallel)
         return false;
-    if (!fits(batch, item) && !may_exceed(batch, item == first))
+    if (!fits(batch, item) && !may_exceed(batch, item))
         return false;
     launch(item);
     return true;
@@ -262,6 +272,7 @@ static void launch(sheaf_item_t *item)
     item->reserved_bytes = largest_answer(item);
     batch->reserved_bytes += item->reserved_bytes;
     batch->flying++;
+    batch->urgent_flying += item->is_urgent;
     if (batch->env.metrics != NULL) {
         item->sent_us = batch->env.clock->read_us(batch->env.clock);
         sheaf_gauge(batch->env.metrics, SHEAF_METRIC_ITEMS_IN_FLIGHT, 1);
@@ -342,8 +353,8 @@ static void on_deadline(sheaf_deadline_t *node)
 
         if (item->state == SHEAF_ITEM_SETTLED)
             continue;
-        /* one that could not have run anyway keeps its own reason */
-        if (item->state == SHEAF_ITEM_READY && item->err != SHEAF_OK)
+        /* one that could not have run anyway keeps its own reason; one doomed just now is simply late as well */
+        if (item->state == SHEAF_ITEM_READY && item->err != SHEAF_OK && item->err != SHEAF_ERR_DEPENDENCY_FAILED)
             settle_grounded(item, item->err, item->detail);
         else
             cut_short(item, SHEAF_ERR_BATCH_TIMEOUT);

@@ -191,7 +191,7 @@ static void release_dependents(const sheaf_item_t *item)
             doom(dependent, item);
         } else if (dependent->blockers == 0) {
             dependent->state = SHEAF_ITEM_READY;
-            sheaf_ready_put(&batch->ready, dependent->index);
+            sheaf_ready_put(dependent->is_urgent ? &batch->urgent : &batch->ready, dependent->index);
         }
     }
 }
@@ -204,8 +204,10 @@ bool sheaf_item_settle(sheaf_item_t *item)
         return false;
 
     count_settled(item);
-    if (item->state == SHEAF_ITEM_FLYING)
+    if (item->state == SHEAF_ITEM_FLYING) {
         batch->flying--;
+        batch->urgent_flying -= item->is_urgent;
+    }
     batch->reserved_bytes -= item->reserved_bytes;
     item->reserved_bytes = 0;
     batch->held_bytes += item->body == NULL ? 0 : item->body->len;

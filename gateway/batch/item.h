@@ -65,8 +65,8 @@ typedef struct sheaf_item {
 
     /* private */
     const sheaf_str_t *depends_on_ids; /* as written, until the batch is sealed */
-    uint32_t depends_on_at;            /* all dependencies before this one have settled */
-    uint32_t urgent_parent;            /* who waits for this one on the path of batch->urgent */
+    uint32_t below;                    /* on the stack of a walk */
+    bool is_urgent;                    /* the first unsent result is it, or waits for it */
     bool has_content;                  /* the client gave a body */
     bool body_is_json;
     bool is_encoded;

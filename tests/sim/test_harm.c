@@ -1,0 +1,117 @@
+/* The n-th failure: a batch runs once and its events are counted (sends, heads, pieces of body, ends, settlings); then
+ * event 1, 2, 3, ... is made to fail in every way there is, and each time every item must settle exactly once, the batch
+ * must end once, and nothing may be left. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "tests/sim/sim.h"
+
+typedef enum harm {
+    HARM_NONE,
+    HARM_RESET,
+    HARM_TIMEOUT,
+    HARM_MALFORMED,
+    HARM_ABANDON,
+    HARM_DEADLINE,
+    HARM_COUNT
+} harm_t;
+
+static bool do_harm(sim_t *sim, sheaf_exchange_t *exchange)
+{
+    static const sheaf_err_t errs[] = {SHEAF_OK, SHEAF_ERR_RESET, SHEAF_ERR_TIMEOUT, SHEAF_ERR_MALFORMED};
+    bool is_send = exchange != NULL && sim->is_sending;
+
+    if (sim->events != sim->harm_at)
+        return false;
+    if (sim->harm == HARM_ABANDON) {
+        sheaf_batch_abandon(sim->batch);
+        return true;
+    }
+    if (sim->harm == HARM_DEADLINE && !is_send && exchange != NULL) {
+        sim->clock.now_ms += sim->batch->timeout_ms;
+        sheaf_deadlines_run(&sim->deadlines);
+        return true;
+    }
+    if (sim->harm == HARM_DEADLINE || exchange == NULL)
+        return false;
+    if (is_send) {
+        exchange->pending_err = errs[sim->harm]; /* heard of through the soon-queue */
+        return true;
+    }
+    sim_end_of(sim, exchange, errs[sim->harm], "");
+    return true;
+}
+
+static const struct {
+    uint8_t order, on_error, on_abort;
+    uint64_t parallel, budget;
+    bool sends;
+} worlds[] = {
+    {SHEAF_ORDER_REQUEST, SHEAF_ON_ERROR_CONTINUE, SHEAF_ON_CLIENT_ABORT_CANCEL, 64, 64 << 20, true},
+    {SHEAF_ORDER_REQUEST, SHEAF_ON_ERROR_STOP, SHEAF_ON_CLIENT_ABORT_FINISH_UNSAFE, 3, 64 << 20, true},
+    {SHEAF_ORDER_COMPLETION, SHEAF_ON_ERROR_CONTINUE, SHEAF_ON_CLIENT_ABORT_FINISH_UNSAFE, 64, 1, true},
+    {SHEAF_ORDER_REQUEST, SHEAF_ON_ERROR_CONTINUE, SHEAF_ON_CLIENT_ABORT_CANCEL, 4, 2 << 20, true},
+};
+
+static uint32_t run(size_t world, uint32_t harm_at, harm_t harm)
+{
+    sim_t *sim = sim_new();
+    uint32_t events;
+
+    sim->endpoint->order = worlds[world].order;
+    sim->endpoint->on_error = worlds[world].on_error;
+    sim->endpoint->on_client_abort = worlds[world].on_abort;
+    sim->endpoint->parallel = worlds[world].parallel;
+    sim->endpoint->budget_bytes = worlds[world].budget;
+    sim->on_event = do_harm;
+    sim->harm_at = harm_at;
+    sim->harm = harm;
+    sim_batch(sim, "a GET /any/a after l", "b POST /any/b body {}", "c GET /users/3 after b", "d GET /any/d after b,c",
+              "e PATCH /users/4 after d body [1]", "f GET /nowhere", "g GET /any/g after f", "h HEAD /any/h",
+              "i GET /orders/9 for 100ms", "j POST /any/j after i with authorization: x",
+              "k GET /any/k with authorization: x", "l GET /any/l after k");
+    sim_start(sim);
+    while (sim_oldest(sim) != NULL) {
+        char id[8];
+
+        snprintf(id, sizeof(id), "%.*s", SHEAF_STR_ARG(sim_oldest(sim)->id));
+        sim_answer(sim, id, 200, id[0] == 'h' ? "" : "{\"a\":[1,2,3]}");
+    }
+
+    assert_int_equal(sim->done, 1);
+    assert_int_equal(sim->batch->open, 0);
+    assert_int_equal(sim->batch->succeeded + sim->batch->failed, 12);
+    for (uint32_t i = 0; i < 12; i++) {
+        assert_int_equal(sim->batch->items[i].state, SHEAF_ITEM_SETTLED);
+        assert_true(sim->batch->is_abandoned ? sim->heard[i] <= 1 : sim->heard[i] == 1);
+        assert_true(sim->batch->items[i].status >= 200);
+    }
+    events = sim->events;
+    sim_free(sim); /* nothing flies, nothing is queued, every gauge is back at nought */
+    return events;
+}
+
+static void every_item_settles_once_whatever_event_fails_in_whatever_way(void **state)
+{
+    for (size_t world = 0; world < SHEAF_COUNT(worlds); world++) {
+        uint32_t events = run(world, 0, HARM_NONE);
+
+        assert_true(events >= 20);
+        for (int harm = HARM_RESET; harm < HARM_COUNT; harm++)
+            for (uint32_t n = 1; n <= events; n++)
+                run(world, n, (harm_t)harm);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_item_settles_once_whatever_event_fails_in_whatever_way),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
