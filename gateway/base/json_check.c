@@ -121,8 +121,6 @@ static int by_text(const void *a, const void *b)
 /* Sorted by what the names say, not by a hash: no choice of names makes it slow. Returns the second of two equal ones. */
 static const name_t *find_twin(name_t *names, uint32_t count)
 {
-    if (count < 2)
-        return NULL;
     qsort(names, count, sizeof(*names), by_text);
     for (uint32_t i = 1; i < count; i++) {
         if (sheaf_str_eq(names[i - 1].text, names[i].text))
@@ -134,7 +132,8 @@ static const name_t *find_twin(name_t *names, uint32_t count)
 static sheaf_err_t close_object(check_t *check, uint16_t level)
 {
     frame_t *frame = &check->frames[level];
-    const name_t *twin = find_twin(check->names + frame->first_name, check->name_count - frame->first_name);
+    uint32_t count = check->name_count - frame->first_name;
+    const name_t *twin = count > 1 ? find_twin(check->names + frame->first_name, count) : NULL;
 
     check->name_count = frame->first_name;
     if (twin == NULL)

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -313,6 +314,14 @@ static void on_control(uv_poll_t *poll, int status, int events)
 
 /* --- the start --- */
 
+/* Batches come and go: memory that one gave back is for the next one, not for the kernel and back again (which costs a
+ * large batch ten times its own work in page faults). */
+static void keep_memory(void)
+{
+    mallopt(M_TRIM_THRESHOLD, 64 << 20);
+    mallopt(M_MMAP_THRESHOLD, 64 << 20);
+}
+
 static void start_loop(worker_t *worker)
 {
     uv_loop_t *loop = &worker->loop;
@@ -387,6 +396,7 @@ int sheaf_worker_run(const sheaf_worker_setup_t *setup)
     worker->setup = setup;
     worker->metrics = sheaf_metrics_slot(setup->region, setup->slot);
     signal(SIGPIPE, SIG_IGN);
+    keep_memory();
     sheaf_log_setup(log->format == SHEAF_LOG_FORMAT_JSON, (sheaf_log_severity_t)log->level, worker->metrics);
     sheaf_log_start(STDERR_FILENO);
     start_loop(worker);

@@ -1,0 +1,127 @@
+/* log, metrics: lines come out whole, or not at all and counted. */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "gateway/base/log.h"
+
+static size_t read_all(int fd, char *dst, size_t room)
+{
+    size_t len = 0;
+    ssize_t got;
+
+    while (len < room && (got = read(fd, dst + len, room - len)) > 0)
+        len += (size_t)got;
+    return len;
+}
+
+static void a_line_is_one_json_object_whatever_is_in_it(void **state)
+{
+    sheaf_log_line_t line;
+    char text[SHEAF_LOG_LINE_MAX * 2], huge[9000];
+    int ends[2];
+    size_t len;
+    json_t *json;
+
+    memset(huge, '"', sizeof(huge));
+    assert_int_equal(pipe(ends), 0);
+    sheaf_log_setup(true, SHEAF_LOG_INFO, NULL);
+    sheaf_log_start(ends[1]);
+    sheaf_log_begin(&line, SHEAF_LOG_INFO, "batch");
+    sheaf_log_u64(&line, "items", 3);
+    sheaf_log_str(&line, "client", SHEAF_STR("a\"\n\x1b[2J\xc3\xa9"));
+    sheaf_log_str(&line, "huge", sheaf_str(huge, sizeof(huge)));
+    sheaf_log_end(&line);
+    sheaf_log(SHEAF_LOG_DEBUG, "quiet", "below the level");
+    sheaf_log_stop(2000);
+    close(ends[1]);
+
+    len = read_all(ends[0], text, sizeof(text));
+    assert_true(len <= SHEAF_LOG_LINE_MAX);
+    assert_int_equal(text[len - 1], '\n');
+    assert_ptr_equal(memchr(text, '\n', len), text + len - 1);
+    json = json_loadb(text, len, 0, NULL);
+    assert_non_null(json);
+    assert_int_equal(json_integer_value(json_object_get(json, "items")), 3);
+    json_decref(json);
+    close(ends[0]);
+}
+
+static void a_reader_that_sleeps_costs_lines_but_no_time(void **state)
+{
+    sheaf_metrics_region_t *region = sheaf_metrics_region_new(1);
+    sheaf_metrics_t *slot = sheaf_metrics_slot(region, 0);
+    static char text[4 << 20];
+    char padding[1000];
+    unsigned lines = 0;
+    int ends[2];
+    size_t len;
+
+    memset(padding, 'x', sizeof(padding));
+    assert_int_equal(pipe(ends), 0);
+    sheaf_log_setup(false, SHEAF_LOG_INFO, slot);
+    sheaf_log_start(ends[1]);
+    for (int i = 0; i < 2000; i++) /* 2 MB into a pipe of 64 KiB and a ring of 256 KiB that nobody reads */
+        sheaf_log(SHEAF_LOG_INFO, "full", "%.*s", 1000, padding);
+    assert_true(slot->values[SHEAF_METRIC_LOG_DROPPED] > 1000);
+
+    fcntl(ends[0], F_SETFL, O_NONBLOCK); /* now somebody does */
+    len = 0;
+    while (lines + slot->values[SHEAF_METRIC_LOG_DROPPED] < 2000) {
+        ssize_t got = read(ends[0], text + len, sizeof(text) - len);
+        for (ssize_t k = 0; k < got; k++)
+            lines += text[len + (size_t)k] == '\n';
+        len += got > 0 ? (size_t)got : 0;
+    }
+    sheaf_log_stop(2000);
+    assert_int_equal(lines + slot->values[SHEAF_METRIC_LOG_DROPPED], 2000);
+    assert_int_equal(text[len - 1], '\n');
+    close(ends[0]);
+    close(ends[1]);
+    sheaf_log_setup(false, SHEAF_LOG_INFO, NULL);
+    sheaf_metrics_region_free(region);
+}
+
+static void slots_add_up_and_gauges_die_with_their_worker(void **state)
+{
+    sheaf_metrics_region_t *region = sheaf_metrics_region_new(3);
+    static char text[65536];
+    sheaf_iovec_t iovecs[32];
+    sheaf_out_t out;
+    size_t len = 0;
+
+    for (uint32_t i = 0; i < 3; i++) {
+        sheaf_count(sheaf_metrics_slot(region, i), SHEAF_METRIC_ITEMS_2XX, i + 1);
+        sheaf_gauge(sheaf_metrics_slot(region, i), SHEAF_METRIC_ITEMS_IN_FLIGHT, 5);
+        sheaf_observe_us(sheaf_metrics_slot(region, i), SHEAF_HISTOGRAM_ITEM_SECONDS, 100);
+    }
+    sheaf_gauge(sheaf_metrics_slot(region, 0), SHEAF_METRIC_ITEMS_IN_FLIGHT, -2);
+    sheaf_metrics_slot_orphaned(region, 1);
+    sheaf_count_error(sheaf_metrics_slot(region, 2), SHEAF_ERR_NO_ROUTE);
+    sheaf_out_init(&out);
+    sheaf_metrics_print(region, &out);
+    for (size_t i = 0, n = sheaf_out_peek(&out, iovecs, 32, sizeof(text)); i < n; len += iovecs[i++].len)
+        memcpy(text + len, iovecs[i].base, iovecs[i].len);
+    assert_non_null(strstr(text, "\nsheaf_items_total{class=\"2xx\"} 6\n"));
+    assert_non_null(strstr(text, "\nsheaf_items_in_flight 8\n"));
+    assert_non_null(strstr(text, "\nsheaf_item_errors_total{error=\"no-route\"} 1\n"));
+    assert_non_null(strstr(text, "\nsheaf_item_duration_seconds_bucket{le=\"6.4e-05\"} 0\n"));
+    assert_non_null(strstr(text, "\nsheaf_item_duration_seconds_bucket{le=\"0.000128\"} 3\n"));
+    assert_non_null(strstr(text, "\nsheaf_item_duration_seconds_sum 0.000300\n"));
+    sheaf_out_fini(&out);
+    sheaf_metrics_region_free(region);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_line_is_one_json_object_whatever_is_in_it),
+        cmocka_unit_test(a_reader_that_sleeps_costs_lines_but_no_time),
+        cmocka_unit_test(slots_add_up_and_gauges_die_with_their_worker),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
