@@ -119,10 +119,10 @@ sheaf_err_t sheaf_plan_item(sheaf_item_t *item, const sheaf_draft_t *draft, shea
 
     if (draft->err != SHEAF_OK)
         return sheaf_fail(fail, draft->err, "%s", draft->detail);
-    if (draft->is_in_change_set && endpoint->change_sets == SHEAF_CHANGE_SETS_REFUSE)
-        return sheaf_fail(fail, SHEAF_ERR_CHANGE_SETS, "atomicityGroup is not supported here");
     if (draft->has_condition)
         return sheaf_fail(fail, SHEAF_ERR_CONDITION, "\"if\" is not supported");
+    if (draft->is_in_change_set && endpoint->change_sets == SHEAF_CHANGE_SETS_REFUSE)
+        return sheaf_fail(fail, SHEAF_ERR_CHANGE_SETS, "atomicityGroup is not supported here");
     if (err == SHEAF_OK)
         err = take_url(item, fail);
     if (err == SHEAF_OK)
