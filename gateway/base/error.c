@@ -29,37 +29,24 @@ const char *sheaf_err_title(sheaf_err_t err)
     return errors[err].title;
 }
 
-/* A sentence that was cut must not end in half a character: it goes into JSON and XML. */
-static void drop_half_character(char *text, size_t len)
-{
-    size_t lead = len;
-
-    while (lead > 0 && len - lead < 3 && ((unsigned char)text[lead - 1] & 0xC0) == 0x80)
-        lead--;
-    if (lead > 0 && (unsigned char)text[lead - 1] >= 0xC0 && sheaf_utf8_sequence(text + lead - 1, text + len) == 0)
-        text[lead - 1] = '\0';
-}
-
 sheaf_err_t sheaf_fail(sheaf_fail_t *fail, sheaf_err_t err, const char *format, ...)
 {
+    va_list args;
+
     if (fail == NULL)
         return err;
     fail->err = err;
     fail->pointer[0] = '\0';
     fail->has_pointer = false;
     fail->line = fail->column = 0;
-
-    va_list args;
     va_start(args, format);
-    int len = vsnprintf(fail->detail, sizeof(fail->detail), format, args);
+    vsnprintf(fail->detail, sizeof(fail->detail), format, args);
     va_end(args);
-    if (len >= (int)sizeof(fail->detail))
-        drop_half_character(fail->detail, sizeof(fail->detail) - 1);
     return err;
 }
 
-_Noreturn void sheaf_assert_failed(const char *what, const char *file, int line)
+void sheaf_assert_failed(const char *what, const char *file, int line)
 {
-    fprintf(stderr, "sheaf: %s:%d: a bug: not (%s)\n", file, line, what);
+    fprintf(stderr, "%s:%d: bug: %s does not hold\n", file, line, what);
     abort();
 }

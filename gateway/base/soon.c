@@ -2,7 +2,7 @@
 
 void sheaf_soon_init(sheaf_soon_t *soon)
 {
-    soon->ring = (sheaf_task_t){.next = &soon->ring, .prev = &soon->ring};
+    soon->ring.next = soon->ring.prev = &soon->ring;
 }
 
 void sheaf_soon(sheaf_soon_t *soon, sheaf_task_t *task)
@@ -11,7 +11,7 @@ void sheaf_soon(sheaf_soon_t *soon, sheaf_task_t *task)
         return;
     task->next = &soon->ring;
     task->prev = soon->ring.prev;
-    task->prev->next = task;
+    soon->ring.prev->next = task;
     soon->ring.prev = task;
 }
 
@@ -29,15 +29,15 @@ bool sheaf_soon_is_empty(const sheaf_soon_t *soon)
     return soon->ring.next == &soon->ring;
 }
 
-/* Taken off before it runs: a task may queue itself again, or be freed by what it does. */
 uint32_t sheaf_soon_drain(sheaf_soon_t *soon, uint32_t most)
 {
     uint32_t ran = 0;
 
-    for (; ran < most && !sheaf_soon_is_empty(soon); ran++) {
+    while (ran < most && !sheaf_soon_is_empty(soon)) {
         sheaf_task_t *task = soon->ring.next;
-        sheaf_soon_cancel(task);
+        sheaf_soon_cancel(task); /* idle before it runs: it may queue itself again, or free its owner */
         task->run(task);
+        ran++;
     }
     return ran;
 }
