@@ -1,0 +1,65 @@
+/* front/admin.c - what operators and their tools ask: alive, ready, how much. Only on the admin listener. */
+#include "gateway/front/inside.h"
+
+#define METRICS_TYPE "text/plain; version=0.0.4; charset=utf-8"
+
+static void answer(h2o_req_t *req, int status, const char *reason, const char *type, const char *body, size_t len)
+{
+    req->res.status = status;
+    req->res.reason = reason;
+    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("content-type"), 0, NULL, type, strlen(type));
+    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("cache-control"), 0, NULL, H2O_STRLIT("no-store"));
+    h2o_send_inline(req, body, len);
+}
+
+static void answer_text(h2o_req_t *req, int status, const char *reason, const char *body)
+{
+    answer(req, status, reason, "text/plain; charset=utf-8", body, strlen(body));
+}
+
+static void answer_metrics(sheaf_front_t *front, h2o_req_t *req)
+{
+    sheaf_out_t out;
+    sheaf_iovec_t iovecs[64];
+    size_t count, len = 0;
+    char *body;
+
+    sheaf_out_init(&out);
+    sheaf_metrics_print(front->env.region, &out);
+    body = h2o_mem_alloc_pool(&req->pool, out.len);
+    count = sheaf_out_peek(&out, iovecs, SHEAF_COUNT(iovecs), out.len);
+    for (size_t i = 0; i < count; i++) {
+        memcpy(body + len, iovecs[i].base, iovecs[i].len);
+        len += iovecs[i].len;
+    }
+    sheaf_out_fini(&out);
+    answer(req, 200, "OK", METRICS_TYPE, body, len);
+}
+
+static bool path_is(const h2o_req_t *req, const char *path)
+{
+    return h2o_memis(req->path_normalized.base, req->path_normalized.len, path, strlen(path));
+}
+
+int sheaf_admin_on_request(h2o_handler_t *self, h2o_req_t *req)
+{
+    sheaf_front_t *front = ((sheaf_front_handler_t *)(void *)self)->front;
+
+    if (!h2o_memis(req->method.base, req->method.len, H2O_STRLIT("GET")) &&
+        !h2o_memis(req->method.base, req->method.len, H2O_STRLIT("HEAD"))) {
+        h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("allow"), 0, NULL, H2O_STRLIT("GET, HEAD"));
+        answer_text(req, 405, "Method Not Allowed", "only GET and HEAD\n");
+    } else if (path_is(req, "/healthz")) {
+        answer_text(req, 200, "OK", "ok\n");
+    } else if (path_is(req, "/readyz")) {
+        if (front->env.is_draining(front->env.data))
+            answer_text(req, 503, "Service Unavailable", "draining\n");
+        else
+            answer_text(req, 200, "OK", "ready\n");
+    } else if (path_is(req, "/metrics")) {
+        answer_metrics(front, req);
+    } else {
+        answer_text(req, 404, "Not Found", "only /healthz, /readyz and /metrics\n");
+    }
+    return 0;
+}

@@ -1,0 +1,38 @@
+/* front/client.h - one client connection: what it may still do, and how it is ended.
+ *
+ * Born when a connection is accepted, found again from any request on it (socket->on_close.data), gone when libh2o
+ * closes the socket. libh2o owns the socket; a client is only ever ended by shutdown(2) on its descriptor, after which
+ * libh2o finds out by itself: closing behind its back is not possible. */
+#ifndef SHEAF_FRONT_CLIENT_H
+#define SHEAF_FRONT_CLIENT_H
+
+#include "gateway/front/inside.h"
+
+struct sheaf_client {
+    sheaf_front_t *front;
+    h2o_socket_t *sock;
+    sheaf_link_t link; /* in front->clients */
+    uint32_t requests; /* in progress */
+    bool is_admin;
+    bool is_cut;          /* shutdown(2) was called */
+    double tokens;        /* requests it may still abandon */
+    uint64_t refilled_ms; /* when tokens were last counted up */
+};
+
+/* Takes over a freshly accepted stream; hands it to libh2o. */
+void sheaf_client_accept(sheaf_front_t *front, sheaf_face_t *face, uv_stream_t *stream);
+
+/* The client of a request. */
+sheaf_client_t *sheaf_client_of(h2o_req_t *req);
+
+/* Its descriptor, -1 when it has none. */
+int sheaf_client_fd(const sheaf_client_t *client);
+
+/* Ends it both ways, at once and for all requests on it. */
+void sheaf_client_cut(sheaf_client_t *client);
+
+/* A request on it ended. An abandoned one costs a token of the abort budget (CVE-2023-44487): 10 a second and one per
+ * completed request come back; without one the client is cut. */
+void sheaf_client_request_over(sheaf_client_t *client, bool is_abandoned, uint32_t burst);
+
+#endif

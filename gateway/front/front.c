@@ -1,0 +1,167 @@
+#include "gateway/front/front.h"
+
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "gateway/base/log.h"
+#include "gateway/front/client.h"
+#include "gateway/front/listener.h"
+#include "gateway/front/visit.h"
+
+#define SERVER_NAME      "sheaf"
+#define HEAD_AND_BODY_MS (10 * 60 * 1000) /* libh2o has one timer for both (libh2o.md fact 22) */
+#define ENTITY_ROOM      (64u << 10)      /* the library's limit lies above ours, so that the 413 is ours (fact 20) */
+#define HURRY_MS         200
+
+const char *sheaf_front_library_version(void)
+{
+    return H2O_VERSION;
+}
+
+static void build_face(sheaf_front_t *front, sheaf_face_t *face, int (*on_request)(h2o_handler_t *, h2o_req_t *))
+{
+    h2o_hostconf_t *host;
+    h2o_pathconf_t *path;
+    sheaf_front_handler_t *handler;
+
+    h2o_config_init(&face->config);
+    face->config.server_name = h2o_iovec_init(H2O_STRLIT(SERVER_NAME));
+    face->config.http1.req_timeout = HEAD_AND_BODY_MS;
+    host = h2o_config_register_host(&face->config, h2o_iovec_init(H2O_STRLIT("default")), 65535);
+    path = h2o_config_register_path(host, "/", 0);
+    handler = (sheaf_front_handler_t *)(void *)h2o_create_handler(path, sizeof(*handler));
+    handler->super.on_req = on_request;
+    handler->front = front;
+    h2o_context_init(&face->context, front->env.loop, &face->config);
+    face->accept.ctx = &face->context;
+    face->accept.hosts = face->config.hosts;
+}
+
+/* --- the end of things --- */
+
+void sheaf_front_stir(sheaf_front_t *front)
+{
+    if (front->is_draining || front->is_closing)
+        sheaf_soon(front->env.soon, &front->settle);
+}
+
+static bool is_quiet(const sheaf_front_t *front)
+{
+    return front->client_count == 0 && sheaf_list_is_empty(&front->visits);
+}
+
+static void on_settle(sheaf_task_t *task)
+{
+    sheaf_front_t *front = SHEAF_OWNER(task, sheaf_front_t, settle);
+
+    if (front->is_closing) {
+        if (!sheaf_list_is_empty(&front->clients) || !sheaf_list_is_empty(&front->visits) || front->on_closed == NULL)
+            return;
+        void (*on_closed)(void *) = front->on_closed;
+        front->on_closed = NULL;
+        sheaf_deadline_clear(front->env.deadlines, &front->hurry);
+        sheaf_epoch_t *epoch = front->epoch;
+        front->epoch = NULL;
+        sheaf_epoch_drop(epoch);
+        on_closed(front->closed_data);
+    } else if (is_quiet(front) && front->on_idle != NULL) {
+        void (*on_idle)(void *) = front->on_idle;
+        front->on_idle = NULL;
+        on_idle(front->idle_data);
+    }
+}
+
+/* Connections that no request is on are ended; HTTP/1 ones with a request end by themselves with its answer. */
+static void cut_idle(sheaf_front_t *front)
+{
+    for (sheaf_link_t *link = front->clients.next; link != &front->clients; link = link->next) {
+        sheaf_client_t *client = SHEAF_OWNER(link, sheaf_client_t, link);
+        if (client->requests == 0 && (!client->is_admin || front->is_closing))
+            sheaf_client_cut(client);
+    }
+}
+
+static void on_hurry(sheaf_deadline_t *node)
+{
+    sheaf_front_t *front = SHEAF_OWNER(node, sheaf_front_t, hurry);
+
+    cut_idle(front);
+    sheaf_deadline_set(front->env.deadlines, &front->hurry, front->env.clock->now_ms + HURRY_MS);
+}
+
+/* --- the room's face to floor 6 --- */
+
+sheaf_front_t *sheaf_front_new(const sheaf_front_env_t *env)
+{
+    sheaf_front_t *front = sheaf_zalloc(sizeof(*front));
+
+    front->env = *env;
+    sheaf_list_init(&front->listeners);
+    sheaf_list_init(&front->clients);
+    sheaf_list_init(&front->visits);
+    front->settle.run = on_settle;
+    front->hurry.on_expired = on_hurry;
+    front->admin_face.is_admin = true;
+    if (getrandom(&front->id_base, sizeof(front->id_base), GRND_NONBLOCK) != sizeof(front->id_base))
+        front->id_base = sheaf_clock_monotonic_us(NULL);
+    build_face(front, &front->clients_face, sheaf_handler_on_request);
+    build_face(front, &front->admin_face, sheaf_admin_on_request);
+    return front;
+}
+
+void sheaf_front_set_epoch(sheaf_front_t *front, sheaf_epoch_t *epoch)
+{
+    const sheaf_conf_t *conf = &epoch->env.snapshot->conf;
+    sheaf_epoch_t *old = front->epoch;
+    size_t most = 0;
+
+    for (uint32_t i = 0; i < conf->endpoints.count; i++) {
+        if (conf->endpoints.items[i].max_body_bytes > most)
+            most = conf->endpoints.items[i].max_body_bytes;
+    }
+    front->clients_face.config.max_request_entity_size = most + ENTITY_ROOM;
+    epoch->holds++;
+    front->epoch = epoch;
+    if (old != NULL)
+        sheaf_epoch_drop(old);
+}
+
+void sheaf_epoch_drop(sheaf_epoch_t *epoch)
+{
+    if (--epoch->holds == 0)
+        epoch->on_last_drop(epoch);
+}
+
+sheaf_err_t sheaf_front_listen(sheaf_front_t *front, int fd, bool is_admin, sheaf_fail_t *fail)
+{
+    return sheaf_listener_open(front, fd, is_admin, fail);
+}
+
+void sheaf_front_unlisten(sheaf_front_t *front, int fd)
+{
+    sheaf_listener_close(front, fd);
+}
+
+void sheaf_front_drain(sheaf_front_t *front, void (*on_idle)(void *data), void *data)
+{
+    front->is_draining = true;
+    front->on_idle = on_idle;
+    front->idle_data = data;
+    sheaf_listener_close(front, SHEAF_LISTENERS_CLIENT);
+    front->clients_face.context.shutdown_requested = 1; /* HTTP/1 answers say Connection: close (fact 3) */
+    on_hurry(&front->hurry);
+    sheaf_front_stir(front);
+}
+
+void sheaf_front_free(sheaf_front_t *front, void (*on_closed)(void *data), void *data)
+{
+    front->is_closing = true;
+    front->on_closed = on_closed;
+    front->closed_data = data;
+    sheaf_listener_close(front, SHEAF_LISTENERS_ALL);
+    sheaf_visit_end_all(front);
+    for (sheaf_link_t *link = front->clients.next; link != &front->clients; link = link->next)
+        sheaf_client_cut(SHEAF_OWNER(link, sheaf_client_t, link));
+    sheaf_front_stir(front);
+    /* libh2o's contexts stay: h2o_context_dispose turns the loop itself, and the process is about to end */
+}

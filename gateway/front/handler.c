@@ -1,0 +1,156 @@
+/* front/handler.c - from libh2o's request to a running batch, or to a refusal. */
+#include <netinet/in.h>
+
+#include "gateway/front/responder.h"
+#include "gateway/front/watchdog.h"
+#include "gateway/http/problem.h"
+
+static sheaf_str_t str_of(h2o_iovec_t v)
+{
+    return sheaf_str(v.base, v.len);
+}
+
+static void take_peer(h2o_req_t *req, uint8_t ret_ip[16])
+{
+    struct sockaddr_storage name;
+    const struct sockaddr_in *v4 = (const void *)&name;
+    const struct sockaddr_in6 *v6 = (const void *)&name;
+
+    memset(ret_ip, 0, 16);
+    ret_ip[10] = ret_ip[11] = 0xff; /* a unix socket has no address: 0.0.0.0 */
+    if (req->conn->callbacks->get_peername(req->conn, (void *)&name) == 0)
+        return;
+    if (name.ss_family == AF_INET)
+        memcpy(ret_ip + 12, &v4->sin_addr, 4);
+    else if (name.ss_family == AF_INET6)
+        memcpy(ret_ip, &v6->sin6_addr, 16);
+}
+
+/* Everything is copied: the batch may outlive the request. */
+static void take_outer(sheaf_visit_t *visit, sheaf_pool_t *pool)
+{
+    h2o_req_t *req = visit->req;
+    sheaf_outer_t *outer = &visit->outer;
+
+    for (size_t i = 0; i < req->headers.size; i++) {
+        const h2o_header_t *header = &req->headers.entries[i];
+        sheaf_str_t name = sheaf_pool_dup(pool, str_of(*header->name));
+
+        sheaf_headers_add(&visit->headers, pool, sheaf_header_lower(pool, name),
+                          sheaf_pool_dup(pool, str_of(header->value)));
+    }
+    outer->headers = &visit->headers;
+    outer->scheme = req->scheme == &H2O_URL_SCHEME_HTTPS ? SHEAF_STR("https") : SHEAF_STR("http");
+    outer->host = sheaf_pool_dup(pool, str_of(req->authority));
+    outer->is_http2 = req->version >= 0x200;
+    take_peer(req, outer->peer);
+}
+
+static sheaf_str_t find(h2o_req_t *req, const h2o_token_t *token)
+{
+    ssize_t at = h2o_find_header(&req->headers, token, -1);
+
+    return at < 0 ? SHEAF_STR_NONE : str_of(req->headers.entries[at].value);
+}
+
+/* All Accept fields, joined (RFC 9110 5.3). */
+static sheaf_str_t accept_of(h2o_req_t *req)
+{
+    sheaf_str_t all = SHEAF_STR_NONE;
+    ssize_t at = -1;
+
+    while ((at = h2o_find_header(&req->headers, H2O_TOKEN_ACCEPT, at)) >= 0) {
+        h2o_iovec_t value = req->headers.entries[at].value;
+
+        if (all.base == NULL) {
+            all = str_of(value);
+        } else {
+            h2o_iovec_t joined =
+                h2o_concat(&req->pool, h2o_iovec_init(all.base, all.len), h2o_iovec_init(H2O_STRLIT(", ")), value);
+            all = str_of(joined);
+        }
+    }
+    return all;
+}
+
+static int refuse(sheaf_visit_t *visit, const sheaf_fail_t *fail, sheaf_str_t allow)
+{
+    sheaf_responder_refuse(visit, fail, allow);
+    return 0;
+}
+
+static int answer_options(sheaf_visit_t *visit)
+{
+    h2o_req_t *req = visit->req;
+
+    req->res.status = 204;
+    req->res.reason = sheaf_status_reason(204);
+    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("allow"), 1, NULL, H2O_STRLIT("POST, OPTIONS"));
+    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("accept-post"), 1, NULL, sheaf_codec_decodable(),
+                          strlen(sheaf_codec_decodable()));
+    visit->is_started = visit->is_final = visit->is_sending = true;
+    h2o_send_inline(req, "", 0);
+    return 0;
+}
+
+/* What can be refused before the body is looked at. */
+static sheaf_err_t check_request(h2o_req_t *req, const sheaf_endpoint_conf_t *endpoint,
+                                 const sheaf_decoder_t **ret_decoder, const sheaf_encoder_t **ret_encoder,
+                                 sheaf_fail_t *fail)
+{
+    if (!h2o_memis(req->method.base, req->method.len, H2O_STRLIT("POST")))
+        return sheaf_fail(fail, SHEAF_ERR_METHOD, "a batch is sent with POST");
+    if (req->entity.len > endpoint->max_body_bytes)
+        return sheaf_fail(fail, SHEAF_ERR_TOO_LARGE, "the request has %zu bytes, %llu are allowed", req->entity.len,
+                          (unsigned long long)endpoint->max_body_bytes);
+    *ret_decoder = sheaf_codec_decoder(find(req, H2O_TOKEN_CONTENT_TYPE));
+    if (*ret_decoder == NULL)
+        return sheaf_fail(fail, SHEAF_ERR_MEDIA_TYPE, "supported: %s", sheaf_codec_decodable());
+    *ret_encoder = sheaf_codec_encoder(accept_of(req));
+    if (*ret_encoder == NULL)
+        return sheaf_fail(fail, SHEAF_ERR_NOT_ACCEPTABLE, "offered: %s", sheaf_codec_encodable());
+    return SHEAF_OK;
+}
+
+static int start_batch(sheaf_visit_t *visit, const sheaf_endpoint_conf_t *endpoint)
+{
+    h2o_req_t *req = visit->req;
+    const sheaf_decoder_t *decoder = NULL;
+    const sheaf_encoder_t *encoder = NULL;
+    sheaf_fail_t fail;
+    sheaf_str_t body;
+
+    if (check_request(req, endpoint, &decoder, &encoder, &fail) != SHEAF_OK)
+        return refuse(visit, &fail, fail.err == SHEAF_ERR_METHOD ? SHEAF_STR("POST, OPTIONS") : SHEAF_STR_NONE);
+    visit->batch = sheaf_batch_new(&visit->epoch->env, endpoint, &visit->outer);
+    take_outer(visit, visit->batch->pool);
+    body = sheaf_pool_dup(visit->batch->pool, str_of(req->entity));
+    visit->body_bytes = body.len;
+    sheaf_count(visit->front->env.metrics, SHEAF_METRIC_BYTES_IN, body.len);
+    visit->batch->started_us = sheaf_clock_monotonic_us(NULL);
+    if (decoder->decode(visit->batch, body, &fail) != SHEAF_OK)
+        return refuse(visit, &fail, SHEAF_STR_NONE);
+    sheaf_responder_start(visit, encoder);
+    return 0;
+}
+
+int sheaf_handler_on_request(h2o_handler_t *self, h2o_req_t *req)
+{
+    sheaf_front_t *front = ((sheaf_front_handler_t *)(void *)self)->front;
+    sheaf_visit_t *visit = sheaf_visit_new(front, req);
+    const sheaf_endpoint_conf_t *endpoint;
+    sheaf_fail_t fail;
+
+    if (visit->client->is_cut) { /* the abort budget is used up: nothing is started any more (fact 8) */
+        sheaf_fail(&fail, SHEAF_ERR_OVERLOADED, "too many requests were abandoned on this connection");
+        return refuse(visit, &fail, SHEAF_STR_NONE);
+    }
+    endpoint = sheaf_snapshot_endpoint(visit->epoch->env.snapshot, str_of(req->path_normalized));
+    if (endpoint == NULL) {
+        sheaf_fail(&fail, SHEAF_ERR_NOT_FOUND, "no endpoint has this path");
+        return refuse(visit, &fail, SHEAF_STR_NONE);
+    }
+    if (h2o_memis(req->method.base, req->method.len, H2O_STRLIT("OPTIONS")))
+        return answer_options(visit);
+    return start_batch(visit, endpoint);
+}

@@ -1,0 +1,54 @@
+/* front/inside.h - what the rooms of this floor share and nobody else sees. */
+#ifndef SHEAF_FRONT_INSIDE_H
+#define SHEAF_FRONT_INSIDE_H
+
+#include "gateway/base/list.h"
+#include "gateway/front/front.h"
+#include "gateway/front/h2o.h"
+
+typedef struct sheaf_client sheaf_client_t;
+typedef struct sheaf_visit sheaf_visit_t;
+
+/* libh2o as it is configured for one kind of listener: clients, or admins. */
+typedef struct sheaf_face {
+    h2o_globalconf_t config;
+    h2o_context_t context;
+    h2o_accept_ctx_t accept;
+    bool is_admin;
+} sheaf_face_t;
+
+struct sheaf_front {
+    sheaf_front_env_t env;
+    sheaf_face_t clients_face, admin_face;
+    sheaf_epoch_t *epoch;
+    sheaf_link_t listeners;
+    sheaf_link_t clients;
+    sheaf_link_t visits;
+    uint32_t client_count; /* without admins */
+    uint64_t visit_count;  /* ever: makes request ids */
+    uint64_t id_base;
+    bool is_draining, is_closing;
+    void (*on_idle)(void *data);
+    void *idle_data;
+    void (*on_closed)(void *data);
+    void *closed_data;
+    sheaf_task_t settle;    /* looks whether idle or closed was reached */
+    sheaf_deadline_t hurry; /* of a drain: cuts connections that stay although they are idle */
+};
+
+/* Something ended: queues the look at whether that was the last. */
+void sheaf_front_stir(sheaf_front_t *front);
+
+/* Lets go of an epoch; the last one tells its owner. */
+void sheaf_epoch_drop(sheaf_epoch_t *epoch);
+
+/* Handlers that a face is built with. */
+int sheaf_handler_on_request(h2o_handler_t *self, h2o_req_t *req);
+int sheaf_admin_on_request(h2o_handler_t *self, h2o_req_t *req);
+
+typedef struct sheaf_front_handler {
+    h2o_handler_t super;
+    sheaf_front_t *front;
+} sheaf_front_handler_t;
+
+#endif

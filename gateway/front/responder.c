@@ -1,0 +1,255 @@
+#include "gateway/front/responder.h"
+
+#include "gateway/front/watchdog.h"
+#include "gateway/http/problem.h"
+
+#define STREAM_FROM (64u << 10)  /* bytes that end the linger */
+#define AHEAD_MOST  (256u << 10) /* bytes encoded before the client took them */
+#define IOVECS      64
+
+static void on_item(sheaf_batch_t *batch, uint32_t index);
+static void on_done(sheaf_batch_t *batch);
+static void on_linger_over(sheaf_deadline_t *node);
+static void respond(sheaf_task_t *task);
+static void on_proceed(h2o_generator_t *self, h2o_req_t *req);
+
+static const sheaf_watch_t watch = {on_item, on_done};
+
+void sheaf_responder_start(sheaf_visit_t *visit, const sheaf_encoder_t *encoder)
+{
+    sheaf_batch_t *batch = visit->batch;
+    sheaf_front_t *front = visit->front;
+
+    visit->encode = (sheaf_encode_t){.encoder = encoder, .batch = batch, .out = &visit->out};
+    visit->marks = sheaf_pool_alloc(batch->pool, (batch->count + 1) * sizeof(*visit->marks));
+    if (batch->order == SHEAF_ORDER_COMPLETION)
+        visit->settled = sheaf_pool_alloc(batch->pool, (batch->count + 1) * sizeof(*visit->settled));
+    visit->respond.run = respond;
+    visit->generator.proceed = on_proceed;
+    visit->linger.on_expired = on_linger_over;
+    visit->is_done = false;
+    sheaf_deadline_set(front->env.deadlines, &visit->linger, front->env.clock->now_ms + batch->endpoint->linger_ms);
+    sheaf_batch_start(batch, &watch, visit);
+}
+
+/* --- what the batch tells --- */
+
+static void on_item(sheaf_batch_t *batch, uint32_t index)
+{
+    sheaf_visit_t *visit = batch->watch_data;
+    uint16_t status = batch->items[index].status;
+
+    visit->classes[status / 100 < 6 ? status / 100 : 5]++;
+    visit->is_mixed |= visit->common_status != 0 && visit->common_status != status;
+    visit->common_status = status;
+    if (visit->settled != NULL)
+        visit->settled[visit->settled_count++] = index;
+    if (visit->req != NULL)
+        sheaf_soon(visit->front->env.soon, &visit->respond);
+}
+
+static void on_done(sheaf_batch_t *batch)
+{
+    sheaf_visit_t *visit = batch->watch_data;
+
+    if (visit->req != NULL && !batch->is_abandoned)
+        sheaf_soon(visit->front->env.soon, &visit->respond);
+    sheaf_visit_batch_over(visit); /* may free it */
+}
+
+static void on_linger_over(sheaf_deadline_t *node)
+{
+    sheaf_visit_t *visit = SHEAF_OWNER(node, sheaf_visit_t, linger);
+
+    visit->has_lingered = true;
+    sheaf_watchdog_arm(visit);
+    sheaf_soon(visit->front->env.soon, &visit->respond);
+}
+
+/* --- encoding --- */
+
+static const sheaf_item_t *next_item(const sheaf_visit_t *visit)
+{
+    const sheaf_batch_t *batch = visit->batch;
+
+    if (visit->settled != NULL)
+        return visit->next < visit->settled_count ? &batch->items[visit->settled[visit->next]] : NULL;
+    if (visit->next == batch->count || batch->items[visit->next].state != SHEAF_ITEM_SETTLED)
+        return NULL;
+    return &batch->items[visit->next];
+}
+
+static void encode_item(sheaf_visit_t *visit, const sheaf_item_t *item)
+{
+    size_t before = visit->out.len;
+
+    visit->encode.encoder->item(&visit->encode, item);
+    visit->encoded_bytes += visit->out.len - before;
+    visit->marks[visit->marks_head++] = (sheaf_mark_sent_t){visit->encoded_bytes, item->index};
+    visit->next++;
+    sheaf_batch_encoded(visit->batch, item->index);
+}
+
+static void encode_ready(sheaf_visit_t *visit)
+{
+    const sheaf_item_t *item;
+    size_t before = visit->out.len;
+
+    if (!visit->has_begun)
+        visit->encode.encoder->begin(&visit->encode);
+    visit->has_begun = true;
+    visit->encoded_bytes += visit->out.len - before;
+    while (visit->out.len < AHEAD_MOST && (item = next_item(visit)) != NULL)
+        encode_item(visit, item);
+    if (!visit->is_done || visit->next < visit->batch->count || visit->has_ended)
+        return;
+    before = visit->out.len;
+    visit->encode.encoder->end(&visit->encode);
+    visit->encoded_bytes += visit->out.len - before;
+    visit->has_ended = true;
+}
+
+/* --- when and how the answer begins --- */
+
+static bool is_undecided(const sheaf_visit_t *visit)
+{
+    return visit->batch->endpoint->status == SHEAF_STATUS_MIXED && !visit->is_mixed;
+}
+
+static bool must_begin(const sheaf_visit_t *visit)
+{
+    const sheaf_batch_t *batch = visit->batch;
+
+    if (visit->has_ended || batch->held_bytes >= batch->endpoint->budget_bytes)
+        return true;
+    if (is_undecided(visit))
+        return false;
+    return visit->out.len > STREAM_FROM || visit->has_lingered || !visit->encode.encoder->lingers;
+}
+
+/* DESIGN section 3: 401, 405 and 407 ask the client for things that make no sense for a batch. */
+static uint16_t common_status(const sheaf_visit_t *visit)
+{
+    uint16_t status = visit->common_status;
+
+    if (!visit->has_ended || visit->is_mixed || (status != 200 && status < 400))
+        return 207;
+    return status == 401 || status == 405 || status == 407 ? 207 : status;
+}
+
+static uint16_t choose_status(const sheaf_visit_t *visit)
+{
+    switch (visit->batch->endpoint->status) {
+    case SHEAF_STATUS_200:
+        return 200;
+    case SHEAF_STATUS_202:
+        return 202;
+    case SHEAF_STATUS_MIXED:
+        return common_status(visit);
+    default:
+        return 207;
+    }
+}
+
+static void add_header(h2o_req_t *req, const char *name, const char *value, size_t len)
+{
+    h2o_add_header_by_str(&req->pool, &req->res.headers, name, strlen(name), 1, NULL, value, len);
+}
+
+static void begin_answer(sheaf_visit_t *visit)
+{
+    h2o_req_t *req = visit->req;
+    const char *type = visit->encode.encoder->content_type;
+
+    visit->status = choose_status(visit);
+    req->res.status = visit->status;
+    req->res.reason = sheaf_status_reason(visit->status);
+    req->res.content_length = visit->has_ended ? visit->out.len : SIZE_MAX;
+    add_header(req, "content-type", type, strlen(type));
+    add_header(req, "cache-control", H2O_STRLIT("no-store"));
+    add_header(req, "vary", H2O_STRLIT("accept"));
+    visit->is_started = true;
+    h2o_start_response(req, &visit->generator);
+}
+
+/* --- sending --- */
+
+static void send_more(sheaf_visit_t *visit)
+{
+    sheaf_iovec_t iovecs[IOVECS];
+    h2o_iovec_t bufs[IOVECS];
+    size_t count = sheaf_out_peek(&visit->out, iovecs, IOVECS, SIZE_MAX), len = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        bufs[i] = h2o_iovec_init(iovecs[i].base, iovecs[i].len);
+        len += iovecs[i].len;
+    }
+    visit->is_final = visit->has_ended && len == visit->out.len;
+    if (len == 0 && !visit->is_final)
+        return;
+    visit->flying_bytes = len;
+    visit->is_sending = true;
+    sheaf_watchdog_progress(visit, true);
+    h2o_send(visit->req, bufs, count, visit->is_final ? H2O_SEND_STATE_FINAL : H2O_SEND_STATE_IN_PROGRESS);
+}
+
+static void respond(sheaf_task_t *task)
+{
+    sheaf_visit_t *visit = SHEAF_OWNER(task, sheaf_visit_t, respond);
+
+    if (visit->req == NULL || visit->is_sending || visit->is_final || visit->batch->is_abandoned)
+        return;
+    encode_ready(visit);
+    if (!visit->is_started && must_begin(visit)) {
+        sheaf_deadline_clear(visit->front->env.deadlines, &visit->linger);
+        if (!visit->has_ended)
+            sheaf_watchdog_arm(visit);
+        begin_answer(visit);
+    }
+    if (visit->is_started)
+        send_more(visit);
+}
+
+static void give_back_sent(sheaf_visit_t *visit)
+{
+    while (visit->marks_tail < visit->marks_head && visit->marks[visit->marks_tail].at_bytes <= visit->sent_bytes)
+        sheaf_batch_sent(visit->batch, visit->marks[visit->marks_tail++].index);
+}
+
+static void on_proceed(h2o_generator_t *self, h2o_req_t *req)
+{
+    sheaf_visit_t *visit = (sheaf_visit_t *)(void *)self;
+
+    (void)req;
+    sheaf_watchdog_progress(visit, false);
+    sheaf_out_consume(&visit->out, visit->flying_bytes);
+    visit->sent_bytes += visit->flying_bytes;
+    visit->flying_bytes = 0;
+    visit->is_sending = false;
+    give_back_sent(visit);
+    if (visit->client->is_cut)
+        sheaf_visit_end(visit);
+    else
+        sheaf_soon(visit->front->env.soon, &visit->respond);
+}
+
+/* --- instead of a batch --- */
+
+void sheaf_responder_refuse(sheaf_visit_t *visit, const sheaf_fail_t *fail, sheaf_str_t allow)
+{
+    h2o_req_t *req = visit->req;
+    char *body = h2o_mem_alloc_pool(&req->pool, SHEAF_PROBLEM_MAX);
+    size_t len = sheaf_problem_write(fail, body);
+
+    req->res.status = sheaf_err_status(fail->err);
+    req->res.reason = sheaf_status_reason(sheaf_err_status(fail->err));
+    add_header(req, "content-type", H2O_STRLIT(SHEAF_PROBLEM_MEDIA));
+    add_header(req, "cache-control", H2O_STRLIT("no-store"));
+    if (allow.base != NULL)
+        add_header(req, "allow", allow.base, allow.len);
+    if (fail->err == SHEAF_ERR_MEDIA_TYPE)
+        add_header(req, "accept-post", sheaf_codec_decodable(), strlen(sheaf_codec_decodable()));
+    sheaf_count(visit->front->env.metrics, SHEAF_METRIC_BATCHES_REFUSED, 1);
+    visit->is_started = visit->is_final = visit->is_sending = true;
+    h2o_send_inline(req, body, len);
+}

@@ -1,0 +1,17 @@
+/* front/responder.h - results on their way to the client.
+ *
+ * Settled items are encoded in the order the batch asked for, at most 256 KiB ahead of the client. Nothing is sent until
+ * the batch is done (one write with Content-Length), or its linger is over or 64 KiB are there (then it streams). One
+ * h2o_send is under way at a time, the next one follows proceed (libh2o.md fact 16). */
+#ifndef SHEAF_FRONT_RESPONDER_H
+#define SHEAF_FRONT_RESPONDER_H
+
+#include "gateway/front/visit.h"
+
+/* Starts the batch of `visit` and answers with `encoder`. */
+void sheaf_responder_start(sheaf_visit_t *visit, const sheaf_encoder_t *encoder);
+
+/* Answers with a problem document instead of a batch. `allow`: value of Allow, absent otherwise. */
+void sheaf_responder_refuse(sheaf_visit_t *visit, const sheaf_fail_t *fail, sheaf_str_t allow);
+
+#endif

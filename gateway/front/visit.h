@@ -1,0 +1,74 @@
+/* front/visit.h - one batch request from the handler to its last byte: where libh2o's request and our batch meet.
+ *
+ *            handler
+ *               |
+ *   req ----- visit ----- batch        either side may go first:
+ *    |          |           |
+ *    |  dtor of a shared    |  on_done        req goes: the batch is abandoned (the one cancellation path)
+ *    |  chunk on req->pool  |                 batch done: the rest is encoded and sent
+ *    v                      v
+ *   req = NULL          is_done = true        both: the visit is freed, with the batch
+ *
+ * The destructor of a shared chunk is the only hook of libh2o 2.2.5 that always runs (libh2o.md fact 9). Everything the
+ * batch reads (body, headers) is copied into the batch's pool, because it may outlive the request. */
+#ifndef SHEAF_FRONT_VISIT_H
+#define SHEAF_FRONT_VISIT_H
+
+#include "gateway/codec/codec.h"
+#include "gateway/front/client.h"
+
+typedef struct sheaf_mark_sent { /* item `index` is sent once so many bytes of the body are */
+    uint64_t at_bytes;
+    uint32_t index;
+} sheaf_mark_sent_t;
+
+struct sheaf_visit {
+    h2o_generator_t generator; /* first: libh2o hands it back */
+    sheaf_front_t *front;
+    sheaf_client_t *client; /* NULL once the request is gone */
+    h2o_req_t *req;         /* NULL once it is gone */
+    sheaf_epoch_t *epoch;
+    sheaf_batch_t *batch;
+    sheaf_outer_t outer;
+    sheaf_headers_t headers;
+    sheaf_link_t link; /* in front->visits */
+    uint64_t id;
+    uint64_t body_bytes; /* of the request */
+
+    /* responder */
+    sheaf_encode_t encode;
+    sheaf_out_t out;
+    uint32_t *settled; /* completion order: indexes as they settled */
+    uint32_t settled_count;
+    uint32_t next; /* position of the next item to encode */
+    sheaf_mark_sent_t *marks;
+    uint32_t marks_head, marks_tail;
+    uint64_t encoded_bytes, sent_bytes;
+    size_t flying_bytes; /* in the hands of libh2o */
+    sheaf_task_t respond;
+    sheaf_deadline_t linger, progress;
+    uint16_t common_status; /* of status: mixed; 0 = none yet */
+    uint16_t status;        /* as answered */
+    bool is_mixed;          /* two statuses differ */
+    bool is_done;           /* the batch is */
+    bool has_begun, has_ended, has_lingered;
+    bool is_started;     /* h2o_start_response was called */
+    bool is_final;       /* the last h2o_send was */
+    bool is_sending;     /* libh2o has not asked for more yet */
+    uint32_t classes[6]; /* items by status class */
+
+    /* watchdog */
+    uv_poll_t *hangup; /* NULL: not armed */
+};
+
+/* Ties a visit to `req`; the batch comes later. */
+sheaf_visit_t *sheaf_visit_new(sheaf_front_t *front, h2o_req_t *req);
+
+/* The batch has ended (or never began): frees the visit when the request is gone too. */
+void sheaf_visit_batch_over(sheaf_visit_t *visit);
+
+/* The client is gone or must go: abandons the batch and ends the request, whatever state it is in. */
+void sheaf_visit_end(sheaf_visit_t *visit);
+void sheaf_visit_end_all(sheaf_front_t *front);
+
+#endif

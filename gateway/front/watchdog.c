@@ -1,0 +1,109 @@
+#include "gateway/front/watchdog.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* --- hang-up --- */
+
+typedef struct {
+    uv_poll_t poll;
+    int fd; /* our own copy: libuv allows one watcher per descriptor */
+} hangup_t;
+
+static void on_hangup_closed(uv_handle_t *handle)
+{
+    hangup_t *hangup = SHEAF_OWNER(handle, hangup_t, poll);
+
+    close(hangup->fd);
+    free(hangup);
+}
+
+static void close_hangup(sheaf_visit_t *visit)
+{
+    if (visit->hangup == NULL)
+        return;
+    uv_close((uv_handle_t *)visit->hangup, on_hangup_closed);
+    visit->hangup = NULL;
+}
+
+/* An RST arrives as status UV_EBADF, a FIN as UV_DISCONNECT. */
+static void on_hangup(uv_poll_t *poll, int status, int events)
+{
+    sheaf_visit_t *visit = poll->data;
+
+    if (status == 0 && (events & UV_DISCONNECT) == 0)
+        return;
+    close_hangup(visit);
+    sheaf_visit_end(visit);
+}
+
+void sheaf_watchdog_arm(sheaf_visit_t *visit)
+{
+    hangup_t *hangup;
+    int fd;
+
+    if (visit->hangup != NULL || visit->outer.is_http2 || visit->req == NULL)
+        return;
+    fd = dup(sheaf_client_fd(visit->client));
+    if (fd < 0)
+        return; /* out of descriptors: the next write will tell */
+    hangup = sheaf_zalloc(sizeof(*hangup));
+    hangup->fd = fd;
+    if (uv_poll_init(visit->front->env.loop, &hangup->poll, fd) != 0) {
+        close(fd);
+        free(hangup);
+        return;
+    }
+    hangup->poll.data = visit;
+    visit->hangup = &hangup->poll;
+    uv_poll_start(&hangup->poll, UV_DISCONNECT, on_hangup);
+}
+
+/* --- progress --- */
+
+static void on_stalled(sheaf_deadline_t *node)
+{
+    sheaf_visit_t *visit = SHEAF_OWNER(node, sheaf_visit_t, progress);
+
+    sheaf_count(visit->front->env.metrics, SHEAF_METRIC_CLIENT_STALLS, 1);
+    sheaf_visit_end(visit);
+}
+
+void sheaf_watchdog_init(sheaf_visit_t *visit)
+{
+    visit->progress.on_expired = on_stalled;
+}
+
+void sheaf_watchdog_progress(sheaf_visit_t *visit, bool is_waiting)
+{
+    const sheaf_limits_conf_t *limits = &visit->epoch->env.snapshot->conf.limits;
+    sheaf_deadlines_t *all = visit->front->env.deadlines;
+
+    if (is_waiting)
+        sheaf_deadline_set(all, &visit->progress, visit->front->env.clock->now_ms + limits->send_timeout_ms);
+    else
+        sheaf_deadline_clear(all, &visit->progress);
+}
+
+void sheaf_watchdog_disarm(sheaf_visit_t *visit)
+{
+    close_hangup(visit);
+    sheaf_deadline_clear(visit->front->env.deadlines, &visit->progress);
+    sheaf_deadline_clear(visit->front->env.deadlines, &visit->linger);
+}
+
+/* --- who --- */
+
+sheaf_str_t sheaf_watchdog_peer_text(const sheaf_visit_t *visit)
+{
+    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    const uint8_t *peer = visit->outer.peer;
+    char *text = sheaf_pool_alloc(visit->batch->pool, INET6_ADDRSTRLEN);
+
+    if (memcmp(peer, mapped, sizeof(mapped)) == 0)
+        inet_ntop(AF_INET, peer + 12, text, INET6_ADDRSTRLEN);
+    else
+        inet_ntop(AF_INET6, peer, text, INET6_ADDRSTRLEN);
+    return sheaf_str_of(text);
+}
