@@ -58,45 +58,50 @@ typedef struct sheaf_servers {
 #undef KEY
 #undef END
 
-/* --- sections --- */
-#define SHEAF_KEY_TEXT(n)      sheaf_str_t n;
-#define SHEAF_KEY_PATH(n)      sheaf_str_t n;
-#define SHEAF_KEY_NUMBER(n)    uint64_t n;
-#define SHEAF_KEY_BOOL(n)      bool n;
-#define SHEAF_KEY_DURATION(n)  uint64_t n##_ms;
-#define SHEAF_KEY_SIZE(n)      uint64_t n##_bytes;
-#define SHEAF_KEY_ADDRESS(n)   sheaf_address_t n;
-#define SHEAF_KEY_CIDRS(n)     sheaf_cidrs_t n;
-#define SHEAF_KEY_TEXTS(n)     sheaf_texts_t n;
-#define SHEAF_KEY_METHODS(n)   sheaf_texts_t n;
-#define SHEAF_KEY_SERVERS(n)   sheaf_servers_t n;
-#define SHEAF_KEY_WORKERS(n)   uint32_t n;
-#define SHEAF_KEY_UPSTREAM(n)  uint32_t n;
-#define SHEAF_KEY_REWRITE(n)   sheaf_rewrite_t *n;
-#define SHEAF_KEY_ENUM_kind(n)            uint8_t n;
-#define SHEAF_KEY_ENUM_order(n)           uint8_t n;
-#define SHEAF_KEY_ENUM_status(n)          uint8_t n;
-#define SHEAF_KEY_ENUM_change_sets(n)     uint8_t n;
-#define SHEAF_KEY_ENUM_on_error(n)        uint8_t n;
-#define SHEAF_KEY_ENUM_on_client_abort(n) uint8_t n;
-#define SHEAF_KEY_ENUM_dialect(n)         uint8_t n;
-#define SHEAF_KEY_ENUM_encoded_slashes(n) uint8_t n;
-#define SHEAF_KEY_ENUM_log_format(n)      uint8_t n;
-#define SHEAF_KEY_ENUM_log_level(n)       uint8_t n;
-#define SHEAF_KEY_OBJECT_admin(n)  struct sheaf_admin_conf n;
-#define SHEAF_KEY_OBJECT_drain(n)  struct sheaf_drain_conf n;
-#define SHEAF_KEY_OBJECT_log(n)    struct sheaf_log_conf n;
-#define SHEAF_KEY_OBJECT_limits(n) struct sheaf_limits_conf n;
-#define SHEAF_KEY_ITEMS(x, n)           \
+/* --- sections ---
+ * Each type once: its kind and its member. The structs below and the tables in keys.c are both made from these lines,
+ * by way of SHEAF_MEMBER, _ENUM, _OBJECT and _ITEMS. */
+#define SHEAF_KEY_TEXT(n)      SHEAF_MEMBER(TEXT, sheaf_str_t, n)
+#define SHEAF_KEY_PATH(n)      SHEAF_MEMBER(PATH, sheaf_str_t, n)
+#define SHEAF_KEY_NUMBER(n)    SHEAF_MEMBER(NUMBER, uint64_t, n)
+#define SHEAF_KEY_BOOL(n)      SHEAF_MEMBER(BOOL, bool, n)
+#define SHEAF_KEY_DURATION(n)  SHEAF_MEMBER(DURATION, uint64_t, n##_ms)
+#define SHEAF_KEY_SIZE(n)      SHEAF_MEMBER(SIZE, uint64_t, n##_bytes)
+#define SHEAF_KEY_ADDRESS(n)   SHEAF_MEMBER(ADDRESS, sheaf_address_t, n)
+#define SHEAF_KEY_CIDRS(n)     SHEAF_MEMBER(CIDRS, sheaf_cidrs_t, n)
+#define SHEAF_KEY_TEXTS(n)     SHEAF_MEMBER(TEXTS, sheaf_texts_t, n)
+#define SHEAF_KEY_METHODS(n)   SHEAF_MEMBER(METHODS, sheaf_texts_t, n)
+#define SHEAF_KEY_SERVERS(n)   SHEAF_MEMBER(SERVERS, sheaf_servers_t, n)
+#define SHEAF_KEY_WORKERS(n)   SHEAF_MEMBER(WORKERS, uint32_t, n)
+#define SHEAF_KEY_UPSTREAM(n)  SHEAF_MEMBER(UPSTREAM, uint32_t, n)
+#define SHEAF_KEY_REWRITE(n)   SHEAF_MEMBER(REWRITE, sheaf_rewrite_t *, n)
+#define SHEAF_KEY_ENUM_kind(n)            SHEAF_MEMBER_ENUM(kind, n)
+#define SHEAF_KEY_ENUM_order(n)           SHEAF_MEMBER_ENUM(order, n)
+#define SHEAF_KEY_ENUM_status(n)          SHEAF_MEMBER_ENUM(status, n)
+#define SHEAF_KEY_ENUM_change_sets(n)     SHEAF_MEMBER_ENUM(change_sets, n)
+#define SHEAF_KEY_ENUM_on_error(n)        SHEAF_MEMBER_ENUM(on_error, n)
+#define SHEAF_KEY_ENUM_on_client_abort(n) SHEAF_MEMBER_ENUM(on_client_abort, n)
+#define SHEAF_KEY_ENUM_dialect(n)         SHEAF_MEMBER_ENUM(dialect, n)
+#define SHEAF_KEY_ENUM_encoded_slashes(n) SHEAF_MEMBER_ENUM(encoded_slashes, n)
+#define SHEAF_KEY_ENUM_log_format(n)      SHEAF_MEMBER_ENUM(log_format, n)
+#define SHEAF_KEY_ENUM_log_level(n)       SHEAF_MEMBER_ENUM(log_level, n)
+#define SHEAF_KEY_OBJECT_admin(n)  SHEAF_MEMBER_OBJECT(admin, n)
+#define SHEAF_KEY_OBJECT_drain(n)  SHEAF_MEMBER_OBJECT(drain, n)
+#define SHEAF_KEY_OBJECT_log(n)    SHEAF_MEMBER_OBJECT(log, n)
+#define SHEAF_KEY_OBJECT_limits(n) SHEAF_MEMBER_OBJECT(limits, n)
+#define SHEAF_KEY_LIST_listener(n) SHEAF_MEMBER_ITEMS(LIST, listener, n)
+#define SHEAF_KEY_LIST_route(n)    SHEAF_MEMBER_ITEMS(LIST, route, n)
+#define SHEAF_KEY_LIST_endpoint(n) SHEAF_MEMBER_ITEMS(LIST, endpoint, n)
+#define SHEAF_KEY_MAP_upstream(n)  SHEAF_MEMBER_ITEMS(MAP, upstream, n)
+
+#define SHEAF_MEMBER(kind, type, n) type n;
+#define SHEAF_MEMBER_ENUM(x, n)     uint8_t n;
+#define SHEAF_MEMBER_OBJECT(x, n)   struct sheaf_##x##_conf n;
+#define SHEAF_MEMBER_ITEMS(kind, x, n)  \
     struct {                            \
         struct sheaf_##x##_conf *items; \
         uint32_t count;                 \
     } n;
-#define SHEAF_KEY_LIST_listener(n) SHEAF_KEY_ITEMS(listener, n)
-#define SHEAF_KEY_LIST_route(n)    SHEAF_KEY_ITEMS(route, n)
-#define SHEAF_KEY_LIST_endpoint(n) SHEAF_KEY_ITEMS(endpoint, n)
-#define SHEAF_KEY_MAP_upstream(n)  SHEAF_KEY_ITEMS(upstream, n)
-
 #define ENUM(name)
 #define WORD(value, text)
 #define ENDENUM(name)
@@ -116,6 +121,11 @@ typedef struct sheaf_servers {
 #undef SECTION
 #undef KEY
 #undef END
+
+#undef SHEAF_MEMBER
+#undef SHEAF_MEMBER_ENUM
+#undef SHEAF_MEMBER_OBJECT
+#undef SHEAF_MEMBER_ITEMS
 
 typedef sheaf_conf_conf_t sheaf_conf_t;
 

@@ -12,7 +12,7 @@
 
 /* A server of an upstream, from "http://host:port". */
 struct sheaf_server_conf {
-    sheaf_str_t host;      /* name or address literal, without brackets */
+    sheaf_str_t host; /* name or address literal, without brackets */
     uint16_t port;
     sheaf_str_t authority; /* Host header: host, and the port unless it is 80 */
 };
@@ -26,10 +26,11 @@ typedef struct sheaf_snapshot sheaf_snapshot_t;
 struct sheaf_snapshot {
     sheaf_pool_t *pool;
     uint32_t holds;
-    sheaf_conf_t conf;      /* the root of keys.def, with its lists: conf.listen.items[i], conf.upstreams.items[i],
+    sheaf_conf_t conf;           /* the root of keys.def, with its lists: conf.listen.items[i], conf.upstreams.items[i],
                                conf.routes.items[i], conf.endpoints.items[i] */
-    sheaf_router_t *routes; /* over conf.routes, by index */
-    uint64_t hash;          /* of the text after ${env...} was replaced */
+    sheaf_router_t *routes;      /* over conf.routes, by index */
+    uint32_t *endpoints_by_path; /* indices of conf.endpoints, sorted by path */
+    uint64_t hash;               /* of the text and of what ${env...} became */
 };
 
 /* Loads and checks `text` (`path` is for messages). NULL when it has errors; all of them are then in `*ret_report`,

@@ -1,0 +1,214 @@
+#include "config/check.h"
+
+#include <stdlib.h>
+
+#include "config/value.h"
+
+static const sheaf_yaml_t *children(const sheaf_yaml_t *root, sheaf_str_t name)
+{
+    const sheaf_yaml_t *node = sheaf_yaml_get(root, name);
+
+    return node != NULL ? node->first : NULL;
+}
+
+/* Where a member of an item is written; the item's own place when it is not. */
+static sheaf_mark_t member_mark(const sheaf_yaml_t *item, sheaf_str_t name)
+{
+    const sheaf_yaml_t *node = sheaf_yaml_get(item, name);
+
+    return node != NULL ? node->mark : item->mark;
+}
+
+/* --- addresses --- */
+
+static bool is_same_address(const sheaf_address_t *a, const sheaf_address_t *b)
+{
+    uint8_t ip_a[16], ip_b[16];
+
+    if (a->is_unix || b->is_unix)
+        return a->is_unix == b->is_unix && sheaf_str_eq(a->host, b->host);
+    if (a->port != b->port || a->port == 0)
+        return false;
+    if (a->host.len == 0 || b->host.len == 0) /* all addresses: nobody else can have the port */
+        return true;
+    return sheaf_ip_parse(a->host, ip_a) && sheaf_ip_parse(b->host, ip_b) && memcmp(ip_a, ip_b, 16) == 0;
+}
+
+static void check_address(sheaf_report_t *report, const sheaf_conf_t *conf, uint32_t count,
+                          const sheaf_address_t *address, sheaf_mark_t mark)
+{
+    for (uint32_t i = 0; i < count && address->text.base != NULL; i++) {
+        const sheaf_listener_conf_t *other = &conf->listen.items[i];
+
+        if (other->address.text.base == NULL || !is_same_address(&other->address, address))
+            continue;
+        sheaf_report_error(report, mark, "the address `%.*s` is taken by the listener in line %u",
+                           SHEAF_VALUE_ARG(address->text), other->mark.line);
+        return;
+    }
+}
+
+static void check_addresses(sheaf_report_t *report, const sheaf_yaml_t *root, const sheaf_conf_t *conf)
+{
+    const sheaf_yaml_t *node = children(root, SHEAF_STR("listen"));
+
+    for (uint32_t i = 0; i < conf->listen.count; i++, node = node->next)
+        check_address(report, conf, i, &conf->listen.items[i].address, member_mark(node, SHEAF_STR("address")));
+    if (conf->admin.address.text.base != NULL)
+        check_address(report, conf, conf->listen.count, &conf->admin.address,
+                      member_mark(sheaf_yaml_get(root, SHEAF_STR("admin")), SHEAF_STR("address")));
+}
+
+/* --- routes --- */
+
+static void check_rewrite(sheaf_report_t *report, sheaf_pool_t *pool, const sheaf_yaml_t *node,
+                          sheaf_route_conf_t *route)
+{
+    const sheaf_yaml_t *rewrite = sheaf_yaml_get(node, SHEAF_STR("rewrite"));
+    sheaf_fail_t fail;
+
+    if (rewrite == NULL || rewrite->kind != SHEAF_YAML_SCALAR || rewrite->is_bad)
+        return;
+    if (sheaf_rewrite_new(pool, route->match, sheaf_pool_dup(pool, rewrite->text), &route->rewrite, &fail) != SHEAF_OK)
+        sheaf_report_error(report, rewrite->mark, "%s", fail.detail);
+}
+
+static void check_route(sheaf_report_t *report, sheaf_snapshot_t *snapshot, const sheaf_yaml_t *node, uint32_t index)
+{
+    sheaf_route_conf_t *route = &snapshot->conf.routes.items[index];
+    sheaf_mark_t mark = member_mark(node, SHEAF_STR("match"));
+    uint32_t clash = SHEAF_NO_ROUTE;
+    sheaf_fail_t fail;
+
+    if (route->match.base == NULL) /* told already */
+        return;
+    if (sheaf_router_add(snapshot->routes, index, route->match, route->methods.items, route->methods.count, &clash,
+                         &fail) == SHEAF_OK) {
+        check_rewrite(report, snapshot->pool, node, route);
+        return;
+    }
+    if (clash == SHEAF_NO_ROUTE)
+        sheaf_report_error(report, mark, "%s", fail.detail);
+    else
+        sheaf_report_error(report, mark, "duplicate route `%.*s`: the route in line %u answers the same methods of it",
+                           SHEAF_VALUE_ARG(route->match), snapshot->conf.routes.items[clash].mark.line);
+}
+
+static void check_routes(sheaf_report_t *report, const sheaf_yaml_t *root, sheaf_snapshot_t *snapshot)
+{
+    const sheaf_yaml_t *node = children(root, SHEAF_STR("routes"));
+
+    snapshot->routes = sheaf_router_new(snapshot->pool);
+    for (uint32_t i = 0; i < snapshot->conf.routes.count; i++, node = node->next)
+        check_route(report, snapshot, node, i);
+    sheaf_router_build(snapshot->routes);
+}
+
+/* --- endpoints --- */
+
+typedef struct pathed { /* sorting needs the path beside the index */
+    sheaf_str_t path;
+    uint32_t index;
+} pathed_t;
+
+static int by_path(const void *a, const void *b)
+{
+    const pathed_t *x = a, *y = b;
+    size_t len = x->path.len < y->path.len ? x->path.len : y->path.len;
+    int order = len > 0 ? memcmp(x->path.base, y->path.base, len) : 0;
+
+    if (order != 0)
+        return order;
+    if (x->path.len != y->path.len)
+        return x->path.len < y->path.len ? -1 : 1;
+    return (x->index > y->index) - (x->index < y->index);
+}
+
+static pathed_t *sort_endpoints(sheaf_snapshot_t *snapshot)
+{
+    uint32_t count = snapshot->conf.endpoints.count;
+    pathed_t *sorted = sheaf_alloc((count + 1) * sizeof(*sorted));
+
+    for (uint32_t i = 0; i < count; i++)
+        sorted[i] = (pathed_t){snapshot->conf.endpoints.items[i].path, i};
+    qsort(sorted, count, sizeof(*sorted), by_path);
+    snapshot->endpoints_by_path = sheaf_pool_alloc(snapshot->pool, (count + 1) * sizeof(uint32_t));
+    for (uint32_t i = 0; i < count; i++)
+        snapshot->endpoints_by_path[i] = sorted[i].index;
+    return sorted;
+}
+
+static void check_twins(sheaf_report_t *report, const sheaf_conf_t *conf, const sheaf_yaml_t *const *nodes,
+                        const pathed_t *sorted)
+{
+    const pathed_t *first = NULL;
+
+    for (uint32_t i = 0; i < conf->endpoints.count; i++) {
+        if (sorted[i].path.base == NULL)
+            continue;
+        if (first == NULL || !sheaf_str_eq(first->path, sorted[i].path)) {
+            first = &sorted[i];
+            continue;
+        }
+        sheaf_report_error(report, member_mark(nodes[sorted[i].index], SHEAF_STR("path")),
+                           "the path `%.*s` is taken by the endpoint in line %u", SHEAF_VALUE_ARG(first->path),
+                           conf->endpoints.items[first->index].mark.line);
+    }
+}
+
+/* A literal route at an endpoint's path could never be reached; a parameter or rest that covers it still can. */
+static void check_against_route(sheaf_report_t *report, const sheaf_snapshot_t *snapshot,
+                                const sheaf_yaml_t *const *nodes, const sheaf_route_conf_t *route)
+{
+    const sheaf_endpoint_conf_t *endpoint =
+        route->match.base != NULL ? sheaf_snapshot_endpoint(snapshot, route->match) : NULL;
+
+    if (endpoint == NULL)
+        return;
+    sheaf_report_error(report, member_mark(nodes[endpoint - snapshot->conf.endpoints.items], SHEAF_STR("path")),
+                       "the path `%.*s` is taken by the route in line %u", SHEAF_VALUE_ARG(endpoint->path),
+                       route->mark.line);
+}
+
+/* `/v1/$batch` has the base `/v1/`, as OData clients expect; others have `/`. */
+static void settle_base(sheaf_pool_t *pool, sheaf_endpoint_conf_t *endpoint)
+{
+    size_t folder = endpoint->path.len;
+
+    if (endpoint->base.base != NULL) {
+        if (!sheaf_str_ends(endpoint->base, SHEAF_STR("/")))
+            endpoint->base = sheaf_pool_printf(pool, "%.*s/", SHEAF_STR_ARG(endpoint->base));
+        return;
+    }
+    endpoint->base = SHEAF_STR("/");
+    if (!sheaf_str_ends(endpoint->path, SHEAF_STR("$batch")))
+        return;
+    while (folder > 0 && endpoint->path.base[folder - 1] != '/')
+        folder--;
+    endpoint->base = sheaf_str(endpoint->path.base, folder);
+}
+
+static void check_endpoints(sheaf_report_t *report, const sheaf_yaml_t *root, sheaf_snapshot_t *snapshot)
+{
+    const sheaf_yaml_t **nodes = sheaf_alloc((snapshot->conf.endpoints.count + 1) * sizeof(*nodes));
+    const sheaf_yaml_t *node = children(root, SHEAF_STR("endpoints"));
+    pathed_t *sorted;
+
+    for (uint32_t i = 0; i < snapshot->conf.endpoints.count; i++, node = node->next) {
+        nodes[i] = node;
+        settle_base(snapshot->pool, &snapshot->conf.endpoints.items[i]);
+    }
+    sorted = sort_endpoints(snapshot);
+    check_twins(report, &snapshot->conf, nodes, sorted);
+    for (uint32_t i = 0; i < snapshot->conf.routes.count; i++)
+        check_against_route(report, snapshot, nodes, &snapshot->conf.routes.items[i]);
+    free(sorted);
+    free(nodes);
+}
+
+void sheaf_check(sheaf_report_t *report, const sheaf_yaml_t *root, sheaf_snapshot_t *snapshot)
+{
+    check_addresses(report, root, &snapshot->conf);
+    check_routes(report, root, snapshot);
+    check_endpoints(report, root, snapshot);
+}

@@ -1,0 +1,145 @@
+/* config/keys.c - keys.def made into tables, and the manual printed from them. */
+#include "config/table.h"
+
+/* --- words --- */
+#define ENUM(name)        static const char *const words_##name[] = {
+#define WORD(value, text) text,
+#define ENDENUM(name)                                                                                                  \
+    }                                                                                                                  \
+    ;
+#define SECTION(name)
+#define KEY(name, type, fallback, min, max, manual)
+#define END(name)
+#include "config/keys.def"
+#undef ENUM
+#undef WORD
+#undef ENDENUM
+#undef SECTION
+#undef KEY
+#undef END
+
+/* --- sections: each a function, so that `conf_t` can mean the section's own struct inside --- */
+#define SHEAF_MEMBER(kind, type, n)    SHEAF_KIND_OF_##kind, offsetof(conf_t, n), NULL, 0, NULL
+#define SHEAF_MEMBER_ENUM(x, n)        SHEAF_KIND_OF_ENUM, offsetof(conf_t, n), words_##x, SHEAF_COUNT(words_##x), NULL
+#define SHEAF_MEMBER_OBJECT(x, n)      SHEAF_KIND_OF_OBJECT, offsetof(conf_t, n), NULL, 0, section_##x
+#define SHEAF_MEMBER_ITEMS(kind, x, n) SHEAF_KIND_OF_##kind, offsetof(conf_t, n), NULL, 0, section_##x
+
+#define IS_TEXT(fallback)   (!IS_NEEDED(fallback) && (sizeof(#fallback) != sizeof("ABSENT") || #fallback[0] != 'A'))
+#define IS_NEEDED(fallback) (sizeof(#fallback) == sizeof("REQUIRED") && #fallback[0] == 'R')
+
+#define ENUM(name)
+#define WORD(value, text)
+#define ENDENUM(name)
+#define SECTION(name)                                                                                                  \
+    static const sheaf_section_t *section_##name(void)                                                                 \
+    {                                                                                                                  \
+        typedef struct sheaf_##name##_conf conf_t;                                                                     \
+        static const sheaf_key_t keys[] = {
+#define KEY(name, type, fallback, min, max, manual)                                                                    \
+    {{#name, sizeof(#name) - 1}, IS_TEXT(fallback) ? #fallback : NULL, IS_NEEDED(fallback), min, max, manual,          \
+     SHEAF_KEY_##type(name)},
+#define END(name)                                                                                                      \
+    }                                                                                                                  \
+    ;                                                                                                                  \
+    static const sheaf_section_t section = {#name, sizeof(conf_t), keys, SHEAF_COUNT(keys)};                           \
+    return &section;                                                                                                   \
+    }
+#include "config/keys.def"
+#undef ENUM
+#undef WORD
+#undef ENDENUM
+#undef SECTION
+#undef KEY
+#undef END
+
+const sheaf_section_t *sheaf_section_root(void)
+{
+    return section_conf();
+}
+
+const sheaf_key_t *sheaf_section_key(const sheaf_section_t *section, sheaf_str_t name)
+{
+    for (uint32_t i = 0; i < section->key_count; i++)
+        if (sheaf_str_eq(section->keys[i].name, name))
+            return &section->keys[i];
+    return NULL;
+}
+
+/* --- the manual --- */
+
+static const char *const kind_names[] = {
+    [SHEAF_KIND_OF_TEXT] = "text",
+    [SHEAF_KIND_OF_PATH] = "path",
+    [SHEAF_KIND_OF_NUMBER] = "number",
+    [SHEAF_KIND_OF_BOOL] = "true or false",
+    [SHEAF_KIND_OF_DURATION] = "duration",
+    [SHEAF_KIND_OF_SIZE] = "size",
+    [SHEAF_KIND_OF_ADDRESS] = "address",
+    [SHEAF_KIND_OF_CIDRS] = "list of networks",
+    [SHEAF_KIND_OF_TEXTS] = "list of texts",
+    [SHEAF_KIND_OF_METHODS] = "list of methods",
+    [SHEAF_KIND_OF_SERVERS] = "list of servers",
+    [SHEAF_KIND_OF_WORKERS] = "number or auto",
+    [SHEAF_KIND_OF_UPSTREAM] = "name of an upstream",
+    [SHEAF_KIND_OF_REWRITE] = "path template",
+    [SHEAF_KIND_OF_ENUM] = "",
+    [SHEAF_KIND_OF_OBJECT] = "section",
+    [SHEAF_KIND_OF_LIST] = "list of sections",
+    [SHEAF_KIND_OF_MAP] = "sections by name",
+};
+
+static void print_kind(FILE *file, const sheaf_key_t *key)
+{
+    fputs(kind_names[key->kind], file);
+    for (uint32_t i = 0; i < key->word_count; i++)
+        fprintf(file, "%s%s", i == 0 ? "" : i + 1 < key->word_count ? ", " : " or ", key->words[i]);
+    if (key->is_required)
+        fputs(", required", file);
+    else if (key->fallback != NULL)
+        fprintf(file, ", default %s", key->fallback);
+}
+
+/* The sentence, indented and folded at 80 columns. */
+static void print_manual(FILE *file, const char *manual)
+{
+    size_t column = 0;
+
+    for (sheaf_str_t rest = sheaf_str_of(manual); rest.base != NULL;) {
+        sheaf_str_t word = sheaf_str_cut(&rest, ' ');
+
+        if (column == 0 || column + 1 + word.len > 80)
+            column = (size_t)fprintf(file, "%s    %.*s", column == 0 ? "" : "\n", SHEAF_STR_ARG(word)) - (column != 0);
+        else
+            column += (size_t)fprintf(file, " %.*s", SHEAF_STR_ARG(word));
+    }
+    fputs("\n\n", file);
+}
+
+static void print_section(FILE *file, const sheaf_section_t *section, const char *prefix)
+{
+    char inner[128];
+
+    for (uint32_t i = 0; i < section->key_count; i++) {
+        const sheaf_key_t *key = &section->keys[i];
+        const char *step = key->kind == SHEAF_KIND_OF_LIST ? "[]" : key->kind == SHEAF_KIND_OF_MAP ? ".NAME" : "";
+
+        fprintf(file, "%s%.*s  (", prefix, SHEAF_STR_ARG(key->name));
+        print_kind(file, key);
+        fputs(")\n", file);
+        print_manual(file, key->manual);
+        if (key->section == NULL)
+            continue;
+        snprintf(inner, sizeof(inner), "%s%.*s%s.", prefix, SHEAF_STR_ARG(key->name), step);
+        print_section(file, key->section(), inner);
+    }
+}
+
+void sheaf_keys_print(FILE *file)
+{
+    fputs(
+        "Durations are a whole number and ms, s, m or h; sizes a whole number and B, KiB, MiB or GiB, or plain bytes.\n"
+        "${env.NAME} and ${env.NAME:-default} in a value are replaced when the file is loaded; $${env. stays as it "
+        "is.\n\n",
+        file);
+    print_section(file, sheaf_section_root(), "");
+}

@@ -1,0 +1,175 @@
+/* config/schema.c - the tables as JSON Schema (draft 2020-12), for editors.
+ *
+ * Every single value may also be a text with a `${env.NAME}` in it, so each typed value is "that, or such a text". */
+#include "config/table.h"
+
+#include <inttypes.h>
+
+#define ENV_PATTERN "\\\\$\\\\{env\\\\.[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\\\\}"
+#define ENV_REF     "{\"$ref\": \"#/$defs/env\"}"
+
+static void put_string(FILE *file, const char *text)
+{
+    fputc('"', file);
+    for (; *text != '\0'; text++) {
+        if (*text == '"' || *text == '\\')
+            fputc('\\', file);
+        fputc(*text, file);
+    }
+    fputc('"', file);
+}
+
+static void put_words(FILE *file, const sheaf_key_t *key)
+{
+    fputs("\"anyOf\": [{\"enum\": [", file);
+    for (uint32_t i = 0; i < key->word_count; i++) {
+        fputs(i == 0 ? "" : ", ", file);
+        put_string(file, key->words[i]);
+    }
+    for (uint32_t i = 0; i < key->word_count; i++) /* a word of digits is a number to YAML */
+        if (key->words[i][0] >= '0' && key->words[i][0] <= '9')
+            fprintf(file, ", %s", key->words[i]);
+    fputs("]}, " ENV_REF "]", file);
+}
+
+static void put_number(FILE *file, const sheaf_key_t *key)
+{
+    fprintf(file, "\"anyOf\": [{\"type\": \"integer\", \"minimum\": %" PRIu64, key->min);
+    if (key->max > 0)
+        fprintf(file, ", \"maximum\": %" PRIu64, key->max);
+    fputs(key->kind == SHEAF_KIND_OF_WORKERS ? "}, {\"const\": \"auto\"}, " ENV_REF "]" : "}, " ENV_REF "]", file);
+}
+
+static void put_size(FILE *file, const sheaf_key_t *key)
+{
+    fprintf(file, "\"anyOf\": [{\"type\": \"integer\", \"minimum\": %" PRIu64, key->min);
+    if (key->max > 0)
+        fprintf(file, ", \"maximum\": %" PRIu64, key->max);
+    fputs("}, {\"$ref\": \"#/$defs/size\"}, " ENV_REF "]", file);
+}
+
+static const char *const simple_kinds[] = {
+    [SHEAF_KIND_OF_TEXT] = "\"type\": \"string\"",
+    [SHEAF_KIND_OF_PATH] = "\"anyOf\": [{\"type\": \"string\", \"pattern\": \"^/\"}, " ENV_REF "]",
+    [SHEAF_KIND_OF_BOOL] = "\"anyOf\": [{\"type\": \"boolean\"}, " ENV_REF "]",
+    [SHEAF_KIND_OF_DURATION] = "\"anyOf\": [{\"$ref\": \"#/$defs/duration\"}, " ENV_REF "]",
+    [SHEAF_KIND_OF_ADDRESS] = "\"anyOf\": [{\"$ref\": \"#/$defs/address\"}, " ENV_REF "]",
+    [SHEAF_KIND_OF_CIDRS] = "\"type\": [\"array\", \"null\"], \"items\": {\"type\": \"string\"}",
+    [SHEAF_KIND_OF_TEXTS] = "\"type\": [\"array\", \"null\"], \"items\": {\"type\": \"string\"}",
+    [SHEAF_KIND_OF_METHODS] =
+        "\"type\": [\"array\", \"null\"], \"minItems\": 1, \"uniqueItems\": true, \"items\": {\"type\": \"string\"}",
+    [SHEAF_KIND_OF_SERVERS] =
+        "\"type\": \"array\", \"minItems\": 1, \"items\": {\"anyOf\": [{\"$ref\": \"#/$defs/server\"}, " ENV_REF "]}",
+    [SHEAF_KIND_OF_UPSTREAM] = "\"type\": \"string\"",
+    [SHEAF_KIND_OF_REWRITE] = "\"anyOf\": [{\"type\": \"string\", \"pattern\": \"^/\"}, " ENV_REF "]",
+};
+
+static void put_sections(FILE *file, const sheaf_key_t *key)
+{
+    const char *name = key->section()->name;
+    const char *type = key->is_required ? "" : ", \"null\"";
+
+    if (key->kind == SHEAF_KIND_OF_OBJECT)
+        fprintf(file, "\"anyOf\": [{\"$ref\": \"#/$defs/%s\"}, {\"type\": \"null\"}]", name);
+    else if (key->kind == SHEAF_KIND_OF_LIST)
+        fprintf(file,
+                "\"type\": [\"array\"%s], \"minItems\": %" PRIu64 ", \"maxItems\": %" PRIu64
+                ", \"items\": {\"$ref\": \"#/$defs/%s\"}",
+                type, key->min, key->max, name);
+    else
+        fprintf(file,
+                "\"type\": [\"object\"%s], \"maxProperties\": %" PRIu64
+                ", \"propertyNames\": {\"pattern\": \"^[A-Za-z0-9_.-]{1,64}$\"}"
+                ", \"additionalProperties\": {\"$ref\": \"#/$defs/%s\"}",
+                type, key->max, name);
+}
+
+static void put_type(FILE *file, const sheaf_key_t *key)
+{
+    if (key->section != NULL)
+        put_sections(file, key);
+    else if (key->kind == SHEAF_KIND_OF_ENUM)
+        put_words(file, key);
+    else if (key->kind == SHEAF_KIND_OF_SIZE)
+        put_size(file, key);
+    else if (key->kind == SHEAF_KIND_OF_NUMBER || key->kind == SHEAF_KIND_OF_WORKERS)
+        put_number(file, key);
+    else
+        fputs(simple_kinds[key->kind], file);
+}
+
+static void put_default(FILE *file, const sheaf_key_t *key)
+{
+    bool is_digits = key->fallback != NULL && key->fallback[0] != '\0' &&
+                     strspn(key->fallback, "0123456789") == strlen(key->fallback);
+
+    if (key->fallback == NULL)
+        return;
+    fputs(", \"default\": ", file);
+    if (is_digits || key->kind == SHEAF_KIND_OF_BOOL)
+        fputs(key->fallback, file);
+    else
+        put_string(file, key->fallback);
+}
+
+static void put_section(FILE *file, const sheaf_section_t *section, const char *indent)
+{
+    bool has_required = false;
+
+    fprintf(file, "%s\"type\": \"object\",\n%s\"additionalProperties\": false,\n", indent, indent);
+    for (uint32_t i = 0; i < section->key_count; i++) {
+        if (!section->keys[i].is_required)
+            continue;
+        fprintf(file, "%s%s\"%.*s\"", has_required ? "" : indent, has_required ? ", " : "\"required\": [",
+                SHEAF_STR_ARG(section->keys[i].name));
+        has_required = true;
+    }
+    fputs(has_required ? "],\n" : "", file);
+    fprintf(file, "%s\"properties\": {\n", indent);
+    for (uint32_t i = 0; i < section->key_count; i++) {
+        const sheaf_key_t *key = &section->keys[i];
+
+        fprintf(file, "%s  \"%.*s\": {\"description\": ", indent, SHEAF_STR_ARG(key->name));
+        put_string(file, key->manual);
+        fputs(", ", file);
+        put_type(file, key);
+        put_default(file, key);
+        fputs(i + 1 < section->key_count ? "},\n" : "}\n", file);
+    }
+    fprintf(file, "%s}", indent);
+}
+
+/* Sections below `section`, each once: no two keys hold the same one. */
+static void put_definitions(FILE *file, const sheaf_section_t *section)
+{
+    for (uint32_t i = 0; i < section->key_count; i++) {
+        const sheaf_section_t *inner = section->keys[i].section != NULL ? section->keys[i].section() : NULL;
+
+        if (inner == NULL)
+            continue;
+        fprintf(file, ",\n    \"%s\": {\n", inner->name);
+        put_section(file, inner, "      ");
+        fputs("\n    }", file);
+        put_definitions(file, inner);
+    }
+}
+
+void sheaf_schema_print(FILE *file)
+{
+    fputs("{\n"
+          "  \"$schema\": \"https://json-schema.org/draft/2020-12/schema\",\n"
+          "  \"title\": \"Sheaf\",\n"
+          "  \"description\": \"The configuration of Sheaf, a reverse-proxy batch gateway.\",\n",
+          file);
+    put_section(file, sheaf_section_root(), "  ");
+    fputs(",\n  \"$defs\": {\n"
+          "    \"env\": {\"type\": \"string\", \"pattern\": \"" ENV_PATTERN "\"},\n"
+          "    \"duration\": {\"type\": \"string\", \"pattern\": \"^[0-9]+(ms|s|m|h)$\"},\n"
+          "    \"size\": {\"type\": \"string\", \"pattern\": \"^[0-9]+(B|KiB|MiB|GiB)?$\"},\n"
+          "    \"address\": {\"type\": \"string\", \"pattern\": "
+          "\"^(unix:/.+|(\\\\[[0-9A-Fa-f:.]+\\\\]|[0-9.]*):[0-9]+)$\"},\n"
+          "    \"server\": {\"type\": \"string\", \"pattern\": \"^http://[^/?#@]+$\"}",
+          file);
+    put_definitions(file, sheaf_section_root());
+    fputs("\n  }\n}\n", file);
+}

@@ -1,0 +1,161 @@
+#include "config/snapshot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "config/check.h"
+#include "config/load.h"
+
+static void load_tree(sheaf_report_t *report, const sheaf_yaml_t *root, sheaf_snapshot_t *snapshot)
+{
+    sheaf_load(snapshot->pool, report, root, &snapshot->conf);
+    if (root->kind == SHEAF_YAML_MAPPING)
+        sheaf_check(report, root, snapshot);
+}
+
+sheaf_snapshot_t *sheaf_snapshot_load(const char *path, sheaf_str_t text, char **ret_report)
+{
+    sheaf_pool_t *scratch = sheaf_pool_new(); /* tree and findings; the snapshot keeps none of it */
+    sheaf_pool_t *pool = sheaf_pool_new();
+    sheaf_snapshot_t *snapshot = sheaf_pool_zalloc(pool, sizeof(*snapshot));
+    bool has_bom = sheaf_str_starts(text, SHEAF_STR("\xEF\xBB\xBF"));
+    sheaf_report_t report;
+    sheaf_yaml_t *root;
+
+    *snapshot = (sheaf_snapshot_t){.pool = pool, .holds = 1, .hash = sheaf_hash(SHEAF_HASH_START, text)};
+    if (has_bom)
+        text = sheaf_str(text.base + 3, text.len - 3);
+    if (text.len > SHEAF_YAML_MAX_BYTES) /* its lines are not worth counting */
+        sheaf_report_init(&report, scratch, path, SHEAF_STR(""));
+    else
+        sheaf_report_init(&report, scratch, path, text);
+    report.text = text;
+    root = sheaf_yaml_read(scratch, &report, &snapshot->hash);
+    if (root != NULL)
+        load_tree(&report, root, snapshot);
+    *ret_report = sheaf_report_take(&report);
+    if (report.errors > 0) {
+        sheaf_snapshot_drop(snapshot);
+        snapshot = NULL;
+    }
+    sheaf_pool_free(scratch);
+    return snapshot;
+}
+
+/* Reads all of `path` into `*ret_bytes`, at most one byte more than may be loaded. Returns an errno or 0. */
+static int read_file(const char *path, char **ret_bytes, size_t *ret_len)
+{
+    const size_t room = SHEAF_YAML_MAX_BYTES + 1;
+    int fd = open(path, O_RDONLY | O_CLOEXEC), failed = 0;
+    char *bytes;
+    size_t len = 0;
+
+    if (fd < 0)
+        return errno;
+    bytes = sheaf_alloc(room);
+    while (len < room && failed == 0) {
+        ssize_t got = read(fd, bytes + len, room - len);
+
+        if (got == 0)
+            break;
+        if (got > 0)
+            len += (size_t)got;
+        else if (errno != EINTR)
+            failed = errno;
+    }
+    close(fd);
+    if (failed != 0) {
+        free(bytes);
+        return failed;
+    }
+    *ret_bytes = bytes;
+    *ret_len = len;
+    return 0;
+}
+
+sheaf_snapshot_t *sheaf_snapshot_load_file(const char *path, char **ret_report)
+{
+    sheaf_snapshot_t *snapshot = NULL;
+    sheaf_report_t report;
+    sheaf_pool_t *pool;
+    char *bytes = NULL;
+    size_t len = 0;
+    int failed = read_file(path, &bytes, &len);
+
+    if (failed == 0) {
+        snapshot = sheaf_snapshot_load(path, sheaf_str(bytes, len), ret_report);
+        free(bytes);
+        return snapshot;
+    }
+    pool = sheaf_pool_new();
+    sheaf_report_init(&report, pool, path, SHEAF_STR(""));
+    sheaf_report_error(&report, (sheaf_mark_t){0, 0}, "cannot be read: %s", strerror(failed));
+    *ret_report = sheaf_report_take(&report);
+    sheaf_pool_free(pool);
+    return NULL;
+}
+
+sheaf_snapshot_t *sheaf_snapshot_hold(sheaf_snapshot_t *snapshot)
+{
+    snapshot->holds++;
+    return snapshot;
+}
+
+void sheaf_snapshot_drop(sheaf_snapshot_t *snapshot)
+{
+    if (snapshot == NULL || --snapshot->holds > 0)
+        return;
+    sheaf_pool_free(snapshot->pool); /* the snapshot itself lives in there */
+}
+
+bool sheaf_cidr_has(const sheaf_cidr_t *list, uint32_t count, const uint8_t ip[16])
+{
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t whole = list[i].bits / 8u, rest = list[i].bits % 8u;
+
+        if (memcmp(list[i].bytes, ip, whole) != 0)
+            continue;
+        if (rest == 0 || ((list[i].bytes[whole] ^ ip[whole]) >> (8 - rest)) == 0)
+            return true;
+    }
+    return false;
+}
+
+const sheaf_endpoint_conf_t *sheaf_snapshot_endpoint(const sheaf_snapshot_t *snapshot, sheaf_str_t path)
+{
+    uint32_t low = 0, high = snapshot->conf.endpoints.count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        const sheaf_endpoint_conf_t *endpoint = &snapshot->conf.endpoints.items[snapshot->endpoints_by_path[middle]];
+        size_t len = path.len < endpoint->path.len ? path.len : endpoint->path.len;
+        int order = len > 0 ? memcmp(path.base, endpoint->path.base, len) : 0;
+
+        if (order == 0 && path.len == endpoint->path.len)
+            return endpoint;
+        if (order < 0 || (order == 0 && path.len < endpoint->path.len))
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return NULL;
+}
+
+static bool is_same_server(const sheaf_server_conf_t *a, const sheaf_server_conf_t *b)
+{
+    return a->port == b->port && sheaf_str_eq(a->host, b->host);
+}
+
+bool sheaf_upstream_conf_eq(const sheaf_upstream_conf_t *a, const sheaf_upstream_conf_t *b)
+{
+    if (a->servers.count != b->servers.count || a->connect_timeout_ms != b->connect_timeout_ms ||
+        a->timeout_ms != b->timeout_ms || a->max_connections != b->max_connections ||
+        a->max_waiting != b->max_waiting || a->keepalive_ms != b->keepalive_ms)
+        return false;
+    for (uint32_t i = 0; i < a->servers.count; i++)
+        if (!is_same_server(&a->servers.items[i], &b->servers.items[i]))
+            return false;
+    return true;
+}

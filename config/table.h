@@ -1,0 +1,70 @@
+/* config/table.h - keys.def as data: what load.c walks and keys.c and schema.c print.
+ *
+ * A section is a row of keys and the struct they fill; a key says what its value looks like, where it lands, and what
+ * it means. All of it is constant. */
+#ifndef SHEAF_CONFIG_TABLE_H
+#define SHEAF_CONFIG_TABLE_H
+
+#include "config/keys.h"
+
+typedef enum sheaf_key_kind {
+    SHEAF_KIND_OF_TEXT,
+    SHEAF_KIND_OF_PATH,
+    SHEAF_KIND_OF_NUMBER,
+    SHEAF_KIND_OF_BOOL,
+    SHEAF_KIND_OF_DURATION,
+    SHEAF_KIND_OF_SIZE,
+    SHEAF_KIND_OF_ADDRESS,
+    SHEAF_KIND_OF_CIDRS,
+    SHEAF_KIND_OF_TEXTS,
+    SHEAF_KIND_OF_METHODS,
+    SHEAF_KIND_OF_SERVERS,
+    SHEAF_KIND_OF_WORKERS,
+    SHEAF_KIND_OF_UPSTREAM,
+    SHEAF_KIND_OF_REWRITE,
+    SHEAF_KIND_OF_ENUM,
+    SHEAF_KIND_OF_OBJECT,
+    SHEAF_KIND_OF_LIST,
+    SHEAF_KIND_OF_MAP,
+} sheaf_key_kind_t;
+
+typedef struct sheaf_section sheaf_section_t;
+
+typedef struct sheaf_key {
+    sheaf_str_t name;
+    const char *fallback; /* YAML text; NULL when absent or required */
+    bool is_required;
+    uint64_t min, max; /* of the value in its unit, or of the number of items; max 0 = no bound */
+    const char *manual;
+    sheaf_key_kind_t kind;
+    size_t offset;                           /* of the member in the section's struct */
+    const char *const *words;                /* ENUM: its words, by value */
+    uint32_t word_count;                     /* ENUM */
+    const sheaf_section_t *(*section)(void); /* OBJECT, LIST, MAP: what it holds */
+} sheaf_key_t;
+
+struct sheaf_section {
+    const char *name;
+    size_t size; /* of struct sheaf_<name>_conf; mark and key come first in every one */
+    const sheaf_key_t *keys;
+    uint32_t key_count;
+};
+
+/* What every section struct begins with. */
+typedef struct sheaf_section_head {
+    sheaf_mark_t mark;
+    sheaf_str_t key;
+} sheaf_section_head_t;
+
+/* The member behind a LIST or MAP key, whatever its items are. */
+typedef struct sheaf_items {
+    void *items;
+    uint32_t count;
+} sheaf_items_t;
+
+const sheaf_section_t *sheaf_section_root(void);
+
+/* The key of that name, or NULL. */
+const sheaf_key_t *sheaf_section_key(const sheaf_section_t *section, sheaf_str_t name);
+
+#endif
