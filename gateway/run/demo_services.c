@@ -71,7 +71,7 @@ static json_t *place_order(const char *body, int *ret_status)
 static json_t *answer_path(int service, const char *method, const char *path, const char *body, int *ret_status)
 {
     static json_t *(*const one[])(long) = {user, order, product};
-    const char *slash = strchr(path + 1, '/');
+    const char *slash = strrchr(path + 1, '/');
     long id = slash != NULL ? atol(slash + 1) : 0;
 
     *ret_status = 200;
