@@ -163,6 +163,7 @@ static void sim_configure(sim_t *sim)
     conf->routes.items = sheaf_pool_zalloc(pool, 16 * sizeof(*conf->routes.items));
     conf->endpoints.items = sheaf_pool_zalloc(pool, sizeof(*conf->endpoints.items));
     conf->endpoints.count = 1;
+    sim->snapshot.endpoints_by_path = sheaf_pool_zalloc(pool, sizeof(uint32_t));
     conf->trusted_proxies.items = sheaf_pool_zalloc(pool, sizeof(sheaf_cidr_t));
     conf->trusted_proxies.items[0] = (sheaf_cidr_t){{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 10}, 104}; /* 10/8 */
     conf->trusted_proxies.count = 1;

@@ -63,6 +63,8 @@ static inline void kit_init(kit_t *kit)
     kit->endpoint.parallel = 64;
     kit->snapshot.conf.endpoints.items = &kit->endpoint;
     kit->snapshot.conf.endpoints.count = 1;
+    static uint32_t first = 0;
+    kit->snapshot.endpoints_by_path = &first;
     kit->outer = (sheaf_outer_t){
         .headers = &kit->outer_headers, .scheme = SHEAF_STR("http"), .host = SHEAF_STR("gateway.example")};
     kit->env = (sheaf_batch_env_t){&kit->clock, &kit->deadlines, &kit->soon, NULL, &kit->snapshot, NULL};
