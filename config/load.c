@@ -68,25 +68,32 @@ static void nearest_try(nearest_t *nearest, sheaf_str_t name)
     }
 }
 
+/* The key that an unknown one was probably meant to be, or NULL. */
+static const sheaf_key_t *meant_key(const sheaf_section_t *section, sheaf_str_t name)
+{
+    nearest_t nearest = nearest_start(name);
+
+    for (uint32_t i = 0; i < section->key_count; i++)
+        nearest_try(&nearest, section->keys[i].name);
+    return nearest.name.base != NULL ? sheaf_section_key(section, nearest.name) : NULL;
+}
+
 static void report_unknown_key(loader_t *loader, const sheaf_section_t *section, const sheaf_yaml_t *node)
 {
-    nearest_t nearest = nearest_start(node->name);
+    const sheaf_key_t *meant = sheaf_report_is_full(loader->report) ? NULL : meant_key(section, node->name);
     char known[256] = "";
     size_t len = 0;
 
-    for (uint32_t i = 0; i < section->key_count; i++) {
-        nearest_try(&nearest, section->keys[i].name);
+    if (meant != NULL) {
+        sheaf_report_error(loader->report, node->name_mark, "unknown key `%.*s`, did you mean `%.*s`?",
+                           SHEAF_VALUE_ARG(node->name), SHEAF_STR_ARG(meant->name));
+        return;
+    }
+    for (uint32_t i = 0; i < section->key_count && len < sizeof(known); i++)
         len += (size_t)snprintf(known + len, sizeof(known) - len, "%s%.*s", i == 0 ? "" : ", ",
                                 SHEAF_STR_ARG(section->keys[i].name));
-        if (len >= sizeof(known))
-            len = sizeof(known) - 1;
-    }
-    if (nearest.name.base != NULL)
-        sheaf_report_error(loader->report, node->name_mark, "unknown key `%.*s`, did you mean `%.*s`?",
-                           SHEAF_VALUE_ARG(node->name), SHEAF_STR_ARG(nearest.name));
-    else
-        sheaf_report_error(loader->report, node->name_mark, "unknown key `%.*s`; known here: %s",
-                           SHEAF_VALUE_ARG(node->name), known);
+    sheaf_report_error(loader->report, node->name_mark, "unknown key `%.*s`; known here: %s",
+                       SHEAF_VALUE_ARG(node->name), known);
 }
 
 /* --- scalars --- */
@@ -368,6 +375,10 @@ static void load_value(loader_t *loader, const sheaf_key_t *key, const sheaf_yam
 
     if (node->is_bad)
         return;
+    if (node->kind == SHEAF_YAML_NULL) {
+        sheaf_report_error(loader->report, node->mark, "`%.*s` has no value", SHEAF_STR_ARG(key->name));
+        return;
+    }
     if (node->kind != wanted) {
         sheaf_report_error(loader->report, node->mark, "`%.*s` must be %s, not %s", SHEAF_STR_ARG(key->name),
                            kind_words[wanted], kind_words[node->kind]);
@@ -403,6 +414,34 @@ static bool is_absent(const sheaf_key_t *key, const sheaf_yaml_t *node)
            (node->kind == SHEAF_YAML_NULL && !node->is_bad && wanted_kind(key->kind) != SHEAF_YAML_SCALAR);
 }
 
+/* A required key that is there under a misspelt name is told once, as unknown. */
+static bool is_misspelt(const loader_t *loader, const sheaf_section_t *section, const sheaf_key_t *key,
+                        const sheaf_yaml_t *node)
+{
+    if (node->kind != SHEAF_YAML_MAPPING || sheaf_report_is_full(loader->report))
+        return false;
+    for (const sheaf_yaml_t *child = node->first; child != NULL; child = child->next)
+        if (sheaf_section_key(section, child->name) == NULL && meant_key(section, child->name) == key)
+            return true;
+    return false;
+}
+
+static void report_missing(loader_t *loader, const sheaf_section_t *section, const sheaf_key_t *key,
+                           const sheaf_yaml_t *node, sheaf_mark_t parent)
+{
+    const sheaf_yaml_t *value = sheaf_yaml_get(node, key->name);
+
+    if (value != NULL)
+        sheaf_report_error(loader->report, value->name_mark, "`%.*s` has no value", SHEAF_STR_ARG(key->name));
+    else if (is_misspelt(loader, section, key, node))
+        return;
+    else if (section == sheaf_section_root())
+        sheaf_report_error(loader->report, parent, "missing key `%.*s`", SHEAF_STR_ARG(key->name));
+    else
+        sheaf_report_error(loader->report, parent, "missing key `%.*s` of this %s", SHEAF_STR_ARG(key->name),
+                           section->name);
+}
+
 static void load_key(loader_t *loader, const sheaf_section_t *section, const sheaf_key_t *key, const sheaf_yaml_t *node,
                      sheaf_mark_t parent, char *conf)
 {
@@ -411,10 +450,7 @@ static void load_key(loader_t *loader, const sheaf_section_t *section, const she
     if (!is_absent(key, value))
         load_value(loader, key, value, conf + key->offset);
     else if (key->is_required && node != NULL)
-        sheaf_report_error(loader->report, value != NULL ? value->name_mark : parent,
-                           value != NULL ? "`%.*s` has no value%s%s" : "missing key `%.*s`%s%s",
-                           SHEAF_STR_ARG(key->name), strcmp(section->name, "conf") == 0 ? "" : " of this ",
-                           strcmp(section->name, "conf") == 0 ? "" : section->name);
+        report_missing(loader, section, key, node, parent);
     else
         load_default(loader, key, conf + key->offset);
 }
@@ -437,7 +473,7 @@ static void load_section(loader_t *loader, const sheaf_section_t *section, const
             return;
         if (node->kind != SHEAF_YAML_MAPPING) {
             sheaf_report_error(loader->report, node->mark, "%s must be a mapping of keys, not %s",
-                               strcmp(section->name, "conf") == 0 ? "the configuration" : section->name,
+                               section == sheaf_section_root() ? "the configuration" : section->name,
                                kind_words[node->kind]);
             return;
         }

@@ -225,7 +225,9 @@ static void on_scalar(reader_t *reader, struct fy_event *event)
 static void check_ornaments(reader_t *reader, struct fy_event *event)
 {
     struct fy_token *anchor = NULL, *tag = NULL;
+    sheaf_str_t text = reader->report->text;
     const struct fy_mark *mark;
+    size_t at;
 
     if (event->type == FYET_ALIAS)
         anchor = event->alias.anchor;
@@ -235,17 +237,22 @@ static void check_ornaments(reader_t *reader, struct fy_event *event)
         anchor = event->mapping_start.anchor, tag = event->mapping_start.tag;
     else if (event->type == FYET_SEQUENCE_START)
         anchor = event->sequence_start.anchor, tag = event->sequence_start.tag;
-    if (anchor == NULL && tag == NULL && event->type != FYET_ALIAS)
+    if (anchor == NULL && tag == NULL)
         return;
-    mark = anchor != NULL ? fy_token_start_mark(anchor) : tag != NULL ? fy_token_start_mark(tag) : NULL;
-    sheaf_report_error(reader->report, sheaf_report_mark(reader->report, mark != NULL ? mark->input_pos : 0),
+    mark = fy_token_start_mark(anchor != NULL ? anchor : tag);
+    at = mark != NULL && mark->input_pos <= text.len ? mark->input_pos : 0;
+    if (at > 0 && (text.base[at - 1] == '&' || text.base[at - 1] == '*'))
+        at--; /* libfyaml marks the name */
+    sheaf_report_error(reader->report, sheaf_report_mark(reader->report, at), "%s",
                        anchor == NULL ? "tags are not supported: write the value without `!`"
                                       : "anchors and aliases are not supported: write the value out");
 }
 
-/* Refused, but what follows is still worth reading. */
+/* Refused by check_ornaments(), but what follows is still worth reading. */
 static bool on_alias(reader_t *reader, struct fy_event *event)
 {
+    if (event->alias.anchor == NULL) /* a bug of libfyaml must not slip through */
+        sheaf_report_error(reader->report, event_mark(reader, event), "aliases are not supported");
     if (wants_name(reader))
         return false;
     put_node(reader, SHEAF_YAML_NULL, event_mark(reader, event))->is_bad = true;
