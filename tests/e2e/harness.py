@@ -162,6 +162,8 @@ class Sheaf(Process):
     def write_conf(self, **changes):
         blank = dict.fromkeys(("top", "upstream", "upstreams", "routes", "endpoint", "endpoints"), "")
         places = {**blank, "workers": 1, "origin": self.origin.at, **self.places, **changes}
+        for name in ("upstreams", "routes", "endpoints"):  # more entries, one a line, indented here
+            places[name] = "\n".join("  " + line.strip() for line in places[name].splitlines())
         text = CONF.format(**places).replace("], }", "]}").replace("/batch, }", "/batch}")
         if hasattr(self, "at"):
             text = text.replace("127.0.0.1:0", f"127.0.0.1:{self.at}", 1).replace(
@@ -293,13 +295,13 @@ class RawClient:
         self.sock.sendall(data)
 
     def read_until(self, mark):
-        data = b""
-        while mark not in data:
+        data = bytearray()
+        while data.find(mark, max(0, len(data) - 65536 - len(mark))) < 0:
             more = self.sock.recv(65536)
             if not more:
-                raise AssertionError(f"ended before {mark!r}: {data[:300]!r}")
+                raise AssertionError(f"ended before {mark!r}: {bytes(data[:300])!r}")
             data += more
-        return data
+        return bytes(data)
 
     def read_response(self):
         response = http.client.HTTPResponse(self.sock)

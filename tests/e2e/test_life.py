@@ -18,6 +18,7 @@ class Workers(Case):
 
     def test_a_killed_worker_costs_only_its_own_batches(self):
         load = Load(self.sheaf, ["/o/delay/20"] * 4 + ["/o/text"] * 4, threads=8)
+        self.addCleanup(load.stop)
         load.wait_for(3)
         before = set(self.sheaf.children())
         self.assertEqual(len(before), 2)
@@ -64,6 +65,7 @@ class Reload(Case):
 
     def test_a_reload_under_load_loses_nothing(self):
         load = Load(self.sheaf, ["/o/text", "/o/delay/5", "/o/json/1000"], threads=4)
+        self.addCleanup(load.stop)
         load.wait_for(3)
         for number in range(8):
             before = self.reloads("ok")
