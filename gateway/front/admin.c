@@ -9,6 +9,7 @@ static void answer(h2o_req_t *req, int status, const char *reason, const char *t
     req->res.reason = reason;
     h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("content-type"), 0, NULL, type, strlen(type));
     h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("cache-control"), 0, NULL, H2O_STRLIT("no-store"));
+    req->res.content_length = len;
     h2o_send_inline(req, body, len);
 }
 

@@ -3,8 +3,6 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#define REFILL_PER_SECOND 10.0
-
 static void on_socket_closed(void *data)
 {
     sheaf_client_t *client = data;
@@ -30,8 +28,7 @@ void sheaf_client_accept(sheaf_front_t *front, sheaf_face_t *face, uv_stream_t *
 
     client->front = front;
     client->is_admin = face->is_admin;
-    client->tokens = 1;
-    client->refilled_ms = front->env.clock->now_ms;
+    sheaf_patience_init(&client->patience, front->epoch->env.snapshot->conf.limits.aborts, front->env.clock->now_ms);
     client->sock = h2o_uv_socket_create(stream, on_handle_closed);
     client->sock->on_close.cb = on_socket_closed;
     client->sock->on_close.data = client;
@@ -41,7 +38,6 @@ void sheaf_client_accept(sheaf_front_t *front, sheaf_face_t *face, uv_stream_t *
         sheaf_count(front->env.metrics, SHEAF_METRIC_CLIENT_CONNS, 1);
         sheaf_gauge(front->env.metrics, SHEAF_METRIC_CLIENT_CONNS_OPEN, 1);
     }
-    client->tokens = (double)front->epoch->env.snapshot->conf.limits.aborts;
     h2o_accept(&face->accept, client->sock);
 }
 
@@ -63,16 +59,15 @@ void sheaf_client_cut(sheaf_client_t *client)
     shutdown(sheaf_client_fd(client), SHUT_RDWR);
 }
 
-void sheaf_client_request_over(sheaf_client_t *client, bool is_abandoned, uint32_t burst)
+void sheaf_client_retire(sheaf_client_t *client)
 {
-    uint64_t now_ms = client->front->env.clock->now_ms;
+    if (client->requests == 0 && client->sock->input->size == 0)
+        shutdown(sheaf_client_fd(client), SHUT_RD);
+}
 
+void sheaf_client_request_over(sheaf_client_t *client, bool is_abandoned, uint64_t burst)
+{
     client->requests--;
-    client->tokens += (double)(now_ms - client->refilled_ms) * REFILL_PER_SECOND / 1000.0;
-    client->refilled_ms = now_ms;
-    client->tokens += is_abandoned ? -1.0 : 1.0;
-    if (client->tokens > (double)burst)
-        client->tokens = (double)burst;
-    if (client->tokens < 0)
+    if (!sheaf_patience_spend(&client->patience, burst, client->front->env.clock->now_ms, is_abandoned))
         sheaf_client_cut(client);
 }

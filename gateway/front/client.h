@@ -7,6 +7,7 @@
 #define SHEAF_FRONT_CLIENT_H
 
 #include "gateway/front/inside.h"
+#include "gateway/front/patience.h"
 
 struct sheaf_client {
     sheaf_front_t *front;
@@ -14,9 +15,8 @@ struct sheaf_client {
     sheaf_link_t link; /* in front->clients */
     uint32_t requests; /* in progress */
     bool is_admin;
-    bool is_cut;          /* shutdown(2) was called */
-    double tokens;        /* requests it may still abandon */
-    uint64_t refilled_ms; /* when tokens were last counted up */
+    bool is_cut; /* shutdown(2) was called */
+    sheaf_patience_t patience;
 };
 
 /* Takes over a freshly accepted stream; hands it to libh2o. */
@@ -31,8 +31,11 @@ int sheaf_client_fd(const sheaf_client_t *client);
 /* Ends it both ways, at once and for all requests on it. */
 void sheaf_client_cut(sheaf_client_t *client);
 
-/* A request on it ended. An abandoned one costs a token of the abort budget (CVE-2023-44487): 10 a second and one per
- * completed request come back; without one the client is cut. */
-void sheaf_client_request_over(sheaf_client_t *client, bool is_abandoned, uint32_t burst);
+/* Ends it if no request is on it. What has arrived, in part or in the kernel's queue, is still answered: only the
+ * reading side is shut down, and not while a part of a request is in the buffer. */
+void sheaf_client_retire(sheaf_client_t *client);
+
+/* A request on it ended. Too many abandoned ones (limits.aborts) and the client is cut. */
+void sheaf_client_request_over(sheaf_client_t *client, bool is_abandoned, uint64_t burst);
 
 #endif

@@ -4,6 +4,7 @@
 #include <sys/random.h>
 
 #include "gateway/base/log.h"
+#include "gateway/front/chunked.h"
 #include "gateway/front/client.h"
 #include "gateway/front/listener.h"
 #include "gateway/front/visit.h"
@@ -29,6 +30,7 @@ static void build_face(sheaf_front_t *front, sheaf_face_t *face, int (*on_reques
     face->config.http1.req_timeout = HEAD_AND_BODY_MS;
     host = h2o_config_register_host(&face->config, h2o_iovec_init(H2O_STRLIT("default")), 65535);
     path = h2o_config_register_path(host, "/", 0);
+    sheaf_chunked_register(path);
     handler = (sheaf_front_handler_t *)(void *)h2o_create_handler(path, sizeof(*handler));
     handler->super.on_req = on_request;
     handler->front = front;
@@ -72,12 +74,12 @@ static void on_settle(sheaf_task_t *task)
 }
 
 /* Connections that no request is on are ended; HTTP/1 ones with a request end by themselves with its answer. */
-static void cut_idle(sheaf_front_t *front)
+static void retire_idle(sheaf_front_t *front)
 {
     for (sheaf_link_t *link = front->clients.next; link != &front->clients; link = link->next) {
         sheaf_client_t *client = SHEAF_OWNER(link, sheaf_client_t, link);
-        if (client->requests == 0 && (!client->is_admin || front->is_closing))
-            sheaf_client_cut(client);
+        if (!client->is_admin)
+            sheaf_client_retire(client);
     }
 }
 
@@ -85,7 +87,7 @@ static void on_hurry(sheaf_deadline_t *node)
 {
     sheaf_front_t *front = SHEAF_OWNER(node, sheaf_front_t, hurry);
 
-    cut_idle(front);
+    retire_idle(front);
     sheaf_deadline_set(front->env.deadlines, &front->hurry, front->env.clock->now_ms + HURRY_MS);
 }
 
@@ -153,6 +155,8 @@ void sheaf_front_drain(sheaf_front_t *front, void (*on_idle)(void *data), void *
     sheaf_front_stir(front);
 }
 
+static sheaf_front_t *freed;
+
 void sheaf_front_free(sheaf_front_t *front, void (*on_closed)(void *data), void *data)
 {
     front->is_closing = true;
@@ -163,5 +167,8 @@ void sheaf_front_free(sheaf_front_t *front, void (*on_closed)(void *data), void 
     for (sheaf_link_t *link = front->clients.next; link != &front->clients; link = link->next)
         sheaf_client_cut(SHEAF_OWNER(link, sheaf_client_t, link));
     sheaf_front_stir(front);
-    /* libh2o's contexts stay: h2o_context_dispose turns the loop itself, and the process is about to end */
+    /* libh2o's contexts stay, their handles are closed with the loop: h2o_context_dispose turns the loop itself, and
+     * the process is about to end */
+    front->before = freed;
+    freed = front;
 }

@@ -43,7 +43,6 @@ static void take_outer(sheaf_visit_t *visit, sheaf_pool_t *pool)
     outer->scheme = req->scheme == &H2O_URL_SCHEME_HTTPS ? SHEAF_STR("https") : SHEAF_STR("http");
     outer->host = sheaf_pool_dup(pool, str_of(req->authority));
     outer->is_http2 = req->version >= 0x200;
-    take_peer(req, outer->peer);
 }
 
 static sheaf_str_t find(h2o_req_t *req, const h2o_token_t *token)
@@ -73,9 +72,9 @@ static sheaf_str_t accept_of(h2o_req_t *req)
     return all;
 }
 
-static int refuse(sheaf_visit_t *visit, const sheaf_fail_t *fail, sheaf_str_t allow)
+static int refuse(sheaf_visit_t *visit, const sheaf_fail_t *fail)
 {
-    sheaf_responder_refuse(visit, fail, allow);
+    sheaf_responder_refuse(visit, fail);
     return 0;
 }
 
@@ -93,6 +92,11 @@ static int answer_options(sheaf_visit_t *visit)
     return 0;
 }
 
+static bool is_plain(sheaf_str_t coding)
+{
+    return coding.len == 0 || sheaf_str_ieq(sheaf_str_trim(coding), SHEAF_STR("identity"));
+}
+
 /* What can be refused before the body is looked at. */
 static sheaf_err_t check_request(h2o_req_t *req, const sheaf_endpoint_conf_t *endpoint,
                                  const sheaf_decoder_t **ret_decoder, const sheaf_encoder_t **ret_encoder,
@@ -106,6 +110,8 @@ static sheaf_err_t check_request(h2o_req_t *req, const sheaf_endpoint_conf_t *en
     *ret_decoder = sheaf_codec_decoder(find(req, H2O_TOKEN_CONTENT_TYPE));
     if (*ret_decoder == NULL)
         return sheaf_fail(fail, SHEAF_ERR_MEDIA_TYPE, "supported: %s", sheaf_codec_decodable());
+    if (!is_plain(find(req, H2O_TOKEN_CONTENT_ENCODING)))
+        return sheaf_fail(fail, SHEAF_ERR_MEDIA_TYPE, "content codings are not supported");
     *ret_encoder = sheaf_codec_encoder(accept_of(req));
     if (*ret_encoder == NULL)
         return sheaf_fail(fail, SHEAF_ERR_NOT_ACCEPTABLE, "offered: %s", sheaf_codec_encodable());
@@ -121,15 +127,15 @@ static int start_batch(sheaf_visit_t *visit, const sheaf_endpoint_conf_t *endpoi
     sheaf_str_t body;
 
     if (check_request(req, endpoint, &decoder, &encoder, &fail) != SHEAF_OK)
-        return refuse(visit, &fail, fail.err == SHEAF_ERR_METHOD ? SHEAF_STR("POST, OPTIONS") : SHEAF_STR_NONE);
+        return refuse(visit, &fail);
     visit->batch = sheaf_batch_new(&visit->epoch->env, endpoint, &visit->outer);
     take_outer(visit, visit->batch->pool);
     body = sheaf_pool_dup(visit->batch->pool, str_of(req->entity));
     visit->body_bytes = body.len;
     sheaf_count(visit->front->env.metrics, SHEAF_METRIC_BYTES_IN, body.len);
-    visit->batch->started_us = sheaf_clock_monotonic_us(NULL);
+    visit->batch->started_us = visit->begun_us;
     if (decoder->decode(visit->batch, body, &fail) != SHEAF_OK)
-        return refuse(visit, &fail, SHEAF_STR_NONE);
+        return refuse(visit, &fail);
     sheaf_responder_start(visit, encoder);
     return 0;
 }
@@ -141,14 +147,15 @@ int sheaf_handler_on_request(h2o_handler_t *self, h2o_req_t *req)
     const sheaf_endpoint_conf_t *endpoint;
     sheaf_fail_t fail;
 
+    take_peer(req, visit->outer.peer);
     if (visit->client->is_cut) { /* the abort budget is used up: nothing is started any more (fact 8) */
         sheaf_fail(&fail, SHEAF_ERR_OVERLOADED, "too many requests were abandoned on this connection");
-        return refuse(visit, &fail, SHEAF_STR_NONE);
+        return refuse(visit, &fail);
     }
     endpoint = sheaf_snapshot_endpoint(visit->epoch->env.snapshot, str_of(req->path_normalized));
     if (endpoint == NULL) {
         sheaf_fail(&fail, SHEAF_ERR_NOT_FOUND, "no endpoint has this path");
-        return refuse(visit, &fail, SHEAF_STR_NONE);
+        return refuse(visit, &fail);
     }
     if (h2o_memis(req->method.base, req->method.len, H2O_STRLIT("OPTIONS")))
         return answer_options(visit);

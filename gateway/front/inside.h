@@ -32,8 +32,9 @@ struct sheaf_front {
     void *idle_data;
     void (*on_closed)(void *data);
     void *closed_data;
-    sheaf_task_t settle;    /* looks whether idle or closed was reached */
-    sheaf_deadline_t hurry; /* of a drain: cuts connections that stay although they are idle */
+    sheaf_task_t settle;        /* looks whether idle or closed was reached */
+    sheaf_deadline_t hurry;     /* of a drain: ends connections once they are idle */
+    struct sheaf_front *before; /* in the list of those that were freed */
 };
 
 /* Something ended: queues the look at whether that was the last. */

@@ -5,6 +5,7 @@
 
 #define STREAM_FROM (64u << 10)  /* bytes that end the linger */
 #define AHEAD_MOST  (256u << 10) /* bytes encoded before the client took them */
+#define SEND_MOST   (64u << 10)  /* per h2o_send: a client that takes so much in limits.send_timeout makes progress */
 #define IOVECS      64
 
 static void on_item(sheaf_batch_t *batch, uint32_t index);
@@ -40,8 +41,7 @@ static void on_item(sheaf_batch_t *batch, uint32_t index)
     uint16_t status = batch->items[index].status;
 
     visit->classes[status / 100 < 6 ? status / 100 : 5]++;
-    visit->is_mixed |= visit->common_status != 0 && visit->common_status != status;
-    visit->common_status = status;
+    sheaf_verdict_add(&visit->verdict, status);
     if (visit->settled != NULL)
         visit->settled[visit->settled_count++] = index;
     if (visit->req != NULL)
@@ -111,44 +111,21 @@ static void encode_ready(sheaf_visit_t *visit)
 
 /* --- when and how the answer begins --- */
 
-static bool is_undecided(const sheaf_visit_t *visit)
+/* An item that does not fit beside what is held is not launched: who holds results back then waits for ever. */
+static bool holds_up(const sheaf_batch_t *batch)
 {
-    return visit->batch->endpoint->status == SHEAF_STATUS_MIXED && !visit->is_mixed;
+    return batch->held_bytes + batch->endpoint->max_item_body_bytes > batch->endpoint->budget_bytes;
 }
 
 static bool must_begin(const sheaf_visit_t *visit)
 {
     const sheaf_batch_t *batch = visit->batch;
 
-    if (visit->has_ended || batch->held_bytes >= batch->endpoint->budget_bytes)
+    if (visit->has_ended || (!visit->is_done && holds_up(batch)))
         return true;
-    if (is_undecided(visit))
+    if (!visit->is_done && sheaf_verdict_is_open(&visit->verdict, (sheaf_status_t)batch->endpoint->status))
         return false;
     return visit->out.len > STREAM_FROM || visit->has_lingered || !visit->encode.encoder->lingers;
-}
-
-/* DESIGN section 3: 401, 405 and 407 ask the client for things that make no sense for a batch. */
-static uint16_t common_status(const sheaf_visit_t *visit)
-{
-    uint16_t status = visit->common_status;
-
-    if (!visit->has_ended || visit->is_mixed || (status != 200 && status < 400))
-        return 207;
-    return status == 401 || status == 405 || status == 407 ? 207 : status;
-}
-
-static uint16_t choose_status(const sheaf_visit_t *visit)
-{
-    switch (visit->batch->endpoint->status) {
-    case SHEAF_STATUS_200:
-        return 200;
-    case SHEAF_STATUS_202:
-        return 202;
-    case SHEAF_STATUS_MIXED:
-        return common_status(visit);
-    default:
-        return 207;
-    }
 }
 
 static void add_header(h2o_req_t *req, const char *name, const char *value, size_t len)
@@ -161,13 +138,16 @@ static void begin_answer(sheaf_visit_t *visit)
     h2o_req_t *req = visit->req;
     const char *type = visit->encode.encoder->content_type;
 
-    visit->status = choose_status(visit);
+    visit->status =
+        sheaf_verdict_status(&visit->verdict, (sheaf_status_t)visit->batch->endpoint->status, visit->is_done);
     req->res.status = visit->status;
     req->res.reason = sheaf_status_reason(visit->status);
     req->res.content_length = visit->has_ended ? visit->out.len : SIZE_MAX;
     add_header(req, "content-type", type, strlen(type));
     add_header(req, "cache-control", H2O_STRLIT("no-store"));
     add_header(req, "vary", H2O_STRLIT("accept"));
+    if (visit->front->is_draining)
+        req->http1_is_persistent = 0;
     visit->is_started = true;
     h2o_start_response(req, &visit->generator);
 }
@@ -178,7 +158,7 @@ static void send_more(sheaf_visit_t *visit)
 {
     sheaf_iovec_t iovecs[IOVECS];
     h2o_iovec_t bufs[IOVECS];
-    size_t count = sheaf_out_peek(&visit->out, iovecs, IOVECS, SIZE_MAX), len = 0;
+    size_t count = sheaf_out_peek(&visit->out, iovecs, IOVECS, SEND_MOST), len = 0;
 
     for (size_t i = 0; i < count; i++) {
         bufs[i] = h2o_iovec_init(iovecs[i].base, iovecs[i].len);
@@ -235,21 +215,28 @@ static void on_proceed(h2o_generator_t *self, h2o_req_t *req)
 
 /* --- instead of a batch --- */
 
-void sheaf_responder_refuse(sheaf_visit_t *visit, const sheaf_fail_t *fail, sheaf_str_t allow)
+void sheaf_responder_refuse(sheaf_visit_t *visit, const sheaf_fail_t *fail)
 {
     h2o_req_t *req = visit->req;
     char *body = h2o_mem_alloc_pool(&req->pool, SHEAF_PROBLEM_MAX);
     size_t len = sheaf_problem_write(fail, body);
 
-    req->res.status = sheaf_err_status(fail->err);
-    req->res.reason = sheaf_status_reason(sheaf_err_status(fail->err));
+    visit->refused = fail->err;
+    visit->status = sheaf_err_status(fail->err);
+    req->res.status = visit->status;
+    req->res.reason = sheaf_status_reason(visit->status);
+    req->res.content_length = len;
     add_header(req, "content-type", H2O_STRLIT(SHEAF_PROBLEM_MEDIA));
     add_header(req, "cache-control", H2O_STRLIT("no-store"));
-    if (allow.base != NULL)
-        add_header(req, "allow", allow.base, allow.len);
+    if (fail->err == SHEAF_ERR_METHOD)
+        add_header(req, "allow", H2O_STRLIT("POST, OPTIONS"));
+    if (fail->err == SHEAF_ERR_TOO_LARGE || visit->front->is_draining)
+        req->http1_is_persistent = 0;
     if (fail->err == SHEAF_ERR_MEDIA_TYPE)
         add_header(req, "accept-post", sheaf_codec_decodable(), strlen(sheaf_codec_decodable()));
     sheaf_count(visit->front->env.metrics, SHEAF_METRIC_BATCHES_REFUSED, 1);
+    if (!h2o_memis(req->method.base, req->method.len, H2O_STRLIT("HEAD")))
+        visit->flying_bytes = len;
     visit->is_started = visit->is_final = visit->is_sending = true;
     h2o_send_inline(req, body, len);
 }

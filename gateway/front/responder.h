@@ -11,7 +11,7 @@
 /* Starts the batch of `visit` and answers with `encoder`. */
 void sheaf_responder_start(sheaf_visit_t *visit, const sheaf_encoder_t *encoder);
 
-/* Answers with a problem document instead of a batch. `allow`: value of Allow, absent otherwise. */
-void sheaf_responder_refuse(sheaf_visit_t *visit, const sheaf_fail_t *fail, sheaf_str_t allow);
+/* Answers with a problem document instead of a batch. */
+void sheaf_responder_refuse(sheaf_visit_t *visit, const sheaf_fail_t *fail);
 
 #endif

@@ -1,5 +1,6 @@
 #include "gateway/front/visit.h"
 
+#include <arpa/inet.h>
 #include <stdlib.h>
 
 #include "gateway/base/log.h"
@@ -7,25 +8,55 @@
 
 static void on_request_gone(void *chunk);
 
-static void log_visit(const sheaf_visit_t *visit)
+static void log_peer(sheaf_log_line_t *line, const uint8_t peer[16])
+{
+    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    bool is_v4 = memcmp(peer, mapped, sizeof(mapped)) == 0;
+    char text[INET6_ADDRSTRLEN];
+
+    inet_ntop(is_v4 ? AF_INET : AF_INET6, is_v4 ? peer + 12 : peer, text, sizeof(text));
+    sheaf_log_str(line, "client", sheaf_str_of(text));
+}
+
+static const char *outcome_of(const sheaf_visit_t *visit)
+{
+    if (visit->refused != SHEAF_OK)
+        return "refused";
+    return visit->is_answered ? "complete" : "abandoned";
+}
+
+static void count(const sheaf_visit_t *visit, uint64_t us)
+{
+    sheaf_metrics_t *metrics = visit->front->env.metrics;
+
+    sheaf_count(metrics, SHEAF_METRIC_BYTES_OUT, visit->sent_bytes);
+    if (visit->refused != SHEAF_OK)
+        return; /* counted when it was */
+    sheaf_count(metrics, visit->is_answered ? SHEAF_METRIC_BATCHES_OK : SHEAF_METRIC_BATCHES_ABANDONED, 1);
+    sheaf_observe_us(metrics, SHEAF_HISTOGRAM_BATCH_SECONDS, us);
+}
+
+/* The one line per batch. */
+static void log_visit(const sheaf_visit_t *visit, uint64_t us)
 {
     const sheaf_batch_t *batch = visit->batch;
-    sheaf_metrics_t *metrics = visit->front->env.metrics;
-    uint64_t us = sheaf_clock_monotonic_us(NULL) - batch->started_us;
     sheaf_log_line_t line;
     char id[17];
 
-    sheaf_count(metrics, batch->is_abandoned ? SHEAF_METRIC_BATCHES_ABANDONED : SHEAF_METRIC_BATCHES_OK, 1);
-    sheaf_count(metrics, SHEAF_METRIC_BYTES_OUT, visit->sent_bytes);
-    sheaf_observe_us(metrics, SHEAF_HISTOGRAM_BATCH_SECONDS, us);
     sheaf_log_begin(&line, SHEAF_LOG_INFO, "batch");
+    if (!line.is_on)
+        return;
     snprintf(id, sizeof(id), "%016llx", (unsigned long long)visit->id);
     sheaf_log_str(&line, "id", sheaf_str(id, 16));
-    sheaf_log_str(&line, "client", sheaf_watchdog_peer_text(visit));
-    sheaf_log_str(&line, "endpoint", batch->endpoint->path);
-    sheaf_log_str(&line, "format", sheaf_str_of(visit->encode.encoder->name));
+    log_peer(&line, visit->outer.peer);
+    if (batch != NULL)
+        sheaf_log_str(&line, "endpoint", batch->endpoint->path);
+    if (visit->encode.encoder != NULL)
+        sheaf_log_str(&line, "format", sheaf_str_of(visit->encode.encoder->name));
     sheaf_log_u64(&line, "status", visit->status);
-    sheaf_log_u64(&line, "items", batch->count);
+    if (visit->refused != SHEAF_OK)
+        sheaf_log_str(&line, "error", sheaf_str_of(sheaf_err_slug(visit->refused)));
+    sheaf_log_u64(&line, "items", batch == NULL ? 0 : batch->count);
     sheaf_log_u64(&line, "2xx", visit->classes[2]);
     sheaf_log_u64(&line, "3xx", visit->classes[3]);
     sheaf_log_u64(&line, "4xx", visit->classes[4]);
@@ -33,7 +64,7 @@ static void log_visit(const sheaf_visit_t *visit)
     sheaf_log_u64(&line, "bytes_in", visit->body_bytes);
     sheaf_log_u64(&line, "bytes_out", visit->sent_bytes);
     sheaf_log_u64(&line, "ms", us / 1000);
-    sheaf_log_str(&line, "outcome", batch->is_abandoned ? SHEAF_STR("abandoned") : SHEAF_STR("complete"));
+    sheaf_log_str(&line, "outcome", sheaf_str_of(outcome_of(visit)));
     sheaf_log_end(&line);
 }
 
@@ -41,8 +72,12 @@ static void visit_free(sheaf_visit_t *visit)
 {
     sheaf_front_t *front = visit->front;
 
-    if (visit->batch != NULL && visit->batch->is_started)
-        log_visit(visit);
+    if (visit->refused != SHEAF_OK || visit->encode.encoder != NULL) {
+        uint64_t us = sheaf_clock_monotonic_us(NULL) - visit->begun_us;
+
+        count(visit, us);
+        log_visit(visit, us);
+    }
     sheaf_out_fini(&visit->out);
     sheaf_soon_cancel(&visit->respond);
     sheaf_watchdog_disarm(visit);
@@ -52,6 +87,14 @@ static void visit_free(sheaf_visit_t *visit)
     sheaf_list_remove(&visit->link);
     free(visit);
     sheaf_front_stir(front);
+}
+
+/* The finaliser of splitmix64: neighbours in time do not look alike, and no two ids of a worker are the same. */
+static uint64_t make_id(uint64_t number)
+{
+    number = (number ^ (number >> 30)) * 0xbf58476d1ce4e5b9u;
+    number = (number ^ (number >> 27)) * 0x94d049bb133111ebu;
+    return number ^ (number >> 31);
 }
 
 sheaf_visit_t *sheaf_visit_new(sheaf_front_t *front, h2o_req_t *req)
@@ -66,7 +109,8 @@ sheaf_visit_t *sheaf_visit_new(sheaf_front_t *front, h2o_req_t *req)
     visit->client->requests++;
     visit->epoch = front->epoch;
     visit->epoch->holds++;
-    visit->id = front->id_base + ++front->visit_count;
+    visit->id = make_id(front->id_base + ++front->visit_count);
+    visit->begun_us = sheaf_clock_monotonic_us(NULL);
     visit->is_done = true; /* until a batch is started */
     sheaf_out_init(&visit->out);
     sheaf_watchdog_init(visit);
@@ -86,13 +130,15 @@ static void on_request_gone(void *chunk)
 {
     sheaf_visit_t *visit = *(sheaf_visit_t **)chunk;
     const sheaf_limits_conf_t *limits = &visit->epoch->env.snapshot->conf.limits;
-    bool is_abandoned = !visit->is_final;
 
-    if (is_abandoned)
-        sheaf_count(visit->front->env.metrics, SHEAF_METRIC_CLIENT_ABORTS, 1);
-    else
+    /* on HTTP/2 libh2o counts the bytes that became frames: what it took may still have waited for the client's window */
+    visit->is_answered =
+        visit->is_final && !visit->client->is_cut && visit->req->bytes_sent >= visit->sent_bytes + visit->flying_bytes;
+    if (visit->is_answered)
         visit->sent_bytes += visit->flying_bytes;
-    sheaf_client_request_over(visit->client, is_abandoned, (uint32_t)limits->aborts);
+    else
+        sheaf_count(visit->front->env.metrics, SHEAF_METRIC_CLIENT_ABORTS, 1);
+    sheaf_client_request_over(visit->client, !visit->is_answered, limits->aborts);
     visit->req = NULL;
     visit->client = NULL;
     sheaf_watchdog_disarm(visit);
@@ -128,7 +174,11 @@ void sheaf_visit_end(sheaf_visit_t *visit)
 void sheaf_visit_end_all(sheaf_front_t *front)
 {
     for (sheaf_link_t *link = front->visits.next, *next; link != &front->visits; link = next) {
+        sheaf_visit_t *visit = SHEAF_OWNER(link, sheaf_visit_t, link);
+
         next = link->next;
-        sheaf_visit_end(SHEAF_OWNER(link, sheaf_visit_t, link));
+        if (!visit->is_done) /* on_client_abort: finish_unsafe ends here too */
+            sheaf_deadline_set(front->env.deadlines, &visit->batch->deadline, front->env.clock->now_ms);
+        sheaf_visit_end(visit);
     }
 }

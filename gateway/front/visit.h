@@ -16,6 +16,7 @@
 
 #include "gateway/codec/codec.h"
 #include "gateway/front/client.h"
+#include "gateway/front/verdict.h"
 
 typedef struct sheaf_mark_sent { /* item `index` is sent once so many bytes of the body are */
     uint64_t at_bytes;
@@ -33,6 +34,7 @@ struct sheaf_visit {
     sheaf_headers_t headers;
     sheaf_link_t link; /* in front->visits */
     uint64_t id;
+    uint64_t begun_us;
     uint64_t body_bytes; /* of the request */
 
     /* responder */
@@ -47,10 +49,11 @@ struct sheaf_visit {
     size_t flying_bytes; /* in the hands of libh2o */
     sheaf_task_t respond;
     sheaf_deadline_t linger, progress;
-    uint16_t common_status; /* of status: mixed; 0 = none yet */
-    uint16_t status;        /* as answered */
-    bool is_mixed;          /* two statuses differ */
-    bool is_done;           /* the batch is */
+    sheaf_verdict_t verdict;
+    uint16_t status;     /* as answered */
+    sheaf_err_t refused; /* a problem document was the answer */
+    bool is_done;        /* the batch is */
+    bool is_answered;    /* to the last byte */
     bool has_begun, has_ended, has_lingered;
     bool is_started;     /* h2o_start_response was called */
     bool is_final;       /* the last h2o_send was */

@@ -1,6 +1,5 @@
 #include "gateway/front/watchdog.h"
 
-#include <arpa/inet.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -35,7 +34,8 @@ static void on_hangup(uv_poll_t *poll, int status, int events)
     if (status == 0 && (events & UV_DISCONNECT) == 0)
         return;
     close_hangup(visit);
-    sheaf_visit_end(visit);
+    if (!visit->is_done) /* else there are only bytes to write, and the writes will tell */
+        sheaf_visit_end(visit);
 }
 
 void sheaf_watchdog_arm(sheaf_visit_t *visit)
@@ -91,19 +91,4 @@ void sheaf_watchdog_disarm(sheaf_visit_t *visit)
     close_hangup(visit);
     sheaf_deadline_clear(visit->front->env.deadlines, &visit->progress);
     sheaf_deadline_clear(visit->front->env.deadlines, &visit->linger);
-}
-
-/* --- who --- */
-
-sheaf_str_t sheaf_watchdog_peer_text(const sheaf_visit_t *visit)
-{
-    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-    const uint8_t *peer = visit->outer.peer;
-    char *text = sheaf_pool_alloc(visit->batch->pool, INET6_ADDRSTRLEN);
-
-    if (memcmp(peer, mapped, sizeof(mapped)) == 0)
-        inet_ntop(AF_INET, peer + 12, text, INET6_ADDRSTRLEN);
-    else
-        inet_ntop(AF_INET6, peer, text, INET6_ADDRSTRLEN);
-    return sheaf_str_of(text);
 }

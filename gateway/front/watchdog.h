@@ -3,7 +3,7 @@
  * While a handler owns an HTTP/1 request libh2o does not read its socket, so a FIN or RST is noticed only at the next
  * write (libh2o.md fact 10). A uv_poll_t on a dup()ed descriptor asks for UV_DISCONNECT, armed only when a batch
  * outlives its linger. A client that shuts down its sending side counts as gone: that is what EPOLLRDHUP can tell, and
- * what browsers, mobile stacks and proxies mean by it. HTTP/2 connections are read all the time and need none of it.
+ * what browsers, mobile stacks and proxies mean by it; one whose batch is done is served to the end. HTTP/2 connections are read all the time and need none of it.
  * libh2o has no send timeout either (fact 11): every h2o_send arms one. */
 #ifndef SHEAF_FRONT_WATCHDOG_H
 #define SHEAF_FRONT_WATCHDOG_H
@@ -20,8 +20,5 @@ void sheaf_watchdog_progress(sheaf_visit_t *visit, bool is_waiting);
 
 /* Stops everything. Fine more than once. */
 void sheaf_watchdog_disarm(sheaf_visit_t *visit);
-
-/* The peer's address as text, in the batch's pool. */
-sheaf_str_t sheaf_watchdog_peer_text(const sheaf_visit_t *visit);
 
 #endif
