@@ -165,9 +165,6 @@ class Sheaf(Process):
         for name in ("upstreams", "routes", "endpoints"):  # more entries, one a line, indented here
             places[name] = "\n".join("  " + line.strip() for line in places[name].splitlines())
         text = CONF.format(**places).replace("], }", "]}").replace("/batch, }", "/batch}")
-        if hasattr(self, "at"):
-            text = text.replace("127.0.0.1:0", f"127.0.0.1:{self.at}", 1).replace(
-                "127.0.0.1:0", f"127.0.0.1:{self.admin}", 1)
         self.path.write_text(text)
         return text
 
