@@ -152,6 +152,13 @@ static uint32_t count_children(const supervisor_t *sup)
     return count;
 }
 
+static uint32_t next_backoff(uint32_t backoff_ms)
+{
+    uint32_t next_ms = backoff_ms == 0 ? BACKOFF_FIRST_MS : backoff_ms * 2;
+
+    return next_ms > BACKOFF_MOST_MS ? BACKOFF_MOST_MS : next_ms;
+}
+
 static void bury(supervisor_t *sup, uint32_t index, int status)
 {
     child_t *child = &sup->children[index];
@@ -164,14 +171,12 @@ static void bury(supervisor_t *sup, uint32_t index, int status)
                   WIFSIGNALED(status) ? "was ended by signal" : "exited with",
                   WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
     }
-    child->backoff_ms = !is_young                                 ? 0
-                        : child->backoff_ms == 0                  ? BACKOFF_FIRST_MS
-                        : child->backoff_ms * 2 > BACKOFF_MOST_MS ? BACKOFF_MOST_MS
-                                                                  : child->backoff_ms * 2;
+    /* the first death is answered at once: 200 ms are promised; one that keeps dying young has to wait */
+    child->restart_at_ms = now_ms() + child->backoff_ms;
+    child->backoff_ms = is_young ? next_backoff(child->backoff_ms) : 0;
     close(child->control_fd);
     child->pid = 0;
     child->is_preparing = false;
-    child->restart_at_ms = now_ms() + child->backoff_ms;
 }
 
 static void bury_dead(supervisor_t *sup)

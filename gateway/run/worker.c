@@ -387,9 +387,12 @@ static void build_floors(worker_t *worker)
     worker->sockets = worker->setup->sockets;
 }
 
+/* Kept to the end of the process: the front leaves libh2o's contexts behind, whose handles live in this loop. */
+static worker_t *the_worker;
+
 int sheaf_worker_run(const sheaf_worker_setup_t *setup)
 {
-    worker_t *worker = sheaf_zalloc(sizeof(*worker));
+    worker_t *worker = the_worker = sheaf_zalloc(sizeof(*worker));
     const sheaf_log_conf_t *log = &setup->snapshot->conf.log;
     int exit_status;
 
@@ -415,7 +418,6 @@ int sheaf_worker_run(const sheaf_worker_setup_t *setup)
     sheaf_reload_forget(&worker->pending, &worker->sockets);
     sheaf_snapshot_drop(worker->snapshot);
     sheaf_deadlines_fini(&worker->deadlines);
-    free(worker);
     sheaf_log_stop(1000);
     return exit_status;
 }
