@@ -145,6 +145,13 @@ static uint8_t in_string(sheaf_json_scan_t *scan, unsigned char c)
     return c >= 0x20 ? STRING : BAD;
 }
 
+static bool is_simple_escape(char c)
+{
+    static const bool simple[256] = {['"'] = true, ['\\'] = true, ['/'] = true, ['b'] = true,
+                                     ['f'] = true, ['n'] = true,  ['r'] = true, ['t'] = true};
+    return simple[(unsigned char)c];
+}
+
 static uint8_t in_escape(sheaf_json_scan_t *scan, char c)
 {
     if (c == 'u') {
@@ -152,7 +159,7 @@ static uint8_t in_escape(sheaf_json_scan_t *scan, char c)
         scan->unit = 0;
         return HEX;
     }
-    return c != '\0' && strchr("\"\\/bfnrt", c) != NULL ? STRING : BAD;
+    return is_simple_escape(c) ? STRING : BAD;
 }
 
 static int hex_value(char c)
@@ -264,17 +271,52 @@ static const char *skip_plain(const char *at, const char *end)
     return at;
 }
 
-const char *sheaf_json_skip(const sheaf_json_scan_t *scan, const char *at, const char *end)
+/* Whole characters and two-byte escapes are passed here too; what is cut off or wrong is left to the steps. */
+static const char *skip_string(const char *at, const char *end)
 {
-    return scan->state == STRING ? skip_plain(at, end) : at;
+    while ((at = skip_plain(at, end)) < end) {
+        size_t len = 0;
+        if ((unsigned char)*at >= 0x80)
+            len = sheaf_utf8_sequence(at, end);
+        else if (*at == '\\' && end - at >= 2 && is_simple_escape(at[1]))
+            len = 2;
+        if (len == 0)
+            break;
+        at += len;
+    }
+    return at;
 }
 
-void sheaf_json_step(sheaf_json_scan_t *scan, char c)
+static const char *skip_spaces(const char *at, const char *end)
 {
-    scan->state = step(scan, c);
+    const uint64_t spaces = 0x2020202020202020u;
+    uint64_t word;
+
+    while (end - at >= 8 && (memcpy(&word, at, 8), word == spaces))
+        at += 8;
+    while (at < end && is_space(*at))
+        at++;
+    return at;
 }
 
-uint8_t sheaf_json_step_kind(const sheaf_json_scan_t *scan)
+static const char *skip_digits(const char *at, const char *end)
+{
+    while (at < end && *at >= '0' && *at <= '9')
+        at++;
+    return at;
+}
+
+/* Bytes that leave the state as it is. */
+static inline const char *skip_run(uint8_t state, const char *at, const char *end)
+{
+    if (state == STRING)
+        return skip_string(at, end);
+    if (state <= AFTER)
+        return is_space(*at) ? skip_spaces(at, end) : at;
+    return state == DIGITS || state == FRACTION || state == EXPONENT_DIGITS ? skip_digits(at, end) : at;
+}
+
+static sheaf_json_step_kind_t kind_of(uint8_t state)
 {
     static const uint8_t kinds[] = {
         [VALUE] = SHEAF_JSON_STEP_VALUE,          [VALUE_OR_END] = SHEAF_JSON_STEP_VALUE,
@@ -289,29 +331,30 @@ uint8_t sheaf_json_step_kind(const sheaf_json_scan_t *scan)
         [EXPONENT_SIGN] = SHEAF_JSON_STEP_NUMBER, [EXPONENT_DIGITS] = SHEAF_JSON_STEP_NUMBER,
         [LITERAL] = SHEAF_JSON_STEP_LITERAL,      [BAD] = SHEAF_JSON_STEP_VALUE,
     };
-    return kinds[scan->state];
+    return (sheaf_json_step_kind_t)kinds[state];
 }
 
-bool sheaf_json_step_is_bad(const sheaf_json_scan_t *scan)
+const char *sheaf_json_run(sheaf_json_scan_t *scan, const char *at, const char *end, sheaf_json_step_kind_t *ret_kind)
 {
-    return scan->state == BAD;
-}
-
-bool sheaf_json_step_in_string(const sheaf_json_scan_t *scan)
-{
-    return scan->state >= STRING && scan->state <= LOW_U;
+    if (scan->state == BAD)
+        return at;
+    while (at < end && (at = skip_run(scan->state, at, end)) < end) {
+        uint8_t before = scan->state;
+        scan->state = step(scan, *at);
+        if (scan->state == BAD) {
+            *ret_kind = kind_of(before);
+            return at;
+        }
+        at++;
+    }
+    return NULL;
 }
 
 bool sheaf_json_scan_feed(sheaf_json_scan_t *scan, const char *bytes, size_t len)
 {
-    const char *at = bytes, *end = bytes + len;
+    sheaf_json_step_kind_t kind;
 
-    while (at < end && scan->state != BAD) {
-        if ((at = sheaf_json_skip(scan, at, end)) == end)
-            break;
-        scan->state = step(scan, *at++);
-    }
-    return scan->state != BAD;
+    return len == 0 ? scan->state != BAD : sheaf_json_run(scan, bytes, bytes + len, &kind) == NULL;
 }
 
 bool sheaf_json_scan_end(const sheaf_json_scan_t *scan)

@@ -1,5 +1,5 @@
-/* base/json_check.c - a whole document: the validator's steps, with the path to where it stands and the names of every
- * open object beside it. */
+/* base/json_check.c - a whole document: the validator says whether and where it breaks; then a walk over what passed,
+ * which need not doubt anything, finds names that stand twice and the path to the place. */
 #include <stdlib.h>
 
 #include "gateway/base/json.h"
@@ -14,16 +14,16 @@ typedef struct {
     uint32_t first_name; /* in names, of this object */
     uint32_t index;      /* of the current element of an array */
     sheaf_str_t name;    /* of the current member, decoded; absent before it */
+    bool is_object;
 } frame_t;
 
 typedef struct {
     sheaf_str_t doc;
-    sheaf_json_scan_t scan;
     frame_t frames[SHEAF_JSON_MAX_DEPTH];
+    uint16_t depth;
     name_t *names;
     uint32_t name_count, name_size;
-    const char *name_at; /* opening quote of the name being read */
-    sheaf_pool_t *pool;  /* decoded names */
+    sheaf_pool_t *pool; /* decoded names; NULL until a name has an escape */
     sheaf_fail_t *fail;
 } check_t;
 
@@ -65,14 +65,14 @@ void sheaf_json_pointer_add(sheaf_fail_t *fail, sheaf_str_t token)
     fail->pointer[at] = '\0';
 }
 
-static void add_path(const check_t *check, sheaf_fail_t *fail, uint16_t depth)
+static void add_path(const check_t *check, sheaf_fail_t *fail)
 {
     fail->has_pointer = true;
-    for (uint16_t level = 0; level < depth; level++) {
+    for (uint16_t level = 0; level < check->depth; level++) {
         const frame_t *frame = &check->frames[level];
         char digits[20];
 
-        if ((check->scan.is_object[level / 64] >> (level % 64) & 1) == 0)
+        if (!frame->is_object)
             sheaf_json_pointer_add(fail, sheaf_str(digits, sheaf_u64_to_dec(frame->index, digits)));
         else if (frame->name.base != NULL)
             sheaf_json_pointer_add(fail, frame->name);
@@ -84,7 +84,7 @@ static sheaf_err_t fail_at(check_t *check, const char *at, const char *why)
     sheaf_err_t err = sheaf_fail(check->fail, SHEAF_ERR_SYNTAX, "%s", why);
 
     if (check->fail != NULL) {
-        add_path(check, check->fail, check->scan.depth);
+        add_path(check, check->fail);
         sheaf_json_position(check->doc, (size_t)(at - check->doc.base), &check->fail->line, &check->fail->column);
     }
     return err;
@@ -92,17 +92,38 @@ static sheaf_err_t fail_at(check_t *check, const char *at, const char *why)
 
 /* --- names --- */
 
-static void add_name(check_t *check, const char *end)
-{
-    frame_t *frame = &check->frames[check->scan.depth - 1];
-    sheaf_json_t source = sheaf_str(check->name_at, (size_t)(end - check->name_at));
+#define FEW 8 /* so many names are compared with each other as they come; more are sorted when their object closes */
 
+static sheaf_str_t decode(check_t *check, sheaf_json_t source)
+{
+    if (check->pool == NULL && memchr(source.base, '\\', source.len) != NULL)
+        check->pool = sheaf_pool_new();
+    return sheaf_json_string(source, check->pool);
+}
+
+static sheaf_err_t fail_twin(check_t *check, const name_t *twin)
+{
+    check->frames[check->depth - 1].name = twin->text;
+    return fail_at(check, twin->at, "this member stands twice in its object");
+}
+
+static sheaf_err_t add_name(check_t *check, sheaf_json_t source)
+{
+    frame_t *frame = &check->frames[check->depth - 1];
+    name_t name = {decode(check, source), source.base};
+
+    if (check->name_count - frame->first_name < FEW) {
+        for (uint32_t i = frame->first_name; i < check->name_count; i++)
+            if (sheaf_str_eq(check->names[i].text, name.text))
+                return fail_twin(check, &name);
+    }
     if (check->name_count == check->name_size) {
         check->name_size = check->name_size > 0 ? check->name_size * 2 : 64;
         check->names = sheaf_realloc(check->names, check->name_size * sizeof(*check->names));
     }
-    frame->name = sheaf_json_string(source, check->pool);
-    check->names[check->name_count++] = (name_t){frame->name, check->name_at};
+    frame->name = name.text;
+    check->names[check->name_count++] = name;
+    return SHEAF_OK;
 }
 
 static int by_text(const void *a, const void *b)
@@ -129,27 +150,85 @@ static const name_t *find_twin(name_t *names, uint32_t count)
     return NULL;
 }
 
-static sheaf_err_t close_object(check_t *check, uint16_t level)
+static sheaf_err_t close_object(check_t *check)
 {
-    frame_t *frame = &check->frames[level];
+    frame_t *frame = &check->frames[check->depth - 1];
     uint32_t count = check->name_count - frame->first_name;
-    const name_t *twin = count > 1 ? find_twin(check->names + frame->first_name, count) : NULL;
+    const name_t *twin = count > FEW ? find_twin(check->names + frame->first_name, count) : NULL;
 
+    if (twin != NULL)
+        return fail_twin(check, twin);
     check->name_count = frame->first_name;
-    if (twin == NULL)
-        return SHEAF_OK;
-    frame->name = twin->text;
-    check->scan.depth = (uint16_t)(level + 1); /* the path leads to the member */
-    return fail_at(check, twin->at, "this member stands twice in its object");
+    return SHEAF_OK;
 }
 
 /* --- the walk --- */
 
-static const char *reason(const check_t *check, uint8_t state, char c)
+static void open_level(check_t *check, bool is_object)
 {
-    if ((c == '{' || c == '[') && check->scan.depth == check->scan.max_depth)
+    check->frames[check->depth++] = (frame_t){.first_name = check->name_count, .is_object = is_object};
+}
+
+static sheaf_err_t close_level(check_t *check)
+{
+    sheaf_err_t err = check->frames[check->depth - 1].is_object ? close_object(check) : SHEAF_OK;
+
+    if (err == SHEAF_OK)
+        check->depth--;
+    return err;
+}
+
+static void next_part(check_t *check)
+{
+    frame_t *frame = &check->frames[check->depth - 1];
+
+    frame->index++;
+    frame->name = SHEAF_STR_NONE;
+}
+
+/* A string is a name when its object has none at the moment. Moves `*at` behind it. */
+static sheaf_err_t pass_string(check_t *check, const char **at, const char *end)
+{
+    const char *start = *at, *quote = sheaf_json_quote(start + 1, end);
+    const frame_t *frame = check->depth > 0 ? &check->frames[check->depth - 1] : NULL;
+
+    *at = quote < end ? quote + 1 : end;
+    if (quote == end || frame == NULL || !frame->is_object || frame->name.base != NULL)
+        return SHEAF_OK;
+    return add_name(check, sheaf_str(start, (size_t)(*at - start)));
+}
+
+/* `end` is the end of the document, or the byte that broke it: what stands before it is in order. */
+static sheaf_err_t walk(check_t *check, const char *at, const char *end)
+{
+    static const bool marks[256] = {['{'] = true, ['['] = true, ['}'] = true, [']'] = true, [','] = true, ['"'] = true};
+    sheaf_err_t err = SHEAF_OK;
+
+    while (err == SHEAF_OK) {
+        while (at < end && !marks[(unsigned char)*at])
+            at++;
+        if (at == end)
+            break;
+        if (*at == '"') {
+            err = pass_string(check, &at, end);
+            continue;
+        }
+        if (*at == ',')
+            next_part(check);
+        else if (*at == '{' || *at == '[')
+            open_level(check, *at == '{');
+        else
+            err = close_level(check);
+        at++;
+    }
+    return err;
+}
+
+static const char *reason(const sheaf_json_scan_t *scan, sheaf_json_step_kind_t kind, char c)
+{
+    if (kind == SHEAF_JSON_STEP_VALUE && (c == '{' || c == '[') && scan->depth == scan->max_depth)
         return "the document is nested too deeply";
-    switch (state) {
+    switch (kind) {
     case SHEAF_JSON_STEP_VALUE:
         return "a value is expected here";
     case SHEAF_JSON_STEP_NAME:
@@ -157,8 +236,7 @@ static const char *reason(const check_t *check, uint8_t state, char c)
     case SHEAF_JSON_STEP_COLON:
         return "a colon is expected here";
     case SHEAF_JSON_STEP_AFTER:
-        return check->scan.depth == 0 ? "nothing may follow the document"
-                                      : "a comma or the closing bracket is expected here";
+        return scan->depth == 0 ? "nothing may follow the document" : "a comma or the closing bracket is expected here";
     case SHEAF_JSON_STEP_ESCAPE:
         return "the escape in this string is not valid (or half of a surrogate pair)";
     case SHEAF_JSON_STEP_STRING:
@@ -171,72 +249,35 @@ static const char *reason(const check_t *check, uint8_t state, char c)
     }
 }
 
-static sheaf_err_t enter(check_t *check)
+static sheaf_err_t check_all(check_t *check, uint16_t max_depth)
 {
-    check->frames[check->scan.depth - 1] = (frame_t){check->name_count, 0, SHEAF_STR_NONE};
-    return SHEAF_OK;
-}
+    const char *end = check->doc.base + check->doc.len;
+    sheaf_json_step_kind_t kind = SHEAF_JSON_STEP_VALUE;
+    sheaf_json_scan_t scan;
 
-static void next_part(check_t *check)
-{
-    frame_t *frame = &check->frames[check->scan.depth - 1];
-
-    frame->index++;
-    frame->name = SHEAF_STR_NONE;
-}
-
-static void name_edge(check_t *check, const char *at, bool is_end)
-{
-    if (is_end)
-        add_name(check, at + 1);
-    else
-        check->name_at = at;
-}
-
-static sheaf_err_t walk(check_t *check)
-{
-    sheaf_json_scan_t *scan = &check->scan;
-    const char *at = check->doc.base, *end = at + check->doc.len;
-    sheaf_err_t err = SHEAF_OK;
-
-    while (err == SHEAF_OK && (at = sheaf_json_skip(scan, at, end)) < end) {
-        bool was_in_string = sheaf_json_step_in_string(scan);
-        uint8_t kind = sheaf_json_step_kind(scan);
-        uint16_t depth = scan->depth;
-
-        sheaf_json_step(scan, *at);
-        if (sheaf_json_step_is_bad(scan))
-            return fail_at(check, at, reason(check, kind, *at));
-        if (scan->depth > depth)
-            err = enter(check);
-        else if (scan->depth < depth)
-            err = *at == '}' ? close_object(check, scan->depth) : SHEAF_OK;
-        else if (was_in_string != sheaf_json_step_in_string(scan) && scan->is_name)
-            name_edge(check, at, was_in_string);
-        else if (*at == ',' && !was_in_string)
-            next_part(check);
-        at++;
-    }
-    if (err == SHEAF_OK && !sheaf_json_scan_end(scan))
-        return fail_at(check, end, "the document ends too early");
-    return err;
+    if (sheaf_str_starts(check->doc, SHEAF_STR("\xef\xbb\xbf")))
+        return fail_at(check, check->doc.base, "the document starts with a byte order mark, which JSON does not allow");
+    sheaf_json_scan_init(&scan, max_depth);
+    const char *bad = sheaf_json_run(&scan, check->doc.base, end, &kind);
+    sheaf_err_t err = walk(check, check->doc.base, bad != NULL ? bad : end);
+    if (err != SHEAF_OK)
+        return err;
+    if (bad != NULL)
+        return fail_at(check, bad, reason(&scan, kind, *bad));
+    return sheaf_json_scan_end(&scan) ? SHEAF_OK : fail_at(check, end, "the document ends too early");
 }
 
 sheaf_err_t sheaf_json_check(sheaf_str_t doc, uint16_t max_depth, sheaf_fail_t *fail)
 {
-    check_t *check = sheaf_alloc(sizeof(*check));
-    sheaf_err_t err;
+    check_t *check = sheaf_alloc(sizeof(*check)); /* its frames stay unset until they are opened */
 
     check->doc = doc;
+    check->depth = 0;
     check->names = NULL;
     check->name_count = check->name_size = 0;
-    check->pool = sheaf_pool_new();
+    check->pool = NULL;
     check->fail = fail;
-    sheaf_json_scan_init(&check->scan, max_depth);
-    if (sheaf_str_starts(doc, SHEAF_STR("\xef\xbb\xbf")))
-        err = fail_at(check, doc.base, "the document starts with a byte order mark, which JSON does not allow");
-    else
-        err = walk(check);
+    sheaf_err_t err = check_all(check, max_depth);
     sheaf_pool_free(check->pool);
     free(check->names);
     free(check);

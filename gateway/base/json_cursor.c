@@ -1,5 +1,6 @@
 /* base/json_cursor.c - walking a document that passed sheaf_json_check: nothing here checks anything again. */
 #include "gateway/base/json.h"
+#include "gateway/base/json_step.h"
 
 static bool is_space(char c)
 {
@@ -42,18 +43,43 @@ sheaf_json_type_t sheaf_json_type(sheaf_json_t value)
     }
 }
 
-/* From an opening quote to after the closing one. */
-static const char *skip_string(const char *at, const char *end)
+/* Has a byte of `word` the value `c`? Exact for the lowest such byte, which is all that is asked. */
+static uint64_t has_byte(uint64_t word, char c)
 {
-    for (at++; at < end; at++) {
-        const char *quote = memchr(at, '"', (size_t)(end - at)), *slash;
+    const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
+    uint64_t other = word ^ (ones * (unsigned char)c);
 
-        slash = memchr(at, '\\', (size_t)(quote - at));
-        if (slash == NULL)
-            return quote + 1;
-        at = slash + 1; /* and over what is escaped */
+    return (other - ones) & ~other & highs;
+}
+
+const char *sheaf_json_quote(const char *at, const char *end)
+{
+    uint64_t word;
+
+    while (at < end) {
+        if (end - at >= 8) {
+            memcpy(&word, at, 8);
+            if ((has_byte(word, '"') | has_byte(word, '\\')) == 0) {
+                at += 8;
+                continue;
+            }
+        }
+        while (at < end && *at != '"' && *at != '\\')
+            at++;
+        if (at == end || *at == '"')
+            return at;
+        if (end - at < 2)
+            return end;
+        at += 2; /* over what is escaped */
     }
     return end;
+}
+
+static const char *skip_string(const char *at, const char *end)
+{
+    const char *quote = sheaf_json_quote(at + 1, end);
+
+    return quote < end ? quote + 1 : end;
 }
 
 static const char *skip_nested(const char *at, const char *end)

@@ -106,21 +106,19 @@ uint32_t sheaf_str_distance(sheaf_str_t a, sheaf_str_t b)
     return row[b.len];
 }
 
-/* RFC 3629 section 4, the syntax of one multi-byte character; 0 when it is none. */
-static size_t utf8_len(const unsigned char *at, size_t left)
+/* RFC 3629 section 4: what the second byte may be depends on the first, which rules out overlongs and surrogates. */
+size_t sheaf_utf8_sequence(const char *bytes, const char *end)
 {
+    const unsigned char *at = (const unsigned char *)bytes;
     unsigned char lead = at[0], low = 0x80, high = 0xbf;
-    size_t len = lead >= 0xc2 && lead <= 0xdf   ? 2
-                 : lead >= 0xe0 && lead <= 0xef ? 3
-                 : lead >= 0xf0 && lead <= 0xf4 ? 4
-                                                : 0;
+    size_t len = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead <= 0xf4 ? 4 : 0;
 
-    if (len == 0 || len > left)
-        return 0;
+    if (len < 2 || len > (size_t)(end - bytes))
+        return len < 2 ? len : 0;
     if (lead == 0xe0)
-        low = 0xa0; /* overlong below */
+        low = 0xa0;
     else if (lead == 0xed)
-        high = 0x9f; /* surrogates above */
+        high = 0x9f;
     else if (lead == 0xf0)
         low = 0x90;
     else if (lead == 0xf4)
@@ -147,7 +145,7 @@ size_t sheaf_utf8_valid_prefix(sheaf_str_t s)
             at += 8;
         if (at == s.len)
             break;
-        len = base[at] < 0x80 ? 1 : utf8_len(base + at, s.len - at);
+        len = sheaf_utf8_sequence(s.base + at, s.base + s.len);
         if (len == 0)
             break;
         at += len;

@@ -66,6 +66,9 @@ size_t sheaf_u64_to_dec(uint64_t value, char *dst);
 /* Edit distance of two short names, for "did you mean" (bounded: names over 64 bytes give UINT32_MAX). */
 uint32_t sheaf_str_distance(sheaf_str_t a, sheaf_str_t b);
 
+/* Length (1 to 4) of the valid UTF-8 character at `bytes`, which is before `end`; 0 when it is none or cut off. */
+size_t sheaf_utf8_sequence(const char *bytes, const char *end);
+
 /* Number of bytes of the longest prefix of `s` that is valid UTF-8 (RFC 3629: no overlongs, no surrogates). */
 size_t sheaf_utf8_valid_prefix(sheaf_str_t s);
 

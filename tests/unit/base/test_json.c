@@ -88,12 +88,57 @@ static void many_members_take_no_quadratic_time(void **state)
     sheaf_pool_free(pool);
 }
 
+/* Each escape once made the cursors look for the end of the string anew: four times the escapes, forty times as long. */
+static void many_escapes_take_no_quadratic_time(void **state)
+{
+    sheaf_pool_t *pool = sheaf_pool_new();
+    size_t escapes = 2 << 20, len = 0;
+    char *doc = sheaf_pool_alloc(pool, escapes * 2 + 16);
+    sheaf_json_iter_t iter;
+    sheaf_json_t value;
+
+    doc[len++] = '[';
+    doc[len++] = '"';
+    for (size_t i = 0; i < escapes; i++) {
+        doc[len++] = '\\';
+        doc[len++] = i % 2 == 0 ? 'n' : '"';
+    }
+    doc[len++] = '"';
+    doc[len++] = ']';
+    assert_int_equal(sheaf_json_check(sheaf_str(doc, len), 64, NULL), SHEAF_OK);
+    iter = sheaf_json_iter(sheaf_json_root(sheaf_str(doc, len)));
+    assert_true(sheaf_json_next_element(&iter, &value));
+    assert_int_equal(value.len, len - 2);
+    assert_int_equal(sheaf_json_string(value, pool).len, escapes);
+    assert_false(sheaf_json_next_element(&iter, &value));
+    sheaf_pool_free(pool);
+}
+
+static void a_twin_is_found_among_few_and_among_many(void **state)
+{
+    for (int count = 2; count < 40; count++) {
+        char doc[1024] = "{\"m1\":{},", twin[16];
+        sheaf_fail_t fail;
+        size_t len = strlen(doc);
+
+        for (int i = 2; i < count; i++)
+            len += (size_t)sprintf(doc + len, "\"m%d\":{\"m1\":0},", i);
+        sprintf(doc + len, "\"\\u006d%d\":0}", count - 1);
+        sprintf(twin, "/m%d", count - 1);
+        assert_int_equal(sheaf_json_check(sheaf_str_of(doc), 64, &fail), SHEAF_ERR_SYNTAX);
+        assert_string_equal(fail.pointer, twin);
+        assert_int_equal(fail.column, len + 1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_error_names_its_place),
         cmocka_unit_test(cursors_walk_in_document_order),
         cmocka_unit_test(many_members_take_no_quadratic_time),
+        cmocka_unit_test(many_escapes_take_no_quadratic_time),
+        cmocka_unit_test(a_twin_is_found_among_few_and_among_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
