@@ -95,9 +95,11 @@ uint64_t sheaf_deadlines_next(const sheaf_deadlines_t *all)
     return all->count > 0 ? all->heap[0]->at_ms : SHEAF_NEVER;
 }
 
+/* At most as many as were set at the start: a callback that sets a time which is over would hold the loop for ever. It
+ * fires in the next run, which is due at once. */
 void sheaf_deadlines_run(sheaf_deadlines_t *all)
 {
-    while (all->count > 0 && all->heap[0]->at_ms <= all->clock->now_ms) {
+    for (uint32_t most = all->count; most > 0 && all->count > 0 && all->heap[0]->at_ms <= all->clock->now_ms; most--) {
         sheaf_deadline_t *node = all->heap[0];
         sheaf_deadline_clear(all, node);
         node->on_expired(node);

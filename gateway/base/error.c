@@ -29,6 +29,12 @@ const char *sheaf_err_title(sheaf_err_t err)
     return errors[err].title;
 }
 
+/* A sentence that was cut must not end in half a character. */
+static void drop_half(char *text)
+{
+    text[sheaf_utf8_valid_prefix(sheaf_str_of(text))] = '\0';
+}
+
 sheaf_err_t sheaf_fail(sheaf_fail_t *fail, sheaf_err_t err, const char *format, ...)
 {
     va_list args;
@@ -40,8 +46,10 @@ sheaf_err_t sheaf_fail(sheaf_fail_t *fail, sheaf_err_t err, const char *format, 
     fail->has_pointer = false;
     fail->line = fail->column = 0;
     va_start(args, format);
-    vsnprintf(fail->detail, sizeof(fail->detail), format, args);
+    int len = vsnprintf(fail->detail, sizeof(fail->detail), format, args);
     va_end(args);
+    if (len >= (int)sizeof(fail->detail))
+        drop_half(fail->detail);
     return err;
 }
 

@@ -30,6 +30,7 @@ static struct {
     pthread_cond_t wake, drained;
     bool is_asleep, is_ending;
     size_t head, tail; /* guarded by lock */
+    uint64_t lost;     /* lines the thread could not write; guarded by lock */
     char *ring;
 } state = {.level = SHEAF_LOG_INFO,
            .fd = STDERR_FILENO,
@@ -59,7 +60,17 @@ static size_t take_lines(char *dst)
     return whole;
 }
 
-static void write_run(const char *bytes, size_t len)
+static uint64_t count_lines(const char *bytes, size_t len)
+{
+    uint64_t lines = 0;
+
+    for (size_t i = 0; i < len; i++)
+        lines += bytes[i] == '\n';
+    return lines;
+}
+
+/* Returns how many lines were lost: disk full or reader gone means no log, but no spin. */
+static uint64_t write_run(const char *bytes, size_t len)
 {
     while (len > 0) {
         ssize_t wrote = write(state.fd, bytes, len);
@@ -71,10 +82,10 @@ static void write_run(const char *bytes, size_t len)
             struct pollfd ready = {.fd = state.fd, .events = POLLOUT};
             poll(&ready, 1, 1000);
         } else if (wrote == 0 || errno != EINTR) {
-            sheaf_count(state.metrics, SHEAF_METRIC_LOG_DROPPED, 1); /* disk full, reader gone: no log, but no spin */
-            return;
+            return count_lines(bytes, len);
         }
     }
+    return 0;
 }
 
 static void wait_for_lines(void)
@@ -107,13 +118,21 @@ static void *write_lines(void *unused)
             continue;
         }
         pthread_mutex_unlock(&state.lock);
-        write_run(run, len);
+        uint64_t lost = write_run(run, len);
         pthread_mutex_lock(&state.lock);
+        state.lost += lost;
         state.tail += len; /* only now: the bytes count as queued until they are written */
     }
     pthread_cond_broadcast(&state.drained);
     pthread_mutex_unlock(&state.lock);
     return NULL;
+}
+
+/* A metrics slot has one writer, the loop: so the thread only notes what it lost, and the loop counts it. */
+static void count_lost(void)
+{
+    sheaf_count(state.metrics, SHEAF_METRIC_LOG_DROPPED, state.lost);
+    state.lost = 0;
 }
 
 void sheaf_log_start(int fd)
@@ -149,6 +168,7 @@ void sheaf_log_stop(uint32_t timeout_ms)
     while (state.head != state.tail && pthread_cond_timedwait(&state.drained, &state.lock, &until) != ETIMEDOUT)
         continue;
     bool is_drained = state.head == state.tail;
+    count_lost();
     pthread_mutex_unlock(&state.lock);
     state.is_running = false;
     if (!is_drained) { /* stuck in a write that nobody reads: the process is about to end anyway */
@@ -167,6 +187,7 @@ static void queue_line(const char *bytes, size_t len)
     size_t at, first;
 
     pthread_mutex_lock(&state.lock);
+    count_lost();
     if (len > RING_BYTES - (state.head - state.tail)) {
         pthread_mutex_unlock(&state.lock);
         sheaf_count(state.metrics, SHEAF_METRIC_LOG_DROPPED, 1);
@@ -182,11 +203,27 @@ static void queue_line(const char *bytes, size_t len)
     pthread_mutex_unlock(&state.lock);
 }
 
+/* A reader that went away must not end the supervisor: its SIGPIPE is held back and taken away. */
+static bool write_quietly(const char *bytes, size_t len)
+{
+    const struct timespec at_once = {0};
+    sigset_t pipe_only, before;
+
+    sigemptyset(&pipe_only);
+    sigaddset(&pipe_only, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe_only, &before);
+    bool is_written = write(state.fd, bytes, len) == (ssize_t)len;
+    if (!is_written && errno == EPIPE && sigismember(&before, SIGPIPE) == 0)
+        sigtimedwait(&pipe_only, NULL, &at_once);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return is_written;
+}
+
 static void write_now(const char *bytes, size_t len)
 {
     struct pollfd ready = {.fd = state.fd, .events = POLLOUT};
 
-    if (poll(&ready, 1, 0) != 1 || write(state.fd, bytes, len) != (ssize_t)len)
+    if (poll(&ready, 1, 0) != 1 || !write_quietly(bytes, len))
         sheaf_count(state.metrics, SHEAF_METRIC_LOG_DROPPED, 1);
 }
 

@@ -161,7 +161,7 @@ static void print_histogram(const sheaf_metrics_region_t *region, uint32_t index
     for (uint32_t i = 0; i < SHEAF_HISTOGRAM_BUCKETS; i++) {
         count += sum(region, &region->slots[0].histograms[index].buckets[i]);
         if (i < SHEAF_HISTOGRAM_BUCKETS - 1)
-            print(out, "%s_bucket{le=\"%g\"} %llu\n", name, (double)((uint64_t)64 << i) / 1e6,
+            print(out, "%s_bucket{le=\"%.9g\"} %llu\n", name, (double)((uint64_t)64 << i) / 1e6,
                   (unsigned long long)count);
         else
             print(out, "%s_bucket{le=\"+Inf\"} %llu\n", name, (unsigned long long)count);

@@ -86,6 +86,32 @@ static void a_reader_that_sleeps_costs_lines_but_no_time(void **state)
     sheaf_metrics_region_free(region);
 }
 
+static void a_full_disk_and_a_reader_that_left_cost_lines_only(void **state)
+{
+    sheaf_metrics_region_t *region = sheaf_metrics_region_new(1);
+    sheaf_metrics_t *slot = sheaf_metrics_slot(region, 0);
+    int full = open("/dev/full", O_WRONLY), ends[2];
+
+    sheaf_log_setup(true, SHEAF_LOG_INFO, slot);
+    sheaf_log_start(full);
+    for (int i = 0; i < 3; i++)
+        sheaf_log(SHEAF_LOG_INFO, "lost", "%d", i);
+    sheaf_log_stop(2000);
+    assert_int_equal(slot->values[SHEAF_METRIC_LOG_DROPPED], 3);
+    close(full);
+
+    assert_int_equal(pipe(ends), 0);
+    close(ends[0]);
+    sheaf_log_start(ends[1]);
+    sheaf_log(SHEAF_LOG_INFO, "lost", "with the thread");
+    sheaf_log_stop(2000);
+    sheaf_log(SHEAF_LOG_INFO, "lost", "without it, SIGPIPE as it is by default");
+    assert_int_equal(slot->values[SHEAF_METRIC_LOG_DROPPED], 5);
+    close(ends[1]);
+    sheaf_log_setup(false, SHEAF_LOG_INFO, NULL);
+    sheaf_metrics_region_free(region);
+}
+
 static void slots_add_up_and_gauges_die_with_their_worker(void **state)
 {
     sheaf_metrics_region_t *region = sheaf_metrics_region_new(3);
@@ -121,6 +147,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_is_one_json_object_whatever_is_in_it),
         cmocka_unit_test(a_reader_that_sleeps_costs_lines_but_no_time),
+        cmocka_unit_test(a_full_disk_and_a_reader_that_left_cost_lines_only),
         cmocka_unit_test(slots_add_up_and_gauges_die_with_their_worker),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

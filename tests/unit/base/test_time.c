@@ -69,6 +69,25 @@ static void a_deadline_may_be_set_again_from_its_own_callback(void **state)
     sheaf_deadlines_fini(&all);
 }
 
+static void on_expired_for_ever(sheaf_deadline_t *node)
+{
+    assert_true(++fired_count < 10);
+    sheaf_deadline_set(&all, node, hand_wound.now_ms);
+}
+
+static void a_deadline_that_is_always_over_does_not_hold_the_loop(void **state)
+{
+    sheaf_deadline_t node = {.on_expired = on_expired_for_ever};
+
+    fired_count = 0;
+    sheaf_deadlines_init(&all, &hand_wound);
+    sheaf_deadline_set(&all, &node, hand_wound.now_ms);
+    sheaf_deadlines_run(&all);
+    assert_int_equal(fired_count, 1);
+    assert_int_equal(sheaf_deadlines_next(&all), hand_wound.now_ms); /* due again at once */
+    sheaf_deadlines_fini(&all);
+}
+
 static sheaf_soon_t soon;
 static char order[16];
 static sheaf_task_t task_a, task_b;
@@ -108,6 +127,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(deadlines_fire_in_order_of_time_and_only_when_due),
         cmocka_unit_test(a_deadline_may_be_set_again_from_its_own_callback),
+        cmocka_unit_test(a_deadline_that_is_always_over_does_not_hold_the_loop),
         cmocka_unit_test(tasks_run_once_each_in_order_and_may_queue_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
