@@ -56,13 +56,32 @@ static size_t read_answer(int fd, char *answer, size_t room)
     return len;
 }
 
-/* The body as it came, indented for reading; false when it is not the 207 that was hoped for. */
-static bool print_answer(const char *answer)
+/* A batch that outlives its linger is streamed; its chunks are joined in place. */
+static void join_chunks(char *body)
 {
-    const char *body = strstr(answer, "\r\n\r\n");
-    json_t *json = body != NULL ? json_loads(body + 4, 0, NULL) : NULL;
-    bool is_good = json != NULL && strncmp(answer, "HTTP/1.1 207 ", 13) == 0 &&
-                   json_array_size(json_object_get(json, "responses")) == 5;
+    char *dst = body, *line_end;
+    size_t len;
+
+    while ((len = strtoul(body, &line_end, 16)) > 0 && len <= strlen(line_end)) {
+        memmove(dst, line_end + 2, len);
+        dst += len;
+        body = line_end + 2 + len + 2;
+    }
+    *dst = '\0';
+}
+
+/* The body as it came, indented for reading; false when it is not the 207 that was hoped for. */
+static bool print_answer(char *answer)
+{
+    char *body = strstr(answer, "\r\n\r\n"), *chunked = strcasestr(answer, "\r\ntransfer-encoding: chunked\r\n");
+    json_t *json;
+    bool is_good;
+
+    if (body != NULL && chunked != NULL && chunked < body)
+        join_chunks(body + 4);
+    json = body != NULL ? json_loads(body + 4, 0, NULL) : NULL;
+    is_good = json != NULL && strncmp(answer, "HTTP/1.1 207 ", 13) == 0 &&
+              json_array_size(json_object_get(json, "responses")) == 5;
 
     if (body != NULL)
         printf("%.*s\n\n", (int)(body - answer), answer);
