@@ -61,7 +61,10 @@ struct sheaf_visit {
     uint32_t classes[6]; /* items by status class */
 
     /* watchdog */
-    uv_poll_t *hangup; /* NULL: not armed */
+    uv_poll_t *hangup;     /* NULL: not armed */
+    uint64_t framed_bytes; /* at the last look */
+    int queued_bytes;
+    uint32_t still_halves; /* looks without a move */
 };
 
 /* Ties a visit to `req`; the batch comes later. */

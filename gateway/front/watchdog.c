@@ -1,6 +1,8 @@
 #include "gateway/front/watchdog.h"
 
+#include <linux/sockios.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 /* --- hang-up --- */
@@ -62,28 +64,60 @@ void sheaf_watchdog_arm(sheaf_visit_t *visit)
 
 /* --- progress --- */
 
-static void on_stalled(sheaf_deadline_t *node)
+/* Bytes that lie in the kernel because the peer has not taken them. */
+static int queued_bytes(int fd)
+{
+    int queued = 0;
+
+    return ioctl(fd, SIOCOUTQ, &queued) == 0 ? queued : 0;
+}
+
+/* On HTTP/2 other streams move the connection too: it speaks for this answer only once all of it became frames. */
+static bool has_moved(sheaf_visit_t *visit)
+{
+    uint64_t framed = visit->req->bytes_sent;
+    int queued = queued_bytes(sheaf_client_fd(visit->client));
+    bool is_framed = framed >= visit->sent_bytes + visit->flying_bytes;
+    bool has = framed != visit->framed_bytes || (is_framed && queued != visit->queued_bytes);
+
+    visit->framed_bytes = framed;
+    visit->queued_bytes = queued;
+    return has;
+}
+
+static void arm_progress(sheaf_visit_t *visit)
+{
+    uint64_t timeout_ms = visit->epoch->env.snapshot->conf.limits.send_timeout_ms;
+
+    sheaf_deadline_set(visit->front->env.deadlines, &visit->progress, visit->front->env.clock->now_ms + timeout_ms / 2);
+}
+
+/* Half a timeout has passed. The first look only takes the measure: two more without a move are a stall. */
+static void on_half_time(sheaf_deadline_t *node)
 {
     sheaf_visit_t *visit = SHEAF_OWNER(node, sheaf_visit_t, progress);
 
+    visit->still_halves = has_moved(visit) ? 0 : visit->still_halves + 1;
+    if (visit->still_halves < 2) {
+        arm_progress(visit);
+        return;
+    }
     sheaf_count(visit->front->env.metrics, SHEAF_METRIC_CLIENT_STALLS, 1);
     sheaf_visit_end(visit);
 }
 
 void sheaf_watchdog_init(sheaf_visit_t *visit)
 {
-    visit->progress.on_expired = on_stalled;
+    visit->progress.on_expired = on_half_time;
 }
 
 void sheaf_watchdog_progress(sheaf_visit_t *visit, bool is_waiting)
 {
-    const sheaf_limits_conf_t *limits = &visit->epoch->env.snapshot->conf.limits;
-    sheaf_deadlines_t *all = visit->front->env.deadlines;
-
+    visit->still_halves = 0;
     if (is_waiting)
-        sheaf_deadline_set(all, &visit->progress, visit->front->env.clock->now_ms + limits->send_timeout_ms);
+        arm_progress(visit);
     else
-        sheaf_deadline_clear(all, &visit->progress);
+        sheaf_deadline_clear(visit->front->env.deadlines, &visit->progress);
 }
 
 void sheaf_watchdog_disarm(sheaf_visit_t *visit)
