@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "config/env.h"
+#include "gateway/base/error.h"
 
 typedef struct reader {
     sheaf_pool_t *pool;
@@ -192,7 +193,7 @@ static void put_scalar(reader_t *reader, struct fy_event *event, sheaf_str_t tex
     sheaf_str_t bad;
     sheaf_fail_t fail;
 
-    node->text = sheaf_pool_dup(reader->pool, text);
+    node->text = text;
     if (!sheaf_env_is_in(node->text))
         return;
     if (sheaf_env_expand(reader->pool, node->text, &node->text, &bad, &fail) == SHEAF_OK)
@@ -203,21 +204,43 @@ static void put_scalar(reader_t *reader, struct fy_event *event, sheaf_str_t tex
     }
 }
 
+/* The scalar with its escapes resolved. By the iterator, because fy_token_get_text() of libfyaml 0.7.12 loses a buffer
+ * when a scalar holds more than a few escapes. */
+static sheaf_str_t scalar_text(reader_t *reader, struct fy_token *token)
+{
+    struct fy_token_iter *iter = fy_token_iter_create(token);
+    const struct fy_iter_chunk *chunk = NULL;
+    size_t len = 0, room = 0;
+    sheaf_str_t kept;
+    char *text = NULL;
+    int failed = 0;
+
+    SHEAF_ASSERT(iter != NULL);
+    while ((chunk = fy_token_iter_chunk_next(iter, chunk, &failed)) != NULL) {
+        if (len + chunk->len > room) {
+            room = (len + chunk->len) * 2;
+            text = sheaf_realloc(text, room);
+        }
+        memcpy(text + len, chunk->str, chunk->len);
+        len += chunk->len;
+    }
+    fy_token_iter_destroy(iter);
+    kept = len > 0 ? sheaf_pool_dup(reader->pool, sheaf_str(text, len)) : SHEAF_STR("");
+    free(text);
+    return kept;
+}
+
 static void on_scalar(reader_t *reader, struct fy_event *event)
 {
-    sheaf_str_t text = {"", 0};
+    struct fy_token *token = event->scalar.value;
+    sheaf_str_t text = token != NULL ? scalar_text(reader, token) : SHEAF_STR("");
 
-    if (event->scalar.value != NULL) {
-        const char *base = fy_token_get_text(event->scalar.value, &text.len);
-
-        text = base != NULL ? sheaf_str(base, text.len) : sheaf_str("", 0);
-    }
     if (!wants_name(reader)) {
         put_scalar(reader, event, text);
         return;
     }
     reader->name_mark = event_mark(reader, event);
-    reader->name = sheaf_pool_dup(reader->pool, text);
+    reader->name = text;
     reader->has_name = true;
 }
 
