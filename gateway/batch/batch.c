@@ -107,14 +107,12 @@ static sheaf_item_t *next_item(sheaf_batch_t *batch)
 
 static void keep_dependencies(sheaf_item_t *item, const sheaf_draft_t *draft)
 {
-    size_t size = draft->depends_on_count * sizeof(sheaf_str_t);
-    sheaf_str_t *ids;
+    size_t size = draft->depends_on_count * sizeof(sheaf_edge_t);
 
     if (size == 0)
         return;
-    ids = sheaf_pool_alloc(item->batch->pool, size);
-    memcpy(ids, draft->depends_on, size);
-    item->depends_on_ids = ids;
+    item->depends_on = sheaf_pool_alloc(item->batch->pool, size);
+    memcpy(item->depends_on, draft->depends_on, size);
     item->depends_on_count = draft->depends_on_count;
 }
 

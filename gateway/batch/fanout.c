@@ -195,7 +195,7 @@ static void mark_urgent(sheaf_batch_t *batch)
 
         top = item->below;
         for (uint32_t i = 0; item->state == SHEAF_ITEM_WAITING && i < item->depends_on_count; i++)
-            mark(batch, item->depends_on[i], &top);
+            mark(batch, item->depends_on[i].blocker, &top);
     }
 }
 

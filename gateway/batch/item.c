@@ -176,18 +176,29 @@ static void doom(sheaf_item_t *item, const sheaf_item_t *blocker)
     sheaf_ready_put(&batch->doomed, item->index);
 }
 
+static bool is_success(const sheaf_edge_t *edge, uint16_t status)
+{
+    if (edge->statuses == NULL)
+        return status / 100 == 2;
+    for (uint32_t i = 0; i < edge->status_count; i++) {
+        if (edge->statuses[i] == status || edge->statuses[i] == status / 100)
+            return true;
+    }
+    return false;
+}
+
 static void release_dependents(const sheaf_item_t *item)
 {
     sheaf_batch_t *batch = item->batch;
-    bool is_success = item->status >= 200 && item->status < 300;
 
     for (uint32_t i = 0; i < item->dependents_count; i++) {
-        sheaf_item_t *dependent = &batch->items[item->dependents[i]];
+        const sheaf_edge_t *edge = item->dependents[i];
+        sheaf_item_t *dependent = &batch->items[edge->dependent];
 
         dependent->blockers--;
         if (dependent->state != SHEAF_ITEM_WAITING)
             continue;
-        if (!is_success) {
+        if (!is_success(edge, item->status)) {
             doom(dependent, item);
         } else if (dependent->blockers == 0) {
             dependent->state = SHEAF_ITEM_READY;

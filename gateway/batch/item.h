@@ -26,6 +26,14 @@ typedef enum sheaf_item_state {
 
 struct sheaf_batch;
 
+/* One dependency: which item must settle first, and what counts as its success. */
+typedef struct sheaf_edge {
+    sheaf_str_t id;           /* of the blocker, as written */
+    const uint16_t *statuses; /* 1 to 5: a whole class (2 = 2xx); 100 to 599: that status; NULL: 2xx */
+    uint32_t status_count;
+    uint32_t blocker, dependent; /* indexes, once the batch is sealed */
+} sheaf_edge_t;
+
 /* What a decoder found; sheaf_batch_add copies what it keeps, strings must live as long as the batch's document. */
 typedef struct sheaf_draft {
     sheaf_str_t id;          /* absent: the index */
@@ -36,7 +44,7 @@ typedef struct sheaf_draft {
     bool has_body;
     bool body_is_json;   /* content-type application/json is added when no header names one */
     uint64_t timeout_ms; /* 0: none */
-    const sheaf_str_t *depends_on;
+    const sheaf_edge_t *depends_on;
     uint32_t depends_on_count;
     bool is_in_change_set; /* atomicityGroup */
     bool has_condition;    /* OData `if` */
@@ -54,9 +62,9 @@ typedef struct sheaf_item {
     sheaf_str_t url_text;            /* as the client wrote it: the href of an XML result */
     const sheaf_route_conf_t *route; /* NULL when none was found */
     uint64_t timeout_ms;
-    uint32_t *depends_on; /* indexes */
+    sheaf_edge_t *depends_on;
     uint32_t depends_on_count;
-    uint32_t *dependents;
+    sheaf_edge_t **dependents; /* the edges of those that wait for this one */
     uint32_t dependents_count;
     uint32_t blockers; /* dependencies that have not settled */
     sheaf_exchange_t exchange;
@@ -64,10 +72,9 @@ typedef struct sheaf_item {
     uint64_t reserved_bytes; /* of the batch's budget */
 
     /* private */
-    const sheaf_str_t *depends_on_ids; /* as written, until the batch is sealed */
-    uint32_t below;                    /* on the stack of a walk */
-    bool is_urgent;                    /* the first unsent result is it, or waits for it */
-    bool has_content;                  /* the client gave a body */
+    uint32_t below;   /* on the stack of a walk */
+    bool is_urgent;   /* the first unsent result is it, or waits for it */
+    bool has_content; /* the client gave a body */
     bool body_is_json;
     bool is_encoded;
 

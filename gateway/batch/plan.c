@@ -154,19 +154,16 @@ static void set_fault(sheaf_batch_t *batch, uint32_t item, uint32_t at)
 
 static sheaf_err_t resolve(sheaf_batch_t *batch, sheaf_item_t *item, sheaf_fail_t *fail)
 {
-    if (item->depends_on_count == 0)
-        return SHEAF_OK;
-    item->depends_on = sheaf_pool_alloc(batch->pool, item->depends_on_count * sizeof(uint32_t));
     for (uint32_t i = 0; i < item->depends_on_count; i++) {
-        uint32_t index = sheaf_ids_find(batch->ids, item->depends_on_ids[i]);
+        sheaf_edge_t *edge = &item->depends_on[i];
 
-        if (index == SHEAF_IDS_NONE) {
+        edge->dependent = item->index;
+        edge->blocker = sheaf_ids_find(batch->ids, edge->id);
+        if (edge->blocker == SHEAF_IDS_NONE) {
             set_fault(batch, item->index, i);
-            return sheaf_fail(fail, SHEAF_ERR_DEPENDENCY, "no item has the id \"%.*s\"",
-                              SHEAF_STR_ARG(item->depends_on_ids[i]));
+            return sheaf_fail(fail, SHEAF_ERR_DEPENDENCY, "no item has the id \"%.*s\"", SHEAF_STR_ARG(edge->id));
         }
-        item->depends_on[i] = index;
-        batch->items[index].dependents_count++;
+        batch->items[edge->blocker].dependents_count++;
     }
     item->blockers = item->depends_on_count;
     return SHEAF_OK;
@@ -179,16 +176,16 @@ static void fill_dependents(sheaf_batch_t *batch)
         sheaf_item_t *item = &batch->items[i];
 
         if (item->dependents_count > 0)
-            item->dependents = sheaf_pool_alloc(batch->pool, item->dependents_count * sizeof(uint32_t));
+            item->dependents = sheaf_pool_alloc(batch->pool, item->dependents_count * sizeof(*item->dependents));
         item->dependents_count = 0;
     }
     for (uint32_t i = 0; i < batch->count; i++) {
         const sheaf_item_t *item = &batch->items[i];
 
         for (uint32_t k = 0; k < item->depends_on_count; k++) {
-            sheaf_item_t *blocker = &batch->items[item->depends_on[k]];
+            sheaf_item_t *blocker = &batch->items[item->depends_on[k].blocker];
 
-            blocker->dependents[blocker->dependents_count++] = i;
+            blocker->dependents[blocker->dependents_count++] = &item->depends_on[k];
         }
     }
 }
@@ -207,8 +204,8 @@ static uint32_t take_away(const sheaf_batch_t *batch, uint32_t *left, uint32_t *
         const sheaf_item_t *item = &batch->items[queue[head++]];
 
         for (uint32_t i = 0; i < item->dependents_count; i++)
-            if (--left[item->dependents[i]] == 0)
-                queue[tail++] = item->dependents[i];
+            if (--left[item->dependents[i]->dependent] == 0)
+                queue[tail++] = item->dependents[i]->dependent;
     }
     return tail;
 }
@@ -219,7 +216,7 @@ static uint32_t first_left(const sheaf_batch_t *batch, const uint32_t *left, uin
     const sheaf_item_t *item = &batch->items[index];
     uint32_t at = 0;
 
-    while (left[item->depends_on[at]] == 0)
+    while (left[item->depends_on[at].blocker] == 0)
         at++;
     return at;
 }
@@ -235,15 +232,15 @@ static sheaf_err_t report_circle(sheaf_batch_t *batch, const uint32_t *left, uin
         at++;
     while (!seen[at]) {
         seen[at] = 1;
-        at = batch->items[at].depends_on[first_left(batch, left, at)];
+        at = batch->items[at].depends_on[first_left(batch, left, at)].blocker;
     }
     first = at;
-    for (uint32_t on = batch->items[at].depends_on[first_left(batch, left, at)]; on != at;
-         on = batch->items[on].depends_on[first_left(batch, left, on)])
+    for (uint32_t on = batch->items[at].depends_on[first_left(batch, left, at)].blocker; on != at;
+         on = batch->items[on].depends_on[first_left(batch, left, on)].blocker)
         first = on < first ? on : first;
 
     set_fault(batch, first, first_left(batch, left, first));
-    next = batch->items[first].depends_on[batch->fault.at];
+    next = batch->items[first].depends_on[batch->fault.at].blocker;
     if (next == first)
         return sheaf_fail(fail, SHEAF_ERR_CYCLE, "item \"%.*s\" depends on itself",
                           SHEAF_STR_ARG(batch->items[first].id));

@@ -289,42 +289,100 @@ static sheaf_err_t item_body_encoding(reader_t *reader, sheaf_json_t value)
     return locate(reader, at_member("bodyEncoding", value));
 }
 
-static sheaf_err_t add_dependency(reader_t *reader, sheaf_json_t value, sheaf_str_t *ids, uint32_t at)
+/* "2xx" is a class, 409 (a number or a string) one status. */
+static bool take_status(reader_t *reader, sheaf_json_t value, uint16_t *ret_status)
+{
+    sheaf_str_t text = is_type(value, SHEAF_JSON_STRING) ? sheaf_json_string(value, reader->pool) : value;
+    uint64_t status;
+
+    if (text.len == 3 && text.base[0] >= '1' && text.base[0] <= '5' && memcmp(text.base + 1, "xx", 2) == 0) {
+        *ret_status = (uint16_t)(text.base[0] - '0');
+        return true;
+    }
+    if (!sheaf_str_to_u64(text, &status) || status < 100 || status > 599)
+        return false;
+    *ret_status = (uint16_t)status;
+    return true;
+}
+
+static sheaf_err_t edge_statuses(reader_t *reader, place_t place, sheaf_json_t value, sheaf_edge_t *edge)
+{
+    sheaf_json_iter_t iter;
+    sheaf_json_t element;
+    uint16_t *statuses;
+
+    place.at = value.base;
+    if (!is_type(value, SHEAF_JSON_ARRAY))
+        return wrong_type(reader, place, "\"status\" as an array such as [\"2xx\", 409]");
+    statuses = sheaf_pool_alloc(reader->pool, value.len * sizeof(*statuses));
+    iter = sheaf_json_iter(value);
+    while (sheaf_json_next_element(&iter, &element)) {
+        place.at = element.base;
+        if (!take_status(reader, element, &statuses[edge->status_count++]))
+            return wrong_type(reader, place, "statuses such as \"2xx\" or 409");
+    }
+    edge->statuses = statuses;
+    return SHEAF_OK;
+}
+
+static sheaf_err_t edge_member(reader_t *reader, place_t place, sheaf_json_t name, sheaf_json_t value,
+                               sheaf_edge_t *edge)
+{
+    sheaf_str_t word = sheaf_json_string(name, reader->pool);
+
+    if (sheaf_str_eq(word, SHEAF_STR("id")) && is_type(value, SHEAF_JSON_STRING)) {
+        edge->id = sheaf_json_string(value, reader->pool);
+        return SHEAF_OK;
+    }
+    if (sheaf_str_eq(word, SHEAF_STR("status")))
+        return edge_statuses(reader, place, value, edge);
+    place.at = name.base;
+    return wrong_type(reader, place, "ids, or objects with \"id\" (a string) and \"status\"");
+}
+
+/* "a", or {"id":"a","status":["2xx",409]}. */
+static sheaf_err_t add_dependency(reader_t *reader, sheaf_json_t value, sheaf_edge_t *edge, uint32_t at)
 {
     place_t place = at_member("dependsOn", value);
+    sheaf_json_iter_t iter;
+    sheaf_json_t name, member;
+    sheaf_err_t err = SHEAF_OK;
 
     place.index = at;
-    if (is_type(value, SHEAF_JSON_OBJECT)) {
-        sheaf_fail(reader->fail, SHEAF_ERR_MEMBER,
-                   "\"dependsOn\" takes ids; edges that name statuses are not supported");
-        return locate(reader, place);
+    if (is_type(value, SHEAF_JSON_STRING)) {
+        edge->id = sheaf_json_string(value, reader->pool);
+        return SHEAF_OK;
     }
-    if (!is_type(value, SHEAF_JSON_STRING))
-        return wrong_type(reader, place, "an array of ids as strings");
-    ids[at] = sheaf_json_string(value, reader->pool);
-    return SHEAF_OK;
+    if (!is_type(value, SHEAF_JSON_OBJECT))
+        return wrong_type(reader, place, "an array of ids as strings, or of objects with \"id\" and \"status\"");
+    iter = sheaf_json_iter(value);
+    while (err == SHEAF_OK && sheaf_json_next_member(&iter, &name, &member))
+        err = edge_member(reader, place, name, member, edge);
+    if (err == SHEAF_OK && edge->id.base == NULL)
+        return wrong_type(reader, place, "objects that have an \"id\"");
+    return err;
 }
 
 static sheaf_err_t item_depends_on(reader_t *reader, sheaf_json_t value)
 {
     sheaf_json_iter_t iter;
     sheaf_json_t element;
-    sheaf_str_t *ids;
+    sheaf_edge_t *edges;
     uint32_t count = 0;
 
     if (!is_type(value, SHEAF_JSON_ARRAY))
         return wrong_type(reader, at_member("dependsOn", value), "an array of ids");
     for (iter = sheaf_json_iter(value); sheaf_json_next_element(&iter, &element); count++)
         ;
-    ids = sheaf_pool_alloc(reader->pool, (count + 1) * sizeof(*ids));
+    edges = sheaf_pool_zalloc(reader->pool, (count + 1) * sizeof(*edges));
     iter = sheaf_json_iter(value);
     for (uint32_t i = 0; sheaf_json_next_element(&iter, &element); i++) {
-        sheaf_err_t err = add_dependency(reader, element, ids, i);
+        sheaf_err_t err = add_dependency(reader, element, &edges[i], i);
 
         if (err != SHEAF_OK)
             return err;
     }
-    reader->draft.depends_on = ids;
+    reader->draft.depends_on = edges;
     reader->draft.depends_on_count = count;
     return SHEAF_OK;
 }

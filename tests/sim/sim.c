@@ -237,11 +237,11 @@ sheaf_batch_t *sim_open(sim_t *sim)
 
 static void split_after(sheaf_pool_t *pool, sheaf_str_t list, sheaf_draft_t *draft)
 {
-    sheaf_str_t *ids = sheaf_pool_alloc(pool, (list.len + 1) * sizeof(*ids));
+    sheaf_edge_t *edges = sheaf_pool_zalloc(pool, (list.len + 1) * sizeof(*edges));
 
-    draft->depends_on = ids;
+    draft->depends_on = edges;
     while (list.base != NULL)
-        ids[draft->depends_on_count++] = sheaf_str_cut(&list, ',');
+        edges[draft->depends_on_count++].id = sheaf_str_cut(&list, ',');
 }
 
 static void take_word(sheaf_pool_t *pool, sheaf_str_t word, sheaf_str_t *rest, sheaf_draft_t *draft)

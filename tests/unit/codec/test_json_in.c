@@ -28,7 +28,7 @@ static void print_item(FILE *file, const sheaf_item_t *item)
     if (item->timeout_ms > 0)
         fprintf(file, "  timeout %llu ms\n", (unsigned long long)item->timeout_ms);
     for (uint32_t i = 0; i < item->depends_on_count; i++)
-        fprintf(file, "  after %u\n", item->depends_on[i]);
+        fprintf(file, "  after %u\n", item->depends_on[i].blocker);
     if (exchange->has_body)
         fprintf(file, "  body of %zu: %.*s\n", exchange->body.len, SHEAF_STR_ARG(exchange->body));
 }
