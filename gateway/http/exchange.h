@@ -52,7 +52,8 @@ struct sheaf_exchange {
     bool is_idempotent;
     bool is_direct;       /* refused with QUEUE_FULL beyond max_waiting; a batch's exchanges wait */
     const void *flow;     /* exchanges of one flow (a batch) take turns with those of others; identity only */
-    uint64_t deadline_ms; /* absolute, on the clock; the exchange ends with on_done(TIMEOUT) then */
+    uint64_t deadline_ms; /* absolute, on the clock; the exchange ends with on_done(TIMEOUT) then,
+                                or QUEUE_FULL when it still waited for a conn */
 
     /* --- the upstream's while it flies; the owner never touches it --- */
     void *conn;

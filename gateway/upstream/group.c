@@ -142,7 +142,10 @@ static void on_exchange_deadline(sheaf_deadline_t *node)
     bool has_waited = exchange->state == EXCHANGE_WAITING;
 
     detach(exchange);
-    tell(exchange, SHEAF_ERR_TIMEOUT, has_waited ? "no connection became free in time" : "");
+    if (has_waited) /* nothing was asked of the backend: 503, not 504 */
+        tell(exchange, SHEAF_ERR_QUEUE_FULL, "no connection became free in time");
+    else
+        tell(exchange, SHEAF_ERR_TIMEOUT, "");
 }
 
 /* --- sending --- */

@@ -116,7 +116,7 @@ static void who_waits_too_long_is_told_so(void **state)
     ask_send(&busy);
     ask_send(&late);
     worker_until(w, &late.is_done);
-    assert_int_equal(late.err, SHEAF_ERR_TIMEOUT);
+    assert_int_equal(late.err, SHEAF_ERR_QUEUE_FULL);
     assert_false(busy.is_done);
     ask_cancel(&busy);
     worker_end(w);
