@@ -77,6 +77,8 @@ _Noreturn static void become_worker(supervisor_t *sup, uint32_t index, int contr
     if (getppid() != parent) /* it died before prctl */
         _exit(1);
     close(sup->signal_fd);
+    if (sup->next.snapshot != NULL) /* not ours yet: what we need of it comes with PREPARE */
+        sheaf_sockets_close(&sup->next.sockets, &sup->config.sockets);
     for (uint32_t i = 0; i < WORKERS_MAX; i++) {
         if (sup->children[i].pid != 0)
             close(sup->children[i].control_fd);
@@ -85,6 +87,24 @@ _Noreturn static void become_worker(supervisor_t *sup, uint32_t index, int contr
     status = sheaf_worker_run(&setup);
     fflush(NULL);
     _exit(status);
+}
+
+/* One that is born while a reload is being prepared, or while the gateway is to look unready, takes part in that. */
+static void catch_up(supervisor_t *sup, child_t *child)
+{
+    sheaf_note_t note = {.kind = SHEAF_NOTE_UNREADY};
+
+    if (sup->stage == UNREADY)
+        sheaf_control_send(child->control_fd, &note);
+    if (sup->next.snapshot == NULL)
+        return;
+    if (sheaf_reload_note(&sup->next, &sup->config.sockets, &note)) {
+        note.generation = sup->generation;
+        child->is_preparing = sheaf_control_send(child->control_fd, &note);
+        close(note.fds[0]);
+    }
+    if (!child->is_preparing)
+        kill(child->pid, SIGKILL); /* its successor starts with what is in use then */
 }
 
 static void start_worker(supervisor_t *sup, uint32_t index)
@@ -113,6 +133,7 @@ static void start_worker(supervisor_t *sup, uint32_t index)
     child->started_ms = now_ms();
     child->restart_at_ms = SHEAF_NEVER;
     child->is_ready = child->is_preparing = false;
+    catch_up(sup, child);
 }
 
 static void start_missing(supervisor_t *sup)
@@ -205,12 +226,22 @@ static void announce_when_ready(supervisor_t *sup)
 
 /* --- reload: prepare everywhere, then commit everywhere --- */
 
+static void abort_reload(supervisor_t *sup, const char *why)
+{
+    tell_all(sup, SHEAF_NOTE_ABORT);
+    sheaf_reload_forget(&sup->next, &sup->config.sockets);
+    sheaf_count(sup->metrics, SHEAF_METRIC_RELOADS_FAILED, 1);
+    sheaf_log(SHEAF_LOG_ERROR, "reload", "%s, the old configuration stays", why);
+}
+
 static void send_prepare(supervisor_t *sup)
 {
     sheaf_note_t note;
 
-    if (!sheaf_reload_note(&sup->next, &sup->config.sockets, &note))
+    if (!sheaf_reload_note(&sup->next, &sup->config.sockets, &note)) {
+        abort_reload(sup, "the new configuration could not be handed on");
         return;
+    }
     note.generation = ++sup->generation;
     for (uint32_t i = 0; i < WORKERS_MAX; i++) {
         child_t *child = &sup->children[i];
@@ -235,14 +266,6 @@ static void start_reload(supervisor_t *sup)
         return;
     }
     send_prepare(sup);
-}
-
-static void abort_reload(supervisor_t *sup, const char *why)
-{
-    tell_all(sup, SHEAF_NOTE_ABORT);
-    sheaf_reload_forget(&sup->next, &sup->config.sockets);
-    sheaf_count(sup->metrics, SHEAF_METRIC_RELOADS_FAILED, 1);
-    sheaf_log(SHEAF_LOG_ERROR, "reload", "%s, the old configuration stays", why);
 }
 
 static void retire_surplus(supervisor_t *sup)
@@ -295,6 +318,8 @@ static void advance_reload(supervisor_t *sup)
 static void start_unready(supervisor_t *sup)
 {
     if (sup->stage != SERVING) { /* asked twice: at once */
+        sup->stage = DRAINING;
+        sup->stage_until_ms = now_ms() + DRAIN_GRACE_MS;
         kill_all(sup);
         return;
     }

@@ -278,7 +278,9 @@ static void take_note(worker_t *worker, const sheaf_note_t *note)
         on_prepare_note(worker, note);
         break;
     case SHEAF_NOTE_COMMIT:
-        if (worker->pending.snapshot != NULL && note->generation == worker->generation)
+        if (worker->stage >= DRAINING) /* it takes nothing new */
+            sheaf_reload_forget(&worker->pending, &worker->sockets);
+        else if (worker->pending.snapshot != NULL && note->generation == worker->generation)
             commit(worker);
         break;
     case SHEAF_NOTE_ABORT:
