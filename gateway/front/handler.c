@@ -88,6 +88,7 @@ static int answer_options(sheaf_visit_t *visit)
     h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("accept-post"), 1, NULL, sheaf_codec_decodable(),
                           strlen(sheaf_codec_decodable()));
     visit->is_started = visit->is_final = visit->is_sending = true;
+    sheaf_watchdog_progress(visit, true);
     h2o_send_inline(req, "", 0);
     return 0;
 }

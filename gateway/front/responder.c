@@ -3,10 +3,11 @@
 #include "gateway/front/watchdog.h"
 #include "gateway/http/problem.h"
 
-#define STREAM_FROM (64u << 10)  /* bytes that end the linger */
-#define AHEAD_MOST  (256u << 10) /* bytes encoded before the client took them */
-#define SEND_MOST   (64u << 10)  /* per h2o_send: a client that takes so much in limits.send_timeout makes progress */
-#define IOVECS      64
+#define STREAM_FROM         (64u << 10)  /* bytes that end the linger */
+#define AHEAD_MOST          (256u << 10) /* bytes encoded before the client took them */
+#define SEND_MOST           (64u << 10) /* per h2o_send: a client that takes so much in limits.send_timeout makes progress */
+#define LINGER_UNWATCHED_MS 500         /* a hang-up is noticed within a second, however long the linger */
+#define IOVECS              64
 
 static void on_item(sheaf_batch_t *batch, uint32_t index);
 static void on_done(sheaf_batch_t *batch);
@@ -31,6 +32,8 @@ void sheaf_responder_start(sheaf_visit_t *visit, const sheaf_encoder_t *encoder)
     visit->is_done = false;
     sheaf_deadline_set(front->env.deadlines, &visit->linger, front->env.clock->now_ms + batch->endpoint->linger_ms);
     sheaf_batch_start(batch, &watch, visit);
+    if (batch->endpoint->linger_ms > LINGER_UNWATCHED_MS)
+        sheaf_watchdog_arm(visit);
 }
 
 /* --- what the batch tells --- */
@@ -238,5 +241,6 @@ void sheaf_responder_refuse(sheaf_visit_t *visit, const sheaf_fail_t *fail)
     if (!h2o_memis(req->method.base, req->method.len, H2O_STRLIT("HEAD")))
         visit->flying_bytes = len;
     visit->is_started = visit->is_final = visit->is_sending = true;
+    sheaf_watchdog_progress(visit, true);
     h2o_send_inline(req, body, len);
 }
