@@ -320,7 +320,7 @@ static void on_done(sheaf_exchange_t *exchange, sheaf_err_t err, const char *det
     sheaf_str_t why = detail == NULL ? SHEAF_STR_NONE : sheaf_str_of(detail);
 
     sheaf_inherit_detach(item);
-    if (err == SHEAF_ERR_TIMEOUT && batch->env.clock->now_ms >= batch->deadline_at_ms)
+    if ((err == SHEAF_ERR_TIMEOUT || err == SHEAF_ERR_QUEUE_FULL) && batch->env.clock->now_ms >= batch->deadline_at_ms)
         sheaf_item_fail(item, SHEAF_ERR_BATCH_TIMEOUT, SHEAF_STR_NONE); /* the smaller timeout was the batch's */
     else if (err != SHEAF_OK)
         sheaf_item_fail(item, err, why);

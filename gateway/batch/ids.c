@@ -76,6 +76,13 @@ static uint32_t hash_of(sheaf_str_t id)
     return (uint32_t)(word ^ word >> 32);
 }
 
+uint32_t sheaf_ids_hash(sheaf_str_t text)
+{
+    if (!has_key)
+        draw_key();
+    return hash_of(text);
+}
+
 sheaf_ids_t *sheaf_ids_new(void)
 {
     sheaf_ids_t *ids = sheaf_zalloc(sizeof(*ids));

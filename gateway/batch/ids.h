@@ -23,4 +23,7 @@ uint32_t sheaf_ids_find(const sheaf_ids_t *ids, sheaf_str_t id);
 /* 1 to 128 characters of valid UTF-8 without controls, not ending in `[digits]`. NULL when fine, else what is wrong. */
 const char *sheaf_ids_refusal(sheaf_str_t id);
 
+/* Hash of any text under the key of this process: no client can choose texts that collide. */
+uint32_t sheaf_ids_hash(sheaf_str_t text);
+
 #endif

@@ -1,29 +1,15 @@
 #include "gateway/codec/href.h"
 
+#include "gateway/batch/ids.h"
 #include "gateway/http/url.h"
 
 /* --- the set: open addressing, at most three quarters full --- */
-
-static uint64_t hash(sheaf_str_t s)
-{
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
-    uint64_t word;
-
-    for (; s.len >= sizeof(word); s = sheaf_str(s.base + sizeof(word), s.len - sizeof(word))) {
-        memcpy(&word, s.base, sizeof(word));
-        h = (h ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-        h ^= h >> 29;
-    }
-    for (size_t i = 0; i < s.len; i++)
-        h = (h ^ (unsigned char)s.base[i]) * UINT64_C(0x100000001b3);
-    return h ^ (h >> 32);
-}
 
 /* The slot that holds `href`, or the free one where it belongs. */
 static sheaf_str_t *find(const sheaf_hrefs_t *hrefs, sheaf_str_t href)
 {
     uint32_t mask = hrefs->size - 1;
-    uint32_t at = (uint32_t)hash(href) & mask;
+    uint32_t at = sheaf_ids_hash(href) & mask;
 
     while (hrefs->slots[at].base != NULL && !sheaf_str_eq(hrefs->slots[at], href))
         at = (at + 1) & mask;

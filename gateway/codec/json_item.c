@@ -78,7 +78,7 @@ static sheaf_err_t edge_statuses(sheaf_reader_t *reader, sheaf_reader_place_t pl
         if (!take_status(reader, element, &statuses[edge->status_count++]))
             return sheaf_reader_wrong_type(reader, place, "statuses such as \"2xx\" or 409");
     }
-    edge->statuses = statuses;
+    edge->statuses = edge->status_count > 0 ? statuses : NULL;
     return SHEAF_OK;
 }
 
@@ -92,7 +92,7 @@ static sheaf_err_t edge_member(sheaf_reader_t *reader, sheaf_reader_place_t plac
         return SHEAF_OK;
     }
     if (sheaf_str_eq(word, SHEAF_STR("status")))
-        return edge_statuses(reader, place, value, edge);
+        return sheaf_reader_is(value, SHEAF_JSON_NULL) ? SHEAF_OK : edge_statuses(reader, place, value, edge);
     place.at = name.base;
     return sheaf_reader_wrong_type(reader, place, "ids, or objects with \"id\" (a string) and \"status\"");
 }
