@@ -18,11 +18,6 @@ static inline bool sheaf_list_is_empty(const sheaf_link_t *list)
     return list->next == list;
 }
 
-static inline bool sheaf_link_is_on(const sheaf_link_t *link)
-{
-    return link->next != NULL && link->next != link;
-}
-
 static inline void sheaf_list_push_back(sheaf_link_t *list, sheaf_link_t *link)
 {
     link->next = list;

@@ -2,7 +2,7 @@
  *
  * A queue of pieces in order. A piece is either bytes copied into the out's own chunks (heads, punctuation, small
  * bodies) or a stretch of a held sheaf_buf_t (large bodies, never copied). Its ceiling is the caller's to watch:
- * sheaf_out_len(). The responder takes iovecs from the front, sends them, and consumes them once written. */
+ * out->len. The responder takes iovecs from the front, sends them, and consumes them once written. */
 #ifndef SHEAF_BASE_OUT_H
 #define SHEAF_BASE_OUT_H
 

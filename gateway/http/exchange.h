@@ -64,8 +64,6 @@ struct sheaf_exchange {
     sheaf_err_t pending_err; /* what the task will report */
     const char *pending_detail;
     uint8_t state;
-    uint8_t tries;
-    uint64_t queued_at_ms;
 };
 
 /* Handed to a batch by its worker; the simulator hands in its own. */

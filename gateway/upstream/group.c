@@ -230,7 +230,6 @@ void sheaf_group_send(sheaf_group_t *group, sheaf_exchange_t *exchange)
 
     SHEAF_ASSERT(exchange->state == EXCHANGE_IDLE);
     exchange->conn = exchange->line = NULL;
-    exchange->queued_at_ms = now_ms;
     exchange->deadline.on_expired = on_exchange_deadline;
     sheaf_deadline_set(group->env->deadlines, &exchange->deadline,
                        exchange->deadline_ms < most_ms ? exchange->deadline_ms : most_ms);
