@@ -7,11 +7,13 @@
 #define AHEAD_MOST          (256u << 10) /* bytes encoded before the client took them */
 #define SEND_MOST           (64u << 10) /* per h2o_send: a client that takes so much in limits.send_timeout makes progress */
 #define LINGER_UNWATCHED_MS 500         /* a hang-up is noticed within a second, however long the linger */
+#define GATHER_MS           5 /* a result that streams waits so long for company: a write is dear, a result small */
 #define IOVECS              64
 
 static void on_item(sheaf_batch_t *batch, uint32_t index);
 static void on_done(sheaf_batch_t *batch);
 static void on_linger_over(sheaf_deadline_t *node);
+static void on_gathered(sheaf_deadline_t *node);
 static void respond(sheaf_task_t *task);
 static void on_proceed(h2o_generator_t *self, h2o_req_t *req);
 
@@ -29,6 +31,7 @@ void sheaf_responder_start(sheaf_visit_t *visit, const sheaf_encoder_t *encoder)
     visit->respond.run = respond;
     visit->generator.proceed = on_proceed;
     visit->linger.on_expired = on_linger_over;
+    visit->gather.on_expired = on_gathered;
     visit->is_done = false;
     sheaf_deadline_set(front->env.deadlines, &visit->linger, front->env.clock->now_ms + batch->endpoint->linger_ms);
     sheaf_batch_start(batch, &watch, visit);
@@ -66,6 +69,14 @@ static void on_linger_over(sheaf_deadline_t *node)
 
     visit->has_lingered = true;
     sheaf_watchdog_arm(visit);
+    sheaf_soon(visit->front->env.soon, &visit->respond);
+}
+
+static void on_gathered(sheaf_deadline_t *node)
+{
+    sheaf_visit_t *visit = SHEAF_OWNER(node, sheaf_visit_t, gather);
+
+    visit->has_gathered = true;
     sheaf_soon(visit->front->env.soon, &visit->respond);
 }
 
@@ -152,10 +163,25 @@ static void begin_answer(sheaf_visit_t *visit)
     if (visit->front->is_draining)
         req->http1_is_persistent = 0;
     visit->is_started = true;
+    visit->has_gathered = true; /* the linger was long enough */
     h2o_start_response(req, &visit->generator);
 }
 
 /* --- sending --- */
+
+/* Small writes wait for more, unless nothing more can come before they are gone. */
+static bool gathers(sheaf_visit_t *visit)
+{
+    sheaf_front_t *front = visit->front;
+
+    if (visit->has_gathered || visit->has_ended || visit->out.len >= STREAM_FROM || !visit->encode.encoder->lingers)
+        return false;
+    if (visit->is_done || holds_up(visit->batch))
+        return false;
+    if (visit->out.len > 0 && !sheaf_deadline_is_set(&visit->gather))
+        sheaf_deadline_set(front->env.deadlines, &visit->gather, front->env.clock->now_ms + GATHER_MS);
+    return true;
+}
 
 static void send_more(sheaf_visit_t *visit)
 {
@@ -170,6 +196,8 @@ static void send_more(sheaf_visit_t *visit)
     visit->is_final = visit->has_ended && len == visit->out.len;
     if (len == 0 && !visit->is_final)
         return;
+    visit->has_gathered = false;
+    sheaf_deadline_clear(visit->front->env.deadlines, &visit->gather);
     visit->flying_bytes = len;
     visit->is_sending = true;
     sheaf_watchdog_progress(visit, true);
@@ -189,7 +217,7 @@ static void respond(sheaf_task_t *task)
             sheaf_watchdog_arm(visit);
         begin_answer(visit);
     }
-    if (visit->is_started)
+    if (visit->is_started && !gathers(visit))
         send_more(visit);
 }
 

@@ -1,8 +1,9 @@
 /* front/responder.h - results on their way to the client.
  *
  * Settled items are encoded in the order the batch asked for, at most 256 KiB ahead of the client. Nothing is sent until
- * the batch is done (one write with Content-Length), or its linger is over or 64 KiB are there (then it streams). One
- * h2o_send is under way at a time, the next one follows proceed (libh2o.md fact 16). */
+ * the batch is done (one write with Content-Length), or its linger is over or 64 KiB are there (then it streams, each
+ * write made of what came within 5 ms or of 64 KiB). One h2o_send is under way at a time, the next one follows proceed
+ * (libh2o.md fact 16). */
 #ifndef SHEAF_FRONT_RESPONDER_H
 #define SHEAF_FRONT_RESPONDER_H
 

@@ -48,13 +48,13 @@ struct sheaf_visit {
     uint64_t encoded_bytes, sent_bytes;
     size_t flying_bytes; /* in the hands of libh2o */
     sheaf_task_t respond;
-    sheaf_deadline_t linger, progress;
+    sheaf_deadline_t linger, gather, progress;
     sheaf_verdict_t verdict;
     uint16_t status;     /* as answered */
     sheaf_err_t refused; /* a problem document was the answer */
     bool is_done;        /* the batch is */
     bool is_answered;    /* to the last byte */
-    bool has_begun, has_ended, has_lingered;
+    bool has_begun, has_ended, has_lingered, has_gathered;
     bool is_started;     /* h2o_start_response was called */
     bool is_final;       /* the last h2o_send was */
     bool is_sending;     /* libh2o has not asked for more yet */

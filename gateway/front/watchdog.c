@@ -125,4 +125,5 @@ void sheaf_watchdog_disarm(sheaf_visit_t *visit)
     close_hangup(visit);
     sheaf_deadline_clear(visit->front->env.deadlines, &visit->progress);
     sheaf_deadline_clear(visit->front->env.deadlines, &visit->linger);
+    sheaf_deadline_clear(visit->front->env.deadlines, &visit->gather);
 }
