@@ -163,11 +163,6 @@ sheaf_err_t sheaf_batch_seal(sheaf_batch_t *batch, sheaf_fail_t *fail)
 
 /* --- the way to the client --- */
 
-static uint64_t body_len(const sheaf_item_t *item)
-{
-    return item->body == NULL ? 0 : item->body->len;
-}
-
 void sheaf_batch_encoded(sheaf_batch_t *batch, uint32_t index)
 {
     sheaf_item_t *item = &batch->items[index];
@@ -176,7 +171,7 @@ void sheaf_batch_encoded(sheaf_batch_t *batch, uint32_t index)
     if (item->is_encoded)
         return;
     item->is_encoded = true;
-    batch->encoded_bytes += body_len(item);
+    batch->encoded_bytes += sheaf_item_held(item);
     if (batch->order == SHEAF_ORDER_REQUEST)
         batch->first_unsent = index + 1;
     sheaf_fanout_wake(batch);
@@ -185,7 +180,7 @@ void sheaf_batch_encoded(sheaf_batch_t *batch, uint32_t index)
 void sheaf_batch_sent(sheaf_batch_t *batch, uint32_t index)
 {
     sheaf_batch_encoded(batch, index);
-    if (batch->items[index].body == NULL)
+    if (batch->items[index].body == NULL && batch->items[index].head == NULL)
         return;
     sheaf_item_give_back(&batch->items[index]);
     sheaf_fanout_wake(batch);

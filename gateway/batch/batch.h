@@ -70,7 +70,7 @@ struct sheaf_batch {
     uint32_t flying;
     uint32_t first_unsent; /* all items before it were handed to the encoder (order: request) */
     uint32_t succeeded, failed;
-    uint64_t held_bytes;     /* of settled bodies not yet given back */
+    uint64_t held_bytes;     /* of settled answers not yet given back */
     uint64_t reserved_bytes; /* for what flies */
     uint64_t bytes_in, started_us;
     bool is_started, is_abandoned, is_stopped, is_done;

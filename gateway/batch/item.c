@@ -1,7 +1,11 @@
 #include "gateway/batch/item.h"
 
+#include <stdlib.h>
+
 #include "gateway/batch/batch.h"
 #include "gateway/http/problem.h"
+
+#define HEAD_IN_POOL 1024 /* bytes of result headers that stay until the batch ends */
 
 /* --- the head of an answer --- */
 
@@ -39,16 +43,31 @@ static sheaf_str_t put(char **at, sheaf_str_t s)
     return sheaf_str(start, s.len);
 }
 
-/* One allocation for the entries and one for their text: answers come by the thousand. */
+/* A usual head lives in the batch's pool; a large one is counted against the budget and given back with the body. */
+static char *room_for_head(sheaf_item_t *item, size_t size)
+{
+    if (size <= HEAD_IN_POOL)
+        return sheaf_pool_alloc(item->batch->pool, size);
+    SHEAF_ASSERT(item->head == NULL);
+    item->head = sheaf_alloc(size);
+    item->head_size = size;
+    return item->head;
+}
+
+/* One allocation for entries and text: answers come by the thousand. */
 static void keep_headers(sheaf_item_t *item, const sheaf_answer_head_t *head)
 {
-    sheaf_pool_t *pool = item->batch->pool;
     bool has_list = lists_names(head);
-    sheaf_header_t *kept = sheaf_pool_alloc(pool, (head->header_count + 1) * sizeof(*kept));
-    uint32_t count = 0;
-    size_t len = 0;
+    uint32_t size = head->header_count + 1, count = 0; /* one more: a problem may need a content-type */
+    size_t text_len = 0;
+    sheaf_header_t *kept;
     char *text;
 
+    for (uint32_t i = 0; i < head->header_count; i++)
+        text_len += head->headers[i].name.len + head->headers[i].value.len;
+    text = room_for_head(item, size * sizeof(*kept) + text_len);
+    kept = (sheaf_header_t *)(void *)text;
+    text += size * sizeof(*kept);
     for (uint32_t i = 0; i < head->header_count; i++) {
         const sheaf_header_t *h = &head->headers[i];
 
@@ -56,15 +75,10 @@ static void keep_headers(sheaf_item_t *item, const sheaf_answer_head_t *head)
             continue;
         if (has_list && is_listed(head, h->name))
             continue;
-        kept[count++] = *h;
-        len += h->name.len + h->value.len;
+        kept[count].name = put(&text, h->name);
+        kept[count++].value = put(&text, h->value);
     }
-    text = sheaf_pool_alloc(pool, len + 1);
-    for (uint32_t i = 0; i < count; i++) {
-        kept[i].name = put(&text, kept[i].name);
-        kept[i].value = put(&text, kept[i].value);
-    }
-    item->answer = (sheaf_headers_t){kept, count, head->header_count + 1};
+    item->answer = (sheaf_headers_t){kept, count, size};
 }
 
 uint64_t sheaf_item_take_head(sheaf_item_t *item, const sheaf_answer_head_t *head)
@@ -126,6 +140,15 @@ static void write_problem(sheaf_item_t *item, const sheaf_fail_t *fail)
     item->json_is_valid = true;
 }
 
+static void forget_answer(sheaf_item_t *item)
+{
+    free(item->head);
+    item->head = NULL;
+    item->head_size = 0;
+    item->answer = (sheaf_headers_t){0};
+    item->content_type = SHEAF_STR_NONE;
+}
+
 void sheaf_item_fail(sheaf_item_t *item, sheaf_err_t err, sheaf_str_t detail)
 {
     sheaf_fail_t fail;
@@ -134,7 +157,7 @@ void sheaf_item_fail(sheaf_item_t *item, sheaf_err_t err, sheaf_str_t detail)
         detail = sheaf_str_of(sheaf_err_title(err));
     sheaf_fail(&fail, err, "%.*s", SHEAF_STR_ARG(detail));
     if (item->state == SHEAF_ITEM_FLYING) /* else the plan may have left an Allow there */
-        item->answer.count = 0;
+        forget_answer(item);
     sheaf_buf_drop(item->body);
     item->body = NULL;
     item->json_is_valid = false;
@@ -158,7 +181,7 @@ static void count_settled(const sheaf_item_t *item)
     sheaf_count(metrics, SHEAF_METRIC_ITEMS_2XX + (class < 2 ? 0 : class > 5 ? 3 : class - 2), 1);
     if (item->err != SHEAF_OK)
         sheaf_count_error(metrics, item->err);
-    sheaf_gauge(metrics, SHEAF_METRIC_RESULT_BYTES_HELD, item->body == NULL ? 0 : (int64_t)item->body->len);
+    sheaf_gauge(metrics, SHEAF_METRIC_RESULT_BYTES_HELD, (int64_t)sheaf_item_held(item));
     if (item->state != SHEAF_ITEM_FLYING)
         return;
     sheaf_gauge(metrics, SHEAF_METRIC_ITEMS_IN_FLIGHT, -1);
@@ -221,7 +244,7 @@ bool sheaf_item_settle(sheaf_item_t *item)
     }
     batch->reserved_bytes -= item->reserved_bytes;
     item->reserved_bytes = 0;
-    batch->held_bytes += item->body == NULL ? 0 : item->body->len;
+    batch->held_bytes += sheaf_item_held(item);
     item->state = SHEAF_ITEM_SETTLED;
     batch->open--;
     if (sheaf_item_has_failed(item))
@@ -241,13 +264,16 @@ bool sheaf_item_settle(sheaf_item_t *item)
 void sheaf_item_give_back(sheaf_item_t *item)
 {
     sheaf_batch_t *batch = item->batch;
+    size_t held = sheaf_item_held(item);
 
-    if (item->body == NULL)
+    if (item->body == NULL && item->head == NULL)
         return;
-    batch->held_bytes -= item->body->len;
+    batch->held_bytes -= held;
     if (item->is_encoded)
-        batch->encoded_bytes -= item->body->len;
-    sheaf_gauge(batch->env.metrics, SHEAF_METRIC_RESULT_BYTES_HELD, -(int64_t)item->body->len);
+        batch->encoded_bytes -= held;
+    sheaf_gauge(batch->env.metrics, SHEAF_METRIC_RESULT_BYTES_HELD, -(int64_t)held);
     sheaf_buf_drop(item->body);
     item->body = NULL;
+    if (item->head != NULL)
+        forget_answer(item);
 }

@@ -79,10 +79,12 @@ typedef struct sheaf_item {
     bool is_encoded;
 
     /* the answer */
-    uint16_t status;          /* 0 until the head is there */
-    sheaf_err_t err;          /* SHEAF_OK when a backend answered, whatever its status */
-    sheaf_str_t detail;       /* a sentence when err; absent otherwise */
-    sheaf_headers_t answer;   /* end-to-end headers that go into the result, values checked; in the batch's pool */
+    uint16_t status;        /* 0 until the head is there */
+    sheaf_err_t err;        /* SHEAF_OK when a backend answered, whatever its status */
+    sheaf_str_t detail;     /* a sentence when err; absent otherwise */
+    sheaf_headers_t answer; /* end-to-end headers that go into the result, values checked; empty once given back */
+    char *head;             /* where they live when they are large, else NULL: in the batch's pool */
+    size_t head_size;
     sheaf_str_t content_type; /* of the answer; absent when none */
     sheaf_media_kind_t kind;  /* of the body */
     bool json_is_valid;       /* kind JSON and the whole body passed the strict scanner */
@@ -94,6 +96,12 @@ typedef struct sheaf_item {
 static inline bool sheaf_item_has_failed(const sheaf_item_t *item)
 {
     return item->status >= 400;
+}
+
+/* Bytes of its answer that count against the batch's budget once it has settled. */
+static inline size_t sheaf_item_held(const sheaf_item_t *item)
+{
+    return item->head_size + (item->body == NULL ? 0 : item->body->len);
 }
 
 /* --- how an answer comes to be: for fanout --- */
@@ -118,7 +126,7 @@ void sheaf_item_fail(sheaf_item_t *item, sheaf_err_t err, sheaf_str_t detail);
  * Never frees the batch: on_done comes later, from the pump. */
 bool sheaf_item_settle(sheaf_item_t *item);
 
-/* Gives the body back to the system and to the budget. */
+/* Gives the body and a large head back to the system and to the budget. */
 void sheaf_item_give_back(sheaf_item_t *item);
 
 #endif

@@ -27,8 +27,9 @@ typedef struct sim {
     sheaf_link_t flying; /* exchanges, by link, oldest first */
 
     /* what the responder does by itself; both true at first */
-    bool encodes; /* hands results on, in request order or as they come */
-    bool sends;   /* and writes them at once */
+    bool encodes;       /* hands results on, in request order or as they come */
+    bool sends;         /* and writes them at once */
+    const char *cookie; /* a set-cookie in every head that comes; NULL: none */
 
     /* what was seen */
     uint32_t heard[SIM_MAX_ITEMS]; /* on_item per index */

@@ -451,6 +451,33 @@ static void time_spent_waiting_for_a_slow_client_costs_the_batch_nothing(void **
     assert_int_equal(sim->batch->held_bytes, 0);
 }
 
+static void a_large_head_counts_until_it_is_sent(void **state)
+{
+    sim_t *sim = *state;
+    char cookie[40001];
+
+    memset(cookie, 'c', sizeof(cookie) - 1);
+    cookie[sizeof(cookie) - 1] = '\0';
+    sim->cookie = cookie;
+    sim->sends = false;
+    sim_batch(sim, "a GET /any/a", "b HEAD /any/b", "c GET /any/c");
+    sim_start(sim);
+    sim_answer(sim, "a", 200, "[1]");
+    assert_in_range(sim->batch->held_bytes, 40003, 41000);
+    sim_answer(sim, "b", 200, "");
+    assert_in_range(sim->batch->held_bytes, 80003, 82000);
+    sim_head(sim, "c", 200, "text/plain", 5);
+    sim_end(sim, "c", SHEAF_ERR_RESET, ""); /* the head it had is forgotten with its body */
+    assert_in_range(sim->batch->held_bytes, 80003, 83000);
+    assert_int_equal(sim_item(sim, "c")->answer.count, 1);
+    sheaf_batch_sent(sim->batch, 0);
+    assert_in_range(sim->batch->held_bytes, 40000, 42000);
+    sheaf_batch_sent(sim->batch, 1);
+    sheaf_batch_sent(sim->batch, 1);
+    sheaf_batch_sent(sim->batch, 2);
+    assert_int_equal(sim->batch->held_bytes, 0);
+}
+
 static void results_held_back_by_the_responder_fill_the_budget_and_no_more(void **state)
 {
     sim_t *sim = *state;
@@ -575,6 +602,7 @@ int main(void)
         STORY(a_content_length_makes_room_for_others),
         STORY(a_result_larger_than_the_whole_budget_still_goes_one_at_a_time),
         STORY(time_spent_waiting_for_a_slow_client_costs_the_batch_nothing),
+        STORY(a_large_head_counts_until_it_is_sent),
         STORY(results_held_back_by_the_responder_fill_the_budget_and_no_more),
         STORY(a_client_that_leaves_cancels_what_flies_and_hears_nothing_more),
         STORY(finish_unsafe_lets_only_non_idempotent_items_fly_on),
