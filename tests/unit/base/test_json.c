@@ -131,20 +131,6 @@ static void a_twin_is_found_among_few_and_among_many(void **state)
     }
 }
 
-static void a_sentence_that_is_cut_ends_in_a_whole_character(void **state)
-{
-    char text[400];
-    sheaf_fail_t fail;
-
-    for (size_t i = 0; i + 2 < sizeof(text); i += 2)
-        memcpy(text + i, "\xc3\xa9", 3);
-    for (size_t shift = 0; shift < 2; shift++) {
-        sheaf_fail(&fail, SHEAF_ERR_VALUE, "%s%s", shift > 0 ? "x" : "", text);
-        assert_int_equal(strlen(fail.detail), 254 + shift);
-        assert_int_equal(sheaf_utf8_valid_prefix(sheaf_str_of(fail.detail)), 254 + shift);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -152,7 +138,6 @@ int main(void)
         cmocka_unit_test(cursors_walk_in_document_order),
         cmocka_unit_test(many_members_take_no_quadratic_time),
         cmocka_unit_test(many_escapes_take_no_quadratic_time),
-        cmocka_unit_test(a_sentence_that_is_cut_ends_in_a_whole_character),
         cmocka_unit_test(a_twin_is_found_among_few_and_among_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* log, metrics: lines come out whole, or not at all and counted. */
+/* log: lines come out whole, or not at all and counted. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -112,43 +112,12 @@ static void a_full_disk_and_a_reader_that_left_cost_lines_only(void **state)
     sheaf_metrics_region_free(region);
 }
 
-static void slots_add_up_and_gauges_die_with_their_worker(void **state)
-{
-    sheaf_metrics_region_t *region = sheaf_metrics_region_new(3);
-    static char text[65536];
-    sheaf_iovec_t iovecs[32];
-    sheaf_out_t out;
-    size_t len = 0;
-
-    for (uint32_t i = 0; i < 3; i++) {
-        sheaf_count(sheaf_metrics_slot(region, i), SHEAF_METRIC_ITEMS_2XX, i + 1);
-        sheaf_gauge(sheaf_metrics_slot(region, i), SHEAF_METRIC_ITEMS_IN_FLIGHT, 5);
-        sheaf_observe_us(sheaf_metrics_slot(region, i), SHEAF_HISTOGRAM_ITEM_SECONDS, 100);
-    }
-    sheaf_gauge(sheaf_metrics_slot(region, 0), SHEAF_METRIC_ITEMS_IN_FLIGHT, -2);
-    sheaf_metrics_slot_orphaned(region, 1);
-    sheaf_count_error(sheaf_metrics_slot(region, 2), SHEAF_ERR_NO_ROUTE);
-    sheaf_out_init(&out);
-    sheaf_metrics_print(region, &out);
-    for (size_t i = 0, n = sheaf_out_peek(&out, iovecs, 32, sizeof(text)); i < n; len += iovecs[i++].len)
-        memcpy(text + len, iovecs[i].base, iovecs[i].len);
-    assert_non_null(strstr(text, "\nsheaf_items_total{class=\"2xx\"} 6\n"));
-    assert_non_null(strstr(text, "\nsheaf_items_in_flight 8\n"));
-    assert_non_null(strstr(text, "\nsheaf_item_errors_total{error=\"no-route\"} 1\n"));
-    assert_non_null(strstr(text, "\nsheaf_item_duration_seconds_bucket{le=\"6.4e-05\"} 0\n"));
-    assert_non_null(strstr(text, "\nsheaf_item_duration_seconds_bucket{le=\"0.000128\"} 3\n"));
-    assert_non_null(strstr(text, "\nsheaf_item_duration_seconds_sum 0.000300\n"));
-    sheaf_out_fini(&out);
-    sheaf_metrics_region_free(region);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_is_one_json_object_whatever_is_in_it),
         cmocka_unit_test(a_reader_that_sleeps_costs_lines_but_no_time),
         cmocka_unit_test(a_full_disk_and_a_reader_that_left_cost_lines_only),
-        cmocka_unit_test(slots_add_up_and_gauges_die_with_their_worker),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,11 +1,10 @@
-/* deadline, soon: who fires when. */
+/* deadline: who fires when. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <cmocka.h>
 
 #include "gateway/base/deadline.h"
-#include "gateway/base/soon.h"
 
 static sheaf_clock_t hand_wound;
 static sheaf_deadlines_t all;
@@ -88,38 +87,23 @@ static void a_deadline_that_is_always_over_does_not_hold_the_loop(void **state)
     sheaf_deadlines_fini(&all);
 }
 
-static sheaf_soon_t soon;
-static char order[16];
-static sheaf_task_t task_a, task_b;
-
-static void run_a(sheaf_task_t *task)
+static void never_clears_and_clearing_twice_is_harmless(void **state)
 {
-    strcat(order, "a");
-    sheaf_soon(&soon, &task_b);
-}
+    sheaf_deadline_t node = {.on_expired = on_expired};
 
-static void run_b(sheaf_task_t *task)
-{
-    strcat(order, "b");
-}
-
-static void tasks_run_once_each_in_order_and_may_queue_others(void **state)
-{
-    sheaf_soon_init(&soon);
-    task_a.run = run_a;
-    task_b.run = run_b;
-    sheaf_soon(&soon, &task_a);
-    sheaf_soon(&soon, &task_a);
-    assert_int_equal(sheaf_soon_drain(&soon, 10), 2);
-    assert_string_equal(order, "ab");
-
-    sheaf_soon(&soon, &task_b);
-    sheaf_soon_cancel(&task_b);
-    sheaf_soon_cancel(&task_b);
-    assert_true(sheaf_soon_is_empty(&soon));
-    sheaf_soon(&soon, &task_a);
-    assert_int_equal(sheaf_soon_drain(&soon, 1), 1); /* the bound leaves what a queued */
-    assert_false(sheaf_soon_is_empty(&soon));
+    fired_count = 0;
+    hand_wound.now_ms = 100;
+    sheaf_deadlines_init(&all, &hand_wound);
+    sheaf_deadline_clear(&all, &node); /* idle from birth */
+    sheaf_deadline_set(&all, &node, 50);
+    assert_true(sheaf_deadline_is_set(&node));
+    sheaf_deadline_set(&all, &node, SHEAF_NEVER);
+    assert_false(sheaf_deadline_is_set(&node));
+    sheaf_deadline_clear(&all, &node);
+    sheaf_deadlines_run(&all);
+    assert_int_equal(fired_count, 0);
+    assert_true(sheaf_deadlines_next(&all) == SHEAF_NEVER);
+    sheaf_deadlines_fini(&all);
 }
 
 int main(void)
@@ -128,7 +112,7 @@ int main(void)
         cmocka_unit_test(deadlines_fire_in_order_of_time_and_only_when_due),
         cmocka_unit_test(a_deadline_may_be_set_again_from_its_own_callback),
         cmocka_unit_test(a_deadline_that_is_always_over_does_not_hold_the_loop),
-        cmocka_unit_test(tasks_run_once_each_in_order_and_may_queue_others),
+        cmocka_unit_test(never_clears_and_clearing_twice_is_harmless),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
