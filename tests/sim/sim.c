@@ -462,3 +462,20 @@ const char *sim_sent_header(const sheaf_item_t *item, const char *name)
     snprintf(text, sizeof(text), "%.*s", SHEAF_STR_ARG(h->value));
     return text;
 }
+
+int sim_up(void **state)
+{
+    *state = sim_new();
+    return 0;
+}
+
+int sim_down(void **state)
+{
+    sim_t *sim = *state;
+
+    assert_int_equal(sim->done, 1);
+    for (uint32_t i = 0; i < sim->batch->count && !sim->batch->is_abandoned; i++)
+        assert_int_equal(sim->heard[i], 1);
+    sim_free(sim);
+    return 0;
+}

@@ -87,4 +87,9 @@ const char *sim_text(const sheaf_item_t *item);
 /* The value of a header the item sends or has sent, "" when none: its own first, then the shared ones. */
 const char *sim_sent_header(const sheaf_item_t *item, const char *name);
 
+/* Before and after each story: a world of its own; every item was heard of once, and nothing is left. */
+int sim_up(void **state);
+int sim_down(void **state);
+#define SIM_STORY(name) cmocka_unit_test_setup_teardown(name, sim_up, sim_down)
+
 #endif
