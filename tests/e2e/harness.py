@@ -12,6 +12,7 @@ import pathlib
 import re
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import threading
@@ -22,6 +23,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SHEAF = os.environ.get("SHEAF_BIN", str(ROOT / "build/asan/sheaf"))
 ORIGIN = os.environ.get("ORIGIN_BIN", str(ROOT / "build/asan/tests/origin"))
 SANITIZER = re.compile(r"AddressSanitizer|LeakSanitizer|UndefinedBehaviorSanitizer|runtime error:|Assertion")
+H2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DEADLINE = 15  # seconds that anything may take before its test fails
 
 
@@ -41,6 +43,16 @@ def free_port():
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return sock.getsockname()[1]
+
+
+def frame(kind, flags, stream, payload=b""):
+    """One HTTP/2 frame (RFC 9113 4.1)."""
+    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+
+
+def literal(name, value):
+    """A header field that touches no HPACK table (RFC 7541 6.2.2)."""
+    return b"\x00" + bytes([len(name)]) + name + bytes([len(value)]) + value
 
 
 class Process:

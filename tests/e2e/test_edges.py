@@ -8,8 +8,7 @@ import struct
 import time
 import unittest
 
-from harness import Case, RawClient, wait_until
-from test_front import frame, literal
+from harness import H2_PREFACE, Case, RawClient, frame, literal, wait_until
 
 TEXT = {"requests": [{"url": "/o/text"}]}
 
@@ -41,7 +40,7 @@ class ClosedWindows(Case):
     def test_a_refusal_that_may_not_be_sent_is_given_up(self):
         before = self.sheaf.metrics()["sheaf_client_stalls_total"]
         with socket.create_connection(("127.0.0.1", self.sheaf.at), timeout=6) as sock:
-            sock.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, struct.pack(">HI", 4, 0)) +
+            sock.sendall(H2_PREFACE + frame(4, 0, 0, struct.pack(">HI", 4, 0)) +
                          frame(1, 4, 1, self.head) + frame(0, 1, 1, b"not a batch"))
             started = time.monotonic()
             frames = self.frames_until_the_end(sock)

@@ -6,7 +6,7 @@ import struct
 import time
 import unittest
 
-from harness import Case, wait_until
+from harness import H2_PREFACE, Case, frame, literal, wait_until
 
 TEXT = json.dumps([{"url": "/o/text"}]).encode()
 SLOW = json.dumps([{"url": "/o/text"}, {"url": "/o/delay/200"}]).encode()
@@ -110,14 +110,6 @@ class Drains(Case):
         self.assertEqual(sheaf.wait(5), 0)
 
 
-def frame(kind, flags, stream, payload=b""):
-    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
-
-
-def literal(name, value):
-    return b"\x00" + bytes([len(name)]) + name + bytes([len(value)]) + value
-
-
 class Resets(Case):
     places = {"top": "limits: {aborts: 20}"}
     head = b"".join(literal(*field) for field in (
@@ -128,7 +120,7 @@ class Resets(Case):
         self.origin.reset()
         sock = socket.create_connection(("127.0.0.1", self.sheaf.at), timeout=5)
         self.addCleanup(sock.close)
-        sock.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0))
+        sock.sendall(H2_PREFACE + frame(4, 0, 0))
         with self.assertRaises(OSError):
             for stream in range(1, 200001, 2):
                 sock.sendall(frame(1, 4, stream, self.head) + frame(0, 1, stream, TEXT) +
