@@ -192,9 +192,13 @@ static void bury(supervisor_t *sup, uint32_t index, int status)
                   WIFSIGNALED(status) ? "was ended by signal" : "exited with",
                   WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
     }
-    /* the first death is answered at once: 200 ms are promised; one that keeps dying young has to wait */
+    /* the first death, and any after a long life, is answered at once: 200 ms are promised; one that keeps dying young
+     * has to wait */
+    if (!is_young)
+        child->backoff_ms = 0;
     child->restart_at_ms = now_ms() + child->backoff_ms;
-    child->backoff_ms = is_young ? next_backoff(child->backoff_ms) : 0;
+    if (is_young)
+        child->backoff_ms = next_backoff(child->backoff_ms);
     close(child->control_fd);
     child->pid = 0;
     child->is_preparing = false;
