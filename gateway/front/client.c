@@ -3,12 +3,16 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "gateway/front/lingering.h"
+
 static void on_socket_closed(void *data)
 {
     sheaf_client_t *client = data;
     sheaf_front_t *front = client->front;
 
     sheaf_list_remove(&client->link);
+    if (client->lingering_fd >= 0)
+        sheaf_lingering_start(front, client->lingering_fd);
     if (!client->is_admin) {
         front->client_count--;
         sheaf_gauge(front->env.metrics, SHEAF_METRIC_CLIENT_CONNS_OPEN, -1);
@@ -27,6 +31,7 @@ void sheaf_client_accept(sheaf_front_t *front, sheaf_face_t *face, uv_stream_t *
     sheaf_client_t *client = sheaf_zalloc(sizeof(*client));
 
     client->front = front;
+    client->lingering_fd = -1;
     client->is_admin = face->is_admin;
     sheaf_patience_init(&client->patience, front->epoch->env.snapshot->conf.limits.aborts, front->env.clock->now_ms);
     client->sock = h2o_uv_socket_create(stream, on_handle_closed);

@@ -14,6 +14,7 @@ struct sheaf_client {
     h2o_socket_t *sock;
     sheaf_link_t link; /* in front->clients */
     uint32_t requests; /* in progress */
+    int lingering_fd;  /* a copy for lingering.h, -1: none */
     bool is_admin;
     bool is_cut; /* shutdown(2) was called */
     sheaf_patience_t patience;

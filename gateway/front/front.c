@@ -6,7 +6,9 @@
 #include "gateway/base/log.h"
 #include "gateway/front/chunked.h"
 #include "gateway/front/client.h"
+#include "gateway/front/lingering.h"
 #include "gateway/front/listener.h"
+#include "gateway/front/refusal.h"
 #include "gateway/front/visit.h"
 
 #define SERVER_NAME      "sheaf"
@@ -31,6 +33,8 @@ static void build_face(sheaf_front_t *front, sheaf_face_t *face, int (*on_reques
     host = h2o_config_register_host(&face->config, h2o_iovec_init(H2O_STRLIT("default")), 65535);
     path = h2o_config_register_path(host, "/", 0);
     sheaf_chunked_register(path);
+    if (!face->is_admin)
+        sheaf_refusal_register(front, host);
     handler = (sheaf_front_handler_t *)(void *)h2o_create_handler(path, sizeof(*handler));
     handler->super.on_req = on_request;
     handler->front = front;
@@ -101,6 +105,7 @@ sheaf_front_t *sheaf_front_new(const sheaf_front_env_t *env)
     sheaf_list_init(&front->listeners);
     sheaf_list_init(&front->clients);
     sheaf_list_init(&front->visits);
+    sheaf_list_init(&front->lingering);
     front->settle.run = on_settle;
     front->hurry.on_expired = on_hurry;
     front->admin_face.is_admin = true;
@@ -115,12 +120,13 @@ void sheaf_front_set_epoch(sheaf_front_t *front, sheaf_epoch_t *epoch)
 {
     const sheaf_conf_t *conf = &epoch->env.snapshot->conf;
     sheaf_epoch_t *old = front->epoch;
-    size_t most = 0;
+    uint64_t most = 0;
 
     for (uint32_t i = 0; i < conf->endpoints.count; i++) {
         if (conf->endpoints.items[i].max_body_bytes > most)
             most = conf->endpoints.items[i].max_body_bytes;
     }
+    front->max_body_bytes = most;
     front->clients_face.config.max_request_entity_size = most + ENTITY_ROOM;
     epoch->holds++;
     front->epoch = epoch;
@@ -164,6 +170,7 @@ void sheaf_front_free(sheaf_front_t *front, void (*on_closed)(void *data), void 
     front->closed_data = data;
     sheaf_listener_close(front, SHEAF_LISTENERS_ALL);
     sheaf_visit_end_all(front);
+    sheaf_lingering_end_all(front);
     for (sheaf_link_t *link = front->clients.next; link != &front->clients; link = link->next)
         sheaf_client_cut(SHEAF_OWNER(link, sheaf_client_t, link));
     sheaf_front_stir(front);

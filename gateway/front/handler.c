@@ -1,6 +1,4 @@
 /* front/handler.c - from libh2o's request to a running batch, or to a refusal. */
-#include <netinet/in.h>
-
 #include "gateway/front/responder.h"
 #include "gateway/front/watchdog.h"
 #include "gateway/http/problem.h"
@@ -8,22 +6,6 @@
 static sheaf_str_t str_of(h2o_iovec_t v)
 {
     return sheaf_str(v.base, v.len);
-}
-
-static void take_peer(h2o_req_t *req, uint8_t ret_ip[16])
-{
-    struct sockaddr_storage name;
-    const struct sockaddr_in *v4 = (const void *)&name;
-    const struct sockaddr_in6 *v6 = (const void *)&name;
-
-    memset(ret_ip, 0, 16);
-    ret_ip[10] = ret_ip[11] = 0xff; /* a unix socket has no address: 0.0.0.0 */
-    if (req->conn->callbacks->get_peername(req->conn, (void *)&name) == 0)
-        return;
-    if (name.ss_family == AF_INET)
-        memcpy(ret_ip + 12, &v4->sin_addr, 4);
-    else if (name.ss_family == AF_INET6)
-        memcpy(ret_ip, &v6->sin6_addr, 16);
 }
 
 /* Everything is copied: the batch may outlive the request. */
@@ -148,7 +130,6 @@ int sheaf_handler_on_request(h2o_handler_t *self, h2o_req_t *req)
     const sheaf_endpoint_conf_t *endpoint;
     sheaf_fail_t fail;
 
-    take_peer(req, visit->outer.peer);
     if (visit->client->is_cut) { /* the abort budget is used up: nothing is started any more (fact 8) */
         sheaf_fail(&fail, SHEAF_ERR_OVERLOADED, "too many requests were abandoned on this connection");
         return refuse(visit, &fail);

@@ -24,8 +24,11 @@ struct sheaf_front {
     sheaf_link_t listeners;
     sheaf_link_t clients;
     sheaf_link_t visits;
-    uint32_t client_count; /* without admins */
-    uint64_t visit_count;  /* ever: makes request ids */
+    sheaf_link_t lingering; /* connections closed by us that their clients may still write to */
+    uint32_t lingering_count;
+    uint64_t max_body_bytes; /* the largest of any endpoint */
+    uint32_t client_count;   /* without admins */
+    uint64_t visit_count;    /* ever: makes request ids */
     uint64_t id_base;
     bool is_draining, is_closing;
     void (*on_idle)(void *data);

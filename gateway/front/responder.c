@@ -246,7 +246,7 @@ static void on_proceed(h2o_generator_t *self, h2o_req_t *req)
 
 /* --- instead of a batch --- */
 
-void sheaf_responder_refuse(sheaf_visit_t *visit, const sheaf_fail_t *fail)
+h2o_iovec_t sheaf_responder_prepare_refusal(sheaf_visit_t *visit, const sheaf_fail_t *fail)
 {
     h2o_req_t *req = visit->req;
     char *body = h2o_mem_alloc_pool(&req->pool, SHEAF_PROBLEM_MAX);
@@ -270,5 +270,12 @@ void sheaf_responder_refuse(sheaf_visit_t *visit, const sheaf_fail_t *fail)
         visit->flying_bytes = len;
     visit->is_started = visit->is_final = visit->is_sending = true;
     sheaf_watchdog_progress(visit, true);
-    h2o_send_inline(req, body, len);
+    return h2o_iovec_init(body, len);
+}
+
+void sheaf_responder_refuse(sheaf_visit_t *visit, const sheaf_fail_t *fail)
+{
+    h2o_iovec_t body = sheaf_responder_prepare_refusal(visit, fail);
+
+    h2o_send_inline(visit->req, body.base, body.len);
 }

@@ -12,6 +12,10 @@
 /* Starts the batch of `visit` and answers with `encoder`. */
 void sheaf_responder_start(sheaf_visit_t *visit, const sheaf_encoder_t *encoder);
 
+/* Makes the answer of `visit` a problem document instead of a batch: status, headers, counts. Returns the body, which is
+ * to be sent as the one and only piece. */
+h2o_iovec_t sheaf_responder_prepare_refusal(sheaf_visit_t *visit, const sheaf_fail_t *fail);
+
 /* Answers with a problem document instead of a batch. */
 void sheaf_responder_refuse(sheaf_visit_t *visit, const sheaf_fail_t *fail);
 
