@@ -29,6 +29,7 @@ typedef struct {
     uint32_t backoff_ms;
     bool is_ready;
     bool is_preparing; /* has a PREPARE to answer */
+    bool is_silent;    /* closed its end: SIGCHLD follows, which may take its time */
 } child_t;
 
 typedef struct {
@@ -132,7 +133,7 @@ static void start_worker(supervisor_t *sup, uint32_t index)
     child->control_fd = ends[0];
     child->started_ms = now_ms();
     child->restart_at_ms = SHEAF_NEVER;
-    child->is_ready = child->is_preparing = false;
+    child->is_ready = child->is_preparing = child->is_silent = false;
     catch_up(sup, child);
 }
 
@@ -381,6 +382,7 @@ static void read_notes(supervisor_t *sup, child_t *child)
         else if (note.kind == SHEAF_NOTE_REFUSED && note.generation == sup->generation && sup->next.snapshot != NULL)
             abort_reload(sup, "a worker refused");
     }
+    child->is_silent = got < 0;
     announce_when_ready(sup);
 }
 
@@ -404,16 +406,16 @@ static void wait_and_read(supervisor_t *sup)
     int timeout = next == SHEAF_NEVER ? -1 : next <= now ? 0 : next - now > 60000 ? 60000 : (int)(next - now);
 
     for (uint32_t i = 0; i < WORKERS_MAX; i++) {
-        polls[i + 1].fd = sup->children[i].pid != 0 ? sup->children[i].control_fd : -1;
+        const child_t *child = &sup->children[i];
+        bool may_speak = child->pid != 0 && !child->is_silent; /* a closed end would be readable for ever */
+        polls[i + 1].fd = may_speak ? child->control_fd : -1;
         polls[i + 1].events = POLLIN;
     }
     if (poll(polls, WORKERS_MAX + 1, timeout) <= 0)
         return;
     for (uint32_t i = 0; i < WORKERS_MAX; i++) {
-        if ((polls[i + 1].revents & POLLIN) != 0)
+        if (polls[i + 1].revents != 0)
             read_notes(sup, &sup->children[i]);
-        else if ((polls[i + 1].revents & (POLLHUP | POLLERR)) != 0)
-            poll(NULL, 0, 1); /* it is dying: SIGCHLD follows; do not spin until then */
     }
     if (polls[0].revents != 0)
         read_signals(sup);

@@ -1,6 +1,7 @@
 """Processes that are killed at the wrong moment: in a reload, in a drain, again and again; and backends in pairs."""
 import collections
 import contextlib
+import ctypes
 import http.client
 import http.server
 import os
@@ -16,6 +17,7 @@ from harness import DEADLINE, ROOT, Case, Origin, RawClient, Sheaf, wait_until
 RELEASE = ROOT / "build/release/sheaf"
 SLOW = {"requests": [{"url": "/o/delay/900/text"}]}
 ENDLESS = {"requests": [{"url": "/o/never"}]}
+PTRACE_SEIZE = 0x4206
 BROKEN = (OSError, http.client.HTTPException, ValueError)  # what a client sees of a connection whose worker is gone
 
 
@@ -35,6 +37,10 @@ def send_and_settle(pid, number):
         return not is_pending and state(pid) == "S"
     os.kill(pid, number)
     wait_until(is_settled, 5, f"signal {number} taken")
+
+
+def cpu_seconds(pid):
+    return int(pathlib.Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 
 @contextlib.contextmanager
@@ -133,7 +139,7 @@ class Reloading(Processes):
                 self.assert_in_use(sheaf, 1, f"new{number}", [number, 0], number)
             self.assert_each_worker(sheaf, 1, "/new2", 404)
 
-    def test_the_worker_dies_between_its_answer_and_the_commit(self):
+    def test_the_supervisor_hears_of_reload_and_death_at_once(self):
         sheaf = self.start_ready()
         (pid,) = sheaf.children()
         self.write(sheaf, "new")
@@ -175,6 +181,20 @@ class Reloading(Processes):
             os.kill(pid, signal.SIGKILL)
         self.assert_in_use(sheaf, 1, "second", [2, 0], 1)
         self.assert_each_worker(sheaf, 1, "/first", 404)
+
+    def test_a_shutdown_ends_a_reload_that_is_not_done(self):
+        sheaf = self.start_ready(2, top="drain: {delay: 500ms}")
+        slow, other = sheaf.children()
+        self.write(sheaf, "new")
+        with stopped(slow):
+            send_and_settle(sheaf.pid, signal.SIGHUP)
+            self.assertEqual(self.reloads(sheaf), [0, 0])
+            send_and_settle(sheaf.pid, signal.SIGTERM)
+            self.assertEqual(self.reloads(sheaf), [0, 1])
+        with stopped(other):
+            self.assertEqual(self.run_item("/new", sheaf=sheaf)["status"], 404)
+            self.assertEqual(sheaf.get_admin("/readyz").status, 503)
+        self.assert_ends(sheaf, 3)
 
     def test_a_bad_file_fails_and_the_successor_has_the_old_one(self):
         sheaf = self.start_ready()
@@ -306,6 +326,22 @@ class Killed(Processes):
         self.assert_each_worker(sheaf, 2, "/o/text", 200)
         wait_until(lambda: sheaf.metrics()["sheaf_batches_in_flight"] == 0, 3, "no batch counted as running")
         self.assertEqual(sheaf.metrics()["sheaf_worker_restarts_total"], 1)
+
+    def test_one_whose_end_is_held_up_does_not_keep_the_supervisor_busy(self):
+        sheaf = self.start_ready()
+        (pid,) = sheaf.children()
+        if ctypes.CDLL(None, use_errno=True).ptrace(PTRACE_SEIZE, pid, None, None) != 0:
+            self.skipTest("may not trace")  # a traced process is its parent's to bury only after its tracer took notice
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: state(pid) == "Z", 5, "a dead worker")
+        try:
+            before, end = cpu_seconds(sheaf.pid), time.monotonic() + 0.4
+            wait_until(lambda: time.monotonic() > end, what="a while")
+            self.assertEqual(sheaf.children(), [pid])
+            self.assertLess(cpu_seconds(sheaf.pid) - before, 0.04)
+        finally:
+            os.waitpid(pid, 0)
+        self.assertEqual(self.run_item("/o/text", sheaf=sheaf)["status"], 200)
 
     def kill_the_next(self, sheaf, last):
         """Waits for the successor of `last`, kills it: (its pid, the seconds it took to appear)."""
