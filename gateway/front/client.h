@@ -6,6 +6,7 @@
 #ifndef SHEAF_FRONT_CLIENT_H
 #define SHEAF_FRONT_CLIENT_H
 
+#include "gateway/front/guard/frames.h"
 #include "gateway/front/inside.h"
 #include "gateway/front/patience.h"
 
@@ -18,6 +19,8 @@ struct sheaf_client {
     bool is_admin;
     bool is_cut; /* shutdown(2) was called */
     sheaf_patience_t patience;
+    uv_read_cb on_read; /* libh2o's, see guard/reads.h */
+    sheaf_frames_t frames;
 };
 
 /* Takes over a freshly accepted stream; hands it to libh2o. */

@@ -1,4 +1,5 @@
 /* front/handler.c - from libh2o's request to a running batch, or to a refusal. */
+#include "gateway/front/guard/frames.h"
 #include "gateway/front/responder.h"
 #include "gateway/front/watchdog.h"
 #include "gateway/http/problem.h"
@@ -81,12 +82,15 @@ static bool is_plain(sheaf_str_t coding)
 }
 
 /* What can be refused before the body is looked at. */
-static sheaf_err_t check_request(h2o_req_t *req, const sheaf_endpoint_conf_t *endpoint,
+static sheaf_err_t check_request(const sheaf_front_t *front, h2o_req_t *req, const sheaf_endpoint_conf_t *endpoint,
                                  const sheaf_decoder_t **ret_decoder, const sheaf_encoder_t **ret_encoder,
                                  sheaf_fail_t *fail)
 {
     if (!h2o_memis(req->method.base, req->method.len, H2O_STRLIT("POST")))
         return sheaf_fail(fail, SHEAF_ERR_METHOD, "a batch is sent with POST");
+    if (sheaf_frames_is_cut_short(req))
+        return sheaf_fail(fail, SHEAF_ERR_TOO_LARGE, "the request has more bytes than any endpoint allows, %llu",
+                          (unsigned long long)front->max_body_bytes);
     if (req->entity.len > endpoint->max_body_bytes)
         return sheaf_fail(fail, SHEAF_ERR_TOO_LARGE, "the request has %zu bytes, %llu are allowed", req->entity.len,
                           (unsigned long long)endpoint->max_body_bytes);
@@ -109,7 +113,7 @@ static int start_batch(sheaf_visit_t *visit, const sheaf_endpoint_conf_t *endpoi
     sheaf_fail_t fail;
     sheaf_str_t body;
 
-    if (check_request(req, endpoint, &decoder, &encoder, &fail) != SHEAF_OK)
+    if (check_request(visit->front, req, endpoint, &decoder, &encoder, &fail) != SHEAF_OK)
         return refuse(visit, &fail);
     visit->batch = sheaf_batch_new(&visit->epoch->env, endpoint, &visit->outer);
     take_outer(visit, visit->batch->pool);

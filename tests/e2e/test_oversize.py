@@ -1,11 +1,12 @@
 """Requests far larger than any endpoint allows: the answer arrives, whatever the client was still sending."""
 import json
 import os
-import pathlib
+import socket
+import struct
 import time
 import unittest
 
-from harness import Case, RawClient, wait_until
+from harness import H2_PREFACE, Case, RawClient, frame, literal, wait_until
 
 LIMIT = 4096
 BODY = b"[" + b" " * (3 << 20)
@@ -98,6 +99,128 @@ class Oversize(Case):
         self.assertLess(time.monotonic() - started, 3)
         for client in clients:
             client.close()
+
+
+DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
+END_STREAM, END_HEADERS, PADDED = 1, 4, 8
+
+
+class Http2Client:
+    """One connection that sends what the test says and keeps every frame that comes, by stream."""
+
+    def __init__(self, port):
+        self.sock = socket.create_connection(("127.0.0.1", port), timeout=15)
+        self.data, self.windows = b"", {0: 65535}
+        self.sock.sendall(H2_PREFACE + frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 1 << 20)))
+        self.frames = []
+
+    def head(self, stream, *fields):
+        self.windows[stream] = 65535  # until the settings of the gateway are read
+        fields = ((b":method", b"POST"), (b":path", b"/batch"), (b":scheme", b"http"), (b":authority", b"h"),
+                  (b"content-type", b"application/json")) + fields
+        self.sock.sendall(frame(HEADERS, END_HEADERS, stream, b"".join(literal(*field) for field in fields)))
+
+    def read(self):
+        """Reads one frame: (kind, flags, stream, payload)."""
+        while len(self.data) < 9 or len(self.data) < 9 + int.from_bytes(self.data[:3], "big"):
+            more = self.sock.recv(65536)
+            if not more:
+                raise AssertionError(f"the connection ended after {[entry[:3] for entry in self.frames]}")
+            self.data += more
+        size = 9 + int.from_bytes(self.data[:3], "big")
+        entry = (self.data[3], self.data[4], int.from_bytes(self.data[5:9], "big"), self.data[9:size])
+        self.data = self.data[size:]
+        self.frames.append(entry)
+        if entry[0] == WINDOW_UPDATE and entry[2] in self.windows:
+            self.windows[entry[2]] += int.from_bytes(entry[3], "big")
+        return entry
+
+    def send_data(self, stream, payload, flags=0):
+        """Sends DATA as flow control allows."""
+        self.sock.sendall(frame(DATA, flags, stream, payload))
+        for window in (0, stream):
+            self.windows[window] -= len(payload)
+        while self.windows[0] < 16384:
+            self.read()
+
+    def until(self, kind, stream, flags=0):
+        """Every frame of `stream` up to the first of `kind` with `flags`."""
+        def found():
+            return any(entry[0] == kind and entry[2] == stream and entry[1] & flags == flags for entry in self.frames)
+        while not found():
+            self.read()
+        return [entry for entry in self.frames if entry[2] == stream]
+
+    def answer(self, stream):
+        frames = self.until(DATA, stream, END_STREAM)
+        return json.loads(b"".join(payload for kind, _, _, payload in frames if kind == DATA))
+
+
+class OversizeHttp2(Case):
+    places = {"endpoint": f"max_body: {LIMIT}"}
+
+    def setUp(self):
+        self.client = Http2Client(self.sheaf.at)
+        self.addCleanup(self.client.sock.close)
+
+    def assert_too_large(self, stream):
+        document = self.client.answer(stream)
+        self.assertEqual((document["status"], document["type"]), (413, "urn:sheaf:problem:too-large"))
+        kinds = [entry[0] for entry in self.client.frames if entry[2] == stream]
+        self.assertEqual(kinds.count(HEADERS), 1)
+
+    def assert_still_serves(self, stream):
+        body = json.dumps({"requests": [{"url": "/o/text"}]}).encode()
+        self.client.head(stream)
+        self.client.send_data(stream, body, END_STREAM)
+        self.assertEqual(self.client.answer(stream)["responses"][0]["status"], 200)
+
+    def test_the_413_comes_and_then_no_error(self):
+        self.client.head(1)
+        for _ in range(64):
+            self.client.send_data(1, b" " * 8192)
+        self.assert_too_large(1)
+        self.client.send_data(1, b" " * 8192)
+        resets = [payload for kind, _, _, payload in self.client.until(RST_STREAM, 1) if kind == RST_STREAM]
+        self.assertEqual(resets, [b"\0\0\0\0"], "NO_ERROR: do not send it again")
+        self.client.send_data(1, b" " * 8192)
+        self.client.send_data(1, b"", END_STREAM)
+        self.assert_still_serves(3)
+        self.assertEqual(sum(1 for entry in self.client.frames if entry[0] == RST_STREAM), 1)
+        self.assertNotIn(GOAWAY, [entry[0] for entry in self.client.frames])
+
+    def test_a_content_length_over_the_limit_is_enough(self):
+        self.client.head(1, (b"content-length", b"5000"))
+        self.client.send_data(1, b"[")
+        self.assert_too_large(1)
+        self.assert_still_serves(3)
+
+    def test_the_limit_itself_is_allowed_and_padding_does_not_count(self):
+        body = json.dumps({"requests": [{"url": "/o/text"}]}).encode()
+        body += b" " * (LIMIT - len(body))
+        for stream, fields in ((1, ()), (3, ((b"content-length", str(LIMIT).encode()),))):
+            self.client.head(stream, *fields)
+            for at in range(0, LIMIT, 256):
+                last = END_STREAM if at + 256 == LIMIT else 0
+                self.client.send_data(stream, b"\xff" + body[at:at + 256] + bytes(255), PADDED | last)
+            self.assertEqual(self.client.answer(stream)["responses"][0]["status"], 200)
+        self.client.head(5)
+        self.client.send_data(5, body + b" ", END_STREAM)
+        self.assert_too_large(5)
+
+    def test_fifty_at_once_on_one_connection(self):
+        streams = range(1, 101, 2)
+        for stream in streams:
+            self.client.head(stream)
+        for stream in streams:
+            self.client.send_data(stream, b" " * (LIMIT + 1))
+        for stream in streams:
+            self.assert_too_large(stream)
+        for stream in streams:
+            self.client.send_data(stream, b" ")
+        for stream in streams:
+            self.client.until(RST_STREAM, stream)
+        self.assert_still_serves(101)
 
 
 if __name__ == "__main__":
