@@ -15,7 +15,7 @@ import unittest
 from harness import DEADLINE, ROOT, Case, Origin, RawClient, Sheaf, wait_until
 
 RELEASE = ROOT / "build/release/sheaf"
-SLOW = {"requests": [{"url": "/o/delay/900/text"}]}
+SLOW = {"requests": [{"url": "/o/delay/700/text"}]}
 ENDLESS = {"requests": [{"url": "/o/never"}]}
 PTRACE_SEIZE = 0x4206
 BROKEN = (OSError, http.client.HTTPException, ValueError)  # what a client sees of a connection whose worker is gone
@@ -270,7 +270,7 @@ class Draining(Processes):
 
     def test_a_reload_during_a_drain_is_not_for_it(self):
         for workers in (2, 0):
-            for top in ("drain: {delay: 500ms}", ""):
+            for top in ("drain: {delay: 300ms}", ""):
                 with self.subTest(workers=workers, top=top):
                     sheaf = self.start_ready(workers, top=top)
                     client = self.post_to(sheaf, (sheaf.children() or [sheaf.pid])[0], SLOW)
