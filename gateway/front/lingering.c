@@ -38,6 +38,7 @@ static void end(lingering_t *lingering)
 
     sheaf_list_remove(&lingering->link);
     front->lingering_count--;
+    sheaf_gauge(front->env.metrics, SHEAF_METRIC_CLIENT_CONNS_LINGERING, -1);
     sheaf_deadline_clear(front->env.deadlines, &lingering->silence);
     uv_close((uv_handle_t *)&lingering->poll, on_closed);
 }
@@ -93,6 +94,7 @@ void sheaf_lingering_start(sheaf_front_t *front, int fd)
     lingering->silence.on_expired = on_silence;
     sheaf_list_push_back(&front->lingering, &lingering->link);
     front->lingering_count++;
+    sheaf_gauge(front->env.metrics, SHEAF_METRIC_CLIENT_CONNS_LINGERING, 1);
     shutdown(fd, SHUT_WR);
     uv_poll_start(&lingering->poll, UV_READABLE, on_readable);
     arm(lingering);
