@@ -24,6 +24,8 @@ SHEAF = os.environ.get("SHEAF_BIN", str(ROOT / "build/asan/sheaf"))
 ORIGIN = os.environ.get("ORIGIN_BIN", str(ROOT / "build/asan/tests/origin"))
 SANITIZER = re.compile(r"AddressSanitizer|LeakSanitizer|UndefinedBehaviorSanitizer|runtime error:|Assertion")
 H2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
+END_STREAM, END_HEADERS, PADDED = 1, 4, 8
 DEADLINE = 15  # seconds that anything may take before its test fails
 
 
@@ -138,7 +140,7 @@ class Answer:
 
 
 CONF = """
-listen: [{{address: "127.0.0.1:0"}}]
+listen: [{{address: "127.0.0.1:0"{listener}}}]
 admin: {{address: "127.0.0.1:0"}}
 workers: {workers}
 {top}
@@ -172,7 +174,7 @@ class Sheaf(Process):
         self.path_text = str(self.path)
 
     def write_conf(self, **changes):
-        blank = dict.fromkeys(("top", "upstream", "upstreams", "routes", "endpoint", "endpoints"), "")
+        blank = dict.fromkeys(("listener", "top", "upstream", "upstreams", "routes", "endpoint", "endpoints"), "")
         places = {**blank, "workers": 1, "origin": self.origin.at, **self.places, **changes}
         for name in ("upstreams", "routes", "endpoints"):  # more entries, one a line, indented here
             places[name] = "\n".join("  " + line.strip() for line in places[name].splitlines())
@@ -324,6 +326,57 @@ class RawClient:
         """Closes with RST."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         self.sock.close()
+
+
+class Http2Client:
+    """One connection that sends what the test says and keeps every frame that comes, by stream."""
+
+    def __init__(self, port=None, sock=None):
+        self.sock = sock or socket.create_connection(("127.0.0.1", port), timeout=DEADLINE)
+        self.data, self.windows = b"", {0: 65535}
+        self.sock.sendall(H2_PREFACE + frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 1 << 20)))
+        self.frames = []
+
+    def head(self, stream, *fields):
+        self.windows[stream] = 65535  # until the settings of the gateway are read
+        fields = ((b":method", b"POST"), (b":path", b"/batch"), (b":scheme", b"http"), (b":authority", b"h"),
+                  (b"content-type", b"application/json")) + fields
+        self.sock.sendall(frame(HEADERS, END_HEADERS, stream, b"".join(literal(*field) for field in fields)))
+
+    def read(self):
+        """Reads one frame: (kind, flags, stream, payload)."""
+        while len(self.data) < 9 or len(self.data) < 9 + int.from_bytes(self.data[:3], "big"):
+            more = self.sock.recv(65536)
+            if not more:
+                raise AssertionError(f"the connection ended after {[entry[:3] for entry in self.frames]}")
+            self.data += more
+        size = 9 + int.from_bytes(self.data[:3], "big")
+        entry = (self.data[3], self.data[4], int.from_bytes(self.data[5:9], "big"), self.data[9:size])
+        self.data = self.data[size:]
+        self.frames.append(entry)
+        if entry[0] == WINDOW_UPDATE and entry[2] in self.windows:
+            self.windows[entry[2]] += int.from_bytes(entry[3], "big")
+        return entry
+
+    def send_data(self, stream, payload, flags=0):
+        """Sends DATA as flow control allows."""
+        self.sock.sendall(frame(DATA, flags, stream, payload))
+        for window in (0, stream):
+            self.windows[window] -= len(payload)
+        while self.windows[0] < 16384:
+            self.read()
+
+    def until(self, kind, stream, flags=0):
+        """Every frame of `stream` up to the first of `kind` with `flags`."""
+        def found():
+            return any(entry[0] == kind and entry[2] == stream and entry[1] & flags == flags for entry in self.frames)
+        while not found():
+            self.read()
+        return [entry for entry in self.frames if entry[2] == stream]
+
+    def answer(self, stream):
+        frames = self.until(DATA, stream, END_STREAM)
+        return json.loads(b"".join(payload for kind, _, _, payload in frames if kind == DATA))
 
 
 class Load:

@@ -1,11 +1,9 @@
 """Requests far larger than any endpoint allows: the answer arrives, whatever the client was still sending."""
 import json
-import socket
-import struct
 import time
 import unittest
 
-from harness import H2_PREFACE, Case, RawClient, frame, literal, wait_until
+from harness import DATA, END_STREAM, GOAWAY, HEADERS, PADDED, RST_STREAM, Case, Http2Client, RawClient, wait_until
 
 LIMIT = 4096
 BODY = b"[" + b" " * (3 << 20)
@@ -95,61 +93,6 @@ class Oversize(Case):
         self.assertLess(time.monotonic() - started, 3)
         for client in clients:
             client.close()
-
-
-DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
-END_STREAM, END_HEADERS, PADDED = 1, 4, 8
-
-
-class Http2Client:
-    """One connection that sends what the test says and keeps every frame that comes, by stream."""
-
-    def __init__(self, port):
-        self.sock = socket.create_connection(("127.0.0.1", port), timeout=15)
-        self.data, self.windows = b"", {0: 65535}
-        self.sock.sendall(H2_PREFACE + frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 1 << 20)))
-        self.frames = []
-
-    def head(self, stream, *fields):
-        self.windows[stream] = 65535  # until the settings of the gateway are read
-        fields = ((b":method", b"POST"), (b":path", b"/batch"), (b":scheme", b"http"), (b":authority", b"h"),
-                  (b"content-type", b"application/json")) + fields
-        self.sock.sendall(frame(HEADERS, END_HEADERS, stream, b"".join(literal(*field) for field in fields)))
-
-    def read(self):
-        """Reads one frame: (kind, flags, stream, payload)."""
-        while len(self.data) < 9 or len(self.data) < 9 + int.from_bytes(self.data[:3], "big"):
-            more = self.sock.recv(65536)
-            if not more:
-                raise AssertionError(f"the connection ended after {[entry[:3] for entry in self.frames]}")
-            self.data += more
-        size = 9 + int.from_bytes(self.data[:3], "big")
-        entry = (self.data[3], self.data[4], int.from_bytes(self.data[5:9], "big"), self.data[9:size])
-        self.data = self.data[size:]
-        self.frames.append(entry)
-        if entry[0] == WINDOW_UPDATE and entry[2] in self.windows:
-            self.windows[entry[2]] += int.from_bytes(entry[3], "big")
-        return entry
-
-    def send_data(self, stream, payload, flags=0):
-        """Sends DATA as flow control allows."""
-        self.sock.sendall(frame(DATA, flags, stream, payload))
-        for window in (0, stream):
-            self.windows[window] -= len(payload)
-        while self.windows[0] < 16384:
-            self.read()
-
-    def until(self, kind, stream, flags=0):
-        """Every frame of `stream` up to the first of `kind` with `flags`."""
-        def found():
-            return any(entry[0] == kind and entry[2] == stream and entry[1] & flags == flags for entry in self.frames)
-        while not found():
-            self.read()
-        return [entry for entry in self.frames if entry[2] == stream]
-
-    def answer(self, stream):
-        frames = self.until(DATA, stream, END_STREAM)
-        return json.loads(b"".join(payload for kind, _, _, payload in frames if kind == DATA))
 
 
 class OversizeHttp2(Case):
