@@ -48,12 +48,38 @@ static void check_address(sheaf_report_t *report, const sheaf_conf_t *conf, uint
     }
 }
 
+static void check_mode(sheaf_report_t *report, const sheaf_address_t *address, const sheaf_yaml_t *node)
+{
+    const sheaf_yaml_t *mode = sheaf_yaml_get(node, SHEAF_STR("mode"));
+
+    if (mode != NULL && address->text.base != NULL && !address->is_unix)
+        sheaf_report_error(report, mode->mark, "`mode` is for a unix: address, `%.*s` has no file",
+                           SHEAF_VALUE_ARG(address->text));
+}
+
+/* A listener that would close every connection. */
+static void check_proxy(sheaf_report_t *report, const sheaf_conf_t *conf, const sheaf_listener_conf_t *listener,
+                        const sheaf_yaml_t *node)
+{
+    const sheaf_cidrs_t *trusted =
+        listener->proxy_trusted.items != NULL ? &listener->proxy_trusted : &conf->trusted_proxies;
+
+    if (listener->proxy_protocol && trusted->count == 0 && !listener->address.is_unix)
+        sheaf_report_error(report, member_mark(node, SHEAF_STR("proxy_protocol")),
+                           "nobody is trusted to speak the PROXY protocol here: `proxy_trusted` and `trusted_proxies` "
+                           "name no network");
+}
+
 static void check_addresses(sheaf_report_t *report, const sheaf_yaml_t *root, const sheaf_conf_t *conf)
 {
     const sheaf_yaml_t *node = children(root, SHEAF_STR("listen"));
 
-    for (uint32_t i = 0; i < conf->listen.count; i++, node = node->next)
+    for (uint32_t i = 0; i < conf->listen.count; i++, node = node->next) {
         check_address(report, conf, i, &conf->listen.items[i].address, member_mark(node, SHEAF_STR("address")));
+        check_mode(report, &conf->listen.items[i].address, node);
+        check_proxy(report, conf, &conf->listen.items[i], node);
+    }
+    check_mode(report, &conf->admin.address, sheaf_yaml_get(root, SHEAF_STR("admin")));
     if (conf->admin.address.text.base != NULL)
         check_address(report, conf, conf->listen.count, &conf->admin.address,
                       member_mark(sheaf_yaml_get(root, SHEAF_STR("admin")), SHEAF_STR("address")));

@@ -80,6 +80,7 @@ static const char *const kind_names[] = {
     [SHEAF_KIND_OF_METHODS] = "list of methods",
     [SHEAF_KIND_OF_SERVERS] = "list of servers",
     [SHEAF_KIND_OF_WORKERS] = "number or auto",
+    [SHEAF_KIND_OF_MODE] = "octal permissions",
     [SHEAF_KIND_OF_UPSTREAM] = "name of an upstream",
     [SHEAF_KIND_OF_REWRITE] = "path template",
     [SHEAF_KIND_OF_ENUM] = "",

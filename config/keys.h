@@ -73,6 +73,7 @@ typedef struct sheaf_servers {
 #define SHEAF_KEY_METHODS(n)   SHEAF_MEMBER(METHODS, sheaf_texts_t, n)
 #define SHEAF_KEY_SERVERS(n)   SHEAF_MEMBER(SERVERS, sheaf_servers_t, n)
 #define SHEAF_KEY_WORKERS(n)   SHEAF_MEMBER(WORKERS, uint32_t, n)
+#define SHEAF_KEY_MODE(n)      SHEAF_MEMBER(MODE, uint32_t, n)
 #define SHEAF_KEY_UPSTREAM(n)  SHEAF_MEMBER(UPSTREAM, uint32_t, n)
 #define SHEAF_KEY_REWRITE(n)   SHEAF_MEMBER(REWRITE, sheaf_rewrite_t *, n)
 #define SHEAF_KEY_ENUM_kind(n)            SHEAF_MEMBER_ENUM(kind, n)

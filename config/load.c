@@ -211,6 +211,9 @@ static void load_scalar(loader_t *loader, const sheaf_key_t *key, const sheaf_ya
     case SHEAF_KIND_OF_ADDRESS:
         err = sheaf_value_address(loader->pool, node->text, member, &fail);
         break;
+    case SHEAF_KIND_OF_MODE:
+        err = sheaf_value_mode(node->text, member, &fail);
+        break;
     case SHEAF_KIND_OF_UPSTREAM:
         err = load_upstream(loader, node->text, member, &fail);
         break;

@@ -60,6 +60,8 @@ static const char *const simple_kinds[] = {
         "\"type\": [\"array\", \"null\"], \"minItems\": 1, \"uniqueItems\": true, \"items\": {\"type\": \"string\"}",
     [SHEAF_KIND_OF_SERVERS] =
         "\"type\": \"array\", \"minItems\": 1, \"items\": {\"anyOf\": [{\"$ref\": \"#/$defs/server\"}, " ENV_REF "]}",
+    [SHEAF_KIND_OF_MODE] =
+        "\"anyOf\": [{\"type\": \"integer\"}, {\"type\": \"string\", \"pattern\": \"^0?[0-7]{3}$\"}, " ENV_REF "]",
     [SHEAF_KIND_OF_UPSTREAM] = "\"type\": \"string\"",
     [SHEAF_KIND_OF_REWRITE] = "\"anyOf\": [{\"type\": \"string\", \"pattern\": \"^/\"}, " ENV_REF "]",
 };

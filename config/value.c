@@ -110,6 +110,23 @@ sheaf_err_t sheaf_value_bool(sheaf_str_t text, bool *ret_value, sheaf_fail_t *fa
     return SHEAF_OK;
 }
 
+sheaf_err_t sheaf_value_mode(sheaf_str_t text, uint32_t *ret_mode, sheaf_fail_t *fail)
+{
+    bool is_mode = text.len == 3 || (text.len == 4 && text.base[0] == '0');
+    uint32_t mode = 0;
+
+    for (size_t i = 0; i < text.len && is_mode; i++) {
+        is_mode = text.base[i] >= '0' && text.base[i] <= '7';
+        mode = mode << 3 | (uint32_t)(text.base[i] - '0');
+    }
+    if (!is_mode || mode == 0)
+        return sheaf_fail(fail, SHEAF_ERR_CONFIG,
+                          "`%.*s` are no permissions: write three octal digits, for example 0660",
+                          SHEAF_VALUE_ARG(text));
+    *ret_mode = mode;
+    return SHEAF_OK;
+}
+
 sheaf_err_t sheaf_value_workers(sheaf_str_t text, uint64_t max, uint64_t *ret_count, sheaf_fail_t *fail)
 {
     cpu_set_t cpus;

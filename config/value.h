@@ -15,6 +15,8 @@ sheaf_err_t sheaf_value_number(sheaf_str_t text, uint64_t *ret_value, sheaf_fail
 sheaf_err_t sheaf_value_bool(sheaf_str_t text, bool *ret_value, sheaf_fail_t *fail);
 /* A number, or auto: the cores this process may run on, at most `max`. */
 sheaf_err_t sheaf_value_workers(sheaf_str_t text, uint64_t max, uint64_t *ret_count, sheaf_fail_t *fail);
+/* The nine permission bits in octal, 660 or 0660; 0 is none. */
+sheaf_err_t sheaf_value_mode(sheaf_str_t text, uint32_t *ret_mode, sheaf_fail_t *fail);
 /* An absolute path, normalised (RFC 3986 6.2.2); no query, no encoded slash. */
 sheaf_err_t sheaf_value_path(sheaf_pool_t *pool, sheaf_str_t text, sheaf_str_t *ret_path, sheaf_fail_t *fail);
 /* 127.0.0.1:8080, [::1]:8080, :8080, unix:/path. */

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include "gateway/front/lingering.h"
+#include "gateway/front/peer.h"
 
 static void on_socket_closed(void *data)
 {
@@ -26,7 +27,8 @@ static void on_handle_closed(uv_handle_t *handle)
     free(handle);
 }
 
-void sheaf_client_accept(sheaf_front_t *front, sheaf_face_t *face, uv_stream_t *stream)
+void sheaf_client_accept(sheaf_front_t *front, sheaf_face_t *face, uv_stream_t *stream, const struct sockaddr *name,
+                         socklen_t name_len)
 {
     sheaf_client_t *client = sheaf_zalloc(sizeof(*client));
 
@@ -34,7 +36,9 @@ void sheaf_client_accept(sheaf_front_t *front, sheaf_face_t *face, uv_stream_t *
     client->lingering_fd = -1;
     client->is_admin = face->is_admin;
     sheaf_patience_init(&client->patience, front->epoch->env.snapshot->conf.limits.aborts, front->env.clock->now_ms);
+    sheaf_peer_ip(name, client->ip);
     client->sock = h2o_uv_socket_create(stream, on_handle_closed);
+    h2o_socket_setpeername(client->sock, (struct sockaddr *)name, name_len); /* only copied */
     client->sock->on_close.cb = on_socket_closed;
     client->sock->on_close.data = client;
     sheaf_list_push_back(&front->clients, &client->link);

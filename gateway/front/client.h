@@ -16,6 +16,7 @@ struct sheaf_client {
     sheaf_link_t link; /* in front->clients */
     uint32_t requests; /* in progress */
     int lingering_fd;  /* a copy for lingering.h, -1: none */
+    uint8_t ip[16];    /* as sheaf_peer_ip has it */
     bool is_admin;
     bool is_cut; /* shutdown(2) was called */
     sheaf_patience_t patience;
@@ -23,8 +24,10 @@ struct sheaf_client {
     sheaf_frames_t frames;
 };
 
-/* Takes over a freshly accepted stream; hands it to libh2o. */
-void sheaf_client_accept(sheaf_front_t *front, sheaf_face_t *face, uv_stream_t *stream);
+/* Takes over a freshly accepted stream; hands it to libh2o. `name` is who is at the other end, as the socket or a
+ * trusted proxy says: the client's address for the log, for X-Forwarded-For and for limits. */
+void sheaf_client_accept(sheaf_front_t *front, sheaf_face_t *face, uv_stream_t *stream, const struct sockaddr *name,
+                         socklen_t name_len);
 
 /* The client of a request. */
 sheaf_client_t *sheaf_client_of(h2o_req_t *req);

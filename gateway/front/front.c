@@ -6,6 +6,7 @@
 #include "gateway/base/log.h"
 #include "gateway/front/chunked.h"
 #include "gateway/front/client.h"
+#include "gateway/front/greeting.h"
 #include "gateway/front/lingering.h"
 #include "gateway/front/listener.h"
 #include "gateway/front/refusal.h"
@@ -53,7 +54,7 @@ void sheaf_front_stir(sheaf_front_t *front)
 
 static bool is_quiet(const sheaf_front_t *front)
 {
-    return front->client_count == 0 && sheaf_list_is_empty(&front->visits);
+    return front->client_count == 0 && sheaf_list_is_empty(&front->visits) && sheaf_list_is_empty(&front->greetings);
 }
 
 static void on_settle(sheaf_task_t *task)
@@ -105,6 +106,7 @@ sheaf_front_t *sheaf_front_new(const sheaf_front_env_t *env)
     sheaf_list_init(&front->listeners);
     sheaf_list_init(&front->clients);
     sheaf_list_init(&front->visits);
+    sheaf_list_init(&front->greetings);
     sheaf_list_init(&front->lingering);
     front->settle.run = on_settle;
     front->hurry.on_expired = on_hurry;
@@ -130,6 +132,7 @@ void sheaf_front_set_epoch(sheaf_front_t *front, sheaf_epoch_t *epoch)
     front->clients_face.config.max_request_entity_size = most + ENTITY_ROOM;
     epoch->holds++;
     front->epoch = epoch;
+    sheaf_listener_bind_all(front);
     if (old != NULL)
         sheaf_epoch_drop(old);
 }
@@ -140,9 +143,9 @@ void sheaf_epoch_drop(sheaf_epoch_t *epoch)
         epoch->on_last_drop(epoch);
 }
 
-sheaf_err_t sheaf_front_listen(sheaf_front_t *front, int fd, bool is_admin, sheaf_fail_t *fail)
+sheaf_err_t sheaf_front_listen(sheaf_front_t *front, int fd, sheaf_str_t address, bool is_admin, sheaf_fail_t *fail)
 {
-    return sheaf_listener_open(front, fd, is_admin, fail);
+    return sheaf_listener_open(front, fd, address, is_admin, fail);
 }
 
 void sheaf_front_unlisten(sheaf_front_t *front, int fd)
@@ -156,6 +159,7 @@ void sheaf_front_drain(sheaf_front_t *front, void (*on_idle)(void *data), void *
     front->on_idle = on_idle;
     front->idle_data = data;
     sheaf_listener_close(front, SHEAF_LISTENERS_CLIENT);
+    sheaf_greeting_hurry(front);
     front->clients_face.context.shutdown_requested = 1; /* HTTP/1 answers say Connection: close (fact 3) */
     on_hurry(&front->hurry);
     sheaf_front_stir(front);
@@ -169,6 +173,7 @@ void sheaf_front_free(sheaf_front_t *front, void (*on_closed)(void *data), void 
     front->on_closed = on_closed;
     front->closed_data = data;
     sheaf_listener_close(front, SHEAF_LISTENERS_ALL);
+    sheaf_greeting_end_all(front);
     sheaf_visit_end_all(front);
     sheaf_lingering_end_all(front);
     for (sheaf_link_t *link = front->clients.next; link != &front->clients; link = link->next)

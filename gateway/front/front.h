@@ -35,8 +35,9 @@ sheaf_front_t *sheaf_front_new(const sheaf_front_env_t *env);
 /* New batches run in `epoch` from now on. The front holds the current one. */
 void sheaf_front_set_epoch(sheaf_front_t *front, sheaf_epoch_t *epoch);
 
-/* Accepts from the listening socket `fd` (owned by the front from here on). */
-sheaf_err_t sheaf_front_listen(sheaf_front_t *front, int fd, bool is_admin, sheaf_fail_t *fail);
+/* Accepts from the listening socket `fd` (owned by the front from here on). `address`, as configured, is where the
+ * current epoch's settings of the listener are found; those of later epochs too. */
+sheaf_err_t sheaf_front_listen(sheaf_front_t *front, int fd, sheaf_str_t address, bool is_admin, sheaf_fail_t *fail);
 
 /* Stops accepting from `fd` (closes this process's copy). */
 void sheaf_front_unlisten(sheaf_front_t *front, int fd);

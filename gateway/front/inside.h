@@ -24,6 +24,7 @@ struct sheaf_front {
     sheaf_link_t listeners;
     sheaf_link_t clients;
     sheaf_link_t visits;
+    sheaf_link_t greetings; /* accepted, waiting for the header of their proxy */
     sheaf_link_t lingering; /* connections closed by us that their clients may still write to */
     uint32_t lingering_count;
     uint64_t max_body_bytes; /* the largest of any endpoint */

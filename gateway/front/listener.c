@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "gateway/front/client.h"
+#include "gateway/front/greeting.h"
+#include "gateway/front/peer.h"
 
 /* Workers share the socket. One that took all that waits would leave nothing to the others, which were woken too. */
 #define ACCEPTS_PER_TURN 8
@@ -15,6 +17,10 @@ typedef struct {
     uv_poll_t poll;
     sheaf_front_t *front;
     int fd;
+    char *address; /* as configured */
+    const sheaf_listener_conf_t
+        *conf;      /* in the current epoch; NULL: the admin listener, or one that is about to close */
+    uint32_t holds; /* one while it is open, one per connection that still greets */
     bool is_admin, is_pipe;
     sheaf_link_t link;
     sheaf_deadline_t rest; /* out of descriptors: polling goes on when it is over */
@@ -34,7 +40,23 @@ static void on_stream_closed(uv_handle_t *handle)
     free(handle);
 }
 
-static void take(listener_t *listener, int fd)
+typedef union {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+    struct sockaddr_un path;
+} sockname_t;
+
+static void drop(listener_t *listener)
+{
+    if (--listener->holds > 0)
+        return;
+    free(listener->address);
+    free(listener);
+}
+
+/* From here on the connection is libh2o's. */
+static void admit(listener_t *listener, int fd, const struct sockaddr *name, socklen_t name_len)
 {
     sheaf_front_t *front = listener->front;
     stream_t *stream = sheaf_zalloc(sizeof(*stream));
@@ -53,7 +75,53 @@ static void take(listener_t *listener, int fd)
         uv_close(&stream->handle, on_stream_closed);
         return;
     }
-    sheaf_client_accept(front, listener->is_admin ? &front->admin_face : &front->clients_face, &stream->stream);
+    sheaf_client_accept(front, listener->is_admin ? &front->admin_face : &front->clients_face, &stream->stream, name,
+                        name_len);
+}
+
+/* --- proxies that say whom they stand for --- */
+
+/* Who may connect to a unix socket is a matter of its mode. */
+static bool is_trusted(const listener_t *listener, const struct sockaddr *name)
+{
+    const sheaf_cidrs_t *trusted = &listener->conf->proxy_trusted;
+    uint8_t ip[16];
+
+    if (listener->is_pipe)
+        return true;
+    if (trusted->items == NULL) /* not written */
+        trusted = &listener->front->epoch->env.snapshot->conf.trusted_proxies;
+    sheaf_peer_ip(name, ip);
+    return sheaf_cidr_has(trusted->items, trusted->count, ip);
+}
+
+static void on_greeted(void *data, int fd, const sheaf_proxy_header_t *header)
+{
+    listener_t *listener = data;
+    sockname_t name;
+    socklen_t len = sizeof(name);
+
+    if (fd >= 0 && header->names_client)
+        admit(listener, fd, &header->client.any, header->client_len);
+    else if (fd >= 0 && getpeername(fd, &name.any, &len) == 0)
+        admit(listener, fd, &name.any, len);
+    else if (fd >= 0)
+        close(fd);
+    drop(listener);
+}
+
+static void take(listener_t *listener, int fd, const struct sockaddr *name, socklen_t name_len)
+{
+    sheaf_front_t *front = listener->front;
+
+    if (listener->conf == NULL || !listener->conf->proxy_protocol) {
+        admit(listener, fd, name, name_len);
+    } else if (!is_trusted(listener, name)) {
+        sheaf_count(front->env.metrics, SHEAF_METRIC_PROXY_UNTRUSTED, 1);
+        close(fd);
+    } else if (sheaf_greeting_start(front, fd, on_greeted, listener)) {
+        listener->holds++;
+    }
 }
 
 /* --- out of descriptors: the queue holds who waits, and polling would only spin --- */
@@ -76,10 +144,12 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     (void)status;
     (void)events;
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
-        int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        sockname_t name;
+        socklen_t len = sizeof(name);
+        int fd = accept4(listener->fd, &name.any, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
         if (fd >= 0) {
-            take(listener, fd);
+            take(listener, fd, &name.any, len);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             rest(listener);
             return;
@@ -99,7 +169,24 @@ static bool is_unix_socket(int fd)
     return getsockname(fd, (struct sockaddr *)&name, &len) == 0 && name.ss_family == AF_UNIX;
 }
 
-sheaf_err_t sheaf_listener_open(sheaf_front_t *front, int fd, bool is_admin, sheaf_fail_t *fail)
+static void bind_conf(listener_t *listener)
+{
+    const sheaf_conf_t *conf = &listener->front->epoch->env.snapshot->conf;
+
+    listener->conf = NULL;
+    for (uint32_t i = 0; !listener->is_admin && i < conf->listen.count && listener->conf == NULL; i++) {
+        if (sheaf_str_eq(conf->listen.items[i].address.text, sheaf_str_of(listener->address)))
+            listener->conf = &conf->listen.items[i];
+    }
+}
+
+void sheaf_listener_bind_all(sheaf_front_t *front)
+{
+    for (sheaf_link_t *link = front->listeners.next; link != &front->listeners; link = link->next)
+        bind_conf(SHEAF_OWNER(link, listener_t, link));
+}
+
+sheaf_err_t sheaf_listener_open(sheaf_front_t *front, int fd, sheaf_str_t address, bool is_admin, sheaf_fail_t *fail)
 {
     listener_t *listener = sheaf_zalloc(sizeof(*listener));
     int status = uv_poll_init(front->env.loop, &listener->poll, fd); /* also makes it non-blocking */
@@ -111,9 +198,13 @@ sheaf_err_t sheaf_listener_open(sheaf_front_t *front, int fd, bool is_admin, she
     }
     listener->front = front;
     listener->fd = fd;
+    listener->address = strndup(address.base, address.len);
+    SHEAF_ASSERT(listener->address != NULL);
+    listener->holds = 1;
     listener->is_admin = is_admin;
     listener->is_pipe = is_unix_socket(fd);
     listener->rest.on_expired = on_rested;
+    bind_conf(listener);
     sheaf_list_push_back(&front->listeners, &listener->link);
     uv_poll_start(&listener->poll, UV_READABLE, on_readable);
     return SHEAF_OK;
@@ -121,7 +212,7 @@ sheaf_err_t sheaf_listener_open(sheaf_front_t *front, int fd, bool is_admin, she
 
 static void on_listener_closed(uv_handle_t *handle)
 {
-    free(SHEAF_OWNER(handle, listener_t, poll));
+    drop(SHEAF_OWNER(handle, listener_t, poll));
 }
 
 static void close_listener(listener_t *listener)

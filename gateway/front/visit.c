@@ -1,7 +1,6 @@
 #include "gateway/front/visit.h"
 
 #include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 
 #include "gateway/base/log.h"
@@ -99,22 +98,6 @@ static uint64_t make_id(uint64_t number)
     return number ^ (number >> 31);
 }
 
-static void take_peer(h2o_req_t *req, uint8_t ret_ip[16])
-{
-    struct sockaddr_storage name;
-    const struct sockaddr_in *v4 = (const void *)&name;
-    const struct sockaddr_in6 *v6 = (const void *)&name;
-
-    memset(ret_ip, 0, 16);
-    ret_ip[10] = ret_ip[11] = 0xff; /* a unix socket has no address: 0.0.0.0 */
-    if (req->conn->callbacks->get_peername(req->conn, (void *)&name) == 0)
-        return;
-    if (name.ss_family == AF_INET)
-        memcpy(ret_ip + 12, &v4->sin_addr, 4);
-    else if (name.ss_family == AF_INET6)
-        memcpy(ret_ip, &v6->sin6_addr, 16);
-}
-
 sheaf_visit_t *sheaf_visit_new(sheaf_front_t *front, h2o_req_t *req)
 {
     sheaf_visit_t *visit = sheaf_zalloc(sizeof(*visit));
@@ -130,7 +113,7 @@ sheaf_visit_t *sheaf_visit_new(sheaf_front_t *front, h2o_req_t *req)
     visit->id = make_id(front->id_base + ++front->visit_count);
     visit->begun_us = sheaf_clock_monotonic_us(NULL);
     visit->is_done = true; /* until a batch is started */
-    take_peer(req, visit->outer.peer);
+    memcpy(visit->outer.peer, visit->client->ip, sizeof(visit->outer.peer));
     sheaf_out_init(&visit->out);
     sheaf_watchdog_init(visit);
     sheaf_list_push_back(&front->visits, &visit->link);

@@ -5,8 +5,11 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "gateway/base/log.h"
 
 #define BACKLOG 4096
 
@@ -60,7 +63,19 @@ static void remove_stale(const sockname_t *name, socklen_t len)
         close(probe);
 }
 
-static int open_socket(const sheaf_address_t *address, sheaf_fail_t *fail)
+/* A socket file has its mode from the first moment on: between bind and a later chmod others could come in. */
+static bool bind_name(int fd, const sockname_t *name, socklen_t len, uint32_t mode)
+{
+    mode_t before = mode != 0 ? umask(~mode & 0777u) : 0;
+    bool is_bound = bind(fd, &name->any, len) == 0;
+
+    if (mode != 0)
+        umask(before);
+    return is_bound;
+}
+
+/* `mode` is for a unix socket; 0: what the umask leaves. */
+static int open_socket(const sheaf_address_t *address, uint32_t mode, sheaf_fail_t *fail)
 {
     sockname_t name;
     socklen_t len = to_sockname(address, &name);
@@ -78,7 +93,7 @@ static int open_socket(const sheaf_address_t *address, sheaf_fail_t *fail)
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)); /* a restart need not wait for TIME_WAIT */
         if (name.any.sa_family == AF_INET6 && address->host.len == 0)
             setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
-        if (bind(fd, &name.any, len) == 0 && listen(fd, BACKLOG) == 0)
+        if (bind_name(fd, &name, len, mode) && listen(fd, BACKLOG) == 0)
             return fd;
     }
     sheaf_fail(fail, SHEAF_ERR_SYSTEM, "cannot listen on %.*s: %s", SHEAF_STR_ARG(address->text), strerror(errno));
@@ -113,7 +128,7 @@ typedef struct {
     sheaf_fail_t *fail;
 } opening_t;
 
-static bool add_socket(opening_t *opening, const sheaf_address_t *address, bool is_admin)
+static bool add_socket(opening_t *opening, const sheaf_address_t *address, uint32_t mode, bool is_admin)
 {
     sheaf_socket_t *socket = &opening->all->items[opening->all->count];
 
@@ -124,7 +139,7 @@ static bool add_socket(opening_t *opening, const sheaf_address_t *address, bool 
     if (socket->fd < 0 && opening->received != NULL)
         socket->fd = opening->used < opening->received_count ? opening->received[opening->used++] : -1;
     else if (socket->fd < 0)
-        socket->fd = open_socket(address, opening->fail);
+        socket->fd = open_socket(address, mode, opening->fail);
     if (socket->fd < 0)
         return false;
     opening->all->count++;
@@ -140,9 +155,9 @@ sheaf_err_t sheaf_sockets_open(const sheaf_conf_t *conf, const sheaf_sockets_t *
 
     sheaf_fail(fail, SHEAF_ERR_SYSTEM, "a listening socket is missing");
     for (uint32_t i = 0; is_open && i < conf->listen.count && i < SHEAF_SOCKETS_MAX - 1; i++)
-        is_open = add_socket(&opening, &conf->listen.items[i].address, false);
+        is_open = add_socket(&opening, &conf->listen.items[i].address, conf->listen.items[i].mode, false);
     if (is_open && conf->admin.address.text.len > 0)
-        is_open = add_socket(&opening, &conf->admin.address, true);
+        is_open = add_socket(&opening, &conf->admin.address, conf->admin.mode, true);
     if (!is_open) {
         sheaf_sockets_close(&all, old);
         for (uint32_t i = opening.used; i < received_count; i++)
@@ -151,6 +166,15 @@ sheaf_err_t sheaf_sockets_open(const sheaf_conf_t *conf, const sheaf_sockets_t *
     }
     *ret_new = all;
     return SHEAF_OK;
+}
+
+static void set_mode(const sheaf_address_t *address, uint32_t mode)
+{
+    sockname_t name;
+
+    if (address->is_unix && mode != 0 && to_sockname(address, &name) != 0 && chmod(name.path.sun_path, mode) != 0)
+        sheaf_log(SHEAF_LOG_ERROR, "listen", "%.*s keeps its permissions: %s", SHEAF_STR_ARG(address->text),
+                  strerror(errno));
 }
 
 uint16_t sheaf_sockets_port(const sheaf_sockets_t *sockets, uint32_t index)
@@ -163,6 +187,13 @@ uint16_t sheaf_sockets_port(const sheaf_sockets_t *sockets, uint32_t index)
     if (name.any.sa_family == AF_INET)
         return ntohs(name.v4.sin_port);
     return name.any.sa_family == AF_INET6 ? ntohs(name.v6.sin6_port) : 0;
+}
+
+void sheaf_sockets_set_modes(const sheaf_conf_t *conf)
+{
+    for (uint32_t i = 0; i < conf->listen.count; i++)
+        set_mode(&conf->listen.items[i].address, conf->listen.items[i].mode);
+    set_mode(&conf->admin.address, conf->admin.mode);
 }
 
 void sheaf_sockets_announce(const sheaf_sockets_t *sockets)

@@ -32,6 +32,9 @@ int sheaf_sockets_find(const sheaf_sockets_t *sockets, const sheaf_socket_t *lik
 /* Closes those of `sockets` that `keep` (NULL: none) does not have. */
 void sheaf_sockets_close(const sheaf_sockets_t *sockets, const sheaf_sockets_t *keep);
 
+/* After a reload: sockets that stayed open get the mode that is configured now. */
+void sheaf_sockets_set_modes(const sheaf_conf_t *conf);
+
 /* Prints "listening on ADDRESS" per client listener, "admin on ADDRESS" for the admin one, with the real port. */
 void sheaf_sockets_announce(const sheaf_sockets_t *sockets);
 

@@ -293,6 +293,7 @@ static void commit_reload(supervisor_t *sup)
     free(sup->config.text);
     sup->config = sup->next;
     memset(&sup->next, 0, sizeof(sup->next));
+    sheaf_sockets_set_modes(&sup->config.snapshot->conf);
     sheaf_log_setup(log->format == SHEAF_LOG_FORMAT_JSON, (sheaf_log_severity_t)log->level, sup->metrics);
     sheaf_count(sup->metrics, SHEAF_METRIC_RELOADS_OK, 1);
     sheaf_log(SHEAF_LOG_INFO, "reload", "%s is in use", sup->config_path);

@@ -136,7 +136,8 @@ static void accept_from(worker_t *worker, const sheaf_sockets_t *sockets)
         const sheaf_socket_t *socket = &sockets->items[i];
         if (sheaf_sockets_find(&worker->sockets, socket) >= 0)
             continue;
-        if (sheaf_front_listen(worker->front, socket->fd, socket->is_admin, &fail) != SHEAF_OK)
+        if (sheaf_front_listen(worker->front, socket->fd, sheaf_str_of(socket->text), socket->is_admin, &fail) !=
+            SHEAF_OK)
             sheaf_log(SHEAF_LOG_ERROR, "listen", "%s: %s", socket->text, fail.detail);
     }
 }
@@ -170,6 +171,7 @@ static void on_hangup(uv_signal_t *handle, int signum)
     if (err != SHEAF_OK)
         return;
     commit(worker);
+    sheaf_sockets_set_modes(&worker->snapshot->conf);
     sheaf_log(SHEAF_LOG_INFO, "reload", "%s is in use", worker->setup->config_path);
 }
 

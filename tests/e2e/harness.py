@@ -140,7 +140,7 @@ class Answer:
 
 
 CONF = """
-listen: [{{address: "127.0.0.1:0"{listener}}}]
+listen: [{{address: "127.0.0.1:0"{listener}}}{listeners}]
 admin: {{address: "127.0.0.1:0"}}
 workers: {workers}
 {top}
@@ -174,7 +174,7 @@ class Sheaf(Process):
         self.path_text = str(self.path)
 
     def write_conf(self, **changes):
-        blank = dict.fromkeys(("listener", "top", "upstream", "upstreams", "routes", "endpoint", "endpoints"), "")
+        blank = dict.fromkeys(("listener", "listeners", "top", "upstream", "upstreams", "routes", "endpoint", "endpoints"), "")
         places = {**blank, "workers": 1, "origin": self.origin.at, **self.places, **changes}
         for name in ("upstreams", "routes", "endpoints"):  # more entries, one a line, indented here
             places[name] = "\n".join("  " + line.strip() for line in places[name].splitlines())

@@ -36,7 +36,7 @@ static char *put_string(char *at, const char *text, size_t len)
 static char *put_header(char *at, const char *line)
 {
     size_t name_len = strcspn(line, ":");
-    const char *value = line + name_len + strspn(line + name_len, ": ");
+    const char *value = line + name_len + 1 + strspn(line + name_len + 1, " ");
     char *name_at = at + 1;
 
     at = put_string(name_at, line, name_len);

@@ -79,6 +79,12 @@ static void dump_value(FILE *out, const sheaf_key_t *key, const char *member)
     case SHEAF_KIND_OF_CIDRS:
         dump_cidrs(out, at);
         break;
+    case SHEAF_KIND_OF_BOOL:
+        fputs(*(const bool *)at ? " true" : " false", out);
+        break;
+    case SHEAF_KIND_OF_MODE:
+        fprintf(out, " %03o", *(const uint32_t *)at);
+        break;
     case SHEAF_KIND_OF_UPSTREAM:
         fprintf(out, " #%u", *(const uint32_t *)at);
         break;

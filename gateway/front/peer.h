@@ -1,0 +1,11 @@
+/* front/peer.h - a socket address as the 16 bytes that networks are compared with. */
+#ifndef SHEAF_FRONT_PEER_H
+#define SHEAF_FRONT_PEER_H
+
+#include <stdint.h>
+#include <sys/socket.h>
+
+/* IPv4 becomes ::ffff:a.b.c.d. A unix socket has no address: ::ffff:0.0.0.0. `name` may be NULL: that too. */
+void sheaf_peer_ip(const struct sockaddr *name, uint8_t ret_ip[16]);
+
+#endif
