@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "config/tls.h"
 #include "config/value.h"
 
 static const sheaf_yaml_t *children(const sheaf_yaml_t *root, sheaf_str_t name)
@@ -83,6 +84,20 @@ static void check_addresses(sheaf_report_t *report, const sheaf_yaml_t *root, co
     if (conf->admin.address.text.base != NULL)
         check_address(report, conf, conf->listen.count, &conf->admin.address,
                       member_mark(sheaf_yaml_get(root, SHEAF_STR("admin")), SHEAF_STR("address")));
+}
+
+/* --- TLS --- */
+
+static void check_tls(sheaf_report_t *report, const sheaf_yaml_t *root, sheaf_snapshot_t *snapshot)
+{
+    const sheaf_yaml_t *node = children(root, SHEAF_STR("listen"));
+    uint32_t count = snapshot->conf.listen.count;
+
+    snapshot->tls = sheaf_pool_zalloc(snapshot->pool, (count + 1) * sizeof(*snapshot->tls));
+    for (uint32_t i = 0; i < count; i++, node = node->next) {
+        if (sheaf_tls_is_on(&snapshot->conf.listen.items[i]))
+            snapshot->tls[i] = sheaf_tls_context_new(report, node, &snapshot->conf.listen.items[i], time(NULL));
+    }
 }
 
 /* --- routes --- */
@@ -235,6 +250,7 @@ static void check_endpoints(sheaf_report_t *report, const sheaf_yaml_t *root, sh
 void sheaf_check(sheaf_report_t *report, const sheaf_yaml_t *root, sheaf_snapshot_t *snapshot)
 {
     check_addresses(report, root, &snapshot->conf);
+    check_tls(report, root, snapshot);
     check_routes(report, root, snapshot);
     check_endpoints(report, root, snapshot);
 }

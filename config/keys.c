@@ -75,6 +75,7 @@ static const char *const kind_names[] = {
     [SHEAF_KIND_OF_DURATION] = "duration",
     [SHEAF_KIND_OF_SIZE] = "size",
     [SHEAF_KIND_OF_ADDRESS] = "address",
+    [SHEAF_KIND_OF_FILE] = "file",
     [SHEAF_KIND_OF_CIDRS] = "list of networks",
     [SHEAF_KIND_OF_TEXTS] = "list of texts",
     [SHEAF_KIND_OF_METHODS] = "list of methods",

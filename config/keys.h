@@ -26,6 +26,12 @@ typedef struct sheaf_address {
     bool is_unix;
 } sheaf_address_t;
 
+/* A file that the configuration names: read when it is loaded, see files.h. */
+typedef struct sheaf_file {
+    sheaf_str_t path;  /* as written; absent when the key is not there */
+    sheaf_str_t bytes; /* NUL-terminated besides; owned by the snapshot */
+} sheaf_file_t;
+
 typedef struct sheaf_texts {
     sheaf_str_t *items;
     uint32_t count;
@@ -68,6 +74,7 @@ typedef struct sheaf_servers {
 #define SHEAF_KEY_DURATION(n)  SHEAF_MEMBER(DURATION, uint64_t, n##_ms)
 #define SHEAF_KEY_SIZE(n)      SHEAF_MEMBER(SIZE, uint64_t, n##_bytes)
 #define SHEAF_KEY_ADDRESS(n)   SHEAF_MEMBER(ADDRESS, sheaf_address_t, n)
+#define SHEAF_KEY_FILE(n)      SHEAF_MEMBER(FILE, sheaf_file_t, n)
 #define SHEAF_KEY_CIDRS(n)     SHEAF_MEMBER(CIDRS, sheaf_cidrs_t, n)
 #define SHEAF_KEY_TEXTS(n)     SHEAF_MEMBER(TEXTS, sheaf_texts_t, n)
 #define SHEAF_KEY_METHODS(n)   SHEAF_MEMBER(METHODS, sheaf_texts_t, n)
@@ -86,10 +93,14 @@ typedef struct sheaf_servers {
 #define SHEAF_KEY_ENUM_encoded_slashes(n) SHEAF_MEMBER_ENUM(encoded_slashes, n)
 #define SHEAF_KEY_ENUM_log_format(n)      SHEAF_MEMBER_ENUM(log_format, n)
 #define SHEAF_KEY_ENUM_log_level(n)       SHEAF_MEMBER_ENUM(log_level, n)
+#define SHEAF_KEY_ENUM_client_verify(n)   SHEAF_MEMBER_ENUM(client_verify, n)
+#define SHEAF_KEY_ENUM_tls_version(n)     SHEAF_MEMBER_ENUM(tls_version, n)
 #define SHEAF_KEY_OBJECT_admin(n)  SHEAF_MEMBER_OBJECT(admin, n)
 #define SHEAF_KEY_OBJECT_drain(n)  SHEAF_MEMBER_OBJECT(drain, n)
 #define SHEAF_KEY_OBJECT_log(n)    SHEAF_MEMBER_OBJECT(log, n)
 #define SHEAF_KEY_OBJECT_limits(n) SHEAF_MEMBER_OBJECT(limits, n)
+#define SHEAF_KEY_OBJECT_tls(n)    SHEAF_MEMBER_OBJECT(tls, n)
+#define SHEAF_KEY_LIST_certificate(n) SHEAF_MEMBER_ITEMS(LIST, certificate, n)
 #define SHEAF_KEY_LIST_listener(n) SHEAF_MEMBER_ITEMS(LIST, listener, n)
 #define SHEAF_KEY_LIST_route(n)    SHEAF_MEMBER_ITEMS(LIST, route, n)
 #define SHEAF_KEY_LIST_endpoint(n) SHEAF_MEMBER_ITEMS(LIST, endpoint, n)
@@ -109,7 +120,7 @@ typedef struct sheaf_servers {
 #define SECTION(name)          \
     struct sheaf_##name##_conf { \
         sheaf_mark_t mark;     \
-        sheaf_str_t key; /* name in a mapping of sections; absent elsewhere */
+        sheaf_str_t map_key; /* name in a mapping of sections; absent elsewhere */
 #define KEY(name, type, fallback, min, max, manual) SHEAF_KEY_##type(name)
 #define END(name) \
     }             \

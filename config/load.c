@@ -13,6 +13,7 @@ typedef struct named { /* an upstream's name and its index */
 
 typedef struct loader {
     sheaf_pool_t *pool;
+    sheaf_files_t *files;
     sheaf_report_t *report;
     named_t *upstreams; /* sorted by name */
     uint32_t upstream_count;
@@ -214,6 +215,9 @@ static void load_scalar(loader_t *loader, const sheaf_key_t *key, const sheaf_ya
     case SHEAF_KIND_OF_MODE:
         err = sheaf_value_mode(node->text, member, &fail);
         break;
+    case SHEAF_KIND_OF_FILE:
+        err = sheaf_files_read(loader->files, node->text, member, &fail);
+        break;
     case SHEAF_KIND_OF_UPSTREAM:
         err = load_upstream(loader, node->text, member, &fail);
         break;
@@ -342,7 +346,7 @@ static void load_items(loader_t *loader, const sheaf_key_t *key, const sheaf_yam
         list->count++;
         if (key->kind == SHEAF_KIND_OF_MAP) {
             check_upstream_name(loader, child);
-            head->key = sheaf_pool_dup(loader->pool, child->name);
+            head->map_key = sheaf_pool_dup(loader->pool, child->name);
         }
         load_section(loader, section, child, item);
     }
@@ -486,9 +490,10 @@ static void load_section(loader_t *loader, const sheaf_section_t *section, const
         load_key(loader, section, &section->keys[i], node, head->mark, conf);
 }
 
-void sheaf_load(sheaf_pool_t *pool, sheaf_report_t *report, const sheaf_yaml_t *root, sheaf_conf_t *conf)
+void sheaf_load(sheaf_pool_t *pool, sheaf_files_t *files, sheaf_report_t *report, const sheaf_yaml_t *root,
+                sheaf_conf_t *conf)
 {
-    loader_t loader = {.pool = pool, .report = report};
+    loader_t loader = {.pool = pool, .files = files, .report = report};
 
     collect_upstreams(&loader, root);
     load_section(&loader, sheaf_section_root(), root, (char *)conf);

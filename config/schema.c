@@ -54,6 +54,7 @@ static const char *const simple_kinds[] = {
     [SHEAF_KIND_OF_BOOL] = "\"anyOf\": [{\"type\": \"boolean\"}, " ENV_REF "]",
     [SHEAF_KIND_OF_DURATION] = "\"anyOf\": [{\"$ref\": \"#/$defs/duration\"}, " ENV_REF "]",
     [SHEAF_KIND_OF_ADDRESS] = "\"anyOf\": [{\"$ref\": \"#/$defs/address\"}, " ENV_REF "]",
+    [SHEAF_KIND_OF_FILE] = "\"type\": \"string\"",
     [SHEAF_KIND_OF_CIDRS] = "\"type\": [\"array\", \"null\"], \"items\": {\"type\": \"string\"}",
     [SHEAF_KIND_OF_TEXTS] = "\"type\": [\"array\", \"null\"], \"items\": {\"type\": \"string\"}",
     [SHEAF_KIND_OF_METHODS] =

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <openssl/ssl.h>
 #include <unistd.h>
 
 #include "config/check.h"
@@ -10,12 +11,29 @@
 
 static void load_tree(sheaf_report_t *report, const sheaf_yaml_t *root, sheaf_snapshot_t *snapshot)
 {
-    sheaf_load(snapshot->pool, report, root, &snapshot->conf);
+    sheaf_load(snapshot->pool, &snapshot->files, report, root, &snapshot->conf);
     if (root->kind == SHEAF_YAML_MAPPING)
         sheaf_check(report, root, snapshot);
 }
 
 sheaf_snapshot_t *sheaf_snapshot_load(const char *path, sheaf_str_t text, char **ret_report)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder = slash == path ? strdup("/") : strndup(path, slash != NULL ? (size_t)(slash - path) : 0);
+    sheaf_snapshot_t *snapshot;
+    sheaf_files_t files;
+
+    SHEAF_ASSERT(folder != NULL);
+    sheaf_files_init(&files, folder);
+    snapshot = sheaf_snapshot_load_packed(path, text, &files, ret_report);
+    if (snapshot != NULL)
+        snapshot->files.folder = NULL;
+    free(folder);
+    return snapshot;
+}
+
+sheaf_snapshot_t *sheaf_snapshot_load_packed(const char *path, sheaf_str_t text, sheaf_files_t *files,
+                                             char **ret_report)
 {
     sheaf_pool_t *scratch = sheaf_pool_new(); /* tree and findings; the snapshot keeps none of it */
     sheaf_pool_t *pool = sheaf_pool_new();
@@ -24,7 +42,9 @@ sheaf_snapshot_t *sheaf_snapshot_load(const char *path, sheaf_str_t text, char *
     sheaf_report_t report;
     sheaf_yaml_t *root;
 
-    *snapshot = (sheaf_snapshot_t){.pool = pool, .holds = 1, .hash = sheaf_hash(SHEAF_HASH_START, text)};
+    *snapshot =
+        (sheaf_snapshot_t){.pool = pool, .holds = 1, .files = *files, .hash = sheaf_hash(SHEAF_HASH_START, text)};
+    sheaf_files_init(files, NULL);
     if (has_bom)
         text = sheaf_str(text.base + 3, text.len - 3);
     if (text.len > SHEAF_YAML_MAX_BYTES) /* its lines are not worth counting */
@@ -107,6 +127,9 @@ void sheaf_snapshot_drop(sheaf_snapshot_t *snapshot)
 {
     if (snapshot == NULL || --snapshot->holds > 0)
         return;
+    for (uint32_t i = 0; snapshot->tls != NULL && i < snapshot->conf.listen.count; i++)
+        SSL_CTX_free(snapshot->tls[i]);
+    sheaf_files_fini(&snapshot->files);
     sheaf_pool_free(snapshot->pool); /* the snapshot itself lives in there */
 }
 

@@ -5,7 +5,7 @@
 #ifndef SHEAF_CONFIG_SNAPSHOT_H
 #define SHEAF_CONFIG_SNAPSHOT_H
 
-#include "config/keys.h"
+#include "config/files.h"
 #include "gateway/base/error.h"
 #include "gateway/base/pool.h"
 #include "gateway/http/router.h"
@@ -30,12 +30,17 @@ struct sheaf_snapshot {
                                conf.routes.items[i], conf.endpoints.items[i] */
     sheaf_router_t *routes;      /* over conf.routes, by index */
     uint32_t *endpoints_by_path; /* indices of conf.endpoints, sorted by path */
-    uint64_t hash;               /* of the text and of what ${env...} became */
+    sheaf_files_t files;         /* that the configuration names */
+    struct ssl_ctx_st **tls; /* SSL_CTX of each of conf.listen, made from its `tls`; NULL where it speaks clear text */
+    uint64_t hash;           /* of the text and of what ${env...} became */
 };
 
-/* Loads and checks `text` (`path` is for messages). NULL when it has errors; all of them are then in `*ret_report`,
+/* Loads and checks `text` (`path` is for messages, and its folder is where files that it names are looked for). NULL when it has errors; all of them are then in `*ret_report`,
  * a malloc'ed string ready to print ("" when none; warnings may be there on success). Free it with free(). */
 sheaf_snapshot_t *sheaf_snapshot_load(const char *path, sheaf_str_t text, char **ret_report);
+/* The same with files that were read before (taken over, whatever happens): nothing is read from disk. */
+sheaf_snapshot_t *sheaf_snapshot_load_packed(const char *path, sheaf_str_t text, sheaf_files_t *files,
+                                             char **ret_report);
 /* The same from a file; a file that cannot be read is an error in the report. */
 sheaf_snapshot_t *sheaf_snapshot_load_file(const char *path, char **ret_report);
 

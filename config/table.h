@@ -15,6 +15,7 @@ typedef enum sheaf_key_kind {
     SHEAF_KIND_OF_DURATION,
     SHEAF_KIND_OF_SIZE,
     SHEAF_KIND_OF_ADDRESS,
+    SHEAF_KIND_OF_FILE,
     SHEAF_KIND_OF_CIDRS,
     SHEAF_KIND_OF_TEXTS,
     SHEAF_KIND_OF_METHODS,
@@ -46,7 +47,7 @@ typedef struct sheaf_key {
 
 struct sheaf_section {
     const char *name;
-    size_t size; /* of struct sheaf_<name>_conf; mark and key come first in every one */
+    size_t size; /* of struct sheaf_<name>_conf; mark and map_key come first in every one */
     const sheaf_key_t *keys;
     uint32_t key_count;
 };
@@ -54,7 +55,7 @@ struct sheaf_section {
 /* What every section struct begins with. */
 typedef struct sheaf_section_head {
     sheaf_mark_t mark;
-    sheaf_str_t key;
+    sheaf_str_t map_key;
 } sheaf_section_head_t;
 
 /* The member behind a LIST or MAP key, whatever its items are. */

@@ -116,7 +116,7 @@ static sheaf_group_t *group_for(sheaf_upstreams_t *upstreams, sheaf_snapshot_t *
 
     for (sheaf_link_t *link = upstreams->groups.next; link != &upstreams->groups; link = link->next) {
         group = SHEAF_OWNER(link, sheaf_group_t, link);
-        if (!sheaf_str_eq(group->conf->key, conf->key) || !sheaf_upstream_conf_eq(group->conf, conf))
+        if (!sheaf_str_eq(group->conf->map_key, conf->map_key) || !sheaf_upstream_conf_eq(group->conf, conf))
             continue;
         sheaf_group_rebase(group, snapshot, conf);
         return group;

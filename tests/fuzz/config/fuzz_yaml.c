@@ -10,7 +10,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *report;
-    sheaf_snapshot_t *snapshot = sheaf_snapshot_load("fuzz.yaml", sheaf_str((const char *)data, size), &report);
+    sheaf_files_t none = {.folder = NULL}; /* nothing is read from disk */
+    sheaf_snapshot_t *snapshot =
+        sheaf_snapshot_load_packed("fuzz.yaml", sheaf_str((const char *)data, size), &none, &report);
 
     if (snapshot == NULL)
         SHEAF_ASSERT(strstr(report, ": error: ") != NULL);

@@ -60,6 +60,9 @@ static void dump_value(FILE *out, const sheaf_key_t *key, const char *member)
     case SHEAF_KIND_OF_PATH:
         fprintf(out, " %.*s", SHEAF_STR_ARG(*(const sheaf_str_t *)at));
         break;
+    case SHEAF_KIND_OF_FILE:
+        fprintf(out, " %.*s", SHEAF_STR_ARG(((const sheaf_file_t *)at)->path));
+        break;
     case SHEAF_KIND_OF_NUMBER:
     case SHEAF_KIND_OF_DURATION:
     case SHEAF_KIND_OF_SIZE:
@@ -108,7 +111,7 @@ static void dump_items(FILE *out, const sheaf_key_t *key, const char *member, in
         const char *item = (const char *)list->items + i * section->size;
         const sheaf_section_head_t *head = (const void *)item;
 
-        fprintf(out, "%*s- %.*s (%u:%u)\n", depth * 2, "", SHEAF_STR_ARG(head->key), head->mark.line,
+        fprintf(out, "%*s- %.*s (%u:%u)\n", depth * 2, "", SHEAF_STR_ARG(head->map_key), head->mark.line,
                 head->mark.column);
         dump_section(out, section, item, depth + 1);
     }

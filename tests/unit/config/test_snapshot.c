@@ -43,7 +43,7 @@ static void check_example_upstreams(const sheaf_conf_t *conf)
     const sheaf_upstream_conf_t *users = &conf->upstreams.items[0], *orders = &conf->upstreams.items[1];
 
     assert_int_equal(conf->upstreams.count, 2);
-    assert_true(is(users->key, "users"));
+    assert_true(is(users->map_key, "users"));
     assert_int_equal(users->servers.count, 1);
     assert_true(is(users->servers.items[0].host, "127.0.0.1"));
     assert_int_equal(users->servers.items[0].port, 9001);
@@ -52,7 +52,7 @@ static void check_example_upstreams(const sheaf_conf_t *conf)
     assert_int_equal(users->max_connections, 512);
     assert_int_equal(users->max_waiting, 1024);
     assert_int_equal(users->keepalive_ms, 60000);
-    assert_true(is(orders->key, "orders"));
+    assert_true(is(orders->map_key, "orders"));
     assert_int_equal(orders->servers.count, 2);
     assert_int_equal(orders->servers.items[1].port, 9003);
     assert_int_equal(orders->connect_timeout_ms, 1000);
@@ -244,7 +244,7 @@ static void a_snapshot_keeps_nothing_of_the_text(void **state)
     free(text);
     assert_true(sheaf_router_find(snapshot->routes, SHEAF_STR("/u/1"), SHEAF_STR("GET"), &match));
     assert_true(is(sheaf_rewrite_apply(snapshot->conf.routes.items[0].rewrite, &match, pool), "/1"));
-    assert_true(is(snapshot->conf.upstreams.items[0].key, "users"));
+    assert_true(is(snapshot->conf.upstreams.items[0].map_key, "users"));
     sheaf_pool_free(pool);
     sheaf_snapshot_drop(snapshot);
 }
