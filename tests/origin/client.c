@@ -141,7 +141,7 @@ static void take_request(client_t *client)
     head_len = (size_t)(head_end + 4 - client->in);
     length = strcasestr(client->in, "\r\ncontent-length:");
     client->body_len = length == NULL || length > head_end ? 0 : strtoul(length + 17, NULL, 10);
-    if (client->in_len < head_len + client->body_len)
+    if (client->in_len - head_len < client->body_len)
         return;
     if (!cut_head(client, head_len)) {
         close_client(client);
