@@ -123,12 +123,6 @@ def is_sanitized(binary):
     return b"__asan_init" in pathlib.Path(binary).read_bytes()
 
 
-@functools.cache
-def speaks_tls(binary):
-    keys = subprocess.run([binary, "keys"], capture_output=True, text=True, check=False).stdout
-    return "certificate" in keys
-
-
 class Worker:
     """One process as the kernel sees it."""
 
@@ -217,8 +211,8 @@ class Attack(Case):
     def setUpClass(cls):
         if not pathlib.Path(cls.binary).exists():
             raise unittest.SkipTest(f"{cls.binary} is not built")
-        if cls.tls and not speaks_tls(cls.binary):
-            raise unittest.SkipTest("no listener speaks TLS yet")
+        if cls.tls and "tls" in missing():
+            raise unittest.SkipTest("needs tls")
         cls.origin = Origin()
         cls.addClassCleanup(cls.origin.kill)
         cls.sheaf = cls.open_door(**cls.places)
