@@ -53,6 +53,7 @@ static const sheaf_file_t *add(sheaf_files_t *files, sheaf_str_t path, char *byt
         files->items = sheaf_realloc(files->items, files->room * sizeof(*files->items));
     }
     file = &files->items[files->count++];
+    files->bytes += len;
     *file = (sheaf_file_t){sheaf_str(copy_of(path), path.len), sheaf_str(bytes, len)};
     return file;
 }
@@ -111,6 +112,8 @@ static sheaf_err_t read_from_disk(sheaf_files_t *files, sheaf_str_t path, sheaf_
     bytes = sheaf_alloc(room);
     why = read_bytes(fd, bytes, room, &len);
     close(fd);
+    if (why == NULL && files->bytes + len > SHEAF_FILES_MAX_BYTES)
+        why = "all files together are larger than 128 MiB";
     if (why != NULL)
         sheaf_fail(fail, SHEAF_ERR_CONFIG, "cannot read %.*s: %s", SHEAF_STR_ARG(path), why);
     else

@@ -12,19 +12,22 @@
 #include "config/keys.h"
 #include "gateway/base/error.h"
 
-#define SHEAF_FILE_MAX_BYTES (4u << 20)
+#define SHEAF_FILE_MAX_BYTES  (4u << 20)
+#define SHEAF_FILES_MAX_BYTES (128u << 20) /* all files of a configuration */
 
 typedef struct sheaf_files {
     const char *folder; /* what relative paths are relative to, borrowed; NULL: nothing is read from disk any more */
     sheaf_file_t *items;
     uint32_t count, room;
+    size_t bytes; /* of all contents */
 } sheaf_files_t;
 
 void sheaf_files_init(sheaf_files_t *files, const char *folder);
 void sheaf_files_fini(sheaf_files_t *files);
 
 /* The file of that path (as written in the configuration), read from disk the first time. The result is good until
- * fini. A pipe, a device or a folder is no file; an empty one is refused too, as is one over SHEAF_FILE_MAX_BYTES. */
+ * fini. A pipe, a device or a folder is no file; an empty one is refused too, as is one over SHEAF_FILE_MAX_BYTES, or over
+ * SHEAF_FILES_MAX_BYTES with the others. */
 sheaf_err_t sheaf_files_read(sheaf_files_t *files, sheaf_str_t path, sheaf_file_t *ret_file, sheaf_fail_t *fail);
 
 /* `text` and all files as one malloc'ed block. */

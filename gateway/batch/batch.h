@@ -25,6 +25,13 @@ typedef struct sheaf_batch_env {
     sheaf_metrics_t *metrics;   /* may be NULL */
 } sheaf_batch_env_t;
 
+/* Whom a client's verified certificate names (mTLS). */
+typedef struct sheaf_identity {
+    sheaf_str_t subject;     /* its distinguished name as RFC 4514 writes it, ASCII: CN=app,O=Example */
+    sheaf_str_t fingerprint; /* SHA-256 of the certificate, in hex */
+    sheaf_texts_t names;     /* subject alternative names: DNS:app.example URI:spiffe://... email:a@b IP:10.0.0.1 */
+} sheaf_identity_t;
+
 /* The client's request around the batch; all borrowed until the batch is freed. */
 typedef struct sheaf_outer {
     const sheaf_headers_t *headers; /* names lower-case */
@@ -32,6 +39,7 @@ typedef struct sheaf_outer {
     sheaf_str_t scheme;             /* http or https */
     sheaf_str_t host;               /* Host or :authority */
     bool is_http2;
+    const sheaf_identity_t *identity; /* NULL: the client showed no certificate */
 } sheaf_outer_t;
 
 typedef struct sheaf_watch {

@@ -5,6 +5,7 @@
 
 #include "gateway/front/lingering.h"
 #include "gateway/front/peer.h"
+#include "gateway/front/tls.h"
 
 static void on_socket_closed(void *data)
 {
@@ -18,6 +19,7 @@ static void on_socket_closed(void *data)
         front->client_count--;
         sheaf_gauge(front->env.metrics, SHEAF_METRIC_CLIENT_CONNS_OPEN, -1);
     }
+    sheaf_tls_end(client);
     free(client);
     sheaf_front_stir(front);
 }
@@ -27,8 +29,8 @@ static void on_handle_closed(uv_handle_t *handle)
     free(handle);
 }
 
-void sheaf_client_accept(sheaf_front_t *front, sheaf_face_t *face, uv_stream_t *stream, const struct sockaddr *name,
-                         socklen_t name_len)
+void sheaf_client_accept(sheaf_front_t *front, sheaf_face_t *face, struct ssl_ctx_st *tls, uv_stream_t *stream,
+                         const struct sockaddr *name, socklen_t name_len)
 {
     sheaf_client_t *client = sheaf_zalloc(sizeof(*client));
 
@@ -47,7 +49,10 @@ void sheaf_client_accept(sheaf_front_t *front, sheaf_face_t *face, uv_stream_t *
         sheaf_count(front->env.metrics, SHEAF_METRIC_CLIENT_CONNS, 1);
         sheaf_gauge(front->env.metrics, SHEAF_METRIC_CLIENT_CONNS_OPEN, 1);
     }
-    h2o_accept(&face->accept, client->sock);
+    if (tls != NULL)
+        sheaf_tls_start(client, tls, &face->accept);
+    else
+        h2o_accept(&face->accept, client->sock);
 }
 
 sheaf_client_t *sheaf_client_of(h2o_req_t *req)
@@ -70,7 +75,7 @@ void sheaf_client_cut(sheaf_client_t *client)
 
 void sheaf_client_retire(sheaf_client_t *client)
 {
-    if (client->requests == 0 && client->sock->input->size == 0)
+    if (client->requests == 0 && client->sock->input->size == 0 && sheaf_tls_is_still(client))
         shutdown(sheaf_client_fd(client), SHUT_RD);
 }
 

@@ -17,6 +17,7 @@ struct sheaf_client {
     uint32_t requests; /* in progress */
     int lingering_fd;  /* a copy for lingering.h, -1: none */
     uint8_t ip[16];    /* as sheaf_peer_ip has it */
+    sheaf_tls_t *tls;  /* NULL: clear text */
     bool is_admin;
     bool is_cut; /* shutdown(2) was called */
     sheaf_patience_t patience;
@@ -24,10 +25,10 @@ struct sheaf_client {
     sheaf_frames_t frames;
 };
 
-/* Takes over a freshly accepted stream; hands it to libh2o. `name` is who is at the other end, as the socket or a
+/* Takes over a freshly accepted stream; hands it to libh2o, with `tls` (NULL: none) after a handshake. `name` is who is at the other end, as the socket or a
  * trusted proxy says: the client's address for the log, for X-Forwarded-For and for limits. */
-void sheaf_client_accept(sheaf_front_t *front, sheaf_face_t *face, uv_stream_t *stream, const struct sockaddr *name,
-                         socklen_t name_len);
+void sheaf_client_accept(sheaf_front_t *front, sheaf_face_t *face, struct ssl_ctx_st *tls, uv_stream_t *stream,
+                         const struct sockaddr *name, socklen_t name_len);
 
 /* The client of a request. */
 sheaf_client_t *sheaf_client_of(h2o_req_t *req);
@@ -39,7 +40,7 @@ int sheaf_client_fd(const sheaf_client_t *client);
 void sheaf_client_cut(sheaf_client_t *client);
 
 /* Ends it if no request is on it. What has arrived, in part or in the kernel's queue, is still answered: only the
- * reading side is shut down, and not while a part of a request is in the buffer. */
+ * reading side is shut down, and not while a part of a request, a record or a handshake is in the buffers. */
 void sheaf_client_retire(sheaf_client_t *client);
 
 /* A request on it ended. Too many abandoned ones (limits.aborts) and the client is cut. */

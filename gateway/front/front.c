@@ -10,6 +10,7 @@
 #include "gateway/front/lingering.h"
 #include "gateway/front/listener.h"
 #include "gateway/front/refusal.h"
+#include "gateway/front/tls.h"
 #include "gateway/front/visit.h"
 
 #define SERVER_NAME      "sheaf"
@@ -132,6 +133,10 @@ void sheaf_front_set_epoch(sheaf_front_t *front, sheaf_epoch_t *epoch)
     front->clients_face.config.max_request_entity_size = most + ENTITY_ROOM;
     epoch->holds++;
     front->epoch = epoch;
+    for (uint32_t i = 0; i < conf->listen.count; i++) {
+        if (epoch->env.snapshot->tls[i] != NULL)
+            sheaf_tls_prepare(epoch->env.snapshot->tls[i], front->env.tickets);
+    }
     sheaf_listener_bind_all(front);
     if (old != NULL)
         sheaf_epoch_drop(old);

@@ -25,6 +25,7 @@ typedef struct sheaf_front_env {
     sheaf_soon_t *soon;
     sheaf_metrics_t *metrics;
     sheaf_metrics_region_t *region; /* for /metrics */
+    struct sheaf_tickets *tickets;  /* of TLS, see tickets.h; may be NULL */
     /* Is the whole gateway draining (for /readyz)? */
     bool (*is_draining)(void *data);
     void *data;

@@ -23,7 +23,7 @@ static void take_outer(sheaf_visit_t *visit, sheaf_pool_t *pool)
                           sheaf_pool_dup(pool, str_of(header->value)));
     }
     outer->headers = &visit->headers;
-    outer->scheme = req->scheme == &H2O_URL_SCHEME_HTTPS ? SHEAF_STR("https") : SHEAF_STR("http");
+    outer->scheme = visit->client->tls != NULL ? SHEAF_STR("https") : SHEAF_STR("http"); /* :scheme is hearsay */
     outer->host = sheaf_pool_dup(pool, str_of(req->authority));
     outer->is_http2 = req->version >= 0x200;
 }

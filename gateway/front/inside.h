@@ -7,6 +7,7 @@
 #include "gateway/front/h2o.h"
 
 typedef struct sheaf_client sheaf_client_t;
+typedef struct sheaf_tls sheaf_tls_t;
 typedef struct sheaf_visit sheaf_visit_t;
 
 /* libh2o as it is configured for one kind of listener: clients, or admins. */

@@ -1,6 +1,7 @@
 #include "gateway/front/listener.h"
 
 #include <errno.h>
+#include <openssl/ssl.h>
 #include <stdlib.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@ typedef struct {
     char *address; /* as configured */
     const sheaf_listener_conf_t
         *conf;      /* in the current epoch; NULL: the admin listener, or one that is about to close */
+    SSL_CTX *tls;   /* held: a connection that still greets may outlive the epoch; NULL: clear text */
     uint32_t holds; /* one while it is open, one per connection that still greets */
     bool is_admin, is_pipe;
     sheaf_link_t link;
@@ -51,6 +53,7 @@ static void drop(listener_t *listener)
 {
     if (--listener->holds > 0)
         return;
+    SSL_CTX_free(listener->tls);
     free(listener->address);
     free(listener);
 }
@@ -75,8 +78,8 @@ static void admit(listener_t *listener, int fd, const struct sockaddr *name, soc
         uv_close(&stream->handle, on_stream_closed);
         return;
     }
-    sheaf_client_accept(front, listener->is_admin ? &front->admin_face : &front->clients_face, &stream->stream, name,
-                        name_len);
+    sheaf_client_accept(front, listener->is_admin ? &front->admin_face : &front->clients_face, listener->tls,
+                        &stream->stream, name, name_len);
 }
 
 /* --- proxies that say whom they stand for --- */
@@ -169,14 +172,26 @@ static bool is_unix_socket(int fd)
     return getsockname(fd, (struct sockaddr *)&name, &len) == 0 && name.ss_family == AF_UNIX;
 }
 
+/* One that is about to be closed keeps the last it had. */
+static void bind_tls(listener_t *listener, SSL_CTX *tls)
+{
+    if (tls != NULL)
+        SSL_CTX_up_ref(tls);
+    SSL_CTX_free(listener->tls);
+    listener->tls = tls;
+}
+
 static void bind_conf(listener_t *listener)
 {
-    const sheaf_conf_t *conf = &listener->front->epoch->env.snapshot->conf;
+    const sheaf_snapshot_t *snapshot = listener->front->epoch->env.snapshot;
+    const sheaf_conf_t *conf = &snapshot->conf;
 
     listener->conf = NULL;
     for (uint32_t i = 0; !listener->is_admin && i < conf->listen.count && listener->conf == NULL; i++) {
-        if (sheaf_str_eq(conf->listen.items[i].address.text, sheaf_str_of(listener->address)))
-            listener->conf = &conf->listen.items[i];
+        if (!sheaf_str_eq(conf->listen.items[i].address.text, sheaf_str_of(listener->address)))
+            continue;
+        listener->conf = &conf->listen.items[i];
+        bind_tls(listener, snapshot->tls[i]);
     }
 }
 

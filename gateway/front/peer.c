@@ -1,5 +1,6 @@
 #include "gateway/front/peer.h"
 
+#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <string.h>
 
@@ -11,4 +12,14 @@ void sheaf_peer_ip(const struct sockaddr *name, uint8_t ret_ip[16])
         memcpy(ret_ip + 12, &((const struct sockaddr_in *)(const void *)name)->sin_addr, 4);
     else if (name != NULL && name->sa_family == AF_INET6)
         memcpy(ret_ip, &((const struct sockaddr_in6 *)(const void *)name)->sin6_addr, 16);
+}
+
+void sheaf_peer_log(sheaf_log_line_t *line, const uint8_t ip[16])
+{
+    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    bool is_v4 = memcmp(ip, mapped, sizeof(mapped)) == 0;
+    char text[INET6_ADDRSTRLEN];
+
+    inet_ntop(is_v4 ? AF_INET : AF_INET6, is_v4 ? ip + 12 : ip, text, sizeof(text));
+    sheaf_log_str(line, "client", sheaf_str_of(text));
 }

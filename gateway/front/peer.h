@@ -2,10 +2,14 @@
 #ifndef SHEAF_FRONT_PEER_H
 #define SHEAF_FRONT_PEER_H
 
-#include <stdint.h>
 #include <sys/socket.h>
+
+#include "gateway/base/log.h"
 
 /* IPv4 becomes ::ffff:a.b.c.d. A unix socket has no address: ::ffff:0.0.0.0. `name` may be NULL: that too. */
 void sheaf_peer_ip(const struct sockaddr *name, uint8_t ret_ip[16]);
+
+/* Adds "client": such an address as text. */
+void sheaf_peer_log(sheaf_log_line_t *line, const uint8_t ip[16]);
 
 #endif

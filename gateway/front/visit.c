@@ -4,19 +4,11 @@
 #include <stdlib.h>
 
 #include "gateway/base/log.h"
+#include "gateway/front/peer.h"
+#include "gateway/front/tls.h"
 #include "gateway/front/watchdog.h"
 
 static void on_request_gone(void *chunk);
-
-static void log_peer(sheaf_log_line_t *line, const uint8_t peer[16])
-{
-    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-    bool is_v4 = memcmp(peer, mapped, sizeof(mapped)) == 0;
-    char text[INET6_ADDRSTRLEN];
-
-    inet_ntop(is_v4 ? AF_INET : AF_INET6, is_v4 ? peer + 12 : peer, text, sizeof(text));
-    sheaf_log_str(line, "client", sheaf_str_of(text));
-}
 
 static const char *outcome_of(const sheaf_visit_t *visit)
 {
@@ -36,6 +28,20 @@ static void count(const sheaf_visit_t *visit, uint64_t us)
     sheaf_observe_us(metrics, SHEAF_HISTOGRAM_BATCH_SECONDS, us);
 }
 
+static void log_tls(sheaf_log_line_t *line, const sheaf_visit_t *visit)
+{
+    const sheaf_identity_t *identity = visit->outer.identity;
+
+    if (visit->tls_version != NULL)
+        sheaf_log_str(line, "tls", sheaf_str_of(visit->tls_version));
+    if (identity == NULL)
+        return;
+    sheaf_log_str(line, "subject", identity->subject);
+    if (identity->names.count > 0)
+        sheaf_log_str(line, "san", identity->names.items[0]);
+    sheaf_log_str(line, "fingerprint", identity->fingerprint);
+}
+
 /* The one line per batch. */
 static void log_visit(const sheaf_visit_t *visit, uint64_t us)
 {
@@ -48,7 +54,8 @@ static void log_visit(const sheaf_visit_t *visit, uint64_t us)
         return;
     snprintf(id, sizeof(id), "%016llx", (unsigned long long)visit->id);
     sheaf_log_str(&line, "id", sheaf_str(id, 16));
-    log_peer(&line, visit->outer.peer);
+    sheaf_peer_log(&line, visit->outer.peer);
+    log_tls(&line, visit);
     if (batch != NULL)
         sheaf_log_str(&line, "endpoint", batch->endpoint->path);
     if (visit->encode.encoder != NULL)
@@ -86,6 +93,7 @@ static void visit_free(sheaf_visit_t *visit)
         sheaf_batch_free(visit->batch);
     sheaf_epoch_drop(visit->epoch);
     sheaf_list_remove(&visit->link);
+    sheaf_identity_drop(visit->outer.identity);
     free(visit);
     sheaf_front_stir(front);
 }
@@ -114,6 +122,8 @@ sheaf_visit_t *sheaf_visit_new(sheaf_front_t *front, h2o_req_t *req)
     visit->begun_us = sheaf_clock_monotonic_us(NULL);
     visit->is_done = true; /* until a batch is started */
     memcpy(visit->outer.peer, visit->client->ip, sizeof(visit->outer.peer));
+    visit->outer.identity = sheaf_identity_hold(sheaf_tls_identity(visit->client));
+    visit->tls_version = sheaf_tls_version(visit->client);
     sheaf_out_init(&visit->out);
     sheaf_watchdog_init(visit);
     sheaf_list_push_back(&front->visits, &visit->link);

@@ -35,7 +35,8 @@ struct sheaf_visit {
     sheaf_link_t link; /* in front->visits */
     uint64_t id;
     uint64_t begun_us;
-    uint64_t body_bytes; /* of the request */
+    uint64_t body_bytes;     /* of the request */
+    const char *tls_version; /* NULL: clear text */
 
     /* responder */
     sheaf_encode_t encode;

@@ -109,7 +109,9 @@ int sheaf_control_text_fd(sheaf_str_t text)
 
 bool sheaf_control_read_fd(int fd, size_t limit_bytes, char **ret_text, size_t *ret_len)
 {
-    size_t len = 0, size = 64 << 10;
+    struct stat stat;
+    bool is_sized = fstat(fd, &stat) == 0 && stat.st_size > 0 && (uint64_t)stat.st_size <= limit_bytes;
+    size_t len = 0, size = is_sized ? (size_t)stat.st_size + 1 : 64 << 10; /* growing would leave copies behind */
     char *text = sheaf_alloc(size);
     ssize_t got;
 

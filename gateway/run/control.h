@@ -2,14 +2,14 @@
  *
  *   supervisor                                worker
  *      |   <------------------ READY ------------|   accepts from all sockets
- *      |--- PREPARE (text, new sockets) -------->|   loads the new snapshot, keeps serving the old one
+ *      |--- PREPARE (pack, new sockets) -------->|   loads the new snapshot, keeps serving the old one
  *      |   <------ PREPARED or REFUSED ----------|
  *      |--- COMMIT (all said PREPARED) --------->|   new epoch; or ABORT: forgets it
  *      |--- UNREADY ---------------------------->|   /readyz says 503
  *      |--- DRAIN ------------------------------>|   stops accepting, finishes, exits 0
  *
- * The text of a configuration travels as a sealed memfd: the first descriptor of PREPARE; the rest are new listening
- * sockets in the order of sheaf_sockets_open. */
+ * A configuration, its text and the files that it names, travels as a memfd that holds a pack (config/files.h): the first
+ * descriptor of PREPARE; the rest are new listening sockets in the order of sheaf_sockets_open. */
 #ifndef SHEAF_RUN_CONTROL_H
 #define SHEAF_RUN_CONTROL_H
 
@@ -30,7 +30,7 @@ typedef struct sheaf_note {
     uint32_t kind;
     uint32_t generation; /* of PREPARE and its answers */
     uint32_t fd_count;
-    int fds[SHEAF_SOCKETS_MAX + 1]; /* PREPARE: the text, then new sockets; the receiver owns its copies */
+    int fds[SHEAF_SOCKETS_MAX + 1]; /* PREPARE: the pack, then new sockets; the receiver owns its copies */
 } sheaf_note_t;
 
 /* Two connected ends, close-on-exec and non-blocking. */

@@ -9,6 +9,8 @@
 #include "gateway/base/log.h"
 #include "gateway/run/worker.h"
 
+#define PACK_MAX_BYTES (SHEAF_CONFIG_MAX_BYTES + SHEAF_FILES_MAX_BYTES + (16u << 20)) /* and what is around them */
+
 static sheaf_err_t read_text(sheaf_reload_t *reload, const char *path)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -21,15 +23,33 @@ static sheaf_err_t read_text(sheaf_reload_t *reload, const char *path)
     return is_read ? SHEAF_OK : SHEAF_ERR_CONFIG;
 }
 
+static sheaf_err_t take_report(sheaf_reload_t *reload, char *report)
+{
+    if (report != NULL && report[0] != '\0')
+        fputs(report, stderr);
+    free(report);
+    return reload->snapshot != NULL ? SHEAF_OK : SHEAF_ERR_CONFIG;
+}
+
 static sheaf_err_t check_text(sheaf_reload_t *reload, const char *path, sheaf_str_t text)
 {
     char *report = NULL;
 
     reload->snapshot = sheaf_snapshot_load(path, text, &report);
-    if (report != NULL && report[0] != '\0')
-        fputs(report, stderr);
-    free(report);
-    return reload->snapshot != NULL ? SHEAF_OK : SHEAF_ERR_CONFIG;
+    return take_report(reload, report);
+}
+
+/* The supervisor has read the files: this process may not be allowed to. */
+static sheaf_err_t check_pack(sheaf_reload_t *reload, sheaf_str_t pack)
+{
+    char *report = NULL;
+    sheaf_files_t files;
+    sheaf_str_t text;
+
+    if (!sheaf_files_unpack(pack, &text, &files))
+        return SHEAF_ERR_SYSTEM;
+    reload->snapshot = sheaf_snapshot_load_packed("configuration", text, &files, &report);
+    return take_report(reload, report);
 }
 
 sheaf_err_t sheaf_reload_read(sheaf_reload_t *reload, const char *path, const sheaf_sockets_t *old)
@@ -59,15 +79,15 @@ sheaf_err_t sheaf_reload_receive(sheaf_reload_t *reload, const sheaf_note_t *not
     sheaf_reload_t fresh = {.snapshot = NULL};
     sheaf_fail_t fail = {.detail = ""};
     sheaf_err_t err = SHEAF_ERR_SYSTEM;
-    char *text = NULL;
-    size_t len;
+    char *pack = NULL;
+    size_t len = 0;
 
     if (note->fd_count == 0)
         return SHEAF_ERR_SYSTEM;
-    if (sheaf_control_read_fd(note->fds[0], SHEAF_CONFIG_MAX_BYTES, &text, &len))
-        err = check_text(&fresh, "configuration", sheaf_str(text, len));
+    if (sheaf_control_read_fd(note->fds[0], PACK_MAX_BYTES, &pack, &len))
+        err = check_pack(&fresh, sheaf_str(pack, len));
     close(note->fds[0]);
-    free(text);
+    sheaf_files_pack_free(pack, len);
     if (err == SHEAF_OK)
         err = sheaf_sockets_open(&fresh.snapshot->conf, old, note->fds + 1, note->fd_count - 1, &fresh.sockets, &fail);
     else
@@ -84,9 +104,14 @@ sheaf_err_t sheaf_reload_receive(sheaf_reload_t *reload, const sheaf_note_t *not
 
 bool sheaf_reload_note(const sheaf_reload_t *reload, const sheaf_sockets_t *old, sheaf_note_t *ret_note)
 {
+    size_t len;
+    char *pack;
+
     memset(ret_note, 0, sizeof(*ret_note));
     ret_note->kind = SHEAF_NOTE_PREPARE;
-    ret_note->fds[0] = sheaf_control_text_fd(sheaf_str(reload->text, reload->text_len));
+    pack = sheaf_files_pack(&reload->snapshot->files, sheaf_str(reload->text, reload->text_len), &len);
+    ret_note->fds[0] = sheaf_control_text_fd(sheaf_str(pack, len));
+    sheaf_files_pack_free(pack, len);
     if (ret_note->fds[0] < 0)
         return false;
     ret_note->fd_count = 1;

@@ -17,7 +17,7 @@ typedef struct sheaf_reload {
 /* Reads `path`, checks it and opens the sockets that `old` (NULL: none) does not have. Errors are printed on stderr. */
 sheaf_err_t sheaf_reload_read(sheaf_reload_t *reload, const char *path, const sheaf_sockets_t *old);
 
-/* Takes over text and sockets of a PREPARE note (closes its descriptors whatever happens). */
+/* Takes over text, files and sockets of a PREPARE note (closes its descriptors whatever happens). */
 sheaf_err_t sheaf_reload_receive(sheaf_reload_t *reload, const sheaf_note_t *note, const sheaf_sockets_t *old);
 
 /* PREPARE for a worker whose sockets are `old`; note.fds[0] is to be closed by the caller after sending. */

@@ -40,6 +40,8 @@ typedef struct {
     uint64_t prepare_until_ms;
     sheaf_metrics_region_t *region;
     sheaf_metrics_t *metrics;
+    sheaf_tickets_t *tickets;
+    uint64_t rotate_at_ms;
     int signal_fd;
     sigset_t signals;
     child_t children[WORKERS_MAX];
@@ -70,6 +72,7 @@ _Noreturn static void become_worker(supervisor_t *sup, uint32_t index, int contr
         .sockets = sup->config.sockets,
         .control_fd = control_fd,
         .region = sup->region,
+        .tickets = sup->tickets,
         .slot = index,
     };
     int status;
@@ -389,7 +392,7 @@ static void read_notes(supervisor_t *sup, child_t *child)
 
 static uint64_t next_event_ms(const supervisor_t *sup)
 {
-    uint64_t next = sup->stage == SERVING ? SHEAF_NEVER : sup->stage_until_ms;
+    uint64_t next = sup->stage == SERVING ? sup->rotate_at_ms : sup->stage_until_ms;
 
     if (sup->next.snapshot != NULL && sup->prepare_until_ms < next)
         next = sup->prepare_until_ms;
@@ -433,7 +436,8 @@ static bool prepare_process(supervisor_t *sup)
     signal(SIGPIPE, SIG_IGN);
     sup->signal_fd = signalfd(-1, &sup->signals, SFD_CLOEXEC | SFD_NONBLOCK);
     sup->region = sheaf_metrics_region_new(WORKERS_MAX + 1);
-    if (sup->signal_fd < 0 || sup->region == NULL) {
+    sup->tickets = sheaf_tickets_new();
+    if (sup->signal_fd < 0 || sup->region == NULL || sup->tickets == NULL) {
         fprintf(stderr, "error: cannot start: %s\n", strerror(errno));
         return false;
     }
@@ -453,6 +457,8 @@ int sheaf_supervisor_run(const char *config_path, sheaf_reload_t *config)
         return 1;
     sheaf_log_setup(log->format == SHEAF_LOG_FORMAT_JSON, (sheaf_log_severity_t)log->level, sup->metrics);
     while (sup->stage != DRAINING || count_children(sup) > 0) {
+        sup->rotate_at_ms =
+            sheaf_tickets_rotate(sup->tickets, now_ms(), sheaf_tickets_period_ms(&sup->config.snapshot->conf));
         start_missing(sup);
         wait_and_read(sup);
         advance_reload(sup);
@@ -461,6 +467,7 @@ int sheaf_supervisor_run(const char *config_path, sheaf_reload_t *config)
     sheaf_snapshot_drop(sup->config.snapshot);
     free(sup->config.text);
     sheaf_metrics_region_free(sup->region);
+    sheaf_tickets_free(sup->tickets);
     close(sup->signal_fd);
     free(sup);
     return 0;

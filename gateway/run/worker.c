@@ -37,6 +37,8 @@ typedef struct {
     sheaf_sockets_t sockets;
     sheaf_reload_t pending;
     uint32_t generation;
+    sheaf_tickets_t *tickets;
+    sheaf_deadline_t rotation; /* of their keys, when this process is alone */
     enum { SERVING, UNREADY, DRAINING, ENDING } stage;
 } worker_t;
 
@@ -126,6 +128,24 @@ static void open_epoch(worker_t *worker, sheaf_snapshot_t *snapshot)
     worker->snapshot = snapshot;
 }
 
+/* --- keys of session tickets: the supervisor's business, or ours when there is none --- */
+
+static void rotate_tickets(worker_t *worker)
+{
+    uint64_t next_ms;
+
+    if (worker->setup->tickets != NULL || worker->tickets == NULL)
+        return;
+    next_ms =
+        sheaf_tickets_rotate(worker->tickets, worker->clock.now_ms, sheaf_tickets_period_ms(&worker->snapshot->conf));
+    sheaf_deadline_set(&worker->deadlines, &worker->rotation, next_ms);
+}
+
+static void on_rotation(sheaf_deadline_t *node)
+{
+    rotate_tickets(SHEAF_OWNER(node, worker_t, rotation));
+}
+
 /* --- reload --- */
 
 static void accept_from(worker_t *worker, const sheaf_sockets_t *sockets)
@@ -149,6 +169,7 @@ static void commit(worker_t *worker)
 
     sheaf_log_setup(log->format == SHEAF_LOG_FORMAT_JSON, (sheaf_log_severity_t)log->level, worker->metrics);
     open_epoch(worker, reload->snapshot);
+    rotate_tickets(worker);
     accept_from(worker, &reload->sockets);
     for (uint32_t i = 0; i < worker->sockets.count; i++) {
         if (sheaf_sockets_find(&reload->sockets, &worker->sockets.items[i]) < 0)
@@ -377,13 +398,16 @@ static void build_floors(worker_t *worker)
         .soon = &worker->soon,
         .metrics = worker->metrics,
         .region = worker->setup->region,
+        .tickets = worker->tickets,
         .is_draining = is_draining,
         .data = worker,
     };
 
+    worker->rotation.on_expired = on_rotation;
     worker->upstreams = sheaf_upstreams_new(&up);
     worker->front = sheaf_front_new(&front);
     open_epoch(worker, worker->setup->snapshot);
+    rotate_tickets(worker);
     accept_from(worker, &worker->setup->sockets);
     worker->sockets = worker->setup->sockets;
 }
@@ -398,6 +422,7 @@ int sheaf_worker_run(const sheaf_worker_setup_t *setup)
 
     worker->setup = setup;
     worker->metrics = sheaf_metrics_slot(setup->region, setup->slot);
+    worker->tickets = setup->tickets != NULL ? setup->tickets : sheaf_tickets_new();
     signal(SIGPIPE, SIG_IGN);
     keep_memory();
     sheaf_log_setup(log->format == SHEAF_LOG_FORMAT_JSON, (sheaf_log_severity_t)log->level, worker->metrics);
@@ -417,6 +442,7 @@ int sheaf_worker_run(const sheaf_worker_setup_t *setup)
     sheaf_reload_forget(&worker->pending, &worker->sockets);
     sheaf_snapshot_drop(worker->snapshot);
     sheaf_deadlines_fini(&worker->deadlines);
+    sheaf_tickets_free(worker->tickets);
     sheaf_log_stop(1000);
     return 0;
 }

@@ -9,6 +9,7 @@
 #define SHEAF_RUN_WORKER_H
 
 #include "gateway/base/metrics.h"
+#include "gateway/front/tickets.h"
 #include "gateway/run/sockets.h"
 
 #define SHEAF_CONFIG_MAX_BYTES (8u << 20)
@@ -19,6 +20,7 @@ typedef struct sheaf_worker_setup {
     sheaf_sockets_t sockets;    /* the worker owns these descriptors from here on */
     int control_fd;             /* -1: alone */
     sheaf_metrics_region_t *region;
+    sheaf_tickets_t *tickets; /* shared by all workers, rotated by the supervisor; NULL: the worker makes its own */
     uint32_t slot;
     void (*on_ready)(void *data); /* accepting; may be NULL */
     void *data;
