@@ -1,5 +1,6 @@
 /* front/admin.c - what operators and their tools ask: alive, ready, how much. Only on the admin listener. */
-#include "gateway/front/inside.h"
+#include "gateway/front/client.h"
+#include "gateway/http/message.h"
 
 #define METRICS_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
@@ -46,6 +47,12 @@ int sheaf_admin_on_request(h2o_handler_t *self, h2o_req_t *req)
 {
     sheaf_front_t *front = ((sheaf_front_handler_t *)(void *)self)->front;
 
+    sheaf_fail_t fail;
+
+    if (sheaf_objection_take(&sheaf_client_of(req)->objection, &fail)) {
+        answer_text(req, sheaf_err_status(fail.err), sheaf_status_reason(sheaf_err_status(fail.err)), fail.detail);
+        return 0;
+    }
     if (!h2o_memis(req->method.base, req->method.len, H2O_STRLIT("GET")) &&
         !h2o_memis(req->method.base, req->method.len, H2O_STRLIT("HEAD"))) {
         h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("allow"), 0, NULL, H2O_STRLIT("GET, HEAD"));

@@ -7,14 +7,20 @@
 #include "gateway/front/peer.h"
 #include "gateway/front/tls.h"
 
+#define ABORTS_PER_SECOND 10
+
 static void on_socket_closed(void *data)
 {
     sheaf_client_t *client = data;
     sheaf_front_t *front = client->front;
 
+    sheaf_stream_forget(client);
+    sheaf_pace_end(client);
     sheaf_list_remove(&client->link);
     if (client->lingering_fd >= 0)
         sheaf_lingering_start(front, client->lingering_fd);
+    if (client->group != NULL)
+        sheaf_crowd_leave(front->crowd, client->group);
     if (!client->is_admin) {
         front->client_count--;
         sheaf_gauge(front->env.metrics, SHEAF_METRIC_CLIENT_CONNS_OPEN, -1);
@@ -29,16 +35,36 @@ static void on_handle_closed(uv_handle_t *handle)
     free(handle);
 }
 
+/* One address does not take all the room; proxies that we trust speak for many. */
+static bool is_welcome(sheaf_client_t *client)
+{
+    sheaf_front_t *front = client->front;
+    const sheaf_conf_t *conf = &front->epoch->env.snapshot->conf;
+
+    if (client->is_admin || !client->has_ip ||
+        sheaf_cidr_has(conf->trusted_proxies.items, conf->trusted_proxies.count, client->ip))
+        return true;
+    client->group = sheaf_crowd_join(front->crowd, client->ip, conf->limits.connections_per_client);
+    if (client->group == NULL)
+        sheaf_count(front->env.metrics, SHEAF_METRIC_REFUSED_CROWD, 1);
+    return client->group != NULL;
+}
+
 void sheaf_client_accept(sheaf_front_t *front, sheaf_face_t *face, struct ssl_ctx_st *tls, uv_stream_t *stream,
                          const struct sockaddr *name, socklen_t name_len)
 {
+    const sheaf_limits_conf_t *limits = sheaf_front_limits(front);
     sheaf_client_t *client = sheaf_zalloc(sizeof(*client));
 
     client->front = front;
     client->lingering_fd = -1;
     client->is_admin = face->is_admin;
-    sheaf_patience_init(&client->patience, front->epoch->env.snapshot->conf.limits.aborts, front->env.clock->now_ms);
+    client->has_ip = name->sa_family == AF_INET || name->sa_family == AF_INET6;
     sheaf_peer_ip(name, client->ip);
+    sheaf_bucket_init(&client->aborts, limits->aborts, front->env.clock->now_ms);
+    sheaf_frames_init(&client->frames, limits->control_frames, front->env.clock->now_ms);
+    sheaf_stream_init(&client->stream);
+    sheaf_pace_init(client);
     client->sock = h2o_uv_socket_create(stream, on_handle_closed);
     h2o_socket_setpeername(client->sock, (struct sockaddr *)name, name_len); /* only copied */
     client->sock->on_close.cb = on_socket_closed;
@@ -49,7 +75,9 @@ void sheaf_client_accept(sheaf_front_t *front, sheaf_face_t *face, struct ssl_ct
         sheaf_count(front->env.metrics, SHEAF_METRIC_CLIENT_CONNS, 1);
         sheaf_gauge(front->env.metrics, SHEAF_METRIC_CLIENT_CONNS_OPEN, 1);
     }
-    if (tls != NULL)
+    if (!is_welcome(client))
+        h2o_socket_close(client->sock);
+    else if (tls != NULL)
         sheaf_tls_start(client, tls, &face->accept);
     else
         h2o_accept(&face->accept, client->sock);
@@ -79,9 +107,23 @@ void sheaf_client_retire(sheaf_client_t *client)
         shutdown(sheaf_client_fd(client), SHUT_RD);
 }
 
-void sheaf_client_request_over(sheaf_client_t *client, bool is_abandoned, uint64_t burst)
+void sheaf_client_request_begun(sheaf_client_t *client)
 {
-    client->requests--;
-    if (!sheaf_patience_spend(&client->patience, burst, client->front->env.clock->now_ms, is_abandoned))
-        sheaf_client_cut(client);
+    client->requests++;
+    if (!client->frames.is_http2) /* there the frames tell, other uploads may go on */
+        sheaf_pace_enter(client, SHEAF_PHASE_BUSY);
+}
+
+void sheaf_client_request_over(sheaf_client_t *client, bool is_abandoned)
+{
+    uint64_t burst = sheaf_front_limits(client->front)->aborts;
+
+    if (--client->requests == 0 && client->pace.phase == SHEAF_PHASE_BUSY)
+        sheaf_pace_enter(client, SHEAF_PHASE_IDLE);
+    if (sheaf_bucket_take(&client->aborts, burst, ABORTS_PER_SECOND, client->front->env.clock->now_ms,
+                          is_abandoned ? 1 : -1))
+        return;
+    if (!client->is_cut)
+        sheaf_count(client->front->env.metrics, SHEAF_METRIC_REFUSED_ABORTS, 1);
+    sheaf_client_cut(client);
 }

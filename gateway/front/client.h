@@ -7,8 +7,10 @@
 #define SHEAF_FRONT_CLIENT_H
 
 #include "gateway/front/guard/frames.h"
+#include "gateway/front/guard/http1.h"
+#include "gateway/front/guard/streams.h"
 #include "gateway/front/inside.h"
-#include "gateway/front/patience.h"
+#include "gateway/front/pace.h"
 
 struct sheaf_client {
     sheaf_front_t *front;
@@ -18,15 +20,23 @@ struct sheaf_client {
     int lingering_fd;  /* a copy for lingering.h, -1: none */
     uint8_t ip[16];    /* as sheaf_peer_ip has it */
     sheaf_tls_t *tls;  /* NULL: clear text */
+    bool has_ip; /* a unix socket has none */
     bool is_admin;
     bool is_cut; /* shutdown(2) was called */
-    sheaf_patience_t patience;
-    uv_read_cb on_read; /* libh2o's, see guard/reads.h */
+    sheaf_bucket_t aborts;
+    sheaf_pace_t pace;
+    sheaf_crowd_group_t *group; /* the connections of its address; NULL: not counted */
+
+    /* guard */
+    sheaf_objection_t objection;
+    sheaf_stream_t stream;
+    sheaf_http1_t http1;
     sheaf_frames_t frames;
 };
 
-/* Takes over a freshly accepted stream; hands it to libh2o, with `tls` (NULL: none) after a handshake. `name` is who is at the other end, as the socket or a
- * trusted proxy says: the client's address for the log, for X-Forwarded-For and for limits. */
+/* Takes over a freshly accepted stream; hands it to libh2o, with `tls` (NULL: none) after a handshake, or closes it when
+ * its address has connections enough. `name` is who is at the other end, as the socket or a trusted proxy says: the
+ * client's address for the log, for X-Forwarded-For and for limits. */
 void sheaf_client_accept(sheaf_front_t *front, sheaf_face_t *face, struct ssl_ctx_st *tls, uv_stream_t *stream,
                          const struct sockaddr *name, socklen_t name_len);
 
@@ -43,7 +53,10 @@ void sheaf_client_cut(sheaf_client_t *client);
  * reading side is shut down, and not while a part of a request, a record or a handshake is in the buffers. */
 void sheaf_client_retire(sheaf_client_t *client);
 
+/* A request on it is in our hands. */
+void sheaf_client_request_begun(sheaf_client_t *client);
+
 /* A request on it ended. Too many abandoned ones (limits.aborts) and the client is cut. */
-void sheaf_client_request_over(sheaf_client_t *client, bool is_abandoned, uint64_t burst);
+void sheaf_client_request_over(sheaf_client_t *client, bool is_abandoned);
 
 #endif

@@ -2,11 +2,13 @@
 
 #include <stdlib.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 
 #include "gateway/base/log.h"
 #include "gateway/front/chunked.h"
 #include "gateway/front/client.h"
 #include "gateway/front/greeting.h"
+#include "gateway/front/guard/goaway.h"
 #include "gateway/front/lingering.h"
 #include "gateway/front/listener.h"
 #include "gateway/front/refusal.h"
@@ -17,6 +19,11 @@
 #define HEAD_AND_BODY_MS (10 * 60 * 1000) /* libh2o has one timer for both (libh2o.md fact 22) */
 #define ENTITY_ROOM      (64u << 10)      /* the library's limit lies above ours, so that the 413 is ours (fact 20) */
 #define HURRY_MS         200
+#define IDLE_IN_DRAIN_MS                                                                                               \
+    1000 /* an idle HTTP/1 connection may just be sending: its next answer says that it is the last */
+#define CLIENTS_MOST 10000
+#define FILES_MOST   (1u << 20)
+#define FILES_KEPT   64 /* never given to a client */
 
 const char *sheaf_front_library_version(void)
 {
@@ -43,6 +50,11 @@ static void build_face(sheaf_front_t *front, sheaf_face_t *face, int (*on_reques
     h2o_context_init(&face->context, front->env.loop, &face->config);
     face->accept.ctx = &face->context;
     face->accept.hosts = face->config.hosts;
+}
+
+const sheaf_limits_conf_t *sheaf_front_limits(const sheaf_front_t *front)
+{
+    return &front->epoch->env.snapshot->conf.limits;
 }
 
 /* --- the end of things --- */
@@ -79,12 +91,21 @@ static void on_settle(sheaf_task_t *task)
     }
 }
 
+static bool has_been_idle(const sheaf_client_t *client)
+{
+    uint64_t since_ms = client->pace.since_ms;
+
+    if (client->front->draining_ms > since_ms)
+        since_ms = client->front->draining_ms;
+    return client->pace.phase != SHEAF_PHASE_BUSY && client->front->env.clock->now_ms - since_ms >= IDLE_IN_DRAIN_MS;
+}
+
 /* Connections that no request is on are ended; HTTP/1 ones with a request end by themselves with its answer. */
 static void retire_idle(sheaf_front_t *front)
 {
     for (sheaf_link_t *link = front->clients.next; link != &front->clients; link = link->next) {
         sheaf_client_t *client = SHEAF_OWNER(link, sheaf_client_t, link);
-        if (!client->is_admin)
+        if (!client->is_admin && !client->frames.is_http2 && has_been_idle(client))
             sheaf_client_retire(client);
     }
 }
@@ -94,7 +115,19 @@ static void on_hurry(sheaf_deadline_t *node)
     sheaf_front_t *front = SHEAF_OWNER(node, sheaf_front_t, hurry);
 
     retire_idle(front);
+    sheaf_goaway_step(front);
     sheaf_deadline_set(front->env.deadlines, &front->hurry, front->env.clock->now_ms + HURRY_MS);
+}
+
+/* Half of the descriptors are for clients: the others are for backends, and a running batch may need a second one. */
+static void take_file_limits(sheaf_front_t *front)
+{
+    struct rlimit files = {1024, 1024};
+
+    getrlimit(RLIMIT_NOFILE, &files);
+    front->fd_most = (uint32_t)(files.rlim_cur < FILES_MOST ? files.rlim_cur : FILES_MOST);
+    front->clients_most = front->fd_most / 2 < CLIENTS_MOST ? front->fd_most / 2 : CLIENTS_MOST;
+    front->fd_most -= front->fd_most > 8 * FILES_KEPT ? FILES_KEPT : front->fd_most / 8;
 }
 
 /* --- the room's face to floor 6 --- */
@@ -114,6 +147,8 @@ sheaf_front_t *sheaf_front_new(const sheaf_front_env_t *env)
     front->admin_face.is_admin = true;
     if (getrandom(&front->id_base, sizeof(front->id_base), GRND_NONBLOCK) != sizeof(front->id_base))
         front->id_base = sheaf_clock_monotonic_us(NULL);
+    front->crowd = sheaf_crowd_new(front->id_base * 31);
+    take_file_limits(front);
     build_face(front, &front->clients_face, sheaf_handler_on_request);
     build_face(front, &front->admin_face, sheaf_admin_on_request);
     return front;
@@ -161,6 +196,7 @@ void sheaf_front_unlisten(sheaf_front_t *front, int fd)
 void sheaf_front_drain(sheaf_front_t *front, void (*on_idle)(void *data), void *data)
 {
     front->is_draining = true;
+    front->draining_ms = front->env.clock->now_ms;
     front->on_idle = on_idle;
     front->idle_data = data;
     sheaf_listener_close(front, SHEAF_LISTENERS_CLIENT);

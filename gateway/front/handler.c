@@ -1,5 +1,6 @@
 /* front/handler.c - from libh2o's request to a running batch, or to a refusal. */
 #include "gateway/front/guard/frames.h"
+#include "gateway/front/lingering.h"
 #include "gateway/front/responder.h"
 #include "gateway/front/watchdog.h"
 #include "gateway/http/problem.h"
@@ -134,6 +135,16 @@ int sheaf_handler_on_request(h2o_handler_t *self, h2o_req_t *req)
     const sheaf_endpoint_conf_t *endpoint;
     sheaf_fail_t fail;
 
+    if (sheaf_objection_take(&visit->client->objection, &fail)) {
+        sheaf_lingering_keep(visit->client);
+        return refuse(visit, &fail);
+    }
+    if (sheaf_memory_level(&front->memory, sheaf_front_limits(front)->memory_bytes, front->env.clock->now_ms) ==
+        SHEAF_MEMORY_FULL) {
+        sheaf_count(front->env.metrics, SHEAF_METRIC_REFUSED_MEMORY, 1);
+        sheaf_fail(&fail, SHEAF_ERR_OVERLOADED, "this worker uses as much memory as it may");
+        return refuse(visit, &fail);
+    }
     if (visit->client->is_cut) { /* the abort budget is used up: nothing is started any more (fact 8) */
         sheaf_fail(&fail, SHEAF_ERR_OVERLOADED, "too many requests were abandoned on this connection");
         return refuse(visit, &fail);

@@ -3,8 +3,10 @@
 #define SHEAF_FRONT_INSIDE_H
 
 #include "gateway/base/list.h"
+#include "gateway/front/crowd.h"
 #include "gateway/front/front.h"
 #include "gateway/front/h2o.h"
+#include "gateway/front/memory.h"
 
 typedef struct sheaf_client sheaf_client_t;
 typedef struct sheaf_tls sheaf_tls_t;
@@ -28,11 +30,15 @@ struct sheaf_front {
     sheaf_link_t greetings; /* accepted, waiting for the header of their proxy */
     sheaf_link_t lingering; /* connections closed by us that their clients may still write to */
     uint32_t lingering_count;
-    uint64_t max_body_bytes; /* the largest of any endpoint */
-    uint32_t client_count;   /* without admins */
-    uint64_t visit_count;    /* ever: makes request ids */
+    sheaf_crowd_t *crowd;
+    sheaf_memory_t memory;
+    uint32_t clients_most, fd_most; /* what the limit of open files allows */
+    uint64_t max_body_bytes;        /* the largest of any endpoint */
+    uint32_t client_count;          /* without admins */
+    uint64_t visit_count;           /* ever: makes request ids */
     uint64_t id_base;
     bool is_draining, is_closing;
+    uint64_t draining_ms; /* since when */
     void (*on_idle)(void *data);
     void *idle_data;
     void (*on_closed)(void *data);
@@ -41,6 +47,9 @@ struct sheaf_front {
     sheaf_deadline_t hurry;     /* of a drain: ends connections once they are idle */
     struct sheaf_front *before; /* in the list of those that were freed */
 };
+
+/* The limits in force now. */
+const sheaf_limits_conf_t *sheaf_front_limits(const sheaf_front_t *front);
 
 /* Something ended: queues the look at whether that was the last. */
 void sheaf_front_stir(sheaf_front_t *front);

@@ -140,26 +140,48 @@ static void rest(listener_t *listener)
     sheaf_deadline_set(listener->front->env.deadlines, &listener->rest, listener->front->env.clock->now_ms + REST_MS);
 }
 
+static bool is_full(const sheaf_front_t *front)
+{
+    uint64_t most = sheaf_front_limits(front)->connections;
+
+    return front->client_count >= (most > 0 ? most : front->clients_most);
+}
+
+/* Takes one connection; false when the turn is over. */
+static bool take_next(listener_t *listener)
+{
+    sheaf_front_t *front = listener->front;
+    sockname_t name;
+    socklen_t len = sizeof(name);
+    int fd;
+
+    if (!listener->is_admin && is_full(front)) { /* who comes now waits in the queue, or for another worker */
+        rest(listener);
+        return false;
+    }
+    fd = accept4(listener->fd, &name.any, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd >= 0 && !listener->is_admin && (uint32_t)fd >= front->fd_most) {
+        close(fd); /* the last descriptors are for backends, logs and operators */
+        rest(listener);
+        return false;
+    }
+    if (fd >= 0) {
+        take(listener, fd, &name.any, len);
+        return true;
+    }
+    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+        rest(listener);
+    return errno == EINTR || errno == ECONNABORTED;
+}
+
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
     listener_t *listener = SHEAF_OWNER(poll, listener_t, poll);
 
     (void)status;
     (void)events;
-    for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
-        sockname_t name;
-        socklen_t len = sizeof(name);
-        int fd = accept4(listener->fd, &name.any, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-        if (fd >= 0) {
-            take(listener, fd, &name.any, len);
-        } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            rest(listener);
-            return;
-        } else if (errno != EINTR && errno != ECONNABORTED) {
-            return;
-        }
-    }
+    for (int i = 0; i < ACCEPTS_PER_TURN && take_next(listener); i++)
+        ;
 }
 
 /* --- opening and closing --- */

@@ -13,8 +13,10 @@ typedef struct {
     h2o_iovec_t body;
 } swap_t;
 
-static void explain(sheaf_front_t *front, int status, sheaf_fail_t *fail)
+static void explain(sheaf_front_t *front, sheaf_client_t *client, int status, sheaf_fail_t *fail)
 {
+    if (sheaf_objection_take(&client->objection, fail))
+        return;
     switch (status) {
     case 413:
         sheaf_fail(fail, SHEAF_ERR_TOO_LARGE, "the request has more bytes than any endpoint allows, %llu",
@@ -48,7 +50,7 @@ static void on_setup_ostream(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t *
     sheaf_fail_t fail;
     swap_t *swap;
 
-    explain(front, req->res.status, &fail);
+    explain(front, visit->client, req->res.status, &fail);
     if (req->version < 0x200 && !req->http1_is_persistent)
         sheaf_lingering_keep(visit->client);
     req->res.headers.size = 0;

@@ -160,7 +160,7 @@ static void begin_answer(sheaf_visit_t *visit)
     add_header(req, "content-type", type, strlen(type));
     add_header(req, "cache-control", H2O_STRLIT("no-store"));
     add_header(req, "vary", H2O_STRLIT("accept"));
-    if (visit->front->is_draining)
+    if (visit->front->is_draining || visit->front->memory.level != SHEAF_MEMORY_FINE)
         req->http1_is_persistent = 0;
     visit->is_started = true;
     visit->has_gathered = true; /* the linger was long enough */
@@ -263,6 +263,8 @@ h2o_iovec_t sheaf_responder_prepare_refusal(sheaf_visit_t *visit, const sheaf_fa
         add_header(req, "allow", H2O_STRLIT("POST, OPTIONS"));
     if (fail->err == SHEAF_ERR_TOO_LARGE || visit->front->is_draining)
         req->http1_is_persistent = 0;
+    if (fail->err == SHEAF_ERR_OVERLOADED)
+        add_header(req, "retry-after", H2O_STRLIT("1"));
     if (fail->err == SHEAF_ERR_MEDIA_TYPE)
         add_header(req, "accept-post", sheaf_codec_decodable(), strlen(sheaf_codec_decodable()));
     sheaf_count(visit->front->env.metrics, SHEAF_METRIC_BATCHES_REFUSED, 1);

@@ -115,7 +115,7 @@ sheaf_visit_t *sheaf_visit_new(sheaf_front_t *front, h2o_req_t *req)
     visit->front = front;
     visit->req = req;
     visit->client = sheaf_client_of(req);
-    visit->client->requests++;
+    sheaf_client_request_begun(visit->client);
     visit->epoch = front->epoch;
     visit->epoch->holds++;
     visit->id = make_id(front->id_base + ++front->visit_count);
@@ -141,7 +141,6 @@ void sheaf_visit_batch_over(sheaf_visit_t *visit)
 static void on_request_gone(void *chunk)
 {
     sheaf_visit_t *visit = *(sheaf_visit_t **)chunk;
-    const sheaf_limits_conf_t *limits = &visit->epoch->env.snapshot->conf.limits;
 
     /* on HTTP/2 libh2o counts the bytes that became frames: what it took may still have waited for the client's window */
     visit->is_answered =
@@ -150,7 +149,7 @@ static void on_request_gone(void *chunk)
         visit->sent_bytes += visit->flying_bytes;
     else
         sheaf_count(visit->front->env.metrics, SHEAF_METRIC_CLIENT_ABORTS, 1);
-    sheaf_client_request_over(visit->client, !visit->is_answered, limits->aborts);
+    sheaf_client_request_over(visit->client, !visit->is_answered);
     visit->req = NULL;
     visit->client = NULL;
     sheaf_watchdog_disarm(visit);

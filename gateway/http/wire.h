@@ -1,4 +1,4 @@
-/* http/wire.h - strict HTTP/1 grammar (RFC 9112) as pure functions: answer heads and chunked bodies.
+/* http/wire.h - strict HTTP/1 grammar (RFC 9112) as pure functions: heads of answers and requests, chunked bodies.
  *
  * No I/O, no allocation. Strict refusal: bare CR or LF line ends, obs-fold, white space before the colon, two lengths
  * (also "5, 5"), Content-Length with Transfer-Encoding, transfer codings other than a final single `chunked`,
@@ -19,8 +19,9 @@ typedef enum sheaf_wire_body {
 } sheaf_wire_body_t;
 
 typedef struct sheaf_wire_head {
-    uint8_t minor_version; /* 0 or 1 */
-    uint16_t status;
+    uint8_t minor_version;            /* 0 or 1 */
+    uint16_t status;                  /* answers */
+    sheaf_str_t method, target, host; /* requests: target is origin-form or "*"; host has no base when absent */
     uint32_t header_count;
     sheaf_header_t headers[SHEAF_WIRE_MAX_HEADERS]; /* names lower-cased in place; slices of the input */
     sheaf_wire_body_t body;
@@ -36,6 +37,19 @@ typedef struct sheaf_wire_head {
  * first bytes of the status line at once), so the verdict does not depend on how the bytes were cut. */
 long sheaf_wire_parse_head(char *bytes, size_t len, size_t scanned, bool was_head, sheaf_wire_head_t *ret_head,
                            const char **ret_why);
+
+/* Parses one request head (RFC 9112 3); the same rules and results as above. Up to two empty lines before it are passed
+ * over. An absolute-form target is accepted where its authority is that of Host, and given as origin-form (3.2.2).
+ * Beyond the refusals above: no Host or two (HTTP/1.1), a Host that is no host, CONNECT, a fragment, bytes outside
+ * visible ASCII in the target, more than `head_most` bytes without an end. `*ret_err` is BAD_REQUEST or what fits better
+ * (METHOD, URI_TOO_LONG, HEAD_TOO_LARGE, CODING, VERSION). */
+#define SHEAF_WIRE_TARGET_MOST 8192
+
+long sheaf_wire_parse_request(char *bytes, size_t len, size_t scanned, size_t head_most, sheaf_wire_head_t *ret_head,
+                              sheaf_err_t *ret_err, const char **ret_why);
+
+/* RFC 9110 4.2.3: host [":" port], the host a name, an IPv4 or a bracketed IPv6 address; no userinfo, not empty. */
+bool sheaf_wire_host_is_valid(sheaf_str_t host);
 
 /* Chunked bodies with trailers (checked, then dropped). Zero-initialise. Chunk extensions are skipped, bounded. */
 typedef struct sheaf_wire_chunks {

@@ -6,9 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <uv.h>
 
 #include "gateway/front/front.h"
+#include "gateway/front/guard/check.h"
 #include "gateway/run/demo.h"
 #include "gateway/run/supervisor.h"
 #include "gateway/run/worker.h"
@@ -46,11 +48,36 @@ static int run_alone(const char *config_path, sheaf_reload_t *config)
     return status;
 }
 
+/* Descriptors are what connections cost first: as many as the administrator allows. */
+static void raise_file_limit(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+        return;
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+}
+
+/* Before anything is opened: the guard is in place. */
+static bool is_guarded(void)
+{
+    sheaf_fail_t fail;
+
+    if (sheaf_guard_check(&fail) == SHEAF_OK)
+        return true;
+    fprintf(stderr, "error: %s\n", fail.detail);
+    return false;
+}
+
 static int command_run(const options_t *options)
 {
     sheaf_reload_t config = {.snapshot = NULL};
     int status;
 
+    if (!is_guarded())
+        return 1;
+    raise_file_limit();
     if (sheaf_reload_read(&config, options->config_path, NULL) != SHEAF_OK)
         return 1;
     if (config.snapshot->conf.workers > 0)

@@ -1,7 +1,14 @@
 #include "gateway/front/guard/frames.h"
 
 #include "gateway/front/client.h"
-#include "gateway/front/guard/reads.h"
+#include "gateway/front/guard/internal.h"
+#include "gateway/front/guard/streams.h"
+
+#define CONTROL_PER_SECOND 200
+#define TINY_CONTINUATION  1024 /* bytes; a head in such pieces is not made by any client */
+#define TINY_UPDATE        256
+#define SUM_EVERY          16 /* DATA frames: how often the buffered bodies are added up */
+#define NO_WINDOW          (INT32_MAX / 2)
 
 /* req->env is where libh2o keeps what is known of a request beside its headers. */
 static char cut_short[] = "cut-short";
@@ -11,17 +18,30 @@ bool sheaf_frames_is_cut_short(const h2o_req_t *req)
     return req->env.size > 0 && req->env.entries[0].base == cut_short;
 }
 
+void sheaf_frames_init(sheaf_frames_t *frames, uint64_t burst, uint64_t now_ms)
+{
+    sheaf_bucket_init(&frames->control, burst, now_ms);
+    frames->last_stream = UINT32_MAX;
+}
+
+void sheaf_frames_cut(sheaf_frames_t *frames, uint32_t stream_id)
+{
+    uint32_t slot = frames->next_cut++ % SHEAF_FRAMES_CUT_MOST;
+
+    frames->cut[slot].stream_id = stream_id;
+    frames->cut[slot].is_reset = false;
+}
+
+bool sheaf_frames_pay(sheaf_client_t *client, double cost)
+{
+    if (cost == 0 || sheaf_bucket_take(&client->frames.control, sheaf_front_limits(client->front)->control_frames,
+                                       CONTROL_PER_SECOND, client->front->env.clock->now_ms, cost))
+        return true;
+    sheaf_count(client->front->env.metrics, SHEAF_METRIC_REFUSED_CONTROL, 1);
+    return false;
+}
+
 #if SHEAF_GUARD_IS_ON
-
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wconversion"
-#pragma GCC diagnostic ignored "-Wsign-conversion"
-#pragma GCC diagnostic ignored "-Wunused-parameter"
-#include <h2o/http2_internal.h>
-#pragma GCC diagnostic pop
-
-_Static_assert(sizeof(void *) != 8 || (sizeof(h2o_http2_conn_t) == 472 && sizeof(h2o_http2_stream_t) == 880),
-               "these are not the inner structures of libh2o 2.2.5");
 
 static int slot_of(const sheaf_frames_t *frames, uint32_t stream_id)
 {
@@ -30,14 +50,6 @@ static int slot_of(const sheaf_frames_t *frames, uint32_t stream_id)
             return i;
     }
     return -1;
-}
-
-static void remember(sheaf_frames_t *frames, uint32_t stream_id)
-{
-    uint32_t slot = frames->next++ % SHEAF_FRAMES_CUT_MOST;
-
-    frames->cut[slot].stream_id = stream_id;
-    frames->cut[slot].is_reset = false;
 }
 
 static void mark(h2o_req_t *req)
@@ -120,26 +132,176 @@ static void on_data(h2o_http2_conn_t *conn, sheaf_client_t *client, h2o_http2_fr
     if (stream == NULL || stream->state != H2O_HTTP2_STREAM_STATE_RECV_BODY ||
         !is_over(stream, frame, client->front->max_body_bytes))
         return;
+    sheaf_count(client->front->env.metrics, SHEAF_METRIC_REFUSED_OVERSIZE, 1);
     mark(&stream->req);
     stream->_expected_content_length = SIZE_MAX;
     if ((frame->flags & H2O_HTTP2_FRAME_FLAG_END_STREAM) == 0)
-        remember(&client->frames, frame->stream_id);
+        sheaf_frames_cut(&client->frames, frame->stream_id);
     frame->flags |= H2O_HTTP2_FRAME_FLAG_END_STREAM;
+}
+
+/* --- what costs a connection its patience (facts 14, 15) --- */
+
+static double cost_of(h2o_http2_conn_t *conn, const sheaf_client_t *client, const h2o_http2_frame_t *frame)
+{
+    switch (frame->type) {
+    case H2O_HTTP2_FRAME_TYPE_DATA:
+        if (frame->length == 0 && (frame->flags & H2O_HTTP2_FRAME_FLAG_END_STREAM) == 0)
+            return 1;
+        /* libh2o answers each with a reset */
+        return slot_of(&client->frames, frame->stream_id) < 0 &&
+               h2o_http2_conn_get_stream(conn, frame->stream_id) == NULL;
+    case H2O_HTTP2_FRAME_TYPE_HEADERS:
+        return 0;
+    case H2O_HTTP2_FRAME_TYPE_CONTINUATION:
+        return frame->length < TINY_CONTINUATION ? 20 : 1;
+    case H2O_HTTP2_FRAME_TYPE_WINDOW_UPDATE:
+        return frame->length == 4 && h2o_http2_decode32u(frame->payload) < TINY_UPDATE;
+    default:
+        return 1;
+    }
+}
+
+/* --- windows of streams that are at their end (fact 1) --- */
+
+static void hold_windows(h2o_http2_conn_t *conn, sheaf_client_t *client)
+{
+    for (khint_t i = 0; i < kh_end(conn->streams); i++) {
+        h2o_http2_stream_t *stream = KH_IS_TAKEN(conn->streams, i) ? kh_val(conn->streams, i) : NULL;
+
+        if (stream == NULL || stream->state != H2O_HTTP2_STREAM_STATE_END_STREAM)
+            continue;
+        if (stream->output_window._avail <= 0)
+            sheaf_count(client->front->env.metrics, SHEAF_METRIC_GUARD_LIFTED, 1);
+        stream->output_window._avail = NO_WINDOW;
+    }
+}
+
+static void on_window_update(h2o_http2_conn_t *conn, sheaf_client_t *client, h2o_http2_frame_t *frame)
+{
+    h2o_http2_stream_t *stream = frame->stream_id == 0 ? NULL : h2o_http2_conn_get_stream(conn, frame->stream_id);
+
+    if (stream == NULL || stream->state != H2O_HTTP2_STREAM_STATE_END_STREAM || frame->length != 4)
+        return;
+    if (stream->output_window._avail <= 0)
+        sheaf_count(client->front->env.metrics, SHEAF_METRIC_GUARD_LIFTED, 1);
+    blank(frame);
+}
+
+/* --- bodies that wait (fact 11) --- */
+
+static bool is_buffer_full(h2o_http2_conn_t *conn, sheaf_client_t *client)
+{
+    uint64_t most = sheaf_front_limits(client->front)->buffered_body_bytes, sum = 0;
+
+    if (client->frames.data_frames++ % SUM_EVERY != 0)
+        return false;
+    if (most < client->front->max_body_bytes)
+        most = client->front->max_body_bytes;
+    for (khint_t i = 0; i < kh_end(conn->streams); i++) {
+        h2o_http2_stream_t *stream = KH_IS_TAKEN(conn->streams, i) ? kh_val(conn->streams, i) : NULL;
+
+        if (stream != NULL && stream->state == H2O_HTTP2_STREAM_STATE_RECV_BODY && stream->_req_body != NULL)
+            sum += stream->_req_body->size;
+    }
+    return sum > most;
+}
+
+/* --- time --- */
+
+/* Streams that are still being sent, once this frame is handled. */
+static bool is_uploading(h2o_http2_conn_t *conn, const h2o_http2_frame_t *frame)
+{
+    int32_t count = (int32_t)(conn->num_streams.pull.open - conn->num_streams.pull.half_closed);
+    bool is_last = (frame->flags & H2O_HTTP2_FRAME_FLAG_END_STREAM) != 0;
+
+    if (frame->type == H2O_HTTP2_FRAME_TYPE_HEADERS && !is_last)
+        count++;
+    if ((frame->type == H2O_HTTP2_FRAME_TYPE_HEADERS || frame->type == H2O_HTTP2_FRAME_TYPE_DATA) && is_last)
+        count--;
+    return count > 0;
+}
+
+static void keep_pace(h2o_http2_conn_t *conn, sheaf_client_t *client, const h2o_http2_frame_t *frame)
+{
+    bool is_head = frame->type == H2O_HTTP2_FRAME_TYPE_HEADERS || frame->type == H2O_HTTP2_FRAME_TYPE_CONTINUATION;
+
+    if (is_head)
+        client->frames.is_in_head = (frame->flags & H2O_HTTP2_FRAME_FLAG_END_HEADERS) == 0;
+    if (frame->type == H2O_HTTP2_FRAME_TYPE_DATA)
+        sheaf_pace_body(client, frame->length);
+    if (client->frames.is_in_head)
+        sheaf_pace_enter(client, SHEAF_PHASE_HEAD);
+    else if (is_uploading(conn, frame))
+        sheaf_pace_enter(client, SHEAF_PHASE_BODY);
+    else
+        sheaf_pace_enter(client, client->requests > 0 ? SHEAF_PHASE_BUSY : SHEAF_PHASE_IDLE);
+}
+
+/* --- all of it --- */
+
+static ssize_t refuse(sheaf_client_t *client, sheaf_metric_t metric, const char *why, const char **err_desc)
+{
+    if (metric != SHEAF_METRIC_REFUSED_CONTROL) /* counted by who was not paid */
+        sheaf_count(client->front->env.metrics, metric, 1);
+    *err_desc = why;
+    return H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM;
+}
+
+static bool is_head_too_large(const h2o_http2_conn_t *conn, const sheaf_client_t *client,
+                              const h2o_http2_frame_t *frame)
+{
+    return conn->_headers_unparsed != NULL &&
+           conn->_headers_unparsed->size + frame->length > sheaf_front_limits(client->front)->headers_size_bytes;
+}
+
+/* Returns `used`, or the error that ends the connection. */
+static ssize_t judge(h2o_http2_conn_t *conn, sheaf_client_t *client, h2o_http2_frame_t *frame, ssize_t used,
+                     const h2o_http2_settings_t *ours, const char **err_desc)
+{
+    client->objection.err = SHEAF_OK; /* of a request that libh2o reset before anyone asked */
+    if (!sheaf_frames_pay(client, cost_of(conn, client, frame)))
+        return refuse(client, SHEAF_METRIC_REFUSED_CONTROL, "too many control frames", err_desc);
+    keep_pace(conn, client, frame);
+    switch (frame->type) {
+    case H2O_HTTP2_FRAME_TYPE_DATA:
+        if (is_buffer_full(conn, client))
+            return refuse(client, SHEAF_METRIC_REFUSED_BUFFERED, "too many bytes in unfinished requests", err_desc);
+        on_data(conn, client, frame, ours);
+        break;
+    case H2O_HTTP2_FRAME_TYPE_CONTINUATION:
+        if (conn->state >= H2O_HTTP2_CONN_STATE_HALF_CLOSED || is_head_too_large(conn, client, frame))
+            return refuse(client, SHEAF_METRIC_REFUSED_CONTINUATION, "too many CONTINUATION frames", err_desc);
+        break;
+    case H2O_HTTP2_FRAME_TYPE_SETTINGS:
+        hold_windows(conn, client);
+        break;
+    case H2O_HTTP2_FRAME_TYPE_WINDOW_UPDATE:
+        on_window_update(conn, client, frame);
+        break;
+    default:
+        if (frame->type > H2O_HTTP2_FRAME_TYPE_CONTINUATION)
+            blank(frame);
+        break;
+    }
+    return used;
 }
 
 SHEAF_GUARD_REPLACES ssize_t h2o_http2_decode_frame(h2o_http2_frame_t *frame, const uint8_t *src, size_t len,
                                                     const h2o_http2_settings_t *ours, const char **err_desc)
 {
     static ssize_t (*real)(h2o_http2_frame_t *, const uint8_t *, size_t, const h2o_http2_settings_t *, const char **);
-    h2o_socket_t *sock = sheaf_reads_current();
-    ssize_t ret;
+    sheaf_client_t *client = sheaf_stream_client();
+    ssize_t used;
 
     if (real == NULL)
         *(void **)&real = sheaf_guard_real("h2o_http2_decode_frame");
-    ret = real(frame, src, len, ours, err_desc);
-    if (ret >= 0 && sock != NULL && frame->type == H2O_HTTP2_FRAME_TYPE_DATA)
-        on_data(sock->data, sock->on_close.data, frame, ours);
-    return ret;
+    used = real(frame, src, len, ours, err_desc);
+    sheaf_guard_fired(SHEAF_GUARD_FRAMES);
+    if (used < 0 || client == NULL)
+        return used;
+    client->frames.is_http2 = true;
+    return judge(client->sock->data, client, frame, used, ours, err_desc);
 }
 
 #endif

@@ -1,28 +1,53 @@
 /* guard/frames.h - h2o_http2_decode_frame, replaced: frames before libh2o handles them.
  *
- * Fact 20 (libh2o.md): a body over max_request_entity_size is answered with REFUSED_STREAM, which tells the client to
- * send it again. Here the first DATA frame that goes over the largest max_body, or that belongs to a content-length
- * which does, is made the last one of its request: the handler answers 413 at once. What the client still sends is
- * thrown away, with its flow control windows kept open until the answer is out; then RST_STREAM(NO_ERROR) asks it to
- * stop (RFC 9113 8.1). */
+ * Facts of libh2o.md:
+ *  1  WINDOW_UPDATE or SETTINGS that lifts the window of a stream whose last frame is still being written: an assert.
+ *     Such a stream needs no window any more: the update is dropped, its window kept far above zero.
+ *  3  CONTINUATION on a connection that is ending spins for ever: it is an error here.
+ *  8  resets that the server is provoked to are counted like those of the client: by the requests that were abandoned.
+ * 11  request bodies are buffered without bound, for 100 streams: their sum is bounded (limits.buffered_body).
+ * 14  every frame of an unknown type prints a line: it is dropped.
+ * 15  frames that do no work are paid from a bucket (limits.control_frames).
+ * 20  a body over the limit is refused with REFUSED_STREAM, which tells the client to send it again. The first DATA frame
+ *     that goes over the largest max_body, or that belongs to a content-length which does, is made the last one of its
+ *     request: the handler answers 413 at once. What the client still sends is thrown away, with its flow control
+ *     windows kept open until the answer is out; then RST_STREAM(NO_ERROR) asks it to stop (RFC 9113 8.1). */
 #ifndef SHEAF_FRONT_GUARD_FRAMES_H
 #define SHEAF_FRONT_GUARD_FRAMES_H
 
+#include "gateway/front/bucket.h"
 #include "gateway/front/guard/guard.h"
 
 #define SHEAF_FRAMES_CUT_MOST 16
 
-/* Per connection: streams whose request was cut short and whose client may not know it yet. The oldest is forgotten
- * first; libh2o then answers its frames with RST_STREAM(STREAM_CLOSED). */
+/* Per connection. */
 typedef struct sheaf_frames {
+    sheaf_bucket_t control;
+    uint32_t data_frames;
+    uint64_t noticed_ms;  /* when a drain was announced, 0: never */
+    uint32_t last_stream; /* after a GOAWAY that named it: requests beyond are not taken; UINT32_MAX: none was sent */
+    bool is_http2;
+    bool is_in_head; /* between HEADERS and the CONTINUATION that ends it */
+    /* streams whose request was cut short and whose client may not know it yet; the oldest is forgotten first, and
+     * libh2o then answers its frames with RST_STREAM(STREAM_CLOSED) */
     struct {
         uint32_t stream_id; /* 0: free */
         bool is_reset;      /* NO_ERROR was sent */
     } cut[SHEAF_FRAMES_CUT_MOST];
-    uint32_t next;
+    uint32_t next_cut;
 } sheaf_frames_t;
+
+void sheaf_frames_init(sheaf_frames_t *frames, uint64_t burst, uint64_t now_ms);
+
+struct sheaf_client;
+
+/* Takes `cost` from the budget of control frames; false when it is used up, and counted. */
+bool sheaf_frames_pay(struct sheaf_client *client, double cost);
 
 /* The body of `req` is only the beginning of what was to come. */
 bool sheaf_frames_is_cut_short(const h2o_req_t *req);
+
+/* Whatever else comes for this stream is thrown away. */
+void sheaf_frames_cut(sheaf_frames_t *frames, uint32_t stream_id);
 
 #endif

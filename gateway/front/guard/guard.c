@@ -2,7 +2,7 @@
 
 #include <dlfcn.h>
 
-#include "gateway/base/error.h"
+unsigned sheaf_guard_bits;
 
 void *sheaf_guard_real(const char *name)
 {
@@ -10,4 +10,13 @@ void *sheaf_guard_real(const char *name)
 
     SHEAF_ASSERT(real != NULL);
     return real;
+}
+
+bool sheaf_objection_take(sheaf_objection_t *fault, sheaf_fail_t *fail)
+{
+    if (fault->err == SHEAF_OK)
+        return false;
+    sheaf_fail(fail, fault->err, "%s", fault->why);
+    fault->err = SHEAF_OK;
+    return true;
 }

@@ -1,0 +1,20 @@
+/* guard/internal.h - libh2o's inner structures, which do not compile under our warnings. */
+#ifndef SHEAF_FRONT_GUARD_INTERNAL_H
+#define SHEAF_FRONT_GUARD_INTERNAL_H
+
+#include "gateway/front/guard/guard.h"
+
+#if SHEAF_GUARD_IS_ON
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+#include <h2o/http2_internal.h>
+#pragma GCC diagnostic pop
+
+_Static_assert(sizeof(void *) != 8 || (sizeof(h2o_http2_conn_t) == 472 && sizeof(h2o_http2_stream_t) == 880),
+               "these are not the inner structures of libh2o 2.2.5");
+
+#endif
+#endif

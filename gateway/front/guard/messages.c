@@ -1,0 +1,187 @@
+#include "gateway/front/guard/messages.h"
+
+#include "gateway/front/client.h"
+#include "gateway/front/guard/internal.h"
+#include "gateway/front/guard/streams.h"
+#include "gateway/http/header.h"
+#include "gateway/http/hpack.h"
+#include "gateway/http/wire.h"
+
+static sheaf_str_t str_of(h2o_iovec_t v)
+{
+    return sheaf_str(v.base, v.len);
+}
+
+static bool is_target(sheaf_str_t path, sheaf_str_t method)
+{
+    if (sheaf_str_eq(path, SHEAF_STR("*")))
+        return sheaf_str_eq(method, SHEAF_STR("OPTIONS"));
+    for (size_t i = 0; i < path.len; i++) {
+        if (path.base[i] <= ' ' || path.base[i] >= 0x7f || path.base[i] == '#')
+            return false;
+    }
+    return path.len > 0 && path.base[0] == '/';
+}
+
+/* Names are lower-case on HTTP/2; what a value may hold is RFC 9113 8.2.1. */
+static const char *fault_of_field(sheaf_str_t name, sheaf_str_t value)
+{
+    if (!sheaf_header_name_is_valid(name))
+        return "a header name that is no token";
+    for (size_t i = 0; i < name.len; i++) {
+        if (name.base[i] >= 'A' && name.base[i] <= 'Z')
+            return "a header name in upper case";
+    }
+    return sheaf_header_value_is_valid(value) ? NULL : "a header value with a byte that may not be there";
+}
+
+static const char *fault_of_head(const h2o_req_t *req)
+{
+    sheaf_str_t method = str_of(req->input.method), path = str_of(req->input.path),
+                authority = str_of(req->input.authority);
+
+    if (!sheaf_header_name_is_valid(method) || method.len > 32)
+        return ":method is no token";
+    if (sheaf_str_eq(method, SHEAF_STR("CONNECT")))
+        return "CONNECT is not for a gateway";
+    if (!is_target(path, method))
+        return ":path is not a path";
+    if (authority.base == NULL)
+        return "no :authority";
+    return sheaf_wire_host_is_valid(authority) ? NULL : ":authority is not a host";
+}
+
+bool sheaf_message_is_malformed(const h2o_req_t *req, size_t size_most, sheaf_objection_t *ret_objection)
+{
+    size_t size = req->input.path.len + req->input.authority.len;
+    const char *why = fault_of_head(req);
+
+    for (size_t i = 0; i < req->headers.size && why == NULL; i++) {
+        const h2o_header_t *field = &req->headers.entries[i];
+
+        size += field->name->len + field->value.len;
+        why = fault_of_field(str_of(*field->name), str_of(field->value));
+    }
+    if (why == NULL && size <= size_most)
+        return false;
+    *ret_objection = why != NULL ? (sheaf_objection_t){SHEAF_ERR_BAD_REQUEST, why}
+                                 : (sheaf_objection_t){SHEAF_ERR_HEAD_TOO_LARGE, "a head that is too large"};
+    return true;
+}
+
+void sheaf_message_join_cookies(h2o_req_t *req)
+{
+    h2o_header_t *first = NULL;
+    size_t kept = 0;
+
+    for (size_t i = 0; i < req->headers.size; i++) {
+        h2o_header_t *field = &req->headers.entries[i];
+
+        if (field->name == &H2O_TOKEN_COOKIE->buf && first != NULL) {
+            first->value = h2o_concat(&req->pool, first->value, h2o_iovec_init(H2O_STRLIT("; ")), field->value);
+            continue;
+        }
+        req->headers.entries[kept] = *field;
+        if (field->name == &H2O_TOKEN_COOKIE->buf)
+            first = &req->headers.entries[kept];
+        kept++;
+    }
+    req->headers.size = kept;
+}
+
+#if SHEAF_GUARD_IS_ON
+
+typedef int (*parse_t)(h2o_req_t *, h2o_hpack_header_table_t *, const uint8_t *, size_t, int *, size_t *,
+                       h2o_cache_digests_t **, const char **);
+
+/* Decoded for the sake of the table, looked at by nobody. Whatever is wrong with them ends the connection. */
+static int drop_trailers(parse_t real, h2o_req_t *req, h2o_hpack_header_table_t *table, const uint8_t *block,
+                         size_t len, size_t *content_length, h2o_cache_digests_t **digests, const char **err_desc)
+{
+    size_t before = req->headers.size;
+    int status = real(req, table, block, len, NULL, content_length, digests, err_desc);
+
+    req->headers.size = before;
+    return status == H2O_HTTP2_ERROR_INVALID_HEADER_CHAR ? H2O_HTTP2_ERROR_PROTOCOL : status;
+}
+
+#define NEEDED                                                                                                         \
+    (H2O_HPACK_PARSE_HEADERS_METHOD_EXISTS | H2O_HPACK_PARSE_HEADERS_PATH_EXISTS |                                     \
+     H2O_HPACK_PARSE_HEADERS_SCHEME_EXISTS)
+
+static h2o_http2_stream_t *stream_of(h2o_req_t *req)
+{
+    return H2O_STRUCT_FROM_MEMBER(h2o_http2_stream_t, req, req);
+}
+
+/* libh2o resets the stream of a request that lacks a pseudo-header, or that is one too many. */
+static bool will_be_reset(const h2o_req_t *req, int pseudo_headers)
+{
+    const h2o_http2_conn_t *conn = (const h2o_http2_conn_t *)(const void *)req->conn;
+
+    return (pseudo_headers & NEEDED) != NEEDED ||
+           conn->num_streams.pull.open > H2O_HTTP2_SETTINGS_HOST.max_concurrent_streams;
+}
+
+/* A request that came after the GOAWAY that said which would be the last: its client knows that it was not taken. */
+static bool is_too_late(const sheaf_client_t *client, h2o_req_t *req)
+{
+    return stream_of(req)->stream_id > client->frames.last_stream;
+}
+
+/* libh2o answers this error with a 400, through the filter that refusal.c has set up. */
+static int answer_fault(sheaf_client_t *client, h2o_req_t *req, const char **err_desc)
+{
+    h2o_http2_stream_t *stream = stream_of(req);
+
+    sheaf_count(client->front->env.metrics, SHEAF_METRIC_REFUSED_HTTP2, 1);
+    if (stream->_req_body != NULL)
+        sheaf_frames_cut(&client->frames, stream->stream_id);
+    *err_desc = client->objection.why;
+    return H2O_HTTP2_ERROR_INVALID_HEADER_CHAR;
+}
+
+static int finish(sheaf_client_t *client, h2o_req_t *req, int status, size_t size_most, const char **err_desc)
+{
+    if (status == H2O_HTTP2_ERROR_INVALID_HEADER_CHAR)
+        client->objection = (sheaf_objection_t){SHEAF_ERR_BAD_REQUEST, "a header with a byte that may not be there"};
+    else if (!sheaf_message_is_malformed(req, size_most, &client->objection)) {
+        sheaf_message_join_cookies(req);
+        return 0;
+    }
+    return answer_fault(client, req, err_desc);
+}
+
+SHEAF_GUARD_REPLACES int h2o_hpack_parse_headers(h2o_req_t *req, h2o_hpack_header_table_t *table, const uint8_t *block,
+                                                 size_t len, int *pseudo_headers, size_t *content_length,
+                                                 h2o_cache_digests_t **digests, const char **err_desc)
+{
+    static parse_t real;
+    sheaf_client_t *client = sheaf_stream_client();
+    const sheaf_limits_conf_t *limits;
+    int status;
+
+    if (real == NULL)
+        *(void **)&real = sheaf_guard_real("h2o_hpack_parse_headers");
+    sheaf_guard_fired(SHEAF_GUARD_HPACK);
+    if (client == NULL)
+        return real(req, table, block, len, pseudo_headers, content_length, digests, err_desc);
+    limits = sheaf_front_limits(client->front);
+    if (sheaf_hpack_count(block, len) > limits->headers) {
+        sheaf_count(client->front->env.metrics, SHEAF_METRIC_REFUSED_HEADERS, 1);
+        *err_desc = "too many header fields";
+        return H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM;
+    }
+    if (pseudo_headers == NULL)
+        return drop_trailers(real, req, table, block, len, content_length, digests, err_desc);
+    status = real(req, table, block, len, pseudo_headers, content_length, digests, err_desc);
+    if (is_too_late(client, req))
+        *pseudo_headers = 0;
+    if (status != 0 && status != H2O_HTTP2_ERROR_INVALID_HEADER_CHAR)
+        return status;
+    if (will_be_reset(req, *pseudo_headers))
+        return sheaf_frames_pay(client, 1) ? status : H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM;
+    return finish(client, req, status, limits->headers_size_bytes, err_desc);
+}
+
+#endif
