@@ -1,6 +1,5 @@
 #include "gateway/front/visit.h"
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 
@@ -11,11 +10,9 @@ static void on_request_gone(void *chunk);
 
 static void log_peer(sheaf_log_line_t *line, const uint8_t peer[16])
 {
-    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-    bool is_v4 = memcmp(peer, mapped, sizeof(mapped)) == 0;
-    char text[INET6_ADDRSTRLEN];
+    char text[SHEAF_IP_TEXT_MAX];
 
-    inet_ntop(is_v4 ? AF_INET : AF_INET6, is_v4 ? peer + 12 : peer, text, sizeof(text));
+    sheaf_ip_print(peer, text);
     sheaf_log_str(line, "client", sheaf_str_of(text));
 }
 
@@ -50,8 +47,8 @@ static void log_visit(const sheaf_visit_t *visit, uint64_t us)
     snprintf(id, sizeof(id), "%016llx", (unsigned long long)visit->id);
     sheaf_log_str(&line, "id", sheaf_str(id, 16));
     log_peer(&line, visit->outer.peer);
-    if (batch != NULL)
-        sheaf_log_str(&line, "endpoint", batch->endpoint->path);
+    if (visit->endpoint != NULL)
+        sheaf_log_str(&line, "endpoint", visit->endpoint->path);
     if (visit->encode.encoder != NULL)
         sheaf_log_str(&line, "format", sheaf_str_of(visit->encode.encoder->name));
     sheaf_log_u64(&line, "status", visit->status);

@@ -74,14 +74,23 @@ static void refill(h2o_http2_conn_t *conn, uint32_t stream_id, h2o_http2_window_
     h2o_http2_conn_request_write(conn);
 }
 
-static void swallow(h2o_http2_conn_t *conn, sheaf_frames_t *frames, int slot, h2o_http2_frame_t *frame,
-                    const h2o_http2_settings_t *ours)
+/* A live stream carries the mark, one that is gone may still be remembered. */
+static bool is_cut(const sheaf_frames_t *frames, const h2o_http2_stream_t *stream, uint32_t stream_id)
 {
-    h2o_http2_stream_t *stream = h2o_http2_conn_get_stream(conn, frame->stream_id);
+    if (stream != NULL)
+        return stream->state != H2O_HTTP2_STREAM_STATE_RECV_BODY && sheaf_frames_is_cut_short(&stream->req);
+    return slot_of(frames, stream_id) >= 0;
+}
+
+static void swallow(h2o_http2_conn_t *conn, sheaf_frames_t *frames, h2o_http2_stream_t *stream,
+                    h2o_http2_frame_t *frame, const h2o_http2_settings_t *ours)
+{
+    int slot = slot_of(frames, frame->stream_id);
 
     refill(conn, 0, &conn->_input_window, frame->length, ours);
     if ((frame->flags & H2O_HTTP2_FRAME_FLAG_END_STREAM) != 0) {
-        frames->cut[slot].stream_id = 0;
+        if (slot >= 0)
+            frames->cut[slot].stream_id = 0;
     } else if (stream != NULL) {
         refill(conn, frame->stream_id, &stream->input_window, frame->length, ours);
     } else if (!frames->cut[slot].is_reset) {
@@ -107,24 +116,46 @@ static bool is_over(const h2o_http2_stream_t *stream, const h2o_http2_frame_t *f
 static void on_data(h2o_http2_conn_t *conn, sheaf_client_t *client, h2o_http2_frame_t *frame,
                     const h2o_http2_settings_t *ours)
 {
-    int slot = slot_of(&client->frames, frame->stream_id);
-    h2o_http2_stream_t *stream;
+    h2o_http2_stream_t *stream = h2o_http2_conn_get_stream(conn, frame->stream_id);
 
     if (frame->stream_id == 0 || conn->state >= H2O_HTTP2_CONN_STATE_HALF_CLOSED)
         return;
-    if (slot >= 0) {
-        swallow(conn, &client->frames, slot, frame, ours);
+    if (is_cut(&client->frames, stream, frame->stream_id)) {
+        swallow(conn, &client->frames, stream, frame, ours);
         return;
     }
-    stream = h2o_http2_conn_get_stream(conn, frame->stream_id);
     if (stream == NULL || stream->state != H2O_HTTP2_STREAM_STATE_RECV_BODY ||
         !is_over(stream, frame, client->front->max_body_bytes))
         return;
     mark(&stream->req);
+    h2o_buffer_consume(&stream->_req_body, stream->_req_body->size); /* a reload may have made it too much already */
     stream->_expected_content_length = SIZE_MAX;
     if ((frame->flags & H2O_HTTP2_FRAME_FLAG_END_STREAM) == 0)
         remember(&client->frames, frame->stream_id);
     frame->flags |= H2O_HTTP2_FRAME_FLAG_END_STREAM;
+}
+
+/* The trailers of a request that was cut short: decoded for the sake of the table only. 0, or what ends the
+ * connection; trailers in several frames do, as libh2o has it. */
+static int on_trailers(h2o_http2_conn_t *conn, sheaf_frames_t *frames, h2o_http2_frame_t *frame, const char **err_desc)
+{
+    h2o_http2_stream_t *stream = h2o_http2_conn_get_stream(conn, frame->stream_id);
+    h2o_http2_headers_payload_t payload;
+    size_t content_length;
+    h2o_req_t scratch;
+    int status;
+
+    if ((frame->flags & H2O_HTTP2_FRAME_FLAG_END_HEADERS) == 0 || !is_cut(frames, stream, frame->stream_id) ||
+        h2o_http2_decode_headers_payload(&payload, frame, err_desc) != 0)
+        return 0;
+    h2o_init_request(&scratch, &conn->super, NULL);
+    status = h2o_hpack_parse_headers(&scratch, &conn->_input_header_table, payload.headers, payload.headers_len, NULL,
+                                     &content_length, NULL, err_desc);
+    h2o_mem_clear_pool(&scratch.pool); /* it has no answer to dispose of */
+    if (slot_of(frames, frame->stream_id) >= 0)
+        frames->cut[slot_of(frames, frame->stream_id)].stream_id = 0;
+    blank(frame);
+    return status == H2O_HTTP2_ERROR_INVALID_HEADER_CHAR ? H2O_HTTP2_ERROR_PROTOCOL : status;
 }
 
 SHEAF_GUARD_REPLACES ssize_t h2o_http2_decode_frame(h2o_http2_frame_t *frame, const uint8_t *src, size_t len,
@@ -132,14 +163,19 @@ SHEAF_GUARD_REPLACES ssize_t h2o_http2_decode_frame(h2o_http2_frame_t *frame, co
 {
     static ssize_t (*real)(h2o_http2_frame_t *, const uint8_t *, size_t, const h2o_http2_settings_t *, const char **);
     h2o_socket_t *sock = sheaf_reads_current();
+    int status = 0;
     ssize_t ret;
 
     if (real == NULL)
         *(void **)&real = sheaf_guard_real("h2o_http2_decode_frame");
     ret = real(frame, src, len, ours, err_desc);
-    if (ret >= 0 && sock != NULL && frame->type == H2O_HTTP2_FRAME_TYPE_DATA)
+    if (ret < 0 || sock == NULL)
+        return ret;
+    if (frame->type == H2O_HTTP2_FRAME_TYPE_DATA)
         on_data(sock->data, sock->on_close.data, frame, ours);
-    return ret;
+    else if (frame->type == H2O_HTTP2_FRAME_TYPE_HEADERS)
+        status = on_trailers(sock->data, &((sheaf_client_t *)sock->on_close.data)->frames, frame, err_desc);
+    return status != 0 ? status : ret;
 }
 
 #endif

@@ -16,16 +16,20 @@ h2o_socket_t *sheaf_reads_current(void)
 /* libh2o hands libuv one of its own functions to get memory from: one for clear text, one for TLS. */
 static bool is_of_libh2o(uv_alloc_cb alloc)
 {
-    static uv_alloc_cb known[2];
-    Dl_info theirs, ours;
+    static uv_alloc_cb theirs[2], others[2];
+    Dl_info libh2o, it;
 
-    if (alloc == known[0] || alloc == known[1])
+    if (alloc == theirs[0] || alloc == theirs[1])
         return true;
-    if (dladdr((void *)alloc, &theirs) == 0 || dladdr(sheaf_guard_real("h2o_socket_close"), &ours) == 0 ||
-        theirs.dli_fbase != ours.dli_fbase)
+    if (alloc == others[0] || alloc == others[1])
         return false;
-    known[known[0] != NULL] = alloc;
-    return true;
+    if (dladdr((void *)alloc, &it) != 0 && dladdr(sheaf_guard_real("h2o_socket_close"), &libh2o) != 0 &&
+        it.dli_fbase == libh2o.dli_fbase) {
+        theirs[theirs[0] != NULL] = alloc;
+        return true;
+    }
+    others[others[0] != NULL] = alloc;
+    return false;
 }
 
 static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf)
