@@ -52,6 +52,10 @@ bool sheaf_cidr_has(const sheaf_cidr_t *list, uint32_t count, const uint8_t ip[1
 /* Parses a textual IPv4 or IPv6 address; false when it is none. */
 bool sheaf_ip_parse(sheaf_str_t text, uint8_t ret_ip[16]);
 
+/* The other way: "10.0.0.1" or "2001:db8::1", NUL-terminated. */
+#define SHEAF_IP_TEXT_MAX 46
+void sheaf_ip_print(const uint8_t ip[16], char ret_text[SHEAF_IP_TEXT_MAX]);
+
 /* The endpoint whose path is `path` exactly, or NULL. */
 const sheaf_endpoint_conf_t *sheaf_snapshot_endpoint(const sheaf_snapshot_t *snapshot, sheaf_str_t path);
 

@@ -208,6 +208,14 @@ bool sheaf_ip_parse(sheaf_str_t text, uint8_t ret_ip[16])
     return true;
 }
 
+void sheaf_ip_print(const uint8_t ip[16], char ret_text[SHEAF_IP_TEXT_MAX])
+{
+    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    bool is_v4 = memcmp(ip, mapped, sizeof(mapped)) == 0;
+
+    inet_ntop(is_v4 ? AF_INET : AF_INET6, is_v4 ? ip + 12 : ip, ret_text, SHEAF_IP_TEXT_MAX);
+}
+
 static bool is_ip(sheaf_str_t text, bool is_v6)
 {
     uint8_t ip[16];

@@ -1,6 +1,5 @@
 #include "gateway/batch/inherit.h"
 
-#include <arpa/inet.h>
 #include <stdlib.h>
 
 /* A block for items that override names in `shared`; counted by the items that fly with it, and kept by the batch as
@@ -203,16 +202,11 @@ static bool is_loop(sheaf_str_t via)
 
 /* --- trust headers: the gateway's own --- */
 
-static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-
 static sheaf_str_t ip_text(sheaf_pool_t *pool, const uint8_t ip[16])
 {
-    char text[INET6_ADDRSTRLEN];
+    char text[SHEAF_IP_TEXT_MAX];
 
-    if (memcmp(ip, mapped, sizeof(mapped)) == 0)
-        inet_ntop(AF_INET, ip + 12, text, sizeof(text));
-    else
-        inet_ntop(AF_INET6, ip, text, sizeof(text));
+    sheaf_ip_print(ip, text);
     return sheaf_pool_dup(pool, sheaf_str_of(text));
 }
 

@@ -20,7 +20,7 @@ struct sheaf_client {
     int lingering_fd;  /* a copy for lingering.h, -1: none */
     uint8_t ip[16];    /* as sheaf_peer_ip has it */
     sheaf_tls_t *tls;  /* NULL: clear text */
-    bool has_ip; /* a unix socket has none */
+    bool has_ip;       /* a unix socket has none */
     bool is_admin;
     bool is_cut; /* shutdown(2) was called */
     sheaf_bucket_t aborts;

@@ -39,6 +39,7 @@ static void build_face(sheaf_front_t *front, sheaf_face_t *face, int (*on_reques
     h2o_config_init(&face->config);
     face->config.server_name = h2o_iovec_init(H2O_STRLIT(SERVER_NAME));
     face->config.http1.req_timeout = HEAD_AND_BODY_MS;
+    face->config.max_request_entity_size = ENTITY_ROOM; /* admins send none; clients: see sheaf_front_set_epoch */
     host = h2o_config_register_host(&face->config, h2o_iovec_init(H2O_STRLIT("default")), 65535);
     path = h2o_config_register_path(host, "/", 0);
     sheaf_chunked_register(path);
@@ -55,6 +56,12 @@ static void build_face(sheaf_front_t *front, sheaf_face_t *face, int (*on_reques
 const sheaf_limits_conf_t *sheaf_front_limits(const sheaf_front_t *front)
 {
     return &front->epoch->env.snapshot->conf.limits;
+}
+
+void sheaf_front_say_too_large(const sheaf_front_t *front, sheaf_fail_t *fail)
+{
+    sheaf_fail(fail, SHEAF_ERR_TOO_LARGE, "the request has more bytes than any endpoint allows, %llu",
+               (unsigned long long)front->max_body_bytes);
 }
 
 /* --- the end of things --- */

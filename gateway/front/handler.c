@@ -89,9 +89,10 @@ static sheaf_err_t check_request(const sheaf_front_t *front, h2o_req_t *req, con
 {
     if (!h2o_memis(req->method.base, req->method.len, H2O_STRLIT("POST")))
         return sheaf_fail(fail, SHEAF_ERR_METHOD, "a batch is sent with POST");
-    if (sheaf_frames_is_cut_short(req))
-        return sheaf_fail(fail, SHEAF_ERR_TOO_LARGE, "the request has more bytes than any endpoint allows, %llu",
-                          (unsigned long long)front->max_body_bytes);
+    if (sheaf_frames_is_cut_short(req)) {
+        sheaf_front_say_too_large(front, fail);
+        return SHEAF_ERR_TOO_LARGE;
+    }
     if (req->entity.len > endpoint->max_body_bytes)
         return sheaf_fail(fail, SHEAF_ERR_TOO_LARGE, "the request has %zu bytes, %llu are allowed", req->entity.len,
                           (unsigned long long)endpoint->max_body_bytes);
@@ -154,6 +155,7 @@ int sheaf_handler_on_request(h2o_handler_t *self, h2o_req_t *req)
         sheaf_fail(&fail, SHEAF_ERR_NOT_FOUND, "no endpoint has this path");
         return refuse(visit, &fail);
     }
+    visit->endpoint = endpoint;
     if (h2o_memis(req->method.base, req->method.len, H2O_STRLIT("OPTIONS")))
         return answer_options(visit);
     return start_batch(visit, endpoint);

@@ -51,6 +51,9 @@ struct sheaf_front {
 /* The limits in force now. */
 const sheaf_limits_conf_t *sheaf_front_limits(const sheaf_front_t *front);
 
+/* The objection to a body of which nobody knows how long it is, only that it is too long. */
+void sheaf_front_say_too_large(const sheaf_front_t *front, sheaf_fail_t *fail);
+
 /* Something ended: queues the look at whether that was the last. */
 void sheaf_front_stir(sheaf_front_t *front);
 

@@ -16,6 +16,7 @@ void sheaf_lingering_keep(sheaf_client_t *client);
 /* libh2o has closed a client that was kept: `fd` is taken over. */
 void sheaf_lingering_start(sheaf_front_t *front, int fd);
 
+/* Closes every one of them now. */
 void sheaf_lingering_end_all(sheaf_front_t *front);
 
 #endif

@@ -1,8 +1,9 @@
 #include "gateway/front/peer.h"
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <string.h>
+
+#include "config/snapshot.h"
 
 void sheaf_peer_ip(const struct sockaddr *name, uint8_t ret_ip[16])
 {
@@ -16,10 +17,8 @@ void sheaf_peer_ip(const struct sockaddr *name, uint8_t ret_ip[16])
 
 void sheaf_peer_log(sheaf_log_line_t *line, const uint8_t ip[16])
 {
-    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-    bool is_v4 = memcmp(ip, mapped, sizeof(mapped)) == 0;
-    char text[INET6_ADDRSTRLEN];
+    char text[SHEAF_IP_TEXT_MAX];
 
-    inet_ntop(is_v4 ? AF_INET : AF_INET6, is_v4 ? ip + 12 : ip, text, sizeof(text));
+    sheaf_ip_print(ip, text);
     sheaf_log_str(line, "client", sheaf_str_of(text));
 }

@@ -19,8 +19,7 @@ static void explain(sheaf_front_t *front, sheaf_client_t *client, int status, sh
         return;
     switch (status) {
     case 413:
-        sheaf_fail(fail, SHEAF_ERR_TOO_LARGE, "the request has more bytes than any endpoint allows, %llu",
-                   (unsigned long long)front->max_body_bytes);
+        sheaf_front_say_too_large(front, fail);
         break;
     case 417:
         sheaf_fail(fail, SHEAF_ERR_EXPECTATION, "only 100-continue can be expected");
@@ -28,8 +27,11 @@ static void explain(sheaf_front_t *front, sheaf_client_t *client, int status, sh
     case 404:
         sheaf_fail(fail, SHEAF_ERR_NOT_FOUND, "no endpoint has this path");
         break;
-    default:
+    case 400:
         sheaf_fail(fail, SHEAF_ERR_BAD_REQUEST, "the request is not valid HTTP");
+        break;
+    default:
+        sheaf_fail(fail, SHEAF_ERR_INTERNAL, "the request could not be handled");
         break;
     }
 }

@@ -1,6 +1,5 @@
 #include "gateway/front/visit.h"
 
-#include <arpa/inet.h>
 #include <stdlib.h>
 
 #include "gateway/base/log.h"
@@ -56,8 +55,8 @@ static void log_visit(const sheaf_visit_t *visit, uint64_t us)
     sheaf_log_str(&line, "id", sheaf_str(id, 16));
     sheaf_peer_log(&line, visit->outer.peer);
     log_tls(&line, visit);
-    if (batch != NULL)
-        sheaf_log_str(&line, "endpoint", batch->endpoint->path);
+    if (visit->endpoint != NULL)
+        sheaf_log_str(&line, "endpoint", visit->endpoint->path);
     if (visit->encode.encoder != NULL)
         sheaf_log_str(&line, "format", sheaf_str_of(visit->encode.encoder->name));
     sheaf_log_u64(&line, "status", visit->status);

@@ -29,6 +29,7 @@ struct sheaf_visit {
     sheaf_client_t *client; /* NULL once the request is gone */
     h2o_req_t *req;         /* NULL once it is gone */
     sheaf_epoch_t *epoch;
+    const sheaf_endpoint_conf_t *endpoint; /* of the epoch; NULL: the path names none */
     sheaf_batch_t *batch;
     sheaf_outer_t outer;
     sheaf_headers_t headers;

@@ -29,6 +29,7 @@ typedef struct {
     uint32_t backoff_ms;
     bool is_ready;
     bool is_preparing; /* has a PREPARE to answer */
+    bool is_retiring;  /* not needed any more: its end is no death */
     bool is_silent;    /* closed its end: SIGCHLD follows, which may take its time */
 } child_t;
 
@@ -136,7 +137,7 @@ static void start_worker(supervisor_t *sup, uint32_t index)
     child->control_fd = ends[0];
     child->started_ms = now_ms();
     child->restart_at_ms = SHEAF_NEVER;
-    child->is_ready = child->is_preparing = child->is_silent = false;
+    child->is_ready = child->is_preparing = child->is_silent = child->is_retiring = false;
     catch_up(sup, child);
 }
 
@@ -190,7 +191,9 @@ static void bury(supervisor_t *sup, uint32_t index, int status)
     bool is_young = now_ms() - child->started_ms < YOUNG_MS;
 
     sheaf_metrics_slot_orphaned(sup->region, index);
-    if (sup->stage != DRAINING && index < wanted_workers(sup)) {
+    if (child->is_retiring) {
+        sheaf_log(SHEAF_LOG_INFO, "worker", "worker %u (pid %d) has retired", index, (int)child->pid);
+    } else if (sup->stage != DRAINING && index < wanted_workers(sup)) {
         sheaf_count(sup->metrics, SHEAF_METRIC_WORKER_RESTARTS, 1);
         sheaf_log(SHEAF_LOG_ERROR, "worker", "worker %u (pid %d) %s %d, it is replaced", index, (int)child->pid,
                   WIFSIGNALED(status) ? "was ended by signal" : "exited with",
@@ -198,10 +201,10 @@ static void bury(supervisor_t *sup, uint32_t index, int status)
     }
     /* the first death, and any after a long life, is answered at once: 200 ms are promised; one that keeps dying young
      * has to wait */
-    if (!is_young)
+    if (!is_young || child->is_retiring)
         child->backoff_ms = 0;
     child->restart_at_ms = now_ms() + child->backoff_ms;
-    if (is_young)
+    if (is_young && !child->is_retiring)
         child->backoff_ms = next_backoff(child->backoff_ms);
     close(child->control_fd);
     child->pid = 0;
@@ -278,11 +281,12 @@ static void start_reload(supervisor_t *sup)
 
 static void retire_surplus(supervisor_t *sup)
 {
-    sheaf_note_t note = {.kind = SHEAF_NOTE_DRAIN};
+    sheaf_note_t note = {.kind = SHEAF_NOTE_RETIRE};
 
     for (uint32_t i = wanted_workers(sup); i < WORKERS_MAX; i++) {
-        if (sup->children[i].pid != 0)
-            sheaf_control_send(sup->children[i].control_fd, &note);
+        child_t *child = &sup->children[i];
+        if (child->pid != 0 && !child->is_retiring)
+            child->is_retiring = sheaf_control_send(child->control_fd, &note);
     }
 }
 

@@ -40,6 +40,7 @@ typedef struct {
     sheaf_tickets_t *tickets;
     sheaf_deadline_t rotation; /* of their keys, when this process is alone */
     enum { SERVING, UNREADY, DRAINING, ENDING } stage;
+    bool is_retiring; /* the gateway goes on without it */
 } worker_t;
 
 /* --- the turn of the loop --- */
@@ -211,7 +212,9 @@ static void on_prepare_note(worker_t *worker, const sheaf_note_t *note)
 
 static bool is_draining(void *data)
 {
-    return ((worker_t *)data)->stage != SERVING;
+    const worker_t *worker = data;
+
+    return worker->stage != SERVING && !worker->is_retiring;
 }
 
 static void on_walk_close(uv_handle_t *handle, void *data)
@@ -270,6 +273,18 @@ static void on_drain_delay(uv_timer_t *timer)
     start_drain(timer->data);
 }
 
+static void retire(worker_t *worker)
+{
+    if (worker->stage != SERVING)
+        return;
+    worker->is_retiring = true;
+    for (uint32_t i = 0; i < worker->sockets.count; i++) {
+        if (worker->sockets.items[i].is_admin)
+            sheaf_front_unlisten(worker->front, worker->sockets.items[i].fd);
+    }
+    start_drain(worker);
+}
+
 static void become_unready(worker_t *worker)
 {
     if (worker->stage != SERVING)
@@ -312,6 +327,9 @@ static void take_note(worker_t *worker, const sheaf_note_t *note)
     case SHEAF_NOTE_DRAIN:
         become_unready(worker);
         start_drain(worker);
+        break;
+    case SHEAF_NOTE_RETIRE:
+        retire(worker);
         break;
     default:
         break;

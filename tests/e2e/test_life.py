@@ -115,6 +115,51 @@ class Reload(Case):
         self.sheaf.write_conf()
 
 
+class FewerWorkers(Case):
+    places = {"workers": 3, "upstream": "timeout: 20s"}
+
+    def reload(self, workers):
+        before = self.sheaf.metrics()['sheaf_reloads_total{outcome="ok"}']
+        self.sheaf.write_conf(workers=workers)
+        self.sheaf.signal(signal.SIGHUP)
+        wait_until(lambda: self.sheaf.metrics()['sheaf_reloads_total{outcome="ok"}'] > before, 10, "the reload")
+
+    def test_workers_that_retire_leave_the_gateway_ready_and_are_no_deaths(self):
+        clients = [RawClient(self.sheaf.at) for _ in range(24)]
+        for client in clients:
+            client.post({"requests": [{"url": "/o/delay/1500"}]})
+        wait_until(lambda: self.origin.count()["flying"] == len(clients), what="the items flying")
+        self.reload(1)
+        asked = 0
+        while self.origin.count()["flying"] > 0:
+            self.assertEqual(self.sheaf.get_admin("/readyz").status, 200)
+            self.assertEqual(self.sheaf.metrics()["sheaf_draining"], 0)
+            asked += 1
+        self.assertGreater(asked, 3)
+        for client in clients:
+            self.assertEqual(client.read_response().json["responses"][0]["status"], 200)
+            client.close()
+        wait_until(lambda: len(self.sheaf.children()) == 1, 10, "one worker")
+        self.reload(3)
+        wait_until(lambda: len(self.sheaf.children()) == 3, 10, "three workers")
+        self.assertEqual(self.sheaf.metrics()["sheaf_worker_restarts_total"], 0)
+        self.assertEqual(self.run_item("/o/text")["status"], 200)
+
+    def test_one_that_is_wanted_again_while_it_retires_is_replaced_without_a_word(self):
+        before = len(self.sheaf.children())
+        clients = [RawClient(self.sheaf.at) for _ in range(24)]
+        for client in clients:
+            client.post({"requests": [{"url": "/o/delay/1000"}]})
+        wait_until(lambda: self.origin.count()["flying"] == len(clients), what="the items flying")
+        self.reload(1)
+        self.reload(3)
+        for client in clients:
+            self.assertEqual(client.read_response().json["responses"][0]["status"], 200)
+            client.close()
+        wait_until(lambda: len(self.sheaf.children()) == before, 10, "as many workers as before")
+        self.assertEqual(self.sheaf.metrics()["sheaf_worker_restarts_total"], 0)
+
+
 class Drain(Case):
     def drain(self, **places):
         sheaf = Sheaf(self.origin, top="drain: {delay: 700ms, timeout: 10s}", **places)

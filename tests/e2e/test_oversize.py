@@ -1,5 +1,6 @@
 """Requests far larger than any endpoint allows: the answer arrives, whatever the client was still sending."""
 import json
+import signal
 import time
 import unittest
 
@@ -67,6 +68,23 @@ class Oversize(Case):
             return [json.loads(line) for line in self.sheaf.err[lines:] if '"error":"too-large"' in line]
         line = wait_until(logged, 3, "its line")[0]
         self.assertEqual((line["status"], line["client"], line["items"]), (413, "127.0.0.1", 0))
+
+    def test_a_refusal_by_the_handler_names_its_endpoint(self):
+        lines = len(self.sheaf.err)
+        self.sheaf.post(b"[" + b" " * (LIMIT + 9))
+        self.sheaf.request("POST", "/batch", b"[]", {"Content-Type": "image/png"})
+
+        def logged():
+            found = [json.loads(line) for line in self.sheaf.err[lines:] if '"outcome":"refused"' in line]
+            return found if len(found) == 2 else None
+        self.assertEqual([(line["status"], line["endpoint"]) for line in wait_until(logged, 3, "two lines")],
+                         [(413, "/batch"), (415, "/batch")])
+
+    def test_an_admin_takes_no_large_bodies_either(self):
+        client = RawClient(self.sheaf.admin)
+        self.addCleanup(client.close)
+        client.send(b"POST /healthz HTTP/1.1\r\nHost: h\r\nContent-Length: 70000000\r\n\r\n")
+        self.assertEqual(client.read_response().status, 413)
 
     def test_a_client_that_never_ends_is_dropped_after_five_silent_seconds(self):
         sheaf = self.start()
@@ -146,6 +164,41 @@ class OversizeHttp2(Case):
         self.client.head(5)
         self.client.send_data(5, body + b" ", END_STREAM)
         self.assert_too_large(5)
+
+    def test_trailers_of_a_request_that_was_cut_cost_its_siblings_nothing(self):
+        self.client.head(1)
+        body = json.dumps({"requests": [{"url": "/o/delay/300/text"}]}).encode()
+        self.client.send_data(1, body, END_STREAM)
+        self.client.head(3)
+        trailers = b"\x40\x03x-a\x03one"  # goes into the table: what follows is read with it
+        self.client.sock.sendall(frame(DATA, 0, 3, b" " * (LIMIT + 1)) +
+                                 frame(HEADERS, END_STREAM | END_HEADERS, 3, trailers))
+        self.assert_too_large(3)
+        self.assertEqual(self.client.answer(1)["responses"][0]["status"], 200)
+        self.client.windows[5] = 65535
+        fields = ((b":method", b"POST"), (b":path", b"/batch"), (b":scheme", b"http"), (b":authority", b"h"),
+                  (b"content-type", b"application/json"))
+        self.client.sock.sendall(frame(HEADERS, END_HEADERS, 5,
+                                       b"".join(literal(*field) for field in fields) + b"\xbe"))
+        self.client.send_data(5, json.dumps({"requests": [{"url": "/o/echo"}]}).encode(), END_STREAM)
+        seen = dict(map(tuple, self.client.answer(5)["responses"][0]["body"]["headers"]))
+        self.assertEqual(seen.get("x-a"), "one", "the table went on")
+        self.assertNotIn(GOAWAY, [entry[0] for entry in self.client.frames])
+
+    def test_a_reload_that_lowers_the_limit_meets_uploads_under_way(self):
+        sheaf = self.start(endpoint="max_body: 400KiB")
+        client = Http2Client(sheaf.at)
+        self.addCleanup(client.sock.close)
+        client.head(1)
+        for _ in range(20):
+            client.send_data(1, b" " * 16000)
+        client.until(WINDOW_UPDATE, 0)  # it has read the better part of it
+        sheaf.write_conf(endpoint=f"max_body: {LIMIT}")
+        sheaf.signal(signal.SIGHUP)
+        wait_until(lambda: sheaf.metrics()['sheaf_reloads_total{outcome="ok"}'] == 1, 5, "the reload")
+        client.send_data(1, b" " * 16000)
+        document = client.answer(1)
+        self.assertEqual(document["status"], 413)
 
     def test_fifty_at_once_on_one_connection(self):
         streams = range(1, 101, 2)

@@ -15,8 +15,8 @@ import unittest
 from harness import DEADLINE, ROOT, Case, Origin, RawClient, Sheaf, wait_until
 
 RELEASE = ROOT / "build/release/sheaf"
-SLOW = {"requests": [{"url": "/o/delay/700/text"}]}
 ENDLESS = {"requests": [{"url": "/o/never"}]}
+HELD = {"requests": [{"url": "/others/held"}]}  # until the test releases it
 PTRACE_SEIZE = 0x4206
 BROKEN = (OSError, http.client.HTTPException, ValueError)  # what a client sees of a connection whose worker is gone
 
@@ -68,24 +68,95 @@ def outcome(client):
         client.close()
 
 
+class Crowd:
+    """Counts the requests that are at any of the backends that share it, and may hold them there."""
+
+    def __init__(self, is_held=False):
+        self.lock, self.gate = threading.Lock(), threading.Semaphore(0)
+        self.is_held, self.flying, self.most = is_held, 0, 0
+
+    def release(self, count=1):
+        self.gate.release(count)
+
+    def pass_through(self):
+        with self.lock:
+            self.flying += 1
+            self.most = max(self.most, self.flying)
+        if self.is_held:
+            self.gate.acquire(timeout=DEADLINE)
+        with self.lock:
+            self.flying -= 1
+
+
+class Backend:
+    """A backend in Python that says to which host it was asked, after its crowd let the request pass."""
+
+    def __init__(self, family=socket.AF_INET, host="127.0.0.1", crowd=None):
+        backend = self
+        self.crowd = crowd or Crowd()
+        self.served = 0
+
+        class Server(http.server.ThreadingHTTPServer):
+            address_family = family
+
+            def handle_error(self, *args):
+                pass  # a killed worker's connections
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                backend.crowd.pass_through()
+                backend.served += 1
+                body = f"host {self.headers['Host']}".encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "text/plain")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *args):
+                pass
+
+        self.server = Server((host, 0), Handler)
+        self.at = self.server.server_address[1]
+        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self.thread.start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join(DEADLINE)
+
+
 class Processes(Case):
-    """Has an origin only; each test starts the gateways it is going to hurt."""
+    """Has backends only; each test starts the gateways it is going to hurt."""
 
     @classmethod
     def setUpClass(cls):
         cls.origin = Origin()
         cls.addClassCleanup(cls.origin.kill)
+        cls.backend = Backend()
+        cls.addClassCleanup(cls.backend.close)
 
     def flying(self):
-        return self.origin.count()["flying"]
+        return self.origin.count()["flying"] + self.crowd.flying
 
     def setUp(self):
-        wait_until(lambda: self.flying() == 0, what="an origin at rest")
+        self.crowd = self.backend.crowd = Crowd(is_held=True)
+        self.addCleanup(self.crowd.release, 100)
+        wait_until(lambda: self.flying() == 0, what="backends at rest")
 
     def start_ready(self, workers=1, **places):
         sheaf = self.start(workers=workers, **places)
         self.assertEqual(len(sheaf.children()), workers)
         return sheaf
+
+    def start_before(self, servers=None, more="", **places):
+        """A gateway that has /others/... lead to other servers; by default to the backend that holds its answers."""
+        servers = servers or f'"http://127.0.0.1:{self.backend.at}"'
+        return self.start_ready(upstreams=f"others: {{servers: [{servers}]{more}}}",
+                                routes='- {match: "/others/{rest...}", rewrite: "/{rest...}", upstream: others}', **places)
 
     def post_to(self, sheaf, pid, batch):
         """A client whose batch runs in the worker `pid`."""
@@ -105,11 +176,18 @@ class Processes(Case):
                 wait_until(lambda: self.run_item(url, sheaf=sheaf)["status"] == status, 5, f"{url}: {status}")
         self.assertEqual(sheaf.children(), pids)
 
-    def assert_ends(self, sheaf, within):
-        children, started = sheaf.children(), time.monotonic()
+    def assert_ends(self, sheaf):
+        """Soon and well; nothing in these tests may wait for drain.timeout (30 s)."""
+        children = sheaf.children()
         self.assertEqual(sheaf.wait(DEADLINE), 0, sheaf.err[-5:])
-        self.assertLess(time.monotonic() - started, within)
         self.assertEqual([pid for pid in children if state(pid) != "Z"], [])
+
+    def assert_once_within(self, seconds, measure):
+        """A busy machine only ever adds time: one good try in five tells what the gateway needs."""
+        tries = []
+        while not tries or min(tries) >= seconds:
+            self.assertLess(len(tries), 5, tries)
+            tries.append(measure())
 
 
 class Reloading(Processes):
@@ -183,7 +261,7 @@ class Reloading(Processes):
         self.assert_each_worker(sheaf, 1, "/first", 404)
 
     def test_a_shutdown_ends_a_reload_that_is_not_done(self):
-        sheaf = self.start_ready(2, top="drain: {delay: 500ms}")
+        sheaf = self.start_ready(2, top="drain: {delay: 60s}")
         slow, other = sheaf.children()
         self.write(sheaf, "new")
         with stopped(slow):
@@ -194,7 +272,8 @@ class Reloading(Processes):
         with stopped(other):
             self.assertEqual(self.run_item("/new", sheaf=sheaf)["status"], 404)
             self.assertEqual(sheaf.get_admin("/readyz").status, 503)
-        self.assert_ends(sheaf, 3)
+        sheaf.signal(signal.SIGTERM)
+        self.assert_ends(sheaf)
 
     def test_a_bad_file_fails_and_the_successor_has_the_old_one(self):
         sheaf = self.start_ready()
@@ -224,56 +303,65 @@ class Draining(Processes):
         return statuses
 
     def test_a_worker_killed_in_the_delay_has_an_unready_successor(self):
-        for workers in (1, 2):
-            sheaf = self.start_ready(workers, top="drain: {delay: 1200ms}")
+        for workers, delay in ((1, "2500ms"), (2, "60s")):
+            sheaf = self.start_ready(workers, top=f"drain: {{delay: {delay}}}")
             sheaf.signal(signal.SIGTERM)
             self.wait_unready(sheaf)
             victim, *others = sheaf.children()
             os.kill(victim, signal.SIGKILL)
-            (heir,) = wait_until(lambda: set(sheaf.children()) - {victim, *others}, 1, "the successor")
+            (heir,) = wait_until(lambda: set(sheaf.children()) - {victim, *others}, 5, "the successor")
             with stopped(*others):
                 self.assertEqual(sheaf.get_admin("/readyz").status, 503)
                 self.assertEqual(self.run_item("/o/text", sheaf=sheaf)["status"], 200, "listeners stay open")
                 self.assertEqual(sheaf.metrics()["sheaf_draining"], workers)
             self.assertIn(heir, sheaf.children())
+            if delay == "60s":
+                sheaf.signal(signal.SIGTERM)
             statuses = self.readiness(sheaf)
-            self.assertEqual(list(statuses), [503])
-            self.assert_ends(sheaf, 1)
+            self.assertLessEqual(set(statuses), {503})
+            self.assert_ends(sheaf)
 
     def test_a_worker_killed_in_the_drain_leaves_the_others_batches_alone(self):
-        sheaf = self.start_ready(2)
+        sheaf = self.start_before(workers=2)
         victim, other = sheaf.children()
         lost = self.post_to(sheaf, victim, ENDLESS)
-        kept = self.post_to(sheaf, other, SLOW)
+        kept = self.post_to(sheaf, other, HELD)
         sheaf.signal(signal.SIGTERM)
         self.wait_unready(sheaf)
         os.kill(victim, signal.SIGKILL)
         self.assertIsNone(outcome(lost))
         wait_until(lambda: sheaf.children() == [other], 5, "the other worker alone")
+        self.crowd.release()
         self.assertEqual(outcome(kept), [200])
-        self.assert_ends(sheaf, 3)
+        self.assert_ends(sheaf)
         self.assertFalse([line for line in sheaf.err if "is replaced" in line])
+
+    def seconds_after_the_second(self, workers, top):
+        sheaf = self.start_ready(workers, top=top)
+        client = self.post_to(sheaf, (sheaf.children() or [sheaf.pid])[0], ENDLESS)
+        sheaf.signal(signal.SIGTERM)
+        self.wait_unready(sheaf)
+        self.assertEqual(self.flying(), 1, "the first one waits for the batch")
+        started = time.monotonic()
+        sheaf.signal(signal.SIGTERM)
+        self.assert_ends(sheaf)
+        seconds = time.monotonic() - started
+        outcome(client)
+        wait_until(lambda: self.flying() == 0, 5, "nothing flying")
+        return seconds
 
     def test_asked_twice_it_ends_at_once(self):
         for workers in (2, 1, 0):
             for top in ("", "drain: {delay: 60s}"):
                 with self.subTest(workers=workers, top=top):
-                    sheaf = self.start_ready(workers, top=top)
-                    client = self.post_to(sheaf, (sheaf.children() or [sheaf.pid])[0], ENDLESS)
-                    sheaf.signal(signal.SIGTERM)
-                    self.wait_unready(sheaf)
-                    self.assertEqual(self.flying(), 1, "the first one waits for the batch")
-                    sheaf.signal(signal.SIGTERM)
-                    self.assert_ends(sheaf, 1.5)
-                    outcome(client)
-                    wait_until(lambda: self.flying() == 0, 2, "nothing flying")
+                    self.assert_once_within(1.9, lambda: self.seconds_after_the_second(workers, top))  # the grace: 2 s
 
     def test_a_reload_during_a_drain_is_not_for_it(self):
         for workers in (2, 0):
-            for top in ("drain: {delay: 300ms}", ""):
+            for top in ("drain: {delay: 1s}", ""):
                 with self.subTest(workers=workers, top=top):
-                    sheaf = self.start_ready(workers, top=top)
-                    client = self.post_to(sheaf, (sheaf.children() or [sheaf.pid])[0], SLOW)
+                    sheaf = self.start_before(workers=workers, top=top)
+                    client = self.post_to(sheaf, (sheaf.children() or [sheaf.pid])[0], HELD)
                     sheaf.path.write_text("listen: 7\n")  # would be refused aloud
                     sheaf.signal(signal.SIGTERM)
                     self.wait_unready(sheaf)
@@ -281,8 +369,9 @@ class Draining(Processes):
                     metrics = sheaf.metrics()
                     for outcome_name in ("ok", "failed"):
                         self.assertEqual(metrics[f'sheaf_reloads_total{{outcome="{outcome_name}"}}'], 0)
+                    self.crowd.release()
                     self.assertEqual(outcome(client), [200])
-                    self.assert_ends(sheaf, 3)
+                    self.assert_ends(sheaf)
                     self.assertFalse([line for line in sheaf.err if "reload" in line or "sheaf.yaml" in line])
 
 
@@ -299,11 +388,11 @@ class Killed(Processes):
         return seconds
 
     def test_the_next_batch_is_answered_soon(self):
-        self.assertLess(self.seconds_to_the_next_answer(), 1.5)
+        self.assert_once_within(1.5, self.seconds_to_the_next_answer)
 
     @unittest.skipUnless(RELEASE.exists(), "no release build")
     def test_the_next_batch_is_answered_within_a_fifth_of_a_second(self):
-        self.assertLess(self.seconds_to_the_next_answer(binary=str(RELEASE)), 0.2)
+        self.assert_once_within(0.2, lambda: self.seconds_to_the_next_answer(binary=str(RELEASE)))
 
     def test_who_waits_in_the_listen_queue_is_answered(self):
         sheaf = self.start_ready()
@@ -316,12 +405,13 @@ class Killed(Processes):
         self.assertEqual([outcome(client) for client in clients], [[200]] * 20)
 
     def test_only_the_batches_of_the_killed_worker_fail(self):
-        sheaf = self.start_ready(2)
+        sheaf = self.start_before(workers=2)
         victim, other = sheaf.children()
-        lost = [self.post_to(sheaf, victim, SLOW) for _ in range(3)]
-        kept = [self.post_to(sheaf, other, SLOW) for _ in range(3)]
+        lost = [self.post_to(sheaf, victim, HELD) for _ in range(3)]
+        kept = [self.post_to(sheaf, other, HELD) for _ in range(3)]
         os.kill(victim, signal.SIGKILL)
         self.assertEqual([outcome(client) for client in lost], [None] * 3)
+        self.crowd.release(6)
         self.assertEqual([outcome(client) for client in kept], [[200]] * 3)
         self.assert_each_worker(sheaf, 2, "/o/text", 200)
         wait_until(lambda: sheaf.metrics()["sheaf_batches_in_flight"] == 0, 3, "no batch counted as running")
@@ -343,87 +433,30 @@ class Killed(Processes):
             os.waitpid(pid, 0)
         self.assertEqual(self.run_item("/o/text", sheaf=sheaf)["status"], 200)
 
-    def kill_the_next(self, sheaf, last):
-        """Waits for the successor of `last`, kills it: (its pid, the seconds it took to appear)."""
+    def seconds_to_the_successor(self, sheaf):
+        """Kills the only worker: the seconds until another one is there."""
+        (pid,) = sheaf.children()
         started = time.monotonic()
-        (pid,) = wait_until(lambda: set(sheaf.children()) - {last}, what="a successor")
-        seconds = time.monotonic() - started
         os.kill(pid, signal.SIGKILL)
-        return pid, seconds
+        wait_until(lambda: set(sheaf.children()) - {pid}, what="a successor")
+        return time.monotonic() - started
+
+    def test_the_first_death_is_followed_at_once(self):
+        self.assert_once_within(0.1, lambda: self.seconds_to_the_successor(self.start_ready()))
 
     def test_one_that_dies_young_again_and_again_is_restarted_ever_later(self):
         sheaf = self.start_ready()
-        pid, waits = 0, []
-        for _ in range(5):
-            pid, seconds = self.kill_the_next(sheaf, pid)
-            waits.append(seconds)
-        for seconds, least in zip(waits[2:], (0.1, 0.2, 0.4)):
-            self.assertGreater(seconds, least - 0.02, waits)
-        self.assertLess(sum(waits), 2.5)
+        waits = [self.seconds_to_the_successor(sheaf) for _ in range(5)]
+        for seconds, least in zip(waits, (0, 0.1, 0.2, 0.4, 0.8)):
+            self.assertGreaterEqual(seconds, least - 0.001, waits)  # the supervisor counts whole milliseconds
+        self.assertLess(sum(waits), 5)
         self.assertEqual(self.run_item("/o/text", sheaf=sheaf)["status"], 200)
         self.assertEqual(sheaf.metrics()["sheaf_worker_restarts_total"], 5)
 
-        (pid,) = sheaf.children()
         born = time.monotonic()
         wait_until(lambda: time.monotonic() - born > 1.1, what="a worker that is not young any more")
-        os.kill(pid, signal.SIGKILL)
-        self.assertLess(self.kill_the_next(sheaf, pid)[1], 0.5, "a long life makes up for it")
+        self.assertLess(self.seconds_to_the_successor(sheaf), 1.2, "a long life makes up for it")
         self.assertEqual(self.run_item("/o/text", sheaf=sheaf)["status"], 200)
-
-
-class Backend:
-    """A backend in Python whose answers can be held back: hold() first, then release() one by one."""
-
-    def __init__(self, family=socket.AF_INET, host="127.0.0.1", crowd=None):
-        backend = self
-        self.crowd = crowd or Crowd()
-        self.served = 0
-
-        class Server(http.server.ThreadingHTTPServer):
-            address_family = family
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self):
-                backend.crowd.pass_through()
-                backend.served += 1
-                body = f"host {self.headers['Host']}".encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "text/plain")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *args):
-                pass
-
-        self.server = Server((host, 0), Handler)
-        self.at = self.server.server_address[1]
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        self.thread.start()
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join(DEADLINE)
-
-
-class Crowd:
-    """Counts the requests that are at any of the backends that share it, and may hold them there."""
-
-    def __init__(self, is_held=False):
-        self.lock, self.gate = threading.Lock(), threading.Semaphore(0)
-        self.is_held, self.flying, self.most = is_held, 0, 0
-
-    def pass_through(self):
-        with self.lock:
-            self.flying += 1
-            self.most = max(self.most, self.flying)
-        if self.is_held:
-            self.gate.acquire(timeout=DEADLINE)
-        with self.lock:
-            self.flying -= 1
 
 
 class Backends(Processes):
@@ -431,10 +464,6 @@ class Backends(Processes):
         backend = Backend(*args, **kwargs)
         self.addCleanup(backend.close)
         return backend
-
-    def start_before(self, servers, more=""):
-        return self.start_ready(upstreams=f"others: {{servers: [{servers}]{more}}}",
-                                routes='- {match: "/others/{rest...}", rewrite: "/{rest...}", upstream: others}')
 
     def test_an_ipv6_backend_answers(self):
         try:
@@ -458,7 +487,7 @@ class Backends(Processes):
         for gone in range(8):
             wait_until(lambda: crowd.flying == min(3, 8 - gone), what=f"as many as may fly after {gone}")
             self.assertEqual(self.run_item("/o/text", sheaf=sheaf)["status"], 200, "the worker had its chance")
-            crowd.gate.release()
+            crowd.release()
             wait_until(lambda: sum(backend.served for backend in backends) == gone + 1, what="one answer more")
         self.assertEqual(outcome(client), [200] * 8)
         self.assertEqual(crowd.most, 3)

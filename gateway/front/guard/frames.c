@@ -24,10 +24,18 @@ void sheaf_frames_init(sheaf_frames_t *frames, uint64_t burst, uint64_t now_ms)
     frames->last_stream = UINT32_MAX;
 }
 
-void sheaf_frames_cut(sheaf_frames_t *frames, uint32_t stream_id)
+static void mark(h2o_req_t *req)
+{
+    h2o_vector_reserve(&req->pool, &req->env, 1);
+    req->env.entries[0] = h2o_iovec_init(cut_short, sizeof(cut_short) - 1);
+    req->env.size = 1;
+}
+
+void sheaf_frames_cut(sheaf_frames_t *frames, h2o_req_t *req, uint32_t stream_id)
 {
     uint32_t slot = frames->next_cut++ % SHEAF_FRAMES_CUT_MOST;
 
+    mark(req);
     frames->cut[slot].stream_id = stream_id;
     frames->cut[slot].is_reset = false;
 }
@@ -50,13 +58,6 @@ static int slot_of(const sheaf_frames_t *frames, uint32_t stream_id)
             return i;
     }
     return -1;
-}
-
-static void mark(h2o_req_t *req)
-{
-    h2o_vector_reserve(&req->pool, &req->env, 1);
-    req->env.entries[0] = h2o_iovec_init(cut_short, sizeof(cut_short) - 1);
-    req->env.size = 1;
 }
 
 /* A frame that libh2o reads without doing anything. */
@@ -86,14 +87,23 @@ static void refill(h2o_http2_conn_t *conn, uint32_t stream_id, h2o_http2_window_
     h2o_http2_conn_request_write(conn);
 }
 
-static void swallow(h2o_http2_conn_t *conn, sheaf_frames_t *frames, int slot, h2o_http2_frame_t *frame,
-                    const h2o_http2_settings_t *ours)
+/* A live stream carries the mark, one that is gone may still be remembered. */
+static bool is_cut(const sheaf_frames_t *frames, const h2o_http2_stream_t *stream, uint32_t stream_id)
 {
-    h2o_http2_stream_t *stream = h2o_http2_conn_get_stream(conn, frame->stream_id);
+    if (stream != NULL)
+        return stream->state != H2O_HTTP2_STREAM_STATE_RECV_BODY && sheaf_frames_is_cut_short(&stream->req);
+    return slot_of(frames, stream_id) >= 0;
+}
+
+static void swallow(h2o_http2_conn_t *conn, sheaf_frames_t *frames, h2o_http2_stream_t *stream,
+                    h2o_http2_frame_t *frame, const h2o_http2_settings_t *ours)
+{
+    int slot = slot_of(frames, frame->stream_id);
 
     refill(conn, 0, &conn->_input_window, frame->length, ours);
     if ((frame->flags & H2O_HTTP2_FRAME_FLAG_END_STREAM) != 0) {
-        frames->cut[slot].stream_id = 0;
+        if (slot >= 0)
+            frames->cut[slot].stream_id = 0;
     } else if (stream != NULL) {
         refill(conn, frame->stream_id, &stream->input_window, frame->length, ours);
     } else if (!frames->cut[slot].is_reset) {
@@ -119,25 +129,48 @@ static bool is_over(const h2o_http2_stream_t *stream, const h2o_http2_frame_t *f
 static void on_data(h2o_http2_conn_t *conn, sheaf_client_t *client, h2o_http2_frame_t *frame,
                     const h2o_http2_settings_t *ours)
 {
-    int slot = slot_of(&client->frames, frame->stream_id);
-    h2o_http2_stream_t *stream;
+    h2o_http2_stream_t *stream = h2o_http2_conn_get_stream(conn, frame->stream_id);
 
     if (frame->stream_id == 0 || conn->state >= H2O_HTTP2_CONN_STATE_HALF_CLOSED)
         return;
-    if (slot >= 0) {
-        swallow(conn, &client->frames, slot, frame, ours);
+    if (is_cut(&client->frames, stream, frame->stream_id)) {
+        swallow(conn, &client->frames, stream, frame, ours);
         return;
     }
-    stream = h2o_http2_conn_get_stream(conn, frame->stream_id);
     if (stream == NULL || stream->state != H2O_HTTP2_STREAM_STATE_RECV_BODY ||
         !is_over(stream, frame, client->front->max_body_bytes))
         return;
     sheaf_count(client->front->env.metrics, SHEAF_METRIC_REFUSED_OVERSIZE, 1);
-    mark(&stream->req);
+    h2o_buffer_consume(&stream->_req_body, stream->_req_body->size); /* a reload may have made it too much already */
     stream->_expected_content_length = SIZE_MAX;
     if ((frame->flags & H2O_HTTP2_FRAME_FLAG_END_STREAM) == 0)
-        sheaf_frames_cut(&client->frames, frame->stream_id);
+        sheaf_frames_cut(&client->frames, &stream->req, frame->stream_id);
+    else
+        mark(&stream->req);
     frame->flags |= H2O_HTTP2_FRAME_FLAG_END_STREAM;
+}
+
+/* The trailers of a request that was cut short: decoded for the sake of the table only. 0, or what ends the
+ * connection; trailers in several frames do, as libh2o has it. */
+static int on_trailers(h2o_http2_conn_t *conn, sheaf_frames_t *frames, h2o_http2_frame_t *frame, const char **err_desc)
+{
+    h2o_http2_stream_t *stream = h2o_http2_conn_get_stream(conn, frame->stream_id);
+    h2o_http2_headers_payload_t payload;
+    size_t content_length;
+    h2o_req_t scratch;
+    int status;
+
+    if ((frame->flags & H2O_HTTP2_FRAME_FLAG_END_HEADERS) == 0 || !is_cut(frames, stream, frame->stream_id) ||
+        h2o_http2_decode_headers_payload(&payload, frame, err_desc) != 0)
+        return 0;
+    h2o_init_request(&scratch, &conn->super, NULL);
+    status = h2o_hpack_parse_headers(&scratch, &conn->_input_header_table, payload.headers, payload.headers_len, NULL,
+                                     &content_length, NULL, err_desc);
+    h2o_mem_clear_pool(&scratch.pool); /* it has no answer to dispose of */
+    if (slot_of(frames, frame->stream_id) >= 0)
+        frames->cut[slot_of(frames, frame->stream_id)].stream_id = 0;
+    blank(frame);
+    return status == H2O_HTTP2_ERROR_INVALID_HEADER_CHAR ? H2O_HTTP2_ERROR_PROTOCOL : status;
 }
 
 /* --- what costs a connection its patience (facts 14, 15) --- */
@@ -149,8 +182,8 @@ static double cost_of(h2o_http2_conn_t *conn, const sheaf_client_t *client, cons
         if (frame->length == 0 && (frame->flags & H2O_HTTP2_FRAME_FLAG_END_STREAM) == 0)
             return 1;
         /* libh2o answers each with a reset */
-        return slot_of(&client->frames, frame->stream_id) < 0 &&
-               h2o_http2_conn_get_stream(conn, frame->stream_id) == NULL;
+        return h2o_http2_conn_get_stream(conn, frame->stream_id) == NULL &&
+               slot_of(&client->frames, frame->stream_id) < 0;
     case H2O_HTTP2_FRAME_TYPE_HEADERS:
         return 0;
     case H2O_HTTP2_FRAME_TYPE_CONTINUATION:
@@ -259,6 +292,8 @@ static bool is_head_too_large(const h2o_http2_conn_t *conn, const sheaf_client_t
 static ssize_t judge(h2o_http2_conn_t *conn, sheaf_client_t *client, h2o_http2_frame_t *frame, ssize_t used,
                      const h2o_http2_settings_t *ours, const char **err_desc)
 {
+    int status = 0;
+
     client->objection.err = SHEAF_OK; /* of a request that libh2o reset before anyone asked */
     if (!sheaf_frames_pay(client, cost_of(conn, client, frame)))
         return refuse(client, SHEAF_METRIC_REFUSED_CONTROL, "too many control frames", err_desc);
@@ -268,6 +303,9 @@ static ssize_t judge(h2o_http2_conn_t *conn, sheaf_client_t *client, h2o_http2_f
         if (is_buffer_full(conn, client))
             return refuse(client, SHEAF_METRIC_REFUSED_BUFFERED, "too many bytes in unfinished requests", err_desc);
         on_data(conn, client, frame, ours);
+        break;
+    case H2O_HTTP2_FRAME_TYPE_HEADERS:
+        status = on_trailers(conn, &client->frames, frame, err_desc);
         break;
     case H2O_HTTP2_FRAME_TYPE_CONTINUATION:
         if (conn->state >= H2O_HTTP2_CONN_STATE_HALF_CLOSED || is_head_too_large(conn, client, frame))
@@ -284,7 +322,7 @@ static ssize_t judge(h2o_http2_conn_t *conn, sheaf_client_t *client, h2o_http2_f
             blank(frame);
         break;
     }
-    return used;
+    return status != 0 ? status : used;
 }
 
 SHEAF_GUARD_REPLACES ssize_t h2o_http2_decode_frame(h2o_http2_frame_t *frame, const uint8_t *src, size_t len,

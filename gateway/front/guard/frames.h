@@ -47,7 +47,7 @@ bool sheaf_frames_pay(struct sheaf_client *client, double cost);
 /* The body of `req` is only the beginning of what was to come. */
 bool sheaf_frames_is_cut_short(const h2o_req_t *req);
 
-/* Whatever else comes for this stream is thrown away. */
-void sheaf_frames_cut(sheaf_frames_t *frames, uint32_t stream_id);
+/* Marks `req`, whose stream is still being sent: whatever else comes for it is thrown away. */
+void sheaf_frames_cut(sheaf_frames_t *frames, h2o_req_t *req, uint32_t stream_id);
 
 #endif

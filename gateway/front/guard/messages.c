@@ -136,7 +136,7 @@ static int answer_fault(sheaf_client_t *client, h2o_req_t *req, const char **err
 
     sheaf_count(client->front->env.metrics, SHEAF_METRIC_REFUSED_HTTP2, 1);
     if (stream->_req_body != NULL)
-        sheaf_frames_cut(&client->frames, stream->stream_id);
+        sheaf_frames_cut(&client->frames, req, stream->stream_id);
     *err_desc = client->objection.why;
     return H2O_HTTP2_ERROR_INVALID_HEADER_CHAR;
 }

@@ -18,21 +18,28 @@ sheaf_client_t *sheaf_stream_client(void)
 static uv_write_cb on_written_of_libh2o;
 
 /* libh2o hands libuv functions of its own: that is how its streams are told from ours. */
+static bool is_known(void *const known[4], void *function)
+{
+    return function == known[0] || function == known[1] || function == known[2] || function == known[3];
+}
+
 static bool is_of_libh2o(void *function)
 {
-    static void *known[4];
-    static unsigned next;
-    Dl_info theirs, ours;
+    static void *theirs[4], *others[4];
+    static unsigned their_count, other_count;
+    Dl_info libh2o, it;
 
-    for (unsigned i = 0; i < 4; i++) {
-        if (known[i] == function)
-            return true;
-    }
-    if (dladdr(function, &theirs) == 0 || dladdr(sheaf_guard_real("h2o_socket_close"), &ours) == 0 ||
-        theirs.dli_fbase != ours.dli_fbase)
+    if (is_known(theirs, function))
+        return true;
+    if (is_known(others, function))
         return false;
-    known[next++ % 4] = function;
-    return true;
+    if (dladdr(function, &it) != 0 && dladdr(sheaf_guard_real("h2o_socket_close"), &libh2o) != 0 &&
+        it.dli_fbase == libh2o.dli_fbase) {
+        theirs[their_count++ % 4] = function;
+        return true;
+    }
+    others[other_count++ % 4] = function;
+    return false;
 }
 
 static sheaf_client_t *client_of(uv_stream_t *stream)
