@@ -4,7 +4,8 @@ import signal
 import time
 import unittest
 
-from harness import DATA, END_STREAM, GOAWAY, HEADERS, PADDED, RST_STREAM, Case, Http2Client, RawClient, wait_until
+from harness import (DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PADDED, RST_STREAM, WINDOW_UPDATE, Case, Http2Client,
+                     RawClient, frame, literal, wait_until)
 
 LIMIT = 4096
 BODY = b"[" + b" " * (3 << 20)
