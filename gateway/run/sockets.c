@@ -203,8 +203,13 @@ sheaf_err_t sheaf_sockets_open(const sheaf_conf_t *conf, const sheaf_sockets_t *
 static void set_mode(const sheaf_address_t *address, uint32_t mode)
 {
     sockname_t name;
+    struct stat file;
 
-    if (address->is_unix && mode != 0 && to_sockname(address, &name) != 0 && chmod(name.path.sun_path, mode) != 0)
+    if (!address->is_unix || mode == 0 || to_sockname(address, &name) == 0)
+        return;
+    if (stat(name.path.sun_path, &file) == 0 && (file.st_mode & 0777u) == mode)
+        return; /* workers: 0 may not be its owner any more */
+    if (chmod(name.path.sun_path, mode) != 0)
         sheaf_log(SHEAF_LOG_ERROR, "listen", "%.*s keeps its permissions: %s", SHEAF_STR_ARG(address->text),
                   strerror(errno));
 }

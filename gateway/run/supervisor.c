@@ -302,7 +302,9 @@ static void advance_upgrade(supervisor_t *sup)
     sup->usr2_waits = false;
     if (sup->stage != SERVING)
         return;
-    if (sheaf_upgrade_start(&sup->upgrade, &sup->config.sockets, &sup->signals, now_ms()))
+    if (sup->pid == 1) /* of a container, which ends with us */
+        sheaf_log(SHEAF_LOG_ERROR, "upgrade", "pid 1 cannot hand over to another process");
+    else if (sheaf_upgrade_start(&sup->upgrade, &sup->config.sockets, &sup->signals, now_ms()))
         sheaf_log(SHEAF_LOG_INFO, "upgrade", "the new binary starts as pid %d", (int)sup->upgrade.pid);
     else
         sheaf_log(SHEAF_LOG_ERROR, "upgrade", "the new binary cannot be started: %s", strerror(errno));

@@ -107,9 +107,12 @@ static void on_beat(uv_timer_t *timer)
 
 static void start_beating(worker_t *worker)
 {
-    uint64_t interval_ms = sheaf_pulse_interval_ms(worker->snapshot->conf.stuck_after_ms);
+    uint64_t stuck_after_ms = worker->snapshot->conf.stuck_after_ms;
 
-    uv_timer_start(&worker->beat_timer, on_beat, 0, interval_ms);
+    if (worker->setup->control_fd < 0 || stuck_after_ms == 0) /* nobody looks */
+        uv_timer_stop(&worker->beat_timer);
+    else
+        uv_timer_start(&worker->beat_timer, on_beat, 0, sheaf_pulse_interval_ms(stuck_after_ms));
 }
 
 /* --- epochs --- */
