@@ -43,6 +43,7 @@ typedef struct sheaf_metrics {                   /* one slot */
         _Atomic uint64_t buckets[SHEAF_HISTOGRAM_BUCKETS];
         _Atomic uint64_t sum_us;
     } histograms[SHEAF_HISTOGRAM_COUNT];
+    _Atomic uint64_t beat_ms; /* when its worker last turned its loop, CLOCK_MONOTONIC; not printed */
 } sheaf_metrics_t;
 
 static inline void sheaf_metrics_bump(_Atomic uint64_t *value, uint64_t by)

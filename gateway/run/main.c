@@ -9,10 +9,14 @@
 #include <sys/resource.h>
 #include <uv.h>
 
+#include "gateway/base/log.h"
 #include "gateway/front/front.h"
 #include "gateway/front/guard/check.h"
 #include "gateway/run/demo.h"
+#include "gateway/run/handover.h"
+#include "gateway/run/notify.h"
 #include "gateway/run/supervisor.h"
+#include "gateway/run/upgrade.h"
 #include "gateway/run/worker.h"
 
 #define DEFAULT_CONFIG "/etc/sheaf/sheaf.yaml"
@@ -22,27 +26,44 @@ typedef struct {
     bool is_once;
 } options_t;
 
-static void announce(void *data)
+typedef struct {
+    const sheaf_sockets_t *sockets;
+    const sheaf_privileges_t *privileges;
+} alone_t;
+
+static void on_alone_ready(void *data)
 {
-    sheaf_sockets_announce(data);
+    const alone_t *alone = data;
+
+    sheaf_privileges_warn(alone->privileges);
+    sheaf_sockets_announce(alone->sockets);
+    sheaf_notify("READY=1");
+    sheaf_handover_ready();
 }
 
-static int run_alone(const char *config_path, sheaf_reload_t *config)
+/* workers: 0. */
+static int run_alone(const char *config_path, sheaf_reload_t *config, const sheaf_privileges_t *privileges)
 {
     sheaf_metrics_region_t *region = sheaf_metrics_region_new(1);
+    alone_t alone = {&config->sockets, privileges};
+    sheaf_fail_t fail;
     sheaf_worker_setup_t setup = {
         .config_path = config_path,
         .snapshot = config->snapshot,
         .sockets = config->sockets,
         .control_fd = -1,
         .region = region,
-        .on_ready = announce,
-        .data = &config->sockets,
+        .on_ready = on_alone_ready,
+        .data = &alone,
     };
     int status;
 
     if (region == NULL)
         return 1;
+    if (sheaf_privileges_take(privileges, &fail) != SHEAF_OK) {
+        fprintf(stderr, "%s: error: %s\n", config_path, fail.detail);
+        return 1;
+    }
     status = sheaf_worker_run(&setup);
     sheaf_metrics_region_free(region);
     return status;
@@ -70,19 +91,41 @@ static bool is_guarded(void)
     return false;
 }
 
+/* Reads the configuration, opens what did not come with the environment, looks up who the workers are. */
+static sheaf_err_t prepare_run(const char *config_path, sheaf_reload_t *config, sheaf_privileges_t *privileges)
+{
+    const sheaf_log_conf_t *log;
+    sheaf_sockets_t inherited;
+    sheaf_fail_t fail;
+    sheaf_err_t err;
+
+    sheaf_handover_take(&inherited);
+    err = sheaf_reload_read(config, config_path, &inherited);
+    if (err != SHEAF_OK)
+        return err;
+    log = &config->snapshot->conf.log;
+    sheaf_log_setup(log->format == SHEAF_LOG_FORMAT_JSON, (sheaf_log_severity_t)log->level, NULL);
+    sheaf_handover_close_unused(&inherited, &config->sockets);
+    err = sheaf_privileges_find(&config->snapshot->conf, privileges, &fail);
+    if (err != SHEAF_OK)
+        fprintf(stderr, "%s: error: %s\n", config_path, fail.detail);
+    return err;
+}
+
 static int command_run(const options_t *options)
 {
     sheaf_reload_t config = {.snapshot = NULL};
-    int status;
+    sheaf_privileges_t privileges;
+    int status = 1;
 
     if (!is_guarded())
         return 1;
     raise_file_limit();
-    if (sheaf_reload_read(&config, options->config_path, NULL) != SHEAF_OK)
-        return 1;
-    if (config.snapshot->conf.workers > 0)
-        return sheaf_supervisor_run(options->config_path, &config);
-    status = run_alone(options->config_path, &config);
+    if (prepare_run(options->config_path, &config, &privileges) == SHEAF_OK) {
+        if (config.snapshot->conf.workers > 0)
+            return sheaf_supervisor_run(options->config_path, &config, &privileges);
+        status = run_alone(options->config_path, &config, &privileges);
+    }
     sheaf_reload_forget(&config, NULL);
     return status;
 }
@@ -170,6 +213,7 @@ int main(int argc, char **argv)
 {
     options_t options = {.config_path = DEFAULT_CONFIG};
 
+    sheaf_upgrade_remember(argv);
     if (argc >= 2 && (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
         return usage(stdout, 0);
     if (argc >= 2 && strcmp(argv[1], "--version") == 0)

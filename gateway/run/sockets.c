@@ -102,6 +102,36 @@ static int open_socket(const sheaf_address_t *address, uint32_t mode, sheaf_fail
     return -1;
 }
 
+static bool is_bound_to(int fd, const sockname_t *wanted)
+{
+    sockname_t name;
+    socklen_t len = sizeof(name);
+
+    memset(&name, 0, sizeof(name));
+    if (getsockname(fd, &name.any, &len) != 0 || name.any.sa_family != wanted->any.sa_family)
+        return false;
+    if (name.any.sa_family == AF_UNIX)
+        return strcmp(name.path.sun_path, wanted->path.sun_path) == 0;
+    if (name.any.sa_family == AF_INET)
+        return name.v4.sin_port == wanted->v4.sin_port && name.v4.sin_addr.s_addr == wanted->v4.sin_addr.s_addr;
+    return name.v6.sin6_port == wanted->v6.sin6_port &&
+           memcmp(&name.v6.sin6_addr, &wanted->v6.sin6_addr, sizeof(name.v6.sin6_addr)) == 0;
+}
+
+/* Sockets of systemd have no text: they are known by what they are bound to. */
+static int find_bound(const sheaf_sockets_t *sockets, const sheaf_address_t *address)
+{
+    sockname_t name;
+
+    if (sockets == NULL || to_sockname(address, &name) == 0)
+        return -1;
+    for (uint32_t i = 0; i < sockets->count; i++) {
+        if (sockets->items[i].text[0] == '\0' && is_bound_to(sockets->items[i].fd, &name))
+            return sockets->items[i].fd;
+    }
+    return -1;
+}
+
 int sheaf_sockets_find(const sheaf_sockets_t *sockets, const sheaf_socket_t *like)
 {
     for (uint32_t i = 0; sockets != NULL && i < sockets->count; i++) {
@@ -136,6 +166,8 @@ static bool add_socket(opening_t *opening, const sheaf_address_t *address, uint3
     snprintf(socket->text, sizeof(socket->text), "%.*s", SHEAF_STR_ARG(address->text));
     socket->is_admin = is_admin;
     socket->fd = sheaf_sockets_find(opening->old, socket);
+    if (socket->fd < 0)
+        socket->fd = find_bound(opening->old, address);
     if (socket->fd < 0 && opening->received != NULL)
         socket->fd = opening->used < opening->received_count ? opening->received[opening->used++] : -1;
     else if (socket->fd < 0)
@@ -171,8 +203,13 @@ sheaf_err_t sheaf_sockets_open(const sheaf_conf_t *conf, const sheaf_sockets_t *
 static void set_mode(const sheaf_address_t *address, uint32_t mode)
 {
     sockname_t name;
+    struct stat file;
 
-    if (address->is_unix && mode != 0 && to_sockname(address, &name) != 0 && chmod(name.path.sun_path, mode) != 0)
+    if (!address->is_unix || mode == 0 || to_sockname(address, &name) == 0)
+        return;
+    if (stat(name.path.sun_path, &file) == 0 && (file.st_mode & 0777u) == mode)
+        return; /* workers: 0 may not be its owner any more */
+    if (chmod(name.path.sun_path, mode) != 0)
         sheaf_log(SHEAF_LOG_ERROR, "listen", "%.*s keeps its permissions: %s", SHEAF_STR_ARG(address->text),
                   strerror(errno));
 }

@@ -10,7 +10,7 @@
 #define SHEAF_SOCKETS_MAX 65 /* 64 listeners and the admin one */
 
 typedef struct sheaf_socket {
-    char text[112]; /* the address as configured: the identity across reloads */
+    char text[112]; /* the address as configured: the identity across reloads; "": of systemd, see handover.h */
     bool is_admin;
     int fd;
 } sheaf_socket_t;

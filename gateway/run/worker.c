@@ -11,6 +11,8 @@
 #include "gateway/base/log.h"
 #include "gateway/front/front.h"
 #include "gateway/run/control.h"
+#include "gateway/run/notify.h"
+#include "gateway/run/pulse.h"
 #include "gateway/run/reload.h"
 #include "gateway/upstream/upstream.h"
 
@@ -25,8 +27,9 @@ typedef struct {
     uv_timer_t timer;
     uint64_t timer_at_ms;
     uv_timer_t drain_timer;
+    uv_timer_t beat_timer;
     uv_poll_t control;
-    uv_signal_t signals[3];
+    uv_signal_t signals[4];
     sheaf_clock_t clock;
     sheaf_deadlines_t deadlines;
     sheaf_soon_t soon;
@@ -94,6 +97,25 @@ static void on_check(uv_check_t *check)
     drain_soon(check->data);
 }
 
+/* --- the sign of life --- */
+
+static void on_beat(uv_timer_t *timer)
+{
+    worker_t *worker = timer->data;
+
+    atomic_store_explicit(&worker->metrics->beat_ms, sheaf_clock_monotonic_us(NULL) / 1000, memory_order_relaxed);
+}
+
+static void start_beating(worker_t *worker)
+{
+    uint64_t stuck_after_ms = worker->snapshot->conf.stuck_after_ms;
+
+    if (worker->setup->control_fd < 0 || stuck_after_ms == 0) /* nobody looks */
+        uv_timer_stop(&worker->beat_timer);
+    else
+        uv_timer_start(&worker->beat_timer, on_beat, 0, sheaf_pulse_interval_ms(stuck_after_ms));
+}
+
 /* --- epochs --- */
 
 typedef struct {
@@ -127,6 +149,7 @@ static void open_epoch(worker_t *worker, sheaf_snapshot_t *snapshot)
     sheaf_snapshot_hold(snapshot);
     sheaf_snapshot_drop(worker->snapshot);
     worker->snapshot = snapshot;
+    start_beating(worker);
 }
 
 /* --- keys of session tickets: the supervisor's business, or ours when there is none --- */
@@ -188,7 +211,9 @@ static void on_hangup(uv_signal_t *handle, int signum)
     (void)signum;
     if (worker->stage != SERVING || worker->setup->config_path == NULL)
         return;
+    sheaf_notify_reloading();
     err = sheaf_reload_read(&worker->pending, worker->setup->config_path, &worker->sockets);
+    sheaf_notify("READY=1");
     sheaf_count(worker->metrics, err == SHEAF_OK ? SHEAF_METRIC_RELOADS_OK : SHEAF_METRIC_RELOADS_FAILED, 1);
     if (err != SHEAF_OK)
         return;
@@ -273,15 +298,20 @@ static void on_drain_delay(uv_timer_t *timer)
     start_drain(timer->data);
 }
 
+static void leave_admin(worker_t *worker)
+{
+    for (uint32_t i = 0; i < worker->sockets.count; i++) {
+        if (worker->sockets.items[i].is_admin)
+            sheaf_front_unlisten(worker->front, worker->sockets.items[i].fd);
+    }
+}
+
 static void retire(worker_t *worker)
 {
     if (worker->stage != SERVING)
         return;
     worker->is_retiring = true;
-    for (uint32_t i = 0; i < worker->sockets.count; i++) {
-        if (worker->sockets.items[i].is_admin)
-            sheaf_front_unlisten(worker->front, worker->sockets.items[i].fd);
-    }
+    leave_admin(worker);
     start_drain(worker);
 }
 
@@ -293,6 +323,14 @@ static void become_unready(worker_t *worker)
     sheaf_gauge(worker->metrics, SHEAF_METRIC_DRAINING, 1);
 }
 
+/* The new binary answers on the admin socket from now on. */
+static void on_upgrade(uv_signal_t *handle, int signum)
+{
+    (void)handle;
+    (void)signum;
+    sheaf_log(SHEAF_LOG_ERROR, "upgrade", "SIGUSR2 needs a supervisor: set `workers` to 1 or more");
+}
+
 static void on_terminate(uv_signal_t *handle, int signum)
 {
     worker_t *worker = handle->data;
@@ -302,6 +340,7 @@ static void on_terminate(uv_signal_t *handle, int signum)
         end(worker);
         return;
     }
+    sheaf_notify("STOPPING=1");
     become_unready(worker);
     uv_timer_start(&worker->drain_timer, on_drain_delay, worker->snapshot->conf.drain.delay_ms, 0);
 }
@@ -330,6 +369,11 @@ static void take_note(worker_t *worker, const sheaf_note_t *note)
         break;
     case SHEAF_NOTE_RETIRE:
         retire(worker);
+        break;
+    case SHEAF_NOTE_HAND_OVER:
+        leave_admin(worker);
+        become_unready(worker);
+        start_drain(worker);
         break;
     default:
         break;
@@ -372,7 +416,9 @@ static void start_loop(worker_t *worker)
     uv_idle_init(loop, &worker->idle);
     uv_timer_init(loop, &worker->timer);
     uv_timer_init(loop, &worker->drain_timer);
+    uv_timer_init(loop, &worker->beat_timer);
     worker->prepare.data = worker->check.data = worker->timer.data = worker->drain_timer.data = worker;
+    worker->beat_timer.data = worker;
     uv_prepare_start(&worker->prepare, on_prepare);
     uv_check_start(&worker->check, on_check);
     worker->timer_at_ms = SHEAF_NEVER;
@@ -384,12 +430,15 @@ static void start_loop(worker_t *worker)
 
 static void listen_to_signals(worker_t *worker)
 {
-    static const int numbers[3] = {SIGTERM, SIGINT, SIGHUP};
+    static const struct {
+        int number;
+        uv_signal_cb on_signal;
+    } heard[] = {{SIGTERM, on_terminate}, {SIGINT, on_terminate}, {SIGHUP, on_hangup}, {SIGUSR2, on_upgrade}};
 
-    for (int i = 0; i < 3; i++) {
+    for (size_t i = 0; i < SHEAF_COUNT(heard); i++) {
         uv_signal_init(&worker->loop, &worker->signals[i]);
         worker->signals[i].data = worker;
-        uv_signal_start(&worker->signals[i], numbers[i] == SIGHUP ? on_hangup : on_terminate, numbers[i]);
+        uv_signal_start(&worker->signals[i], heard[i].on_signal, heard[i].number);
     }
 }
 
@@ -400,6 +449,7 @@ static void listen_to_supervisor(worker_t *worker)
     signal(SIGTERM, SIG_IGN); /* the supervisor decides; a signal to the whole group must not do it twice */
     signal(SIGINT, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
+    signal(SIGUSR2, SIG_IGN);
     uv_poll_init(&worker->loop, &worker->control, worker->setup->control_fd);
     worker->control.data = worker;
     uv_poll_start(&worker->control, UV_READABLE, on_control);

@@ -60,10 +60,10 @@ def literal(name, value):
 class Process:
     """A program with its output collected line by line."""
 
-    def __init__(self, command, env=None, reads_stderr=True):
+    def __init__(self, command, env=None, reads_stderr=True, pass_fds=()):
         self.out, self.err = [], []
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
-                                        text=True, errors="replace", env={**os.environ, **(env or {})})
+                                        text=True, errors="replace", env={**os.environ, **(env or {})}, pass_fds=pass_fds)
         self.pid = self.process.pid
         self.readers = [threading.Thread(target=self._collect, args=(self.process.stdout, self.out), daemon=True)]
         if reads_stderr:
@@ -164,12 +164,12 @@ endpoints:
 class Sheaf(Process):
     """A gateway in front of `origin`; keywords fill the places of CONF."""
 
-    def __init__(self, origin, reads_stderr=True, binary=SHEAF, **places):
+    def __init__(self, origin, reads_stderr=True, binary=SHEAF, env=None, **places):
         self.dir = tempfile.TemporaryDirectory(prefix="sheaf-e2e-")
         self.path = pathlib.Path(self.dir.name) / "sheaf.yaml"
         self.origin, self.places = origin, places
         self.write_conf()
-        super().__init__([binary, "run", "-c", str(self.path)], reads_stderr=reads_stderr)
+        super().__init__([binary, "run", "-c", str(self.path)], env=env, reads_stderr=reads_stderr)
         self.at, self.admin = self.port("listening"), self.port("admin")
         self.path_text = str(self.path)
 

@@ -175,8 +175,8 @@ class Proxied(Case):
             for at in range(len(data)):
                 sock.sendall(data[at:at + 1])
             (pid,) = self.sheaf.children()
-            sock.sendall(request(ECHO) * 2)
             for _ in range(2):
+                sock.sendall(request(ECHO))
                 self.assertEqual(read_answer(sock).json["responses"][0]["status"], 200)
 
             sock = self.connect()

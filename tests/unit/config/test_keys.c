@@ -159,8 +159,9 @@ static void the_shipped_file_names_every_key_once(void **state)
     for (uint32_t i = 0; i < root->key_count; i++) {
         const sheaf_section_t *inner = root->keys[i].section != NULL ? root->keys[i].section() : NULL;
 
-        snprintf(line, sizeof(line), "\n%s:", root->keys[i].name.base);
-        assert_non_null(strstr(text, line));
+        snprintf(line, sizeof(line), "\n# %s:", root->keys[i].name.base); /* or without the comment's sign */
+        if (strstr(text, line) == NULL && (line[2] = '\n', strstr(text, line + 2)) == NULL)
+            fail_msg("config/sheaf.yaml lacks %s", line + 3);
         for (uint32_t j = 0; inner != NULL && j < inner->key_count; j++) {
             snprintf(line, sizeof(line), " %s: ", inner->keys[j].name.base);
             if (strstr(text, line) == NULL)

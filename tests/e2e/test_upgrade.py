@@ -1,0 +1,366 @@
+"""A new binary without a refused connection: SIGUSR2, socket activation, and what a service manager hears."""
+import contextlib
+import ctypes
+import http.client
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import tempfile
+import time
+import unittest
+
+from harness import DEADLINE, SANITIZER, SHEAF, Case, Load, Origin, Process, RawClient, Sheaf, free_port, wait_until
+
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def is_gone(pid):
+    """Whether a process ended; those that became ours are buried."""
+    try:
+        if os.waitpid(pid, os.WNOHANG)[0] == pid:
+            return True
+        return False
+    except ChildProcessError:
+        return not pathlib.Path(f"/proc/{pid}").exists()
+
+
+class Line(Sheaf):
+    """A gateway and its successors. Their output goes to the same pipes; orphans become children of this process."""
+
+    def __init__(self, *args, **kwargs):
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        super().__init__(*args, **kwargs)
+        self.first = self.pid
+
+    def said(self, text, since=0):
+        return [line for line in list(self.err)[since:] if text in line]
+
+    def upgrade(self):
+        """SIGUSR2, until the successor is alone: (its pid, exit status of the old one)."""
+        old, since = self.pid, len(self.err)
+        self.signal(signal.SIGUSR2)
+        self.pid = self.heir(since)
+        return old, self.status_of(old)
+
+    def heir(self, since):
+        line = wait_until(lambda: self.said("is ready, this one drains", since), what="the successor")[0]
+        return int(line.split("pid ")[1].split()[0])
+
+    def status_of(self, pid):
+        if pid == self.first:
+            return self.process.wait(DEADLINE)
+        deadline = time.monotonic() + DEADLINE
+        while time.monotonic() < deadline:
+            with contextlib.suppress(ChildProcessError):
+                done, status = os.waitpid(pid, os.WNOHANG)
+                if done == pid:
+                    return os.waitstatus_to_exitcode(status)
+            time.sleep(0.005)
+        raise AssertionError(f"{pid} did not end")
+
+    def stop(self):
+        try:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGTERM)
+            status = self.status_of(self.pid)
+            words = self.sanitizer_words()
+            assert not words, "a sanitizer spoke: " + "\n".join(self.err[-60:])
+            assert status == 0, f"exit status {status}: " + "\n".join(self.err[-20:])
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+            self.kill()
+            self.dir.cleanup()
+
+
+class Fresh(Load):
+    """The same with a connection for every batch."""
+
+    def _run(self, number):
+        while not self.is_over:
+            try:
+                answer = self.sheaf.batch(self.items)
+                if answer.status != 207 or [result["status"] for result in answer.json["responses"]] != [200] * len(self.items):
+                    self.failures[number].append((answer.status, answer.body[:200]))
+                self.done[number] += 1
+            except Exception as failure:
+                self.failures[number].append(repr(failure))
+
+
+class Upgrades(Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.origin = Origin()
+        cls.addClassCleanup(cls.origin.kill)
+
+    def start_line(self, **places):
+        line = Line(self.origin, **places)
+        self.addCleanup(line.stop)
+        return line
+
+    def test_a_running_batch_ends_in_the_old_one_and_the_admin_socket_is_the_new_ones_at_once(self):
+        path = pathlib.Path(tempfile.mkdtemp(prefix="sheaf-e2e-")) / "client.sock"
+        self.addCleanup(shutil.rmtree, path.parent)
+        sheaf = self.start_line(workers=2, listeners=f', {{address: "unix:{path}"}}')
+        client = RawClient(sheaf.at)
+        client.post([{"url": "/o/delay/1200/text"}, {"id": "b", "url": "/o/text", "dependsOn": ["0"]}])
+        wait_until(lambda: self.origin.count()["flying"] == 1, what="the item flying")
+        old, since = sheaf.pid, len(sheaf.err)
+        sheaf.signal(signal.SIGUSR2)
+        sheaf.pid = sheaf.heir(since)
+        wait_until(lambda: sheaf.metrics()["sheaf_batches_in_flight"] == 0, 5, "the metrics of the new one")
+        for _ in range(20):
+            self.assertEqual(sheaf.get_admin("/readyz").status, 200)
+            self.assertEqual(sheaf.metrics()["sheaf_draining"], 0)
+        self.assertFalse(is_gone(old), "it still has a batch")
+        self.assertEqual(self.run_item("/o/text", sheaf=sheaf)["status"], 200)
+        self.assertEqual([result["status"] for result in client.read_response().json["responses"]], [200, 200])
+        client.close()
+        self.assertEqual(sheaf.status_of(old), 0)
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(str(path))
+            sock.sendall(b"POST /batch HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n[]")
+            self.assertTrue(sock.recv(100).startswith(b"HTTP/1.1 207"))
+
+    def test_a_replaced_file_and_a_new_configuration_are_used(self):
+        folder = tempfile.mkdtemp(prefix="sheaf-e2e-")
+        self.addCleanup(shutil.rmtree, folder)
+        binary = pathlib.Path(folder) / "sheaf"
+        shutil.copy(SHEAF, binary)
+        sheaf = self.start_line(workers=1, binary=str(binary))
+        shutil.copy(SHEAF, binary.with_name("new"))
+        inode = binary.with_name("new").stat().st_ino
+        os.rename(binary.with_name("new"), binary)
+        port = free_port()
+        sheaf.write_conf(workers=2, listeners=f', {{address: "127.0.0.1:{port}"}}',
+                         routes='- {match: "/new", rewrite: "/text", upstream: origin}')
+        self.assertEqual(sheaf.upgrade()[1], 0)
+        self.assertEqual(os.stat(f"/proc/{sheaf.pid}/exe").st_ino, inode)
+        self.assertEqual(len(sheaf.children()), 2)
+        self.assertEqual(self.run_item("/new", sheaf=sheaf)["status"], 200)
+        self.assertEqual(sheaf.request("POST", "/batch", b"[]", {"Content-Type": "application/json"}, port=port).status, 207)
+        sheaf.write_conf(workers=0)
+        self.assertEqual(sheaf.upgrade()[1], 0)
+        self.assertEqual(sheaf.children(), [])
+        self.assertEqual(self.run_item("/o/text", sheaf=sheaf)["status"], 200)
+
+    def assert_fails(self, sheaf, words):
+        before, since = sheaf.metrics()["sheaf_upgrades_failed_total"], len(sheaf.err)
+        sheaf.signal(signal.SIGUSR2)
+        wait_until(lambda: sheaf.metrics()["sheaf_upgrades_failed_total"] == before + 1, what="the failed start")
+        self.assertTrue(sheaf.said("before it was ready, this one goes on", since))
+        for word in words:
+            wait_until(lambda: sheaf.said(word, since), 3, word)
+        self.assertEqual(self.run_item("/o/text", sheaf=sheaf)["status"], 200)
+        self.assertEqual(len(sheaf.children()), 1)
+
+    def test_the_old_one_goes_on_when_the_new_one_does_not_start(self):
+        folder = tempfile.mkdtemp(prefix="sheaf-e2e-")
+        self.addCleanup(shutil.rmtree, folder)
+        binary = pathlib.Path(folder) / "sheaf"
+        shutil.copy(SHEAF, binary)
+        sheaf = self.start_line(binary=str(binary))
+        good = sheaf.path.read_text()
+        sheaf.path.write_text(good + "plumbing: true\n")
+        self.assert_fails(sheaf, ["unknown key `plumbing`", "exited with 1"])
+        sheaf.path.write_text(good.replace("admin:", "user: no-such-user\nadmin:"))
+        self.assert_fails(sheaf, ["there is no user `no-such-user`"])
+        sheaf.path.write_text(good)
+        binary.rename(binary.with_name("away"))
+        self.assert_fails(sheaf, ["exited with 127"])
+        binary.write_text("#!/bin/sh\nkill -9 $$\n")
+        binary.chmod(0o755)
+        self.assert_fails(sheaf, ["was ended by signal 9"])
+        os.replace(binary.with_name("away"), binary)
+        self.assertEqual(sheaf.upgrade()[1], 0)
+        self.assertEqual(self.run_item("/o/text", sheaf=sheaf)["status"], 200)
+
+    def start_with_a_lame_successor(self):
+        """A gateway whose successor never becomes ready: (the gateway, how to read the successor's pid)."""
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="sheaf-e2e-"))
+        self.addCleanup(shutil.rmtree, folder)
+        shutil.copy(SHEAF, folder / "sheaf")
+        sheaf = self.start_line(binary=str(folder / "sheaf"))
+        os.unlink(folder / "sheaf")
+        (folder / "sheaf").write_text("#!/bin/sh\nexec sleep 1000\n")
+        (folder / "sheaf").chmod(0o755)
+        since = len(sheaf.err)
+        sheaf.signal(signal.SIGUSR2)
+        line = wait_until(lambda: sheaf.said("the new binary starts as pid", since), what="the successor")[0]
+        return sheaf, int(line.split("as pid ")[1].split('"')[0])
+
+    def test_a_reload_meanwhile_is_not_lost(self):
+        sheaf, lame = self.start_with_a_lame_successor()
+        sheaf.write_conf(routes='- {match: "/new", rewrite: "/text", upstream: origin}')
+        sheaf.signal(signal.SIGHUP)
+        self.assertEqual(self.run_item("/new", sheaf=sheaf)["status"], 404)
+        os.kill(lame, signal.SIGKILL)
+        wait_until(lambda: self.run_item("/new", sheaf=sheaf)["status"] == 200, 5, "the reload")
+
+    def test_who_is_told_to_stop_meanwhile_takes_the_new_one_along(self):
+        sheaf, lame = self.start_with_a_lame_successor()
+        self.assertEqual(self.run_item("/o/text", sheaf=sheaf)["status"], 200)
+        sheaf.signal(signal.SIGTERM)
+        self.assertEqual(sheaf.status_of(sheaf.pid), 0)
+        wait_until(lambda: is_gone(lame), 5, "the end of the successor")
+
+    def test_a_worker_that_dies_or_is_stuck_holds_nothing_up(self):
+        sheaf = self.start_line(workers=2, top="stuck_after: 1s\ndrain: {timeout: 60s}")
+        stuck, victim = sheaf.children()
+        client = RawClient(sheaf.at)
+        os.kill(stuck, signal.SIGSTOP)
+        client.post([{"url": "/o/never"}])
+        wait_until(lambda: self.origin.count()["flying"] == 1, what="the item flying")
+        old, since = sheaf.pid, len(sheaf.err)
+        sheaf.signal(signal.SIGUSR2)
+        sheaf.pid = sheaf.heir(since)
+        os.kill(victim, signal.SIGKILL)
+        self.assertEqual(sheaf.status_of(old), 0)
+        client.close()
+        self.assertEqual(self.run_item("/o/text", sheaf=sheaf)["status"], 200)
+        os.kill(sheaf.children()[0], signal.SIGKILL)
+        wait_until(lambda: sheaf.metrics()["sheaf_worker_restarts_total"] == 1, 5, "the successor of a worker")
+
+    def test_it_waits_for_a_reload(self):
+        sheaf = self.start_line(workers=2, routes='- {match: "/old", rewrite: "/text", upstream: origin}')
+        slow, _ = sheaf.children()
+        os.kill(slow, signal.SIGSTOP)
+        sheaf.write_conf(routes='- {match: "/new", rewrite: "/text", upstream: origin}')
+        old, since = sheaf.pid, len(sheaf.err)
+        sheaf.signal(signal.SIGHUP)
+        sheaf.signal(signal.SIGUSR2)
+        sheaf.signal(signal.SIGUSR2)
+        self.assertEqual(self.run_item("/old", sheaf=sheaf)["status"], 200)
+        self.assertFalse(sheaf.said("starts as pid", since))
+        os.kill(slow, signal.SIGCONT)
+        sheaf.pid = sheaf.heir(since)
+        self.assertEqual(sheaf.status_of(old), 0)
+        self.assertEqual(self.run_item("/new", sheaf=sheaf)["status"], 200)
+        self.assertEqual(len(sheaf.said("starts as pid", since)), 1)
+        self.assertTrue(sheaf.said("is in use", since))
+
+    def test_without_a_supervisor_it_is_said_and_nothing_happens(self):
+        sheaf = self.start_line(workers=0)
+        sheaf.signal(signal.SIGUSR2)
+        wait_until(lambda: sheaf.said("SIGUSR2 needs a supervisor"), 5, "the words")
+        self.assertEqual(self.run_item("/o/text", sheaf=sheaf)["status"], 200)
+
+
+class Manager:
+    """The service manager's side: a datagram socket that keeps what it is told."""
+
+    def __init__(self, name):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.sock.bind(name)
+        self.sock.setblocking(False)
+        self.name = name.replace("\0", "@")
+        self.heard = []
+
+    def has_heard(self, *words):
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self.heard += self.sock.recv(4096).decode().splitlines()
+        heard = [word for word in self.heard if not word.startswith("MONOTONIC_USEC=")]
+        return heard[-len(words):] == list(words)
+
+
+class Managed(Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.origin = Origin()
+        cls.addClassCleanup(cls.origin.kill)
+
+    def start_managed(self, sockets, conf, manager):
+        """Runs `conf` as systemd would, with listening sockets from descriptor 3 on."""
+        folder = tempfile.mkdtemp(prefix="sheaf-e2e-")
+        self.addCleanup(shutil.rmtree, folder)
+        path = pathlib.Path(folder) / "sheaf.yaml"
+        path.write_text(conf)
+        spare = [os.dup2(sock.fileno(), 100 + at) for at, sock in enumerate(sockets)]
+        moves = " ".join(f"{3 + at}<&{fd} {fd}<&-" for at, fd in enumerate(spare))
+        script = f"LISTEN_PID=$$ LISTEN_FDS={len(sockets)} exec {SHEAF} run -c {path} {moves}"
+        process = Process(["/bin/bash", "-c", script], env={"NOTIFY_SOCKET": manager.name}, pass_fds=spare)
+        for fd in spare:
+            os.close(fd)
+        process.path = path
+        self.addCleanup(process.kill)
+        return process
+
+    def listening(self, name, family=socket.AF_INET):
+        sock = socket.socket(family)
+        self.addCleanup(sock.close)
+        sock.bind(name)
+        sock.listen(100)
+        return sock
+
+    def post(self, sock_or_port):
+        conn = http.client.HTTPConnection("127.0.0.1", sock_or_port, timeout=DEADLINE)
+        conn.request("POST", "/batch", b'[{"url":"/o/text"}]', {"Content-Type": "application/json"})
+        answer = json.loads(conn.getresponse().read())
+        conn.close()
+        return answer["responses"][0]["status"]
+
+    def conf(self, addresses, admin, workers=1):
+        listen = ", ".join(f'{{address: "{address}"}}' for address in addresses)
+        return (f'listen: [{listen}]\nadmin: {{address: "{admin}"}}\nworkers: {workers}\n'
+                f'upstreams: {{origin: {{servers: ["http://127.0.0.1:{self.origin.at}"]}}}}\n'
+                'routes: [{match: "/o/{rest...}", rewrite: "/{rest...}", upstream: origin}]\nendpoints: [{path: /batch}]\n')
+
+    def test_sockets_come_from_the_manager_and_it_hears_what_happens(self):
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        folder = tempfile.mkdtemp(prefix="sheaf-e2e-")
+        self.addCleanup(shutil.rmtree, folder)
+        for workers, manager in ((1, Manager(folder + "/notify")), (0, Manager(f"\0sheaf-e2e-{os.getpid()}"))):
+            with self.subTest(workers=workers):
+                first, admin, stranger = [self.listening(("127.0.0.1", 0)) for _ in range(3)]
+                path = f"{folder}/client-{workers}.sock"
+                unix = self.listening(path, socket.AF_UNIX)
+                ports = [sock.getsockname()[1] for sock in (first, admin, stranger)]
+                conf = self.conf([f"127.0.0.1:{ports[0]}", f"unix:{path}", "127.0.0.1:0"], f"127.0.0.1:{ports[1]}", workers)
+                client = socket.create_connection(("127.0.0.1", ports[0]))  # who came before the gateway is served too
+                client.sendall(b"POST /batch HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n[]")
+                process = self.start_managed([admin, unix, stranger, first], conf, manager)
+                wait_until(lambda: manager.has_heard("READY=1"), what="READY=1")
+                self.assertTrue(client.recv(100).startswith(b"HTTP/1.1 207"))
+                client.close()
+                self.assertEqual(self.post(ports[0]), 200)
+                self.assertEqual(self.post(process.port(nth=2)), 200)
+                self.assertTrue([line for line in process.err if "a socket from systemd" in line])
+                os.kill(process.pid, signal.SIGHUP)
+                wait_until(lambda: manager.has_heard("READY=1", "RELOADING=1", "READY=1"), what="a reload")
+                process.path.write_text("listen: 7\n")
+                os.kill(process.pid, signal.SIGHUP)
+                wait_until(lambda: manager.has_heard("READY=1", "RELOADING=1", "READY=1", "RELOADING=1", "READY=1"), what="a reload")
+                process.path.write_text(conf)
+                pid = process.pid
+                if workers > 0:
+                    pid = self.assert_moves(process, manager)
+                    self.assertEqual(self.post(ports[0]), 200)
+                os.kill(pid, signal.SIGTERM)
+                wait_until(lambda: manager.has_heard("STOPPING=1"), what="STOPPING=1")
+                wait_until(lambda: is_gone(pid) if pid != process.pid else process.process.poll() == 0, what="the end")
+                self.assertFalse([line for line in process.err if SANITIZER.search(line)])
+
+    def assert_moves(self, process, manager):
+        """SIGUSR2: the manager hears of the new main process from the old one, and of no stop."""
+        os.kill(process.pid, signal.SIGUSR2)
+        wait_until(lambda: process.process.poll() is not None, what="the end of the old one")
+        self.assertEqual(process.process.poll(), 0)
+        manager.has_heard()
+        heir = int([word for word in manager.heard if word.startswith("MAINPID=")][-1].split("=")[1])
+        self.assertNotIn("STOPPING=1", manager.heard)
+        self.assertNotEqual(heir, process.pid)
+        return heir
+
+    def test_variables_for_another_process_are_not_ours(self):
+        sheaf = Line(self.origin, env={"LISTEN_PID": "1", "LISTEN_FDS": "1", "SHEAF_HANDOVER": "1 0\n0 client 127.0.0.1:0\n",
+                                       "NOTIFY_SOCKET": "relative"})
+        self.addCleanup(sheaf.stop)
+        self.assertEqual(self.run_item("/o/text", sheaf=sheaf)["status"], 200)
+
+
+if __name__ == "__main__":
+    unittest.main()
