@@ -4,6 +4,7 @@
 #define MAX_SIZE_DIGITS     15 /* 2^60 bytes; no overflow to think about */
 #define MAX_EXTENSION_BYTES 256
 #define MAX_TRAILER_BYTES   8192
+#define MAX_TRAILERS        100
 
 /*   SIZE -> (BLANK|EXTENSION) -> SIZE_LF -> DATA -> DATA_CR -> DATA_LF -> SIZE ...
  *                                   \-- size 0 --> LINE -> NAME -> VALUE -> VALUE_LF -> LINE ...
@@ -59,7 +60,7 @@ static uint8_t after_size(sheaf_wire_chunks_t *chunks, char c)
         return STATE_SIZE_LF;
     if (c == ';')
         return STATE_EXTENSION;
-    return c == ' ' || c == '\t' ? STATE_BLANK : STATE_BROKEN; /* some servers pad the size with blanks */
+    return !chunks->is_strict && (c == ' ' || c == '\t') ? STATE_BLANK : STATE_BROKEN;
 }
 
 static uint8_t after_extension(sheaf_wire_chunks_t *chunks, char c)
@@ -89,6 +90,8 @@ static uint8_t in_trailers(sheaf_wire_chunks_t *chunks, char c)
     case STATE_LINE:
         if (c == '\r')
             return STATE_LAST_LF;
+        if (++chunks->digits > MAX_TRAILERS)
+            return STATE_BROKEN;
         return sheaf_token_lower[(uint8_t)c] != 0 ? counted(chunks, MAX_TRAILER_BYTES, STATE_NAME) : STATE_BROKEN;
     case STATE_NAME:
         if (c == ':')

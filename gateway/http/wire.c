@@ -99,6 +99,8 @@ static step_t take_coding(reader_t *reader, sheaf_str_t value)
 {
     if (reader->has_chunked)
         return bad(reader, reader->at - 1, "more than one Transfer-Encoding");
+    if (value.len == 0)
+        return bad(reader, reader->at - 1, "an empty Transfer-Encoding");
     if (!sheaf_str_ieq(value, SHEAF_STR("chunked")))
         return bad_as(reader, reader->at - 1, SHEAF_ERR_CODING, "a transfer coding other than chunked");
     reader->has_chunked = true;

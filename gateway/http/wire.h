@@ -54,7 +54,8 @@ bool sheaf_wire_host_is_valid(sheaf_str_t host);
 /* Chunked bodies with trailers (checked, then dropped). Zero-initialise. Chunk extensions are skipped, bounded. */
 typedef struct sheaf_wire_chunks {
     uint8_t state;
-    uint8_t digits;
+    uint8_t digits; /* of a size; then trailer fields */
+    bool is_strict; /* no blanks behind a size, as some servers write them */
     uint16_t extra; /* bytes of extension, or of trailers, seen so far */
     uint64_t left;
 } sheaf_wire_chunks_t;

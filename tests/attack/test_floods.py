@@ -10,7 +10,7 @@ class Floods(Attack):
     binary = RELEASE
 
     def flood(self, once, before=b"", most_cpu=0.5):
-        """Sends `once` until the gateway has had enough, or for 200,000 times (which fails)."""
+        """Sends `once` until the gateway has had enough, or for 200,000 times: it must have had enough then."""
         sock = self.dial_http2()
         sock.settimeout(20)
         cpu = self.cpu()
@@ -19,8 +19,6 @@ class Floods(Attack):
         for _ in range(amount(200, 1000)):
             if not self.pour(sock, pile):
                 break
-        else:
-            self.fail("all of it was taken")
         self.assert_cut(sock)
         self.assertLess(self.cpu() - cpu, most_cpu)
 
@@ -73,7 +71,7 @@ class Floods(Attack):
 
     def test_unknown_frames(self):
         self.flood(frame(0xbe, 0, 0, b"grease"))
-        self.assertEqual(self.sheaf.err, [])
+        self.assertEqual([line for line in self.sheaf.err if '"event":"start"' not in line], [])
 
 
 @needs("guard: control frames")

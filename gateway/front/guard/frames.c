@@ -175,11 +175,20 @@ static int on_trailers(h2o_http2_conn_t *conn, sheaf_frames_t *frames, h2o_http2
 
 /* --- what costs a connection its patience (facts 14, 15) --- */
 
+/* Without its padding. */
+static size_t payload_len(const h2o_http2_frame_t *frame)
+{
+    h2o_http2_data_payload_t payload;
+    const char *ignored;
+
+    return h2o_http2_decode_data_payload(&payload, frame, &ignored) == 0 ? payload.length : 0;
+}
+
 static double cost_of(h2o_http2_conn_t *conn, const sheaf_client_t *client, const h2o_http2_frame_t *frame)
 {
     switch (frame->type) {
     case H2O_HTTP2_FRAME_TYPE_DATA:
-        if (frame->length == 0 && (frame->flags & H2O_HTTP2_FRAME_FLAG_END_STREAM) == 0)
+        if (payload_len(frame) == 0 && (frame->flags & H2O_HTTP2_FRAME_FLAG_END_STREAM) == 0)
             return 1;
         /* libh2o answers each with a reset */
         return h2o_http2_conn_get_stream(conn, frame->stream_id) == NULL &&

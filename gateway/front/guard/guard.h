@@ -13,7 +13,9 @@
 #include "gateway/front/h2o.h"
 
 /* 2.2.x is library version 0.13.x; 2.3 began 0.14. */
+#ifndef SHEAF_GUARD_IS_ON
 #define SHEAF_GUARD_IS_ON (H2O_LIBRARY_VERSION_MAJOR == 0 && H2O_LIBRARY_VERSION_MINOR == 13)
+#endif
 
 /* Before the definition of a function that takes the place of a library's. */
 #define SHEAF_GUARD_REPLACES __attribute__((visibility("default")))

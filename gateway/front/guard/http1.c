@@ -115,6 +115,7 @@ SHEAF_GUARD_REPLACES ssize_t phr_decode_chunked(struct phr_chunked_decoder *deco
     sheaf_guard_fired(SHEAF_GUARD_CHUNKS);
     if (decoder->state == 0)
         memset(&http1->chunks, 0, sizeof(http1->chunks));
+    http1->chunks.is_strict = true;
     decoder->state = 1;
     for (sheaf_str_t run; state == 0; decoded += run.len) {
         run = sheaf_wire_next_chunk(&http1->chunks, &at, end, &state);
