@@ -103,6 +103,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 
 bool sheaf_greeting_start(sheaf_front_t *front, int fd, sheaf_greeting_cb on_done, void *data)
 {
+    const sheaf_limits_conf_t *limits = &front->epoch->env.snapshot->conf.limits;
     greeting_t *greeting = sheaf_zalloc(sizeof(*greeting));
 
     if (uv_poll_init(front->env.loop, &greeting->poll, fd) != 0) {
@@ -117,7 +118,8 @@ bool sheaf_greeting_start(sheaf_front_t *front, int fd, sheaf_greeting_cb on_don
     greeting->deadline.on_expired = on_too_late;
     sheaf_list_push_back(&front->greetings, &greeting->link);
     uv_poll_start(&greeting->poll, UV_READABLE, on_readable);
-    sheaf_deadline_set(front->env.deadlines, &greeting->deadline, front->env.clock->now_ms + SHEAF_GREETING_MS);
+    sheaf_deadline_set(front->env.deadlines, &greeting->deadline,
+                       front->env.clock->now_ms + limits->handshake_timeout_ms);
     return true;
 }
 

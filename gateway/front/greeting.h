@@ -2,14 +2,13 @@
  *
  * Exactly the bytes of the header are read from the descriptor, before anybody else reads it: what follows, a TLS
  * handshake or a request, stays in the kernel for libh2o. The proxy speaks first and at once, so a header that is not
- * complete within SHEAF_GREETING_MS is none. */
+ * complete within limits.handshake_timeout is none. */
 #ifndef SHEAF_FRONT_GREETING_H
 #define SHEAF_FRONT_GREETING_H
 
 #include "gateway/front/inside.h"
 #include "gateway/front/proxy_protocol.h"
 
-#define SHEAF_GREETING_MS       10000
 #define SHEAF_GREETING_HURRY_MS 1000 /* what is left of it once a drain began */
 
 /* The end of a greeting: `fd` is the callback's from here on. fd -1: there was no valid header, the connection is closed

@@ -55,7 +55,7 @@ static socklen_t to_sockname(const sheaf_address_t *address, sockname_t *name)
 /* A socket file whose owner is gone refuses connections; only such a one is removed. */
 static void remove_stale(const sockname_t *name, socklen_t len)
 {
-    int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0); /* a full queue says EAGAIN */
 
     if (probe >= 0 && connect(probe, &name->any, len) != 0 && errno == ECONNREFUSED)
         unlink(name->path.sun_path);

@@ -38,6 +38,7 @@ typedef struct {
     sheaf_crew_t crew;
     sheaf_upgrade_t upgrade;
     bool is_announced;
+    bool is_told;    /* to stop */
     bool hup_again;  /* a SIGHUP came while another reload or an upgrade was under way */
     bool usr2_waits; /* a SIGUSR2 came while a reload was under way */
     enum { SERVING, UNREADY, DRAINING } stage;
@@ -258,11 +259,14 @@ static void close_sockets(const supervisor_t *sup, bool with_admin)
 
 static void start_unready(supervisor_t *sup)
 {
-    if (sup->stage != SERVING) { /* asked twice: at once */
+    if (sup->is_told) { /* asked twice: at once */
         start_draining(sup, 0);
         sheaf_crew_kill(&sup->crew);
         return;
     }
+    sup->is_told = true;
+    if (sup->stage != SERVING) /* it handed over: what was asked for is under way */
+        return;
     sheaf_notify("STOPPING=1");
     if (sup->upgrade.pid != 0) {
         kill(sup->upgrade.pid, SIGTERM);

@@ -1,5 +1,6 @@
 #include "gateway/run/upgrade.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -36,7 +37,7 @@ _Noreturn static void become(const sheaf_sockets_t *sockets, int ready_fd, const
     sigprocmask(SIG_UNBLOCK, blocked, NULL);
     if (sheaf_handover_give(sockets, ready_fd))
         execv(path, command_line);
-    perror(path);
+    fprintf(stderr, "error: cannot run %s: %s\n", path, strerror(errno));
     _exit(127);
 }
 

@@ -225,6 +225,16 @@ class Proxied(Case):
             self.assert_refused(self.connect(), data, "incomplete", half_closes=True)
         self.assertEqual(self.seen_by_backend(V1)["x-forwarded-for"], "192.0.2.1")
 
+    def test_who_takes_too_long_is_closed_and_counted(self):
+        sheaf = self.start(**{**self.places, "top": "limits: {handshake_timeout: 300ms}"})
+        for data in (b"", V1[:30]):
+            sock = self.connect(sheaf=sheaf)
+            sock.sendall(data)
+            started = time.monotonic()
+            self.assertEqual(sock.recv(100), b"")
+            self.assertGreater(time.monotonic() - started, 0.2)
+        self.assertEqual(sheaf.metrics()[f'{REFUSED}{{reason="incomplete"}}'], 2)
+
     def test_others_than_the_proxy_may_not_even_speak(self):
         self.assert_refused(self.connect("127.0.0.3"), b"", "untrusted")
         self.assert_refused(self.connect("127.0.0.3"), V1, "untrusted")

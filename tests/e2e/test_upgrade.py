@@ -115,6 +115,7 @@ class Upgrades(Case):
         for _ in range(20):
             self.assertEqual(sheaf.get_admin("/readyz").status, 200)
             self.assertEqual(sheaf.metrics()["sheaf_draining"], 0)
+        os.kill(old, signal.SIGTERM)  # it does that already
         self.assertFalse(is_gone(old), "it still has a batch")
         self.assertEqual(self.run_item("/o/text", sheaf=sheaf)["status"], 200)
         self.assertEqual([result["status"] for result in client.read_response().json["responses"]], [200, 200])
@@ -151,7 +152,7 @@ class Upgrades(Case):
         before, since = sheaf.metrics()["sheaf_upgrades_failed_total"], len(sheaf.err)
         sheaf.signal(signal.SIGUSR2)
         wait_until(lambda: sheaf.metrics()["sheaf_upgrades_failed_total"] == before + 1, what="the failed start")
-        self.assertTrue(sheaf.said("before it was ready, this one goes on", since))
+        wait_until(lambda: sheaf.said("before it was ready, this one goes on", since), 3, "the words")
         for word in words:
             wait_until(lambda: sheaf.said(word, since), 3, word)
         self.assertEqual(self.run_item("/o/text", sheaf=sheaf)["status"], 200)
