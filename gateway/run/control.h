@@ -7,9 +7,9 @@
  *      |--- COMMIT (all said PREPARED) --------->|   new epoch; or ABORT: forgets it
  *      |--- UNREADY ---------------------------->|   /readyz says 503
  *      |--- DRAIN ------------------------------>|   stops accepting, finishes, exits 0
- *      |--- RETIRE ----------------------------->|   the same for one that is not needed any more: the gateway stays
+ *      |--- RETIRE ----------------------------->|   the same for one that is not needed any more, because of a
+ *      |                                         |   reload or a new binary: the gateway stays
  *      |                                         |   ready, so it leaves the admin socket too
- *      |--- HAND_OVER -------------------------->|   the same, and leaves the admin socket to the new binary at once
  *
  * A configuration, its text and the files that it names, travels as a memfd that holds a pack (config/files.h): the first
  * descriptor of PREPARE; the rest are new listening sockets in the order of sheaf_sockets_open. */
@@ -28,7 +28,6 @@ typedef enum sheaf_note_kind {
     SHEAF_NOTE_UNREADY,
     SHEAF_NOTE_DRAIN,
     SHEAF_NOTE_RETIRE,
-    SHEAF_NOTE_HAND_OVER,
 } sheaf_note_kind_t;
 
 typedef struct sheaf_note {

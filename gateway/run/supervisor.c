@@ -334,7 +334,7 @@ static void hand_over(supervisor_t *sup)
         kill(heir, SIGHUP);
     sheaf_upgrade_end(&sup->upgrade);
     start_draining(sup, sup->config.snapshot->conf.drain.timeout_ms);
-    sheaf_crew_tell(&sup->crew, 0, SHEAF_NOTE_HAND_OVER, sup->generation);
+    sheaf_crew_retire_surplus(&sup->crew); /* nobody is wanted any more */
     close_sockets(sup, true);
 }
 

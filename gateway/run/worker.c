@@ -298,20 +298,15 @@ static void on_drain_delay(uv_timer_t *timer)
     start_drain(timer->data);
 }
 
-static void leave_admin(worker_t *worker)
-{
-    for (uint32_t i = 0; i < worker->sockets.count; i++) {
-        if (worker->sockets.items[i].is_admin)
-            sheaf_front_unlisten(worker->front, worker->sockets.items[i].fd);
-    }
-}
-
 static void retire(worker_t *worker)
 {
     if (worker->stage != SERVING)
         return;
     worker->is_retiring = true;
-    leave_admin(worker);
+    for (uint32_t i = 0; i < worker->sockets.count; i++) {
+        if (worker->sockets.items[i].is_admin)
+            sheaf_front_unlisten(worker->front, worker->sockets.items[i].fd);
+    }
     start_drain(worker);
 }
 
@@ -323,7 +318,6 @@ static void become_unready(worker_t *worker)
     sheaf_gauge(worker->metrics, SHEAF_METRIC_DRAINING, 1);
 }
 
-/* The new binary answers on the admin socket from now on. */
 static void on_upgrade(uv_signal_t *handle, int signum)
 {
     (void)handle;
@@ -369,11 +363,6 @@ static void take_note(worker_t *worker, const sheaf_note_t *note)
         break;
     case SHEAF_NOTE_RETIRE:
         retire(worker);
-        break;
-    case SHEAF_NOTE_HAND_OVER:
-        leave_admin(worker);
-        become_unready(worker);
-        start_drain(worker);
         break;
     default:
         break;

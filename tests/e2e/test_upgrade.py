@@ -101,6 +101,23 @@ class Upgrades(Case):
         self.addCleanup(line.stop)
         return line
 
+    def test_twenty_under_load_lose_nothing(self):
+        sheaf = self.start_line(workers=2)
+        loads = [Fresh(sheaf, ["/o/text", "/o/delay/5"], threads=3), Load(sheaf, ["/o/text"], threads=2)]
+        for load in loads:
+            self.addCleanup(load.stop)
+        pids = []
+        for _ in range(20):
+            pids.append(sheaf.pid)
+            since = len(sheaf.err)
+            sheaf.signal(signal.SIGUSR2)
+            sheaf.pid = sheaf.heir(since)  # several generations drain at the same time
+            loads[0].wait_for(1)
+        self.assertEqual([load.stop() for load in loads], [[], []])
+        self.assertEqual(len({*pids, sheaf.pid}), 21)
+        self.assertEqual([sheaf.status_of(pid) for pid in pids], [0] * 20)
+        self.assertGreater(sum(loads[0].done), 100)
+
     def test_a_running_batch_ends_in_the_old_one_and_the_admin_socket_is_the_new_ones_at_once(self):
         path = pathlib.Path(tempfile.mkdtemp(prefix="sheaf-e2e-")) / "client.sock"
         self.addCleanup(shutil.rmtree, path.parent)
@@ -211,8 +228,8 @@ class Upgrades(Case):
     def test_a_worker_that_dies_or_is_stuck_holds_nothing_up(self):
         sheaf = self.start_line(workers=2, top="stuck_after: 1s\ndrain: {timeout: 60s}")
         stuck, victim = sheaf.children()
-        client = RawClient(sheaf.at)
         os.kill(stuck, signal.SIGSTOP)
+        client = RawClient(sheaf.at)
         client.post([{"url": "/o/never"}])
         wait_until(lambda: self.origin.count()["flying"] == 1, what="the item flying")
         old, since = sheaf.pid, len(sheaf.err)
