@@ -32,6 +32,7 @@ static void finish(greeting_t *greeting, const sheaf_proxy_header_t *header)
     int fd = greeting->fd;
 
     sheaf_list_remove(&greeting->link);
+    front->greeting_count--;
     sheaf_deadline_clear(front->env.deadlines, &greeting->deadline);
     uv_close((uv_handle_t *)&greeting->poll, on_poll_closed); /* lets go of the descriptor at once */
     if (header == NULL) {
@@ -117,6 +118,7 @@ bool sheaf_greeting_start(sheaf_front_t *front, int fd, sheaf_greeting_cb on_don
     greeting->data = data;
     greeting->deadline.on_expired = on_too_late;
     sheaf_list_push_back(&front->greetings, &greeting->link);
+    front->greeting_count++;
     uv_poll_start(&greeting->poll, UV_READABLE, on_readable);
     sheaf_deadline_set(front->env.deadlines, &greeting->deadline,
                        front->env.clock->now_ms + limits->handshake_timeout_ms);

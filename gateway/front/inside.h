@@ -28,6 +28,7 @@ struct sheaf_front {
     sheaf_link_t clients;
     sheaf_link_t visits;
     sheaf_link_t greetings; /* accepted, waiting for the header of their proxy */
+    uint32_t greeting_count;
     sheaf_link_t lingering; /* connections closed by us that their clients may still write to */
     uint32_t lingering_count;
     sheaf_crowd_t *crowd;

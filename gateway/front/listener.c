@@ -144,7 +144,7 @@ static bool is_full(const sheaf_front_t *front)
 {
     uint64_t most = sheaf_front_limits(front)->connections;
 
-    return front->client_count >= (most > 0 ? most : front->clients_most);
+    return front->client_count + front->greeting_count >= (most > 0 ? most : front->clients_most);
 }
 
 /* Takes one connection; false when the turn is over. */

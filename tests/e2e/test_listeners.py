@@ -235,6 +235,26 @@ class Proxied(Case):
             self.assertGreater(time.monotonic() - started, 0.2)
         self.assertEqual(sheaf.metrics()[f'{REFUSED}{{reason="incomplete"}}'], 2)
 
+    def test_who_says_nothing_takes_a_place_until_then(self):
+        sheaf = self.start(**{**self.places, "top": "limits: {handshake_timeout: 1s, connections: 20}"})
+        (pid,) = sheaf.children()
+        self.run_item("/o/echo", sheaf=sheaf)  # the connection to the backend stays
+
+        def descriptors():
+            return len(os.listdir(f"/proc/{pid}/fd"))
+        before = descriptors()  # perhaps that of the client too
+        silent = [self.connect(sheaf=sheaf) for _ in range(100)]  # 80 of them in the listen queue
+        for sock in silent:
+            sock.sendall(V1[:17])
+        wait_until(lambda: descriptors() >= before + 19, 5, "a full worker")
+        self.assertLessEqual(descriptors(), before + 20)
+        served = self.connect(sheaf=sheaf)
+        served.sendall(V1 + request(ECHO))
+        self.assertEqual(read_answer(served).status, 207)
+        served.close()
+        wait_until(lambda: descriptors() <= before, what="the descriptors back")
+        self.assertEqual(sheaf.metrics()[f'{REFUSED}{{reason="incomplete"}}'], 100)
+
     def test_others_than_the_proxy_may_not_even_speak(self):
         self.assert_refused(self.connect("127.0.0.3"), b"", "untrusted")
         self.assert_refused(self.connect("127.0.0.3"), V1, "untrusted")
