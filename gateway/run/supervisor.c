@@ -40,7 +40,7 @@ typedef struct {
     bool is_announced;
     bool is_told;    /* to stop */
     bool hup_again;  /* a SIGHUP came while another reload or an upgrade was under way */
-    bool usr2_waits; /* a SIGUSR2 came while a reload was under way */
+    bool usr2_waits; /* a SIGUSR2 came while a reload, an upgrade or the start was under way */
     enum { SERVING, UNREADY, DRAINING } stage;
     uint64_t stage_until_ms;
 } supervisor_t;
@@ -302,6 +302,8 @@ static void advance_upgrade(supervisor_t *sup)
         sup->upgrade.until_ms = SHEAF_NEVER; /* its end is told by SIGCHLD */
     }
     if (!sup->usr2_waits || sup->next.snapshot != NULL || sup->upgrade.pid != 0)
+        return;
+    if (!sup->is_announced && sup->stage == SERVING) /* our own predecessor must hear that we are ready before */
         return;
     sup->usr2_waits = false;
     if (sup->stage != SERVING)

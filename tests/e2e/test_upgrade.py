@@ -27,6 +27,10 @@ def is_gone(pid):
         return not pathlib.Path(f"/proc/{pid}").exists()
 
 
+def children_of(pid):
+    return pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
 class Line(Sheaf):
     """A gateway and its successors. Their output goes to the same pipes; orphans become children of this process."""
 
@@ -259,6 +263,21 @@ class Upgrades(Case):
         self.assertEqual(self.run_item("/new", sheaf=sheaf)["status"], 200)
         self.assertEqual(len(sheaf.said("starts as pid", since)), 1)
         self.assertTrue(sheaf.said("is in use", since))
+
+    def test_a_newcomer_that_is_to_make_room_says_first_that_it_is_ready(self):
+        sheaf = self.start_line(workers=2)
+        old, since = sheaf.pid, len(sheaf.err)
+        sheaf.signal(signal.SIGUSR2)
+        line = wait_until(lambda: sheaf.said("starts as pid", since), what="the newcomer")[0]
+        newcomer = int(line.split("as pid ")[1].split('"')[0])
+        wait_until(lambda: children_of(newcomer), what="its workers")
+        os.kill(newcomer, signal.SIGUSR2)
+        self.assertEqual(sheaf.heir(since), newcomer)
+        self.assertEqual(sheaf.status_of(old), 0)
+        wait_until(lambda: len(sheaf.said("is ready, this one drains", since)) == 2, what="the one after it")
+        sheaf.pid = int(sheaf.said("is ready, this one drains", since)[1].split("pid ")[1].split()[0])
+        self.assertEqual(sheaf.status_of(newcomer), 0)
+        self.assertEqual(self.run_item("/o/text", sheaf=sheaf)["status"], 200)
 
     def test_without_a_supervisor_it_is_said_and_nothing_happens(self):
         sheaf = self.start_line(workers=0)
