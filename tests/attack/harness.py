@@ -36,7 +36,7 @@ from e2e_harness import (DATA, DEADLINE, END_HEADERS, END_STREAM, GOAWAY, H2_PRE
                          frame, free_port, literal, wait_until)
 
 PRIORITY, PUSH_PROMISE, CONTINUATION = 2, 5, 9
-RELEASE = str(ROOT / "build/release/sheaf")
+RELEASE = os.environ.get("SHEAF_RELEASE_BIN", str(ROOT / "build/release/sheaf"))
 IS_FULL = os.environ.get("ATTACK_FULL") == "1"  # larger amounts, for CI
 HAS_ALL = os.environ.get("ATTACK_ALL") == "1"   # also the attacks whose remedy is missing
 
@@ -306,6 +306,24 @@ class Attack(Case):
         except (ConnectionError, ssl.SSLError):
             pass
         return bytes(out)
+
+    @staticmethod
+    def is_over(sock, within):
+        """Whether the gateway ends the connection within so many seconds; answers are read and forgotten."""
+        end = time.monotonic() + within
+        before = sock.gettimeout()
+        try:
+            while (left := end - time.monotonic()) > 0:
+                sock.settimeout(left)
+                if not sock.recv(65536):
+                    return True
+        except TimeoutError:
+            pass
+        except (OSError, ssl.SSLError):
+            return True
+        finally:
+            sock.settimeout(before)
+        return False
 
     def assert_cut(self, sock, within=5):
         """The gateway has ended this connection, or does so now."""

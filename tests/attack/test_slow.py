@@ -1,0 +1,134 @@
+"""Slow and silent clients (fact 11), by the thousand: every wait for a client has an end."""
+import time
+import unittest
+
+from harness import (CONTINUATION, END_HEADERS, H2_PREFACE, HEADERS, PING, RELEASE, SETTINGS, Attack, amount, batch, block,
+                     frame, items, needs, number, request, setting, wait_until)
+
+
+@needs("watchdog: deadlines")
+class Heads(Attack):
+    places = {"top": "limits: {head_timeout: 1s, idle_timeout: 2s, connections_per_client: 0}\nlog: {level: error}"}
+
+    def drip(self, data, before=b"", alpn="http/1.1", step=1):
+        """`data` a few bytes every twentieth of a second; the gateway must end it within five seconds."""
+        sock = self.dial(alpn)
+        self.pour(sock, before)
+        end = time.monotonic() + 5
+        for at in range(0, len(data), step):
+            if time.monotonic() > end:
+                self.fail("never cut")
+            if not self.pour(sock, data[at:at + step]) or self.is_over(sock, 0.05):
+                return
+        self.assert_cut(sock, 5)
+
+    def test_a_drip_of_fields(self):
+        self.drip(b"X-A: b\r\n" * 1000, b"POST /batch HTTP/1.1\r\nHost: h\r\n")
+
+    def test_a_drip_of_empty_lines(self):
+        self.drip(b"\r\n" * 1000)
+
+    def test_half_a_request_line(self):
+        self.drip(b"POST /batch")
+
+    def test_after_a_good_request(self):
+        self.drip(b"X-A: b\r\n" * 1000, request() + b"POST /batch HTTP/1.1\r\n")
+
+    def test_a_drip_of_the_preface(self):
+        self.drip(H2_PREFACE, alpn="h2")
+
+    def test_a_preface_without_settings(self):
+        self.drip(b"", H2_PREFACE, alpn="h2")
+
+    def test_a_drip_of_continuation(self):
+        self.drip(frame(CONTINUATION, 0, 1, b"\x00\x01a\x01b") * 200,
+                  H2_PREFACE + frame(SETTINGS, 0, 0) + frame(HEADERS, 0, 1, block()), alpn="h2", step=14)
+
+    def test_a_frame_that_never_ends(self):
+        self.drip(frame(HEADERS, END_HEADERS, 1, block() + bytes(2000)), H2_PREFACE + frame(SETTINGS, 0, 0), alpn="h2")
+
+    def test_pings_keep_no_connection(self):
+        self.drip(frame(PING, 0, 0, b"whatever") * 200, H2_PREFACE + frame(SETTINGS, 0, 0), alpn="h2", step=17)
+
+    def test_silence_by_the_thousand(self):
+        """Connections that never say a word are gone after idle_timeout; others are served meanwhile."""
+        count = amount(500, 2000)
+        socks = [self.dial_to(self.sheaf.at) for _ in range(count)]
+        self.probe()
+        for sock in socks:
+            self.assert_cut(sock, 10)
+            sock.close()
+
+
+@needs("watchdog: deadlines")
+class HeadsTls(Heads):
+    tls = True
+
+
+class Readers(Attack):
+    """Who does not read: nothing waits for them for long, and what waits is bounded."""
+    binary = RELEASE
+    growth = 64 << 20
+    places = {"top": "limits: {send_timeout: 1s}\nlog: {level: error}"}
+
+    def given_up(self):
+        return self.sheaf.metrics()['sheaf_batches_total{outcome="abandoned"}']
+
+    def test_windows_of_nothing_by_the_thousand(self):
+        """Ten connections with a hundred answers each that may not be sent."""
+        connections = amount(10, 50)
+        before = self.given_up()
+        for _ in range(connections):
+            sock = self.dial_http2(setting(4, 0))
+            self.pour(sock, b"".join(batch(stream, items("/o/json/100")) for stream in range(1, 199, 2)))
+        wait_until(lambda: self.sheaf.metrics()["sheaf_client_connections"] == connections, 10, "all of them")
+        self.probe()
+        wait_until(lambda: self.given_up() >= before + 99 * connections, 20, "every answer given up")
+
+    def test_a_window_of_nothing_for_the_connection(self):
+        """Windows of streams are wide, that of the connection is used up."""
+        before = self.given_up()
+        sock = self.dial_http2(setting(4, 0x7fffffff))
+        self.pour(sock, b"".join(batch(stream, items("/o/json/60000")) for stream in range(1, 41, 2)))
+        wait_until(lambda: self.given_up() >= before + 18, 20, "every answer given up")
+
+    @needs("guard: control frames")
+    def test_a_byte_at_a_time(self):
+        """A window of one byte, opened again and again, is not progress for ever: control frames are counted."""
+        before = self.sheaf.metrics()["sheaf_client_aborts_total"]
+        sock = self.dial_http2(setting(4, 1))
+        self.pour(sock, batch(1, items("/o/json/60000")))
+        for _ in range(100000):
+            if not self.pour(sock, frame(8, 0, 1, number(1))):
+                break
+        else:
+            self.fail("never cut")
+        wait_until(lambda: self.sheaf.metrics()["sheaf_client_aborts_total"] > before, 10, "the end of the request")
+
+    def test_http1_readers_that_stop(self):
+        before = self.given_up()
+        count = amount(20, 100)
+        for _ in range(count):
+            sock = self.dial(receive_buffer=4096)
+            self.pour(sock, request(items("/o/json/900000", 8)))
+        wait_until(lambda: self.given_up() >= before + count, 30, "every answer given up")
+
+    def test_answers_nobody_reads_in_a_pipeline(self):
+        """Requests without end and no answer read: the gateway stops reading."""
+        sock = self.dial(receive_buffer=4096)
+        pile = request(items("/o/json/10000")) * 5000
+        rss = self.workers[0].rss()
+        for _ in range(100):
+            if not self.pour(sock, pile, patience=1):
+                break
+        else:
+            self.fail("all of it was taken")
+        self.assertLess(self.workers[0].rss() - rss, 32 << 20)
+
+
+class ReadersTls(Readers):
+    tls = True
+
+
+if __name__ == "__main__":
+    unittest.main()
