@@ -172,10 +172,10 @@ class Certificate:
         return folder, certificate, key
 
     @classmethod
-    def listener(cls):
+    def listener(cls, more=""):
         """What a listener's configuration needs."""
         _, certificate, key = cls.made()
-        return f', tls: {{certificate: "{certificate}", key: "{key}"}}'
+        return f', tls: {{certificate: "{certificate}", key: "{key}"{more}}}'
 
 
 def tls_context(*protocols):
@@ -184,6 +184,66 @@ def tls_context(*protocols):
     context.verify_mode = ssl.CERT_NONE
     context.set_alpn_protocols(list(protocols))
     return context
+
+
+class TlsPipe:
+    """A TLS client over a socket that shows its records: the test decides when which of them are sent."""
+
+    def __init__(self, sock, alpn="h2"):
+        self.sock, self.incoming, self.outgoing = sock, ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = tls_context(alpn).wrap_bio(self.incoming, self.outgoing, server_hostname="localhost")
+
+    def hello(self):
+        """The first flight, not sent yet."""
+        try:
+            self.tls.do_handshake()
+        except ssl.SSLWantReadError:
+            pass
+        return self.outgoing.read()
+
+    def handshake(self):
+        while True:
+            try:
+                self.tls.do_handshake()
+                self.flush()
+                return
+            except ssl.SSLWantReadError:
+                self.flush()
+                self.feed()
+
+    def flush(self):
+        if data := self.outgoing.read():
+            self.sock.sendall(data)
+
+    def feed(self):
+        data = self.sock.recv(65536)
+        if not data:
+            raise ConnectionResetError("the gateway ended it")
+        self.incoming.write(data)
+
+    def records(self, data):
+        """The ciphertext of `data`, not sent yet."""
+        self.tls.write(data)
+        return self.outgoing.read()
+
+    def close_notify(self):
+        """The alert that ends our side, not sent yet."""
+        try:
+            self.tls.unwrap()
+        except ssl.SSLError:
+            pass
+        return self.outgoing.read()
+
+    def read(self):
+        """Plaintext as it comes; nothing at the end."""
+        while True:
+            try:
+                return self.tls.read(65536)
+            except ssl.SSLWantReadError:
+                try:
+                    self.feed()
+                except ConnectionResetError:
+                    return b""
 
 
 # --- the attack ---
@@ -202,6 +262,7 @@ class Door(Sheaf):
 class Attack(Case):
     """Attacks on one gateway with one worker, the same one throughout. A class with tls = True repeats them over TLS."""
     tls = False
+    tls_more = ""      # more keys of the listener's tls
     binary = SHEAF
     growth = 16 << 20  # bytes a worker of a release build may have grown by
     slow_factor = 5    # what a sanitizer may cost
@@ -222,7 +283,7 @@ class Attack(Case):
     @classmethod
     def open_door(cls, **places):
         if cls.tls:
-            places = {"listener": Certificate.listener(), **places}
+            places = {"listener": Certificate.listener(cls.tls_more), **places}
         places = {"top": "log: {level: warn, format: json}", **places}
         door = Door(cls.origin, binary=cls.binary, **places)
         door.is_tls = cls.tls
