@@ -172,10 +172,10 @@ class Certificate:
         return folder, certificate, key
 
     @classmethod
-    def listener(cls, more=""):
+    def listener(cls):
         """What a listener's configuration needs."""
         _, certificate, key = cls.made()
-        return f', tls: {{certificate: "{certificate}", key: "{key}"{more}}}'
+        return f', tls: {{certificate: "{certificate}", key: "{key}"}}'
 
 
 def tls_context(*protocols):
@@ -262,7 +262,6 @@ class Door(Sheaf):
 class Attack(Case):
     """Attacks on one gateway with one worker, the same one throughout. A class with tls = True repeats them over TLS."""
     tls = False
-    tls_more = ""      # more keys of the listener's tls
     binary = SHEAF
     growth = 16 << 20  # bytes a worker of a release build may have grown by
     slow_factor = 5    # what a sanitizer may cost
@@ -283,11 +282,25 @@ class Attack(Case):
     @classmethod
     def open_door(cls, **places):
         if cls.tls:
-            places = {"listener": Certificate.listener(cls.tls_more), **places}
+            places = {"listener": Certificate.listener(), **places}
         places = {"top": "log: {level: warn, format: json}", **places}
         door = Door(cls.origin, binary=cls.binary, **places)
         door.is_tls = cls.tls
         return door
+
+    @classmethod
+    def open_wrapped(cls, line, **places):
+        """A gateway started by a line of shell; $SHEAF "$@" stands for it and its words."""
+        folder = tempfile.TemporaryDirectory(prefix="sheaf-attack-")
+        cls.addClassCleanup(folder.cleanup)
+        script = pathlib.Path(folder.name) / "sheaf"
+        script.write_text(f'#!/bin/sh\nSHEAF="{cls.binary}"\n{line}\n')
+        script.chmod(0o755)
+        real, cls.binary = cls.binary, str(script)
+        try:
+            return Attack.open_door.__func__(cls, **places)
+        finally:
+            cls.binary = real
 
     def setUp(self):
         for _ in range(3):

@@ -8,7 +8,7 @@ import tempfile
 import time
 import unittest
 
-from harness import IS_FULL, RELEASE, Attack, amount, items, wait_until
+from harness import IS_FULL, RELEASE, Attack, amount, items, needs, wait_until
 
 LUA = """
 wrk.method = "POST"
@@ -20,7 +20,7 @@ wrk.headers["Content-Type"] = "application/json"
 class Reload(Attack):
     binary = RELEASE
     growth = 64 << 20
-    places = {"workers": 1, "top": "limits: {connections_per_client: 0}\nlog: {level: error}"}
+    places = {"top": "log: {level: error}"}
     reloads = amount(6, 20)
     seconds = amount(3, 9)
 
@@ -70,7 +70,7 @@ class Reload(Attack):
 
     def assert_wrk(self, text):
         done = int(re.search(r"(\d+) requests in", text)[1])
-        self.assertGreater(done, 1000, text)
+        self.assertGreater(done, 200, text)
         self.assertNotIn("Socket errors", text)
         self.assertNotIn("Non-2xx", text)
         return done
@@ -79,7 +79,7 @@ class Reload(Attack):
         counts = re.search(r"requests: (\d+) total, (\d+) started, (\d+) done, (\d+) succeeded, (\d+) failed, (\d+) errored, "
                            r"(\d+) timeout", text)
         total, _, done, succeeded, failed, errored, timeout = map(int, counts.groups())
-        self.assertGreater(succeeded, 1000, text)
+        self.assertGreater(succeeded, 200, text)
         self.assertEqual((failed, errored, timeout), (0, 0, 0), text)
         self.assertEqual(done, succeeded, text)
         del total
@@ -100,6 +100,7 @@ class Reload(Attack):
         self.assert_h2load(second)
 
 
+@needs("guard: libuv")
 class ReloadTls(Reload):
     tls = True
 

@@ -1,10 +1,6 @@
 """What runs out: descriptors, room for the log, the patience of a connection with requests pending (facts 2 and 17)."""
 import contextlib
-import os
-import pathlib
-import resource
 import socket
-import tempfile
 import time
 import unittest
 
@@ -12,24 +8,12 @@ from harness import (DATA, END_STREAM, GOAWAY, HEADERS, RELEASE, SETTINGS, SHEAF
                      amount, batch, block, frame, headers, items, needs, number, request, setting, wait_until)
 
 
-@contextlib.contextmanager
-def open_files(most):
-    """Processes started within have this limit of open files."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
 class Descriptors(Attack):
-    """Connections without end against a worker that may open 256 files."""
+    """Connections without end against a worker that may open 300 files."""
 
     @classmethod
     def open_door(cls, **places):
-        with open_files(256):
-            return super().open_door(**places)
+        return cls.open_wrapped('exec prlimit --nofile=300:300 "$SHEAF" "$@"', **places)
 
     def crowd(self, count):
         socks = []
@@ -94,16 +78,7 @@ class FullLog(Attack):
 
     @classmethod
     def open_door(cls, **places):
-        folder = tempfile.TemporaryDirectory(prefix="sheaf-attack-")
-        cls.addClassCleanup(folder.cleanup)
-        script = pathlib.Path(folder.name) / "sheaf"
-        script.write_text(f'#!/bin/sh\nexec "{cls.binary}" "$@" 2>/dev/full\n')
-        script.chmod(0o755)
-        real, cls.binary = cls.binary, str(script)
-        try:
-            return super().open_door(**places)
-        finally:
-            cls.binary = real
+        return cls.open_wrapped('exec "$SHEAF" "$@" 2>/dev/full', **places)
 
     def test_batches_go_on(self):
         for _ in range(amount(200, 2000)):
