@@ -407,16 +407,19 @@ static void wait_and_read(supervisor_t *sup)
     struct pollfd *own = polls + 2;
     uint64_t now = now_ms(), next = next_event_ms(sup, now);
     int timeout = next == SHEAF_NEVER ? -1 : next <= now ? 0 : next - now > 60000 ? 60000 : (int)(next - now);
+    uint32_t used = 0; /* poll() refuses more entries than there may be open files */
 
     for (uint32_t i = 0; i < SHEAF_CREW_MOST; i++) {
         const sheaf_child_t *child = &sup->crew.children[i];
         bool may_speak = child->pid != 0 && !child->is_silent; /* a closed end would be readable for ever */
         own[i].fd = may_speak ? child->control_fd : -1;
         own[i].events = POLLIN;
+        if (may_speak)
+            used = i + 1;
     }
-    if (poll(polls, SHEAF_CREW_MOST + 2, timeout) <= 0)
+    if (poll(polls, used + 2, timeout) <= 0)
         return;
-    for (uint32_t i = 0; i < SHEAF_CREW_MOST; i++) {
+    for (uint32_t i = 0; i < used; i++) {
         if (own[i].revents != 0)
             read_notes(sup, &sup->crew.children[i]);
     }
