@@ -53,6 +53,11 @@ def needs(remedy):
     return unittest.skipIf(remedy in missing() and not HAS_ALL, f"needs {remedy}")
 
 
+def awaited(rows):
+    """The rows of a table without those whose remedy is missing ("row: NAME")."""
+    return [row for row in rows if HAS_ALL or f"row: {row[0]}" not in missing()]
+
+
 def amount(quick, full):
     """How much of it: little in tests/run, much in CI."""
     return full if IS_FULL else quick

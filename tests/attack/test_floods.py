@@ -5,7 +5,6 @@ from harness import (CONTINUATION, DATA, END_HEADERS, HEADERS, PADDED, PING, PRI
                      Attack, amount, block, frame, headers, needs, number)
 
 
-@needs("guard: control frames")
 class Floods(Attack):
     binary = RELEASE
 
@@ -74,13 +73,11 @@ class Floods(Attack):
         self.assertEqual([line for line in self.sheaf.err if '"event":"start"' not in line], [])
 
 
-@needs("guard: control frames")
 class FloodsTls(Floods):
     tls = True
 
 
 class Unknown(Attack):
-    @needs("guard: unknown frames")
     def test_browsers_may_send_unknown_frames_and_settings(self):
         client = self.http2()
         client.sock.sendall(frame(SETTINGS, 0, 0, b"\x3a\x3a\0\0\0\1"))

@@ -7,7 +7,7 @@ import tempfile
 import unittest
 
 import grammar
-from harness import IS_FULL, Attack, amount, free_port, items, needs, wait_until
+from harness import IS_FULL, Attack, amount, awaited, free_port, items, needs, wait_until
 
 NEXT = grammar.whole(fields=b"Connection: close\r\n" + grammar.LENGTH)
 WAVE = 90  # connections at once
@@ -68,7 +68,7 @@ class Grammar(Attack):
     @needs("guard: strict HTTP/1")
     def test_every_row(self):
         wrong = {}
-        for name, row, verdict in grammar.ROWS:
+        for name, row, verdict in awaited(grammar.ROWS):
             sock = self.dial(timeout=3)
             self.pour(sock, row + NEXT)
             found = judge(verdict, self.whatever(sock))
@@ -79,7 +79,7 @@ class Grammar(Attack):
     @needs("guard: strict HTTP/1")
     def test_every_row_cut_in_two(self):
         wrong = {}
-        for name, row, verdict in grammar.ROWS:
+        for name, row, verdict in awaited(grammar.ROWS):
             step = max(self.step, len(row) // 300)
             for at, data in self.cut(row + NEXT, range(1, len(row) + 2, step)):
                 found = judge(verdict, data)

@@ -3,7 +3,7 @@ a batch. What is well-formed is answered, on the same connection, before and aft
 import json
 import unittest
 
-from harness import (DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST_STREAM, Attack, block, field, frame, items, needs)
+from harness import (DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST_STREAM, Attack, awaited, block, field, frame, items, needs)
 
 GOOD, BAD, EITHER = "answered by 207", "malformed", "either"
 HEAD = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/batch"), (b":authority", b"h"),
@@ -169,7 +169,7 @@ class Messages(Attack):
     def test_every_row(self):
         wrong = {}
         client = None
-        for name, verdict, pairs, body, trailers in ROWS:
+        for name, verdict, pairs, body, trailers in awaited(ROWS):
             if client is None:
                 client, stream = self.http2(), 1
                 client.sock.settimeout(5)

@@ -126,10 +126,11 @@ class CloseNotify(Tls):
         self.flood(pipe, b"\xff" * MIB)
 
     def test_an_honest_one_after_a_request_is_fine(self):
+        """Our side is over, the answer comes all the same."""
         pipe = self.pipe()
         pipe.sock.sendall(pipe.records(request()) + pipe.close_notify())
         pipe.sock.settimeout(5)
-        self.assert_cut(pipe.sock)
+        self.assertTrue(pipe.sock.recv(65536))
 
     def test_records_of_nothing(self):
         """Empty records, and a record that never ends."""
