@@ -2,7 +2,7 @@
 import unittest
 
 from harness import (CONTINUATION, DATA, END_HEADERS, HEADERS, PADDED, PING, PRIORITY, RELEASE, RST_STREAM, SETTINGS, WINDOW_UPDATE,
-                     Attack, amount, block, frame, headers, needs, number)
+                     Attack, amount, block, frame, headers, number)
 
 
 class Floods(Attack):
