@@ -270,7 +270,7 @@ class Upgrades(Case):
         sheaf.signal(signal.SIGUSR2)
         line = wait_until(lambda: sheaf.said("starts as pid", since), what="the newcomer")[0]
         newcomer = int(line.split("as pid ")[1].split('"')[0])
-        wait_until(lambda: children_of(newcomer), what="its workers")
+        wait_until(lambda: len(children_of(newcomer)) == 2, what="its workers")
         os.kill(newcomer, signal.SIGUSR2)
         self.assertEqual(sheaf.heir(since), newcomer)
         self.assertEqual(sheaf.status_of(old), 0)
