@@ -5,6 +5,7 @@ import os
 import pathlib
 import signal
 import socket
+import ssl
 import stat
 import struct
 import subprocess
@@ -186,6 +187,26 @@ class Proxied(Case):
             self.assertLess(cpu_seconds(pid) - before, 0.05)
             sock.sendall(data[15:] + request(ECHO))
             self.assertEqual(read_answer(sock).status, 207)
+
+    def test_tls_behind_a_header(self):
+        folder = pathlib.Path(self.sheaf.dir.name)
+        pair = str(folder / "cert.pem"), str(folder / "key.pem")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days",
+                        "2", "-subj", "/CN=h", "-addext", "subjectAltName=DNS:h", "-out", pair[0], "-keyout", pair[1]],
+                       check=True, capture_output=True)
+        sheaf = self.start(listeners=', {address: "127.0.0.2:0", proxy_protocol: true, proxy_trusted: [127.0.0.1], '
+                                     f'tls: {{certificate: "{pair[0]}", key: "{pair[1]}"}}}}')
+        context = ssl.create_default_context(cafile=pair[0])
+        for data, client in ((V1, "192.0.2.1"), (v2_tcp4("192.0.2.9", b"\x04\x00\x00"), "192.0.2.9"), (v2(0, 0), "127.0.0.1")):
+            raw = self.connect(sheaf=sheaf)
+            raw.sendall(data)
+            with context.wrap_socket(raw, server_hostname="h") as sock:
+                sock.sendall(request(ECHO))
+                seen = dict(map(tuple, read_answer(sock).json["responses"][0]["body"]["headers"]))
+                self.assertEqual((seen["x-forwarded-for"], seen["x-forwarded-proto"]), (client, "https"))
+        with self.assertRaises(OSError):
+            context.wrap_socket(self.connect(sheaf=sheaf), server_hostname="h")
+        self.assertEqual(sheaf.metrics()[f'{REFUSED}{{reason="invalid"}}'], 1)
 
     def test_http_2_behind_a_header(self):
         sock = self.connect()
