@@ -10,9 +10,9 @@
 
 #include "gateway/base/log.h"
 #include "gateway/front/front.h"
+#include "gateway/run/beat.h"
 #include "gateway/run/control.h"
 #include "gateway/run/notify.h"
-#include "gateway/run/pulse.h"
 #include "gateway/run/reload.h"
 #include "gateway/upstream/upstream.h"
 
@@ -27,7 +27,7 @@ typedef struct {
     uv_timer_t timer;
     uint64_t timer_at_ms;
     uv_timer_t drain_timer;
-    uv_timer_t beat_timer;
+    sheaf_beat_t beat;
     uv_poll_t control;
     uv_signal_t signals[4];
     sheaf_clock_t clock;
@@ -97,25 +97,6 @@ static void on_check(uv_check_t *check)
     drain_soon(check->data);
 }
 
-/* --- the sign of life --- */
-
-static void on_beat(uv_timer_t *timer)
-{
-    worker_t *worker = timer->data;
-
-    atomic_store_explicit(&worker->metrics->beat_ms, sheaf_clock_monotonic_us(NULL) / 1000, memory_order_relaxed);
-}
-
-static void start_beating(worker_t *worker)
-{
-    uint64_t stuck_after_ms = worker->snapshot->conf.stuck_after_ms;
-
-    if (worker->setup->control_fd < 0 || stuck_after_ms == 0) /* nobody looks */
-        uv_timer_stop(&worker->beat_timer);
-    else
-        uv_timer_start(&worker->beat_timer, on_beat, 0, sheaf_pulse_interval_ms(stuck_after_ms));
-}
-
 /* --- epochs --- */
 
 typedef struct {
@@ -149,7 +130,7 @@ static void open_epoch(worker_t *worker, sheaf_snapshot_t *snapshot)
     sheaf_snapshot_hold(snapshot);
     sheaf_snapshot_drop(worker->snapshot);
     worker->snapshot = snapshot;
-    start_beating(worker);
+    sheaf_beat_start(&worker->beat, worker->setup->control_fd >= 0 ? snapshot->conf.stuck_after_ms : 0);
 }
 
 /* --- keys of session tickets: the supervisor's business, or ours when there is none --- */
@@ -405,9 +386,8 @@ static void start_loop(worker_t *worker)
     uv_idle_init(loop, &worker->idle);
     uv_timer_init(loop, &worker->timer);
     uv_timer_init(loop, &worker->drain_timer);
-    uv_timer_init(loop, &worker->beat_timer);
+    sheaf_beat_init(&worker->beat, loop, worker->metrics);
     worker->prepare.data = worker->check.data = worker->timer.data = worker->drain_timer.data = worker;
-    worker->beat_timer.data = worker;
     uv_prepare_start(&worker->prepare, on_prepare);
     uv_check_start(&worker->check, on_check);
     worker->timer_at_ms = SHEAF_NEVER;
