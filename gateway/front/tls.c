@@ -12,7 +12,8 @@
 
 struct sheaf_tls {
     sheaf_client_t *client;
-    SSL *ssl; /* libh2o's; NULL before the first byte came */
+    SSL_CTX *context; /* held: libh2o makes its SSL when the first byte comes, and a reload may lie between */
+    SSL *ssl;         /* libh2o's; NULL before the first byte came */
     h2o_accept_ctx_t *accept;
     struct timeval connected_at;
     sheaf_deadline_t deadline; /* of the handshake */
@@ -110,6 +111,8 @@ void sheaf_tls_start(sheaf_client_t *client, SSL_CTX *context, h2o_accept_ctx_t 
     client->tls = tls;
     tls->client = client;
     tls->accept = accept;
+    tls->context = context;
+    SSL_CTX_up_ref(context);
     tls->connected_at = *h2o_get_timestamp(accept->ctx, NULL, NULL);
     tls->deadline.on_expired = on_too_late;
     sheaf_deadline_set(front->env.deadlines, &tls->deadline,
@@ -197,6 +200,7 @@ void sheaf_tls_end(sheaf_client_t *client)
         return;
     sheaf_deadline_clear(client->front->env.deadlines, &client->tls->deadline);
     sheaf_identity_drop(client->tls->identity);
+    SSL_CTX_free(client->tls->context);
     free(client->tls);
 }
 

@@ -236,7 +236,7 @@ class Sheaf(Process):
                 self.signal(signal.SIGTERM)
             status = self.wait(40)
             words = self.sanitizer_words()
-            assert not words, "a sanitizer spoke: " + "\n".join(self.err[-60:])
+            assert not words, "a sanitizer spoke: " + "\n".join(self.err[self.err.index(words[0]) - 5:][:60])
             assert status == 0, f"exit status {status}: " + "\n".join(self.err[-20:])
         finally:
             self.kill()
