@@ -21,6 +21,8 @@
 #define PREPARE_TIMEOUT_MS 10000
 #define DRAIN_GRACE_MS     2000 /* beyond drain.timeout, before SIGKILL */
 
+static const int orders[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR2}; /* what operators send */
+
 typedef struct {
     const char *config_path;
     pid_t pid;
@@ -72,6 +74,15 @@ static void follow_to_death(pid_t parent)
         _exit(1);
 }
 
+/* The supervisor decides; a signal to the whole group must not do it twice. Before they are unblocked: one that waits
+ * would end the worker. */
+static void ignore_group_signals(const supervisor_t *sup)
+{
+    for (size_t i = 0; i < SHEAF_COUNT(orders); i++)
+        signal(orders[i], SIG_IGN);
+    sigprocmask(SIG_UNBLOCK, &sup->signals, NULL);
+}
+
 static void become_worker(void *data, uint32_t index, int control_fd)
 {
     supervisor_t *sup = data;
@@ -84,7 +95,7 @@ static void become_worker(void *data, uint32_t index, int control_fd)
         .slot = index,
     };
     sheaf_fail_t fail;
-    int status = 1;
+    int status;
 
     follow_to_death(sup->pid);
     close(sup->signal_fd);
@@ -93,10 +104,10 @@ static void become_worker(void *data, uint32_t index, int control_fd)
     if (sup->next.snapshot != NULL) /* not ours yet: what we need of it comes with PREPARE */
         sheaf_sockets_close(&sup->next.sockets, &sup->config.sockets);
     sheaf_crew_leave(&sup->crew);
-    sigprocmask(SIG_UNBLOCK, &sup->signals, NULL);
+    ignore_group_signals(sup);
     if (sheaf_privileges_take(&sup->privileges, &fail) != SHEAF_OK) {
         sheaf_log(SHEAF_LOG_ERROR, "worker", "%s", fail.detail);
-        _exit(status);
+        _exit(1);
     }
     follow_to_death(sup->pid);
     status = sheaf_worker_run(&setup);
@@ -433,10 +444,8 @@ static bool prepare_process(supervisor_t *sup)
 {
     sigemptyset(&sup->signals);
     sigaddset(&sup->signals, SIGCHLD);
-    sigaddset(&sup->signals, SIGTERM);
-    sigaddset(&sup->signals, SIGINT);
-    sigaddset(&sup->signals, SIGHUP);
-    sigaddset(&sup->signals, SIGUSR2);
+    for (size_t i = 0; i < SHEAF_COUNT(orders); i++)
+        sigaddset(&sup->signals, orders[i]);
     sigprocmask(SIG_BLOCK, &sup->signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     sup->signal_fd = signalfd(-1, &sup->signals, SFD_CLOEXEC | SFD_NONBLOCK);

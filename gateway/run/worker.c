@@ -415,10 +415,6 @@ static void listen_to_supervisor(worker_t *worker)
 {
     sheaf_note_t ready = {.kind = SHEAF_NOTE_READY};
 
-    signal(SIGTERM, SIG_IGN); /* the supervisor decides; a signal to the whole group must not do it twice */
-    signal(SIGINT, SIG_IGN);
-    signal(SIGHUP, SIG_IGN);
-    signal(SIGUSR2, SIG_IGN);
     uv_poll_init(&worker->loop, &worker->control, worker->setup->control_fd);
     worker->control.data = worker;
     uv_poll_start(&worker->control, UV_READABLE, on_control);
