@@ -619,6 +619,17 @@ class Reloaded(Tls):
             self.assertEqual(self.serial(sheaf), now)
         self.assertEqual(self.run_item("/o/text", sheaf=sheaf)["status"], 200)
 
+    @unittest.skipUnless(os.getuid() == 0, "only root can become somebody else")
+    def test_workers_need_no_right_to_read_keys(self):
+        os.chmod(self.folder, 0o700)
+        sheaf = self.start(pair=self.used, workers=2, top="user: nobody")
+        before = self.serial(sheaf)
+        self.pki.copy(self.pki.make("new", "DNS:localhost"), self.used)
+        reload(sheaf)
+        self.assertNotEqual(self.serial(sheaf), before)
+        for pid in sheaf.children():
+            self.assertNotEqual(pathlib.Path(f"/proc/{pid}").stat().st_uid, 0)
+
     def test_what_is_bad_changes_nothing_and_is_named(self):
         sheaf = self.start(pair=self.used, workers=2)
         before, other = self.serial(sheaf), self.pki.make("other", "DNS:localhost")
