@@ -5,7 +5,8 @@
  *   old: drains and exits 0                       new: goes on alone
  *
  * The listening sockets are the same all the time (handover.h), so the queue of those who wait has no gap. A new
- * process that ends or stays silent before its word is a failed start: the old one goes on. */
+ * process that ends or stays silent before its word is a failed start: the old one goes on. Counters begin anew, and keys
+ * of TLS session tickets: clients shake hands once in full. */
 #ifndef SHEAF_RUN_UPGRADE_H
 #define SHEAF_RUN_UPGRADE_H
 
