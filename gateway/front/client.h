@@ -8,6 +8,7 @@
 
 #include "gateway/front/guard/frames.h"
 #include "gateway/front/guard/http1.h"
+#include "gateway/front/guard/shadow.h"
 #include "gateway/front/guard/streams.h"
 #include "gateway/front/inside.h"
 #include "gateway/front/pace.h"
@@ -32,6 +33,7 @@ struct sheaf_client {
     sheaf_stream_t stream;
     sheaf_http1_t http1;
     sheaf_frames_t frames;
+    sheaf_shadow_t shadow;
 };
 
 /* Takes over a freshly accepted stream; hands it to libh2o, with `tls` (NULL: none) after a handshake, or closes it when

@@ -58,6 +58,11 @@ const sheaf_limits_conf_t *sheaf_front_limits(const sheaf_front_t *front)
     return &front->epoch->env.snapshot->conf.limits;
 }
 
+sheaf_memory_level_t sheaf_front_memory(sheaf_front_t *front)
+{
+    return sheaf_memory_level(&front->memory, sheaf_front_limits(front)->memory_bytes, front->env.clock->now_ms);
+}
+
 void sheaf_front_say_too_large(const sheaf_front_t *front, sheaf_fail_t *fail)
 {
     sheaf_fail(fail, SHEAF_ERR_TOO_LARGE, "the request has more bytes than any endpoint allows, %llu",

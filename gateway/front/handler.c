@@ -89,7 +89,7 @@ static sheaf_err_t check_request(const sheaf_front_t *front, h2o_req_t *req, con
 {
     if (!h2o_memis(req->method.base, req->method.len, H2O_STRLIT("POST")))
         return sheaf_fail(fail, SHEAF_ERR_METHOD, "a batch is sent with POST");
-    if (sheaf_frames_is_cut_short(req)) {
+    if (sheaf_frames_why_cut(req) == SHEAF_ERR_TOO_LARGE) {
         sheaf_front_say_too_large(front, fail);
         return SHEAF_ERR_TOO_LARGE;
     }
@@ -140,9 +140,9 @@ int sheaf_handler_on_request(h2o_handler_t *self, h2o_req_t *req)
         sheaf_lingering_keep(visit->client);
         return refuse(visit, &fail);
     }
-    if (sheaf_memory_level(&front->memory, sheaf_front_limits(front)->memory_bytes, front->env.clock->now_ms) ==
-        SHEAF_MEMORY_FULL) {
-        sheaf_count(front->env.metrics, SHEAF_METRIC_REFUSED_MEMORY, 1);
+    if (sheaf_front_memory(front) == SHEAF_MEMORY_FULL || sheaf_frames_why_cut(req) == SHEAF_ERR_OVERLOADED) {
+        if (sheaf_frames_why_cut(req) == SHEAF_OK)
+            sheaf_count(front->env.metrics, SHEAF_METRIC_REFUSED_MEMORY, 1);
         sheaf_fail(&fail, SHEAF_ERR_OVERLOADED, "this worker uses as much memory as it may");
         return refuse(visit, &fail);
     }

@@ -52,6 +52,9 @@ struct sheaf_front {
 /* The limits in force now. */
 const sheaf_limits_conf_t *sheaf_front_limits(const sheaf_front_t *front);
 
+/* How the worker's memory stands; looks at most ten times a second. */
+sheaf_memory_level_t sheaf_front_memory(sheaf_front_t *front);
+
 /* The objection to a body of which nobody knows how long it is, only that it is too long. */
 void sheaf_front_say_too_large(const sheaf_front_t *front, sheaf_fail_t *fail);
 

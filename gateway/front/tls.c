@@ -157,6 +157,7 @@ static void admit(sheaf_tls_t *tls)
     count(tls, SSL_session_reused(tls->ssl) ? SHEAF_METRIC_TLS_RESUMED : SHEAF_METRIC_TLS_FULL);
     BIO_set_callback_ex(SSL_get_wbio(tls->ssl), NULL);
     tls->is_done = true;
+    sheaf_pace_init(tls->client); /* its first head is awaited from now on */
     tls->identity = sheaf_identity_of(tls->ssl);
     SSL_get0_alpn_selected(tls->ssl, &protocol, &len);
     if (len == 2 && memcmp(protocol, "h2", 2) == 0)

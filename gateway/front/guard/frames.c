@@ -11,11 +11,17 @@
 #define NO_WINDOW          (INT32_MAX / 2)
 
 /* req->env is where libh2o keeps what is known of a request beside its headers. */
-static char cut_short[] = "cut-short";
+static char too_large[] = "too-large", overloaded[] = "overloaded", malformed[] = "malformed";
 
-bool sheaf_frames_is_cut_short(const h2o_req_t *req)
+sheaf_err_t sheaf_frames_why_cut(const h2o_req_t *req)
 {
-    return req->env.size > 0 && req->env.entries[0].base == cut_short;
+    const char *mark = req->env.size > 0 ? req->env.entries[0].base : NULL;
+
+    if (mark == too_large)
+        return SHEAF_ERR_TOO_LARGE;
+    if (mark == overloaded)
+        return SHEAF_ERR_OVERLOADED;
+    return mark == malformed ? SHEAF_ERR_BAD_REQUEST : SHEAF_OK;
 }
 
 void sheaf_frames_init(sheaf_frames_t *frames, uint64_t burst, uint64_t now_ms)
@@ -24,18 +30,20 @@ void sheaf_frames_init(sheaf_frames_t *frames, uint64_t burst, uint64_t now_ms)
     frames->last_stream = UINT32_MAX;
 }
 
-static void mark(h2o_req_t *req)
+static void mark(h2o_req_t *req, sheaf_err_t why)
 {
+    char *base = why == SHEAF_ERR_TOO_LARGE ? too_large : why == SHEAF_ERR_OVERLOADED ? overloaded : malformed;
+
     h2o_vector_reserve(&req->pool, &req->env, 1);
-    req->env.entries[0] = h2o_iovec_init(cut_short, sizeof(cut_short) - 1);
+    req->env.entries[0] = h2o_iovec_init(base, strlen(base));
     req->env.size = 1;
 }
 
-void sheaf_frames_cut(sheaf_frames_t *frames, h2o_req_t *req, uint32_t stream_id)
+void sheaf_frames_cut(sheaf_frames_t *frames, h2o_req_t *req, uint32_t stream_id, sheaf_err_t why)
 {
     uint32_t slot = frames->next_cut++ % SHEAF_FRAMES_CUT_MOST;
 
-    mark(req);
+    mark(req, why);
     frames->cut[slot].stream_id = stream_id;
     frames->cut[slot].is_reset = false;
 }
@@ -91,7 +99,7 @@ static void refill(h2o_http2_conn_t *conn, uint32_t stream_id, h2o_http2_window_
 static bool is_cut(const sheaf_frames_t *frames, const h2o_http2_stream_t *stream, uint32_t stream_id)
 {
     if (stream != NULL)
-        return stream->state != H2O_HTTP2_STREAM_STATE_RECV_BODY && sheaf_frames_is_cut_short(&stream->req);
+        return stream->state != H2O_HTTP2_STREAM_STATE_RECV_BODY && sheaf_frames_why_cut(&stream->req) != SHEAF_OK;
     return slot_of(frames, stream_id) >= 0;
 }
 
@@ -126,10 +134,18 @@ static bool is_over(const h2o_http2_stream_t *stream, const h2o_http2_frame_t *f
     return stream->_req_body->size + payload.length > most;
 }
 
+static sheaf_err_t why_cut(sheaf_client_t *client, const h2o_http2_stream_t *stream, const h2o_http2_frame_t *frame)
+{
+    if (is_over(stream, frame, client->front->max_body_bytes))
+        return SHEAF_ERR_TOO_LARGE;
+    return sheaf_front_memory(client->front) == SHEAF_MEMORY_FULL ? SHEAF_ERR_OVERLOADED : SHEAF_OK;
+}
+
 static void on_data(h2o_http2_conn_t *conn, sheaf_client_t *client, h2o_http2_frame_t *frame,
                     const h2o_http2_settings_t *ours)
 {
     h2o_http2_stream_t *stream = h2o_http2_conn_get_stream(conn, frame->stream_id);
+    sheaf_err_t why;
 
     if (frame->stream_id == 0 || conn->state >= H2O_HTTP2_CONN_STATE_HALF_CLOSED)
         return;
@@ -137,16 +153,19 @@ static void on_data(h2o_http2_conn_t *conn, sheaf_client_t *client, h2o_http2_fr
         swallow(conn, &client->frames, stream, frame, ours);
         return;
     }
-    if (stream == NULL || stream->state != H2O_HTTP2_STREAM_STATE_RECV_BODY ||
-        !is_over(stream, frame, client->front->max_body_bytes))
+    if (stream == NULL || stream->state != H2O_HTTP2_STREAM_STATE_RECV_BODY)
         return;
-    sheaf_count(client->front->env.metrics, SHEAF_METRIC_REFUSED_OVERSIZE, 1);
+    why = why_cut(client, stream, frame);
+    if (why == SHEAF_OK)
+        return;
+    sheaf_count(client->front->env.metrics,
+                why == SHEAF_ERR_TOO_LARGE ? SHEAF_METRIC_REFUSED_OVERSIZE : SHEAF_METRIC_REFUSED_MEMORY, 1);
     h2o_buffer_consume(&stream->_req_body, stream->_req_body->size); /* a reload may have made it too much already */
     stream->_expected_content_length = SIZE_MAX;
     if ((frame->flags & H2O_HTTP2_FRAME_FLAG_END_STREAM) == 0)
-        sheaf_frames_cut(&client->frames, &stream->req, frame->stream_id);
+        sheaf_frames_cut(&client->frames, &stream->req, frame->stream_id, why);
     else
-        mark(&stream->req);
+        mark(&stream->req, why);
     frame->flags |= H2O_HTTP2_FRAME_FLAG_END_STREAM;
 }
 

@@ -44,10 +44,11 @@ struct sheaf_client;
 /* Takes `cost` from the budget of control frames; false when it is used up, and counted. */
 bool sheaf_frames_pay(struct sheaf_client *client, double cost);
 
-/* The body of `req` is only the beginning of what was to come. */
-bool sheaf_frames_is_cut_short(const h2o_req_t *req);
+/* SHEAF_OK, or why the body of `req` is only the beginning of what was to come: TOO_LARGE, or OVERLOADED when the worker
+ * had no memory for the rest. */
+sheaf_err_t sheaf_frames_why_cut(const h2o_req_t *req);
 
 /* Marks `req`, whose stream is still being sent: whatever else comes for it is thrown away. */
-void sheaf_frames_cut(sheaf_frames_t *frames, h2o_req_t *req, uint32_t stream_id);
+void sheaf_frames_cut(sheaf_frames_t *frames, h2o_req_t *req, uint32_t stream_id, sheaf_err_t why);
 
 #endif

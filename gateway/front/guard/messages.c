@@ -2,6 +2,7 @@
 
 #include "gateway/front/client.h"
 #include "gateway/front/guard/internal.h"
+#include "gateway/front/guard/shadow.h"
 #include "gateway/front/guard/streams.h"
 #include "gateway/http/header.h"
 #include "gateway/http/hpack.h"
@@ -23,6 +24,14 @@ static bool is_target(sheaf_str_t path, sheaf_str_t method)
     return path.len > 0 && path.base[0] == '/';
 }
 
+/* RFC 9113 8.2.2: what says how the connection is used has no meaning here. libh2o knows some of them. */
+static bool is_of_connection(sheaf_str_t name)
+{
+    return sheaf_str_eq(name, SHEAF_STR("connection")) || sheaf_str_eq(name, SHEAF_STR("keep-alive")) ||
+           sheaf_str_eq(name, SHEAF_STR("proxy-connection")) || sheaf_str_eq(name, SHEAF_STR("transfer-encoding")) ||
+           sheaf_str_eq(name, SHEAF_STR("upgrade"));
+}
+
 /* Names are lower-case on HTTP/2; what a value may hold is RFC 9113 8.2.1. */
 static const char *fault_of_field(sheaf_str_t name, sheaf_str_t value)
 {
@@ -32,6 +41,8 @@ static const char *fault_of_field(sheaf_str_t name, sheaf_str_t value)
         if (name.base[i] >= 'A' && name.base[i] <= 'Z')
             return "a header name in upper case";
     }
+    if (is_of_connection(name))
+        return "a header field of the connection";
     return sheaf_header_value_is_valid(value) ? NULL : "a header value with a byte that may not be there";
 }
 
@@ -136,14 +147,36 @@ static int answer_fault(sheaf_client_t *client, h2o_req_t *req, const char **err
 
     sheaf_count(client->front->env.metrics, SHEAF_METRIC_REFUSED_HTTP2, 1);
     if (stream->_req_body != NULL)
-        sheaf_frames_cut(&client->frames, req, stream->stream_id);
+        sheaf_frames_cut(&client->frames, req, stream->stream_id, SHEAF_ERR_BAD_REQUEST);
     *err_desc = client->objection.why;
     return H2O_HTTP2_ERROR_INVALID_HEADER_CHAR;
 }
 
-static int finish(sheaf_client_t *client, h2o_req_t *req, int status, size_t size_most, const char **err_desc)
+/* What only the second reader saw. A Host alone is the authority (RFC 9113 8.3.1). */
+static const char *fault_of_seen(h2o_req_t *req, const sheaf_shadow_seen_t *seen)
 {
-    if (status == H2O_HTTP2_ERROR_INVALID_HEADER_CHAR)
+    sheaf_str_t host = sheaf_str(seen->host, seen->host_len);
+
+    if (!seen->is_http)
+        return ":scheme is neither http nor https";
+    if (seen->hosts > 1 || seen->content_lengths > 1)
+        return seen->hosts > 1 ? "more than one Host" : "more than one Content-Length";
+    if (seen->hosts == 1 && req->input.authority.base == NULL)
+        req->input.authority = h2o_strdup(&req->pool, host.base, host.len);
+    if (seen->hosts == 1 && !sheaf_str_ieq(host, str_of(req->input.authority)))
+        return "a Host that is not :authority";
+    return NULL;
+}
+
+static int finish(sheaf_client_t *client, h2o_req_t *req, const sheaf_shadow_seen_t *seen, int status,
+                  const char **err_desc)
+{
+    size_t size_most = sheaf_front_limits(client->front)->headers_size_bytes;
+    const char *why = fault_of_seen(req, seen);
+
+    if (why != NULL)
+        client->objection = (sheaf_objection_t){SHEAF_ERR_BAD_REQUEST, why};
+    else if (status == H2O_HTTP2_ERROR_INVALID_HEADER_CHAR)
         client->objection = (sheaf_objection_t){SHEAF_ERR_BAD_REQUEST, "a header with a byte that may not be there"};
     else if (!sheaf_message_is_malformed(req, size_most, &client->objection)) {
         sheaf_message_join_cookies(req);
@@ -158,7 +191,7 @@ SHEAF_GUARD_REPLACES int h2o_hpack_parse_headers(h2o_req_t *req, h2o_hpack_heade
 {
     static parse_t real;
     sheaf_client_t *client = sheaf_stream_client();
-    const sheaf_limits_conf_t *limits;
+    sheaf_shadow_seen_t seen;
     int status;
 
     if (real == NULL)
@@ -166,12 +199,13 @@ SHEAF_GUARD_REPLACES int h2o_hpack_parse_headers(h2o_req_t *req, h2o_hpack_heade
     sheaf_guard_fired(SHEAF_GUARD_HPACK);
     if (client == NULL)
         return real(req, table, block, len, pseudo_headers, content_length, digests, err_desc);
-    limits = sheaf_front_limits(client->front);
-    if (sheaf_hpack_count(block, len) > limits->headers) {
+    if (sheaf_hpack_count(block, len) > sheaf_front_limits(client->front)->headers) {
         sheaf_count(client->front->env.metrics, SHEAF_METRIC_REFUSED_HEADERS, 1);
         *err_desc = "too many header fields";
         return H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM;
     }
+    if (!sheaf_shadow_read(&client->shadow, block, len, &seen))
+        return H2O_HTTP2_ERROR_COMPRESSION;
     if (pseudo_headers == NULL)
         return drop_trailers(real, req, table, block, len, content_length, digests, err_desc);
     status = real(req, table, block, len, pseudo_headers, content_length, digests, err_desc);
@@ -181,7 +215,7 @@ SHEAF_GUARD_REPLACES int h2o_hpack_parse_headers(h2o_req_t *req, h2o_hpack_heade
         return status;
     if (will_be_reset(req, *pseudo_headers))
         return sheaf_frames_pay(client, 1) ? status : H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM;
-    return finish(client, req, status, limits->headers_size_bytes, err_desc);
+    return finish(client, req, &seen, status, err_desc);
 }
 
 #endif

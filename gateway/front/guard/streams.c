@@ -59,6 +59,13 @@ static bool is_too_silent(sheaf_client_t *client, ssize_t got)
     return client->stream.silent_bytes > SILENT_MOST;
 }
 
+/* libh2o cannot be told in the middle of an HTTP/1 body to stop; HTTP/2 requests are cut short by frames.c. */
+static bool has_no_room(sheaf_client_t *client)
+{
+    return !client->frames.is_http2 && client->pace.phase == SHEAF_PHASE_BODY &&
+           sheaf_front_memory(client->front) == SHEAF_MEMORY_FULL;
+}
+
 static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf)
 {
     sheaf_client_t *client = client_of(stream), *before = current;
@@ -68,6 +75,10 @@ static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf)
     if (got == 0) {
         sheaf_count(client->front->env.metrics, SHEAF_METRIC_GUARD_EMPTY_READS, 1);
         return;
+    }
+    if (got > 0 && has_no_room(client)) {
+        sheaf_count(client->front->env.metrics, SHEAF_METRIC_REFUSED_MEMORY, 1);
+        got = UV_EOF;
     }
     if (is_too_silent(client, got)) {
         sheaf_count(client->front->env.metrics, SHEAF_METRIC_REFUSED_CIPHERTEXT, 1);
