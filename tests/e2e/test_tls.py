@@ -320,10 +320,20 @@ class Keyed(Tls):
             self.assertEqual(client.sock.recv(1), b"")
             client.close()
         self.assertEqual(self.counted("timeout", sheaf), 2)
+        self.assertEqual(self.counted("abandoned", sheaf), 0)
         kept = self.connect(sheaf)  # one that is done is not meant
         end = time.monotonic() + 0.5
         wait_until(lambda: time.monotonic() > end, what="a while")
         self.assertEqual(self.ask(kept).status, 207)
+
+    def test_a_slow_handshake_leaves_the_head_its_time(self):
+        sheaf = self.start(top="limits: {handshake_timeout: 10s, head_timeout: 1s}")
+        sock = socket.create_connection(("127.0.0.1", sheaf.at), timeout=DEADLINE)
+        begun = time.monotonic()
+        wait_until(lambda: time.monotonic() > begun + 1.5, what="a while")
+        sock = self.pki.context().wrap_socket(sock, server_hostname="localhost")
+        self.addCleanup(sock.close)
+        self.assertEqual(self.ask(sock).status, 207)
 
     def test_all_in_one_process(self):
         sheaf = self.start(workers=0)
