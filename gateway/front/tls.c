@@ -62,11 +62,11 @@ static void on_info(const SSL *ssl, int where, int what)
         tls->is_alert = true;
 }
 
-/* RFC 7301 3.2: one that offers only what we do not speak is told so. */
+/* RFC 7301 3.2: one that offers only what we do not speak is told so. curl --http1.0 offers http/1.0 alone. */
 static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
                    unsigned in_len, void *data)
 {
-    static const unsigned char ours[] = "\x02h2\x08http/1.1";
+    static const unsigned char ours[] = "\x02h2\x08http/1.1\x08http/1.0";
 
     (void)ssl, (void)data;
     return SSL_select_next_proto((unsigned char **)(uintptr_t)out, out_len, ours, sizeof(ours) - 1, in, in_len) ==
