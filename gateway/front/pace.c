@@ -8,6 +8,8 @@ static uint64_t due_at(const sheaf_client_t *client)
     const sheaf_pace_t *pace = &client->pace;
 
     switch (pace->phase) {
+    case SHEAF_PHASE_HANDSHAKE:
+        return pace->since_ms + limits->handshake_timeout_ms;
     case SHEAF_PHASE_HEAD:
         return pace->since_ms + limits->head_timeout_ms;
     case SHEAF_PHASE_BODY:
@@ -34,6 +36,8 @@ static sheaf_metric_t metric_of(sheaf_phase_t phase)
 {
     if (phase == SHEAF_PHASE_IDLE)
         return SHEAF_METRIC_CLIENT_IDLE;
+    if (phase == SHEAF_PHASE_HANDSHAKE)
+        return SHEAF_METRIC_TLS_TIMEOUT;
     return phase == SHEAF_PHASE_HEAD ? SHEAF_METRIC_REFUSED_SLOW_HEAD : SHEAF_METRIC_REFUSED_SLOW_BODY;
 }
 

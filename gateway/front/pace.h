@@ -1,10 +1,11 @@
-/* front/pace.h - a connection's time: how long it may be idle, take for a head, take for a body.
+/* front/pace.h - a connection's time: how long it may be idle, take for a handshake, for a head, for a body.
  *
  * libh2o has one timer for head and body of HTTP/1 together and none for uploads over HTTP/2 (libh2o.md facts 11, 22),
  * so its own are set beyond these. The rooms of the guard tell what is being read; the deadline is one node per
  * connection that is only ever looked at again when it fires, so that a request costs nothing here.
  *
- *     HEAD   since the connection was accepted, or the first byte of a head     limits.head_timeout
+ *     HANDSHAKE   of TLS, since the connection was accepted                     limits.handshake_timeout
+ *     HEAD   since accept or handshake, or the first byte of a head             limits.head_timeout
  *     BODY   since the head                    limits.body_timeout + bytes of it / limits.body_rate
  *     BUSY   a request is in our hands         the batch has deadlines of its own, the answer has limits.send_timeout
  *     IDLE   since the last request ended      limits.idle_timeout */
@@ -14,6 +15,7 @@
 #include "gateway/base/deadline.h"
 
 typedef enum sheaf_phase {
+    SHEAF_PHASE_HANDSHAKE,
     SHEAF_PHASE_HEAD,
     SHEAF_PHASE_BODY,
     SHEAF_PHASE_BUSY,

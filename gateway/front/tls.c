@@ -16,7 +16,6 @@ struct sheaf_tls {
     SSL *ssl;         /* libh2o's; NULL before the first byte came */
     h2o_accept_ctx_t *accept;
     struct timeval connected_at;
-    sheaf_deadline_t deadline; /* of the handshake */
     const sheaf_identity_t *identity;
     bool is_done;  /* the handshake */
     bool is_alert; /* the last record that was written holds a fatal alert */
@@ -25,7 +24,6 @@ struct sheaf_tls {
 };
 
 static void on_handshake(h2o_socket_t *sock, const char *err); /* it is over, one way or the other */
-static void on_too_late(sheaf_deadline_t *deadline);           /* or it never will be              */
 static void admit(sheaf_tls_t *tls);                           /* to HTTP                          */
 static void refuse(sheaf_tls_t *tls, const char *err);         /* with an alert                    */
 
@@ -64,11 +62,11 @@ static void on_info(const SSL *ssl, int where, int what)
         tls->is_alert = true;
 }
 
-/* RFC 7301 3.2: one that offers only what we do not speak is told so. */
+/* RFC 7301 3.2: one that offers only what we do not speak is told so. curl --http1.0 offers http/1.0 alone. */
 static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
                    unsigned in_len, void *data)
 {
-    static const unsigned char ours[] = "\x02h2\x08http/1.1";
+    static const unsigned char ours[] = "\x02h2\x08http/1.1\x08http/1.0";
 
     (void)ssl, (void)data;
     return SSL_select_next_proto((unsigned char **)(uintptr_t)out, out_len, ours, sizeof(ours) - 1, in, in_len) ==
@@ -105,7 +103,6 @@ void sheaf_tls_prepare(SSL_CTX *context, sheaf_tickets_t *tickets)
 
 void sheaf_tls_start(sheaf_client_t *client, SSL_CTX *context, h2o_accept_ctx_t *accept)
 {
-    sheaf_front_t *front = client->front;
     sheaf_tls_t *tls = sheaf_zalloc(sizeof(*tls));
 
     client->tls = tls;
@@ -114,9 +111,7 @@ void sheaf_tls_start(sheaf_client_t *client, SSL_CTX *context, h2o_accept_ctx_t 
     tls->context = context;
     SSL_CTX_up_ref(context);
     tls->connected_at = *h2o_get_timestamp(accept->ctx, NULL, NULL);
-    tls->deadline.on_expired = on_too_late;
-    sheaf_deadline_set(front->env.deadlines, &tls->deadline,
-                       front->env.clock->now_ms + front->epoch->env.snapshot->conf.limits.handshake_timeout_ms);
+    sheaf_pace_enter(client, SHEAF_PHASE_HANDSHAKE);
     h2o_socket_ssl_handshake(client->sock, context, NULL, on_handshake);
 }
 
@@ -129,23 +124,15 @@ static void on_handshake(h2o_socket_t *sock, const char *err)
 {
     sheaf_tls_t *tls = ((sheaf_client_t *)sock->on_close.data)->tls;
 
-    sheaf_deadline_clear(tls->client->front->env.deadlines, &tls->deadline);
     if (err == NULL) {
         admit(tls);
     } else if (tls->is_alert || (err != h2o_socket_error_io && err != h2o_socket_error_closed)) {
         refuse(tls, err);
     } else {
-        count(tls, SHEAF_METRIC_TLS_ABANDONED);
+        if (!tls->client->is_cut) /* else it was ours to end, and counted */
+            count(tls, SHEAF_METRIC_TLS_ABANDONED);
         h2o_socket_close(sock);
     }
-}
-
-static void on_too_late(sheaf_deadline_t *deadline)
-{
-    sheaf_tls_t *tls = SHEAF_OWNER(deadline, sheaf_tls_t, deadline);
-
-    count(tls, SHEAF_METRIC_TLS_TIMEOUT);
-    h2o_socket_close(tls->client->sock);
 }
 
 static void admit(sheaf_tls_t *tls)
@@ -157,7 +144,7 @@ static void admit(sheaf_tls_t *tls)
     count(tls, SSL_session_reused(tls->ssl) ? SHEAF_METRIC_TLS_RESUMED : SHEAF_METRIC_TLS_FULL);
     BIO_set_callback_ex(SSL_get_wbio(tls->ssl), NULL);
     tls->is_done = true;
-    sheaf_pace_init(tls->client); /* its first head is awaited from now on */
+    sheaf_pace_enter(tls->client, SHEAF_PHASE_HEAD);
     tls->identity = sheaf_identity_of(tls->ssl);
     SSL_get0_alpn_selected(tls->ssl, &protocol, &len);
     if (len == 2 && memcmp(protocol, "h2", 2) == 0)
@@ -199,7 +186,6 @@ void sheaf_tls_end(sheaf_client_t *client)
 {
     if (client->tls == NULL)
         return;
-    sheaf_deadline_clear(client->front->env.deadlines, &client->tls->deadline);
     sheaf_identity_drop(client->tls->identity);
     SSL_CTX_free(client->tls->context);
     free(client->tls);

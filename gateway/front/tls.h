@@ -1,10 +1,10 @@
 /* front/tls.h - TLS with one client: the handshake, what it agreed on, and how it fails.
  *
  *   accepted --> handshake --> HTTP/2 or HTTP/1.1, as ALPN says; HTTP/1.1 without
- *                    \-> refused (an alert says why), too late (limits.handshake_timeout), client gone
+ *                    \-> refused (an alert says why), too late (pace.h), client gone
  *
- * libh2o does the records. We start its handshake ourselves instead of by h2o_accept, because that counts nothing, times
- * out by a constant, and closes a failed handshake without the alert that OpenSSL made: the client would see a
+ * libh2o does the records. We start its handshake ourselves instead of by h2o_accept, because that counts nothing, has a
+ * timer of its own, and closes a failed handshake without the alert that OpenSSL made: the client would see a
  * connection that just ends. */
 #ifndef SHEAF_FRONT_TLS_H
 #define SHEAF_FRONT_TLS_H

@@ -121,7 +121,7 @@ class Grammar(Attack):
 
 class GrammarTls(Grammar):
     tls = True
-    step = amount(67, 13)
+    step = amount(150, 13)
 
 
 class Trailers(Attack):

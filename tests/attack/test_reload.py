@@ -21,8 +21,8 @@ class Reload(Attack):
     binary = RELEASE
     growth = 64 << 20
     places = {"top": "log: {level: error}"}
-    reloads = amount(6, 20)
-    seconds = amount(3, 9)
+    reloads = amount(5, 20)
+    seconds = amount(2, 9)
 
     def setUp(self):
         super().setUp()

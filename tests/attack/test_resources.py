@@ -112,7 +112,7 @@ class ConnectionErrors(Attack):
 
     def test_with_requests_in_every_state(self):
         for name, error in self.ERRORS.items():
-            for url in ("/o/text", "/o/delay/50/text", "/o/json/100000"):
+            for url in amount(("/o/delay/50/text",), ("/o/text", "/o/delay/50/text", "/o/json/100000")):
                 for end in ("close", "reset", "wait"):
                     with self.subTest(error=name, url=url, end=end):
                         self.break_off(error, items(url, 5), end)

@@ -1,6 +1,7 @@
 """TLS on client listeners: what is spoken, which certificate is shown, who the client is, what resumes, what reloads."""
 import concurrent.futures
 import hashlib
+import http.client
 import json
 import os
 import pathlib
@@ -292,11 +293,13 @@ class Spoken(Tls):
 
 class Keyed(Tls):
     def test_a_client_may_change_its_keys(self):
-        client = self.typist(self.start())
-        client.type(b"k\n")
-        client.until(b"KEYUPDATE")
-        client.type(request(ECHO))
-        client.until(b'"failed":0')
+        sheaf = self.start()
+        for order in (b"k\n", b"K\n"):  # its own, and the gateway's too
+            client = self.typist(sheaf)
+            client.type(order)
+            client.until(b"KEYUPDATE")
+            client.type(request(ECHO))
+            client.until(b'"failed":0')
 
     def test_only_the_ciphers_that_are_named(self):
         sheaf = self.start(", ciphers: 'ECDHE-ECDSA-CHACHA20-POLY1305:TLS_AES_256_GCM_SHA384'")
@@ -320,10 +323,20 @@ class Keyed(Tls):
             self.assertEqual(client.sock.recv(1), b"")
             client.close()
         self.assertEqual(self.counted("timeout", sheaf), 2)
+        self.assertEqual(self.counted("abandoned", sheaf), 0)
         kept = self.connect(sheaf)  # one that is done is not meant
         end = time.monotonic() + 0.5
         wait_until(lambda: time.monotonic() > end, what="a while")
         self.assertEqual(self.ask(kept).status, 207)
+
+    def test_a_slow_handshake_leaves_the_head_its_time(self):
+        sheaf = self.start(top="limits: {handshake_timeout: 10s, head_timeout: 1s}")
+        sock = socket.create_connection(("127.0.0.1", sheaf.at), timeout=DEADLINE)
+        begun = time.monotonic()
+        wait_until(lambda: time.monotonic() > begun + 1.5, what="a while")
+        sock = self.pki.context().wrap_socket(sock, server_hostname="localhost")
+        self.addCleanup(sock.close)
+        self.assertEqual(self.ask(sock).status, 207)
 
     def test_all_in_one_process(self):
         sheaf = self.start(workers=0)
@@ -363,6 +376,34 @@ class Keyed(Tls):
         tls = self.pki.context().wrap_socket(sock, server_hostname="localhost")
         answer = self.ask(tls)
         self.assertEqual((answer.status, answer.headers["connection"]), (207, "close"))
+
+    def test_a_drain_ends_idle_connections_and_no_batch(self):
+        for protocol in ("http/1.1", "h2"):
+            sheaf = self.start(workers=1)
+            idle, busy = (self.connect(sheaf, self.pki.context(protocol)) for _ in range(2))
+            slow = {"requests": [{"url": "/o/delay/700/text"}]}
+            if protocol == "h2":
+                idle, busy = Http2Client(sock=idle), Http2Client(sock=busy)
+                for client, value in ((idle, ECHO), (busy, slow)):
+                    client.head(1)
+                    client.send_data(1, json.dumps(value).encode(), END_STREAM)
+                idle.answer(1)
+            else:
+                self.ask(idle)
+                busy.sendall(request(slow))
+            wait_until(lambda: self.origin.count()["flying"] == 1, what="the slow item")
+            sheaf.signal(signal.SIGTERM)
+            if protocol == "h2":
+                with self.assertRaisesRegex(AssertionError, "the connection ended"):
+                    while True:
+                        idle.read()
+                self.assertEqual(busy.answer(1)["summary"]["succeeded"], 1)
+            else:
+                self.assertEqual(idle.recv(1), b"")
+                response = http.client.HTTPResponse(busy)
+                response.begin()
+                self.assertIn(b'"succeeded":1', response.read())
+            self.assertEqual(sheaf.wait(10), 0)
 
     def accepts(self, port):
         try:
