@@ -28,7 +28,7 @@ static void answer_metrics(sheaf_front_t *front, h2o_req_t *req)
 
     sheaf_out_init(&out);
     sheaf_metrics_print(front->env.region, &out);
-    body = h2o_mem_alloc_pool(&req->pool, out.len);
+    body = sheaf_h2o_alloc(&req->pool, out.len);
     count = sheaf_out_peek(&out, iovecs, SHEAF_COUNT(iovecs), out.len);
     for (size_t i = 0; i < count; i++) {
         memcpy(body + len, iovecs[i].base, iovecs[i].len);

@@ -47,8 +47,8 @@ static void on_setup_ostream(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t *
         return;
     }
     h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_TRANSFER_ENCODING, NULL, H2O_STRLIT("chunked"));
-    req->bytes_counted_by_ostream = 1;
-    framing = (framing_t *)(void *)h2o_add_ostream(req, sizeof(*framing), slot);
+    sheaf_h2o_count_ourselves(req);
+    framing = (framing_t *)(void *)sheaf_h2o_add_ostream(req, sizeof(*framing), slot);
     framing->super.do_send = send_chunk;
 }
 

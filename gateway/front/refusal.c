@@ -56,7 +56,7 @@ static void on_setup_ostream(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t *
     if (req->version < 0x200 && !req->http1_is_persistent)
         sheaf_lingering_keep(visit->client);
     req->res.headers.size = 0;
-    swap = (swap_t *)(void *)h2o_add_ostream(req, sizeof(*swap), slot);
+    swap = (swap_t *)(void *)sheaf_h2o_add_ostream(req, sizeof(*swap), slot);
     swap->body = sheaf_responder_prepare_refusal(visit, &fail);
     swap->super.do_send = send_ours;
     h2o_setup_next_ostream(req, &swap->super.next);

@@ -249,7 +249,7 @@ static void on_proceed(h2o_generator_t *self, h2o_req_t *req)
 h2o_iovec_t sheaf_responder_prepare_refusal(sheaf_visit_t *visit, const sheaf_fail_t *fail)
 {
     h2o_req_t *req = visit->req;
-    char *body = h2o_mem_alloc_pool(&req->pool, SHEAF_PROBLEM_MAX);
+    char *body = sheaf_h2o_alloc(&req->pool, SHEAF_PROBLEM_MAX);
     size_t len = sheaf_problem_write(fail, body);
 
     visit->refused = fail->err;

@@ -110,9 +110,9 @@ void sheaf_tls_start(sheaf_client_t *client, SSL_CTX *context, h2o_accept_ctx_t 
     tls->accept = accept;
     tls->context = context;
     SSL_CTX_up_ref(context);
-    tls->connected_at = *h2o_get_timestamp(accept->ctx, NULL, NULL);
+    tls->connected_at = sheaf_h2o_now(accept->ctx);
     sheaf_pace_enter(client, SHEAF_PHASE_HANDSHAKE);
-    h2o_socket_ssl_handshake(client->sock, context, NULL, on_handshake);
+    sheaf_h2o_handshake(client->sock, context, on_handshake);
 }
 
 static void count(const sheaf_tls_t *tls, sheaf_metric_t outcome)
