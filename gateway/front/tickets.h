@@ -1,8 +1,8 @@
 /* front/tickets.h - the keys that session tickets are sealed with (RFC 5077 4), shared by all workers.
  *
  * They lie in memory that the supervisor maps before it forks, so a ticket of one worker is good at another, across a
- * reload and after a worker's death; a new binary (SIGUSR2) begins with new keys. Never more than one process writes them (the supervisor, or a worker alone); workers read
- * under a sequence count and never wait. A key seals for one period, then opens for another: with a period of the longest
+ * reload and after a worker's death; a new binary (SIGUSR2) begins with new keys. Never more than one process writes them
+ * (the supervisor, or a worker alone); workers read under a sequence count and never wait. A key seals for one period, then opens for another: with a period of the longest
  * session_timeout no ticket outlives its key, and a key that leaks opens nothing older than two of them.
  *
  *   AES-256-CBC for secrecy, HMAC-SHA-256 over it, both keys and the key's name from the system's random source. */
