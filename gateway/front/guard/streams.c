@@ -4,6 +4,7 @@
 
 #include "gateway/front/client.h"
 
+#define SMALL_BODY  (16u << 10)
 #define SILENT_MOST (128u << 10)
 
 static sheaf_client_t *current;
@@ -59,10 +60,11 @@ static bool is_too_silent(sheaf_client_t *client, ssize_t got)
     return client->stream.silent_bytes > SILENT_MOST;
 }
 
-/* libh2o cannot be told in the middle of an HTTP/1 body to stop; HTTP/2 requests are cut short by frames.c. */
+/* libh2o cannot be told in the middle of an HTTP/1 body to stop: a small one comes to its end and gets its 503 from the
+ * handler, a large one is cut off. HTTP/2 requests are cut short by frames.c. */
 static bool has_no_room(sheaf_client_t *client)
 {
-    return !client->frames.is_http2 && client->pace.phase == SHEAF_PHASE_BODY &&
+    return !client->frames.is_http2 && client->pace.phase == SHEAF_PHASE_BODY && client->pace.body_bytes > SMALL_BODY &&
            sheaf_front_memory(client->front) == SHEAF_MEMORY_FULL;
 }
 
