@@ -53,6 +53,11 @@ def needs(remedy):
     return unittest.skipIf(remedy in missing() and not HAS_ALL, f"needs {remedy}")
 
 
+def only_in_full(what):
+    """Leaves out what the quick run can do without: attacks whose outcome hardly depends on what lies below them."""
+    return unittest.skipUnless(IS_FULL, "only with --full")(what)
+
+
 def awaited(rows):
     """The rows of a table without those whose remedy is missing ("row: NAME")."""
     return [row for row in rows if HAS_ALL or f"row: {row[0]}" not in missing()]

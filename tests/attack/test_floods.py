@@ -1,8 +1,8 @@
 """Frames that cost the sender nothing (fact 15) and frames of unknown types (fact 14): a budget, then the end."""
 import unittest
 
-from harness import (CONTINUATION, DATA, END_HEADERS, HEADERS, PADDED, PING, PRIORITY, RELEASE, RST_STREAM, SETTINGS, WINDOW_UPDATE,
-                     Attack, amount, block, frame, headers, number)
+from harness import (CONTINUATION, DATA, END_HEADERS, HEADERS, PADDED, PING, PRIORITY, RELEASE, RST_STREAM, SETTINGS,
+                     WINDOW_UPDATE, Attack, amount, block, frame, headers, number, only_in_full)
 
 
 class Floods(Attack):
@@ -77,6 +77,7 @@ class Floods(Attack):
         self.assertEqual([line for line in self.sheaf.err if '"event":"start"' not in line], [])
 
 
+@only_in_full
 class FloodsTls(Floods):
     tls = True
 
@@ -99,6 +100,7 @@ class Unknown(Attack):
         self.assert_cut(sock)
 
 
+@only_in_full
 class UnknownTls(Unknown):
     tls = True
 

@@ -2,8 +2,8 @@
 connection; resident memory grows by less than 2 MB."""
 import unittest
 
-from harness import (CONTINUATION, END_HEADERS, END_STREAM, HEADERS, RELEASE, Attack, Http2Client, amount, block, field, frame,
-                     integer, needs)
+from harness import (CONTINUATION, END_HEADERS, END_STREAM, HEADERS, RELEASE, Attack, Http2Client, amount, block, field,
+                     frame, integer, needs, only_in_full)
 
 STREAMS = 90
 BLOCK = 16000  # index bytes in each head
@@ -73,7 +73,7 @@ class Bombs(Attack):
         self.explode(b"", head)
 
 
-@needs("guard: hpack")
+@only_in_full
 class BombsTls(Bombs):
     tls = True
 

@@ -7,7 +7,7 @@ import tempfile
 import unittest
 
 import grammar
-from harness import IS_FULL, Attack, amount, awaited, free_port, items, needs, wait_until
+from harness import (Attack, amount, awaited, free_port, items, needs, only_in_full, wait_until)
 
 NEXT = grammar.whole(fields=b"Connection: close\r\n" + grammar.LENGTH)
 WAVE = 90  # connections at once
@@ -119,6 +119,7 @@ class Grammar(Attack):
             self.assertIsNone(judge(verdict, self.drain(sock)), name)
 
 
+@only_in_full
 class GrammarTls(Grammar):
     tls = True
     step = amount(150, 13)
@@ -179,7 +180,7 @@ backend b
 """
 
 
-@unittest.skipUnless(IS_FULL, "compares with other servers: only with --full")
+@only_in_full
 class Others(Attack):
     """At least as strict as nginx and HAProxy, where those are installed: what one of them refuses is refused here."""
 

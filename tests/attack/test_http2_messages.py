@@ -3,7 +3,8 @@ a batch. What is well-formed is answered, on the same connection, before and aft
 import json
 import unittest
 
-from harness import (DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST_STREAM, Attack, awaited, block, field, frame, items, needs)
+from harness import (DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST_STREAM, Attack, awaited, block, field, frame,
+                     items, needs, only_in_full)
 
 GOOD, BAD, EITHER = "answered by 207", "malformed", "either"
 HEAD = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/batch"), (b":authority", b"h"),
@@ -226,6 +227,7 @@ class Messages(Attack):
             self.assert_cut(client.sock)
 
 
+@only_in_full
 class MessagesTls(Messages):
     tls = True
 

@@ -8,7 +8,7 @@ import tempfile
 import time
 import unittest
 
-from harness import IS_FULL, RELEASE, Attack, amount, items, needs, wait_until
+from harness import RELEASE, Attack, amount, items, needs, only_in_full, wait_until
 
 LUA = """
 wrk.method = "POST"
@@ -93,7 +93,7 @@ class Reload(Attack):
         text, = self.reload_meanwhile(self.h2load())
         self.assert_h2load(text)
 
-    @unittest.skipUnless(IS_FULL, "both at once: only with --full")
+    @only_in_full
     def test_under_both(self):
         first, second = self.reload_meanwhile(self.wrk(), self.h2load())
         self.assert_wrk(first)

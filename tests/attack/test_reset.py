@@ -2,8 +2,8 @@
 which the client makes the server reset the stream. Fact 8: neither reaches a backend, and both cost the connection."""
 import unittest
 
-from harness import (END_HEADERS, END_STREAM, DATA, FIFTY, ONE, PRIORITY, RELEASE, RST_STREAM, WINDOW_UPDATE, Attack, amount,
-                     batch, frame, headers, number)
+from harness import (DATA, END_HEADERS, END_STREAM, FIFTY, PRIORITY, RELEASE, RST_STREAM, WINDOW_UPDATE, Attack, amount,
+                     batch, frame, headers, number, only_in_full)
 
 CANCEL = number(8)
 BURST = 100  # limits.aborts
@@ -87,6 +87,7 @@ class MadeYouReset(Attack):
         self.provoke(lambda stream: frame(PRIORITY, 0, stream, b"\0\0\0"))
 
 
+@only_in_full
 class MadeYouResetTls(MadeYouReset):
     tls = True
 

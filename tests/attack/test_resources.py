@@ -4,8 +4,8 @@ import socket
 import time
 import unittest
 
-from harness import (DATA, END_STREAM, GOAWAY, HEADERS, RELEASE, SETTINGS, SHEAF, WINDOW_UPDATE, Attack, Door, Http2Client,
-                     amount, batch, block, frame, headers, items, needs, number, request, setting, wait_until)
+from harness import (DATA, END_STREAM, GOAWAY, HEADERS, SETTINGS, WINDOW_UPDATE, Attack, Http2Client, amount, batch, block,
+                     frame, headers, items, needs, number, only_in_full, request, setting)
 
 
 class Descriptors(Attack):
@@ -143,6 +143,7 @@ class ConnectionErrors(Attack):
         self.settled()
 
 
+@only_in_full
 class ConnectionErrorsTls(ConnectionErrors):
     tls = True
 

@@ -5,8 +5,8 @@ import struct
 import time
 import unittest
 
-from harness import (DATA, END_STREAM, H2_PREFACE, RELEASE, SETTINGS, Attack, TlsPipe, amount, batch, frame, headers, items,
-                     needs, request, wait_until)
+from harness import (DATA, H2_PREFACE, RELEASE, SETTINGS, Attack, TlsPipe, amount, batch, frame, headers, items, needs,
+                     request, wait_until)
 
 MIB = 1 << 20
 LINGER_NONE = struct.pack("ii", 1, 0)
