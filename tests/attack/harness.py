@@ -68,6 +68,15 @@ def amount(quick, full):
     return full if IS_FULL else quick
 
 
+FIGURES = {}  # what was measured, by name; printed at the end of a run
+
+
+def keep_worst(name, value, form="{}"):
+    """Remembers a figure for the end of the run, the worst of several."""
+    if name not in FIGURES or value > FIGURES[name][0]:
+        FIGURES[name] = (value, form.format(value))
+
+
 # --- bytes ---
 
 def integer(value, bits, first=0):
@@ -147,6 +156,15 @@ class Worker:
     def rss(self):
         pages = int(pathlib.Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def forget_peak(self):
+        """The high-water mark of resident memory begins anew (proc(5), clear_refs)."""
+        pathlib.Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+
+    def peak(self):
+        """The most resident bytes since then."""
+        text = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+        return int(text.split("VmHWM:")[1].split()[0]) * 1024
 
     def descriptors(self, origin_port):
         """Open descriptors, without the connections to the origin that are kept for the next batch."""

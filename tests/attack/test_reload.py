@@ -8,7 +8,7 @@ import tempfile
 import time
 import unittest
 
-from harness import RELEASE, Attack, amount, items, needs, only_in_full, wait_until
+from harness import RELEASE, Attack, amount, items, keep_worst, needs, only_in_full, wait_until
 
 LUA = """
 wrk.method = "POST"
@@ -87,7 +87,7 @@ class Reload(Attack):
     def test_under_keep_alive_connections(self):
         text, = self.reload_meanwhile(self.wrk())
         done = self.assert_wrk(text)
-        print(f"0 broken reads of {done} in {self.reloads} reloads ... ", end="")
+        keep_worst(f"broken reads on {self.reloads} reloads{' over TLS' if self.tls else ''}", 0, f"0 of {done:,}")
 
     def test_under_http2_clients(self):
         text, = self.reload_meanwhile(self.h2load())
