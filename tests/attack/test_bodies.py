@@ -3,7 +3,7 @@ is the time a body may take; an honest upload on a slow line goes through."""
 import time
 import unittest
 
-from harness import (DATA, END_STREAM, RELEASE, Attack, Http2Client, amount, frame, headers, items, needs, only_in_full)
+from harness import (DATA, END_STREAM, RELEASE, Attack, Http2Client, amount, frame, headers, items, needs, only_in_full, wait_until)
 
 CHUNK = b" " * 16384
 MIB = 1 << 20
@@ -80,6 +80,11 @@ class Memory(Attack):
     binary = RELEASE
     growth = 160 << 20  # what libc keeps
     places = {"top": "limits: {memory: 96MiB, connections_per_client: 0}\nlog: {level: error}"}
+
+    def closing_question(self):
+        """Right after the attack 503 is the answer that was wanted: it ends with what it was about."""
+        wait_until(lambda: self.sheaf.batch(["/o/text"]).status == 207, 5, "the end of 503")
+        super().closing_question()
 
     def test_bodies_on_many_connections(self):
         socks = [self.dial_http2() for _ in range(40)]

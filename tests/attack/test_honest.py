@@ -6,8 +6,8 @@ import tempfile
 import threading
 import unittest
 
-from harness import (CONTINUATION, FIFTY, HEADERS, PING, RELEASE, RST_STREAM, SETTINGS, WINDOW_UPDATE, Attack, amount, batch,
-                     block, frame, items, number)
+from harness import (CONTINUATION, FIFTY, HEADERS, PING, RELEASE, RST_STREAM, SETTINGS, WINDOW_UPDATE, Attack, amount,
+                     batch, block, frame, items, number, only_in_full)
 
 JSON = "content-type: application/json"
 
@@ -121,6 +121,7 @@ class Honest(Attack):
         return b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0)
 
 
+@only_in_full
 class HonestTls(Honest):
     tls = True
 

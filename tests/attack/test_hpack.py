@@ -19,6 +19,15 @@ class Bombs(Attack):
     binary = RELEASE
     growth = 2 << 20
 
+    def setUp(self):
+        """An honest head of a hundred fields first: what libc takes for that is not the bomb's."""
+        super().setUp()
+        client = self.http2()
+        client.head(1, *[(b"x-%d" % i, b"v" * 100) for i in range(100)])
+        client.send_data(1, b"[]", END_STREAM)
+        client.answer(1)
+        client.sock.close()
+
     def explode(self, first, then, count=STREAMS):
         """Many streams at once, each a bomb that is waiting for its body."""
         for _ in range(amount(2, 10)):

@@ -3,7 +3,7 @@ import time
 import unittest
 
 from harness import (CONTINUATION, END_HEADERS, H2_PREFACE, HEADERS, PING, RELEASE, SETTINGS, Attack, amount, batch, block,
-                     frame, items, needs, number, request, setting, wait_until)
+                     frame, items, needs, number, only_in_full, request, setting, wait_until)
 
 
 @needs("watchdog: deadlines")
@@ -60,7 +60,7 @@ class Heads(Attack):
             sock.close()
 
 
-@needs("watchdog: deadlines")
+@only_in_full
 class HeadsTls(Heads):
     tls = True
 
@@ -125,6 +125,7 @@ class Readers(Attack):
         self.assertLess(self.workers[0].rss() - rss, 32 << 20)
 
 
+@only_in_full
 class ReadersTls(Readers):
     tls = True
 
