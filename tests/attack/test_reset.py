@@ -116,7 +116,9 @@ class OneAtATime(Attack):
             pass
         self.assertLess(sent, 1000, "never cut")
         self.assert_cut(client.sock)
-        self.assertLess(self.origin.count()["served"], 50 * (BURST + 60))
+        served = self.origin.count()["served"]
+        keep_worst("sub-requests of one connection that resets batches of 50 one at a time", served)
+        self.assertLess(served, 50 * (BURST + 60))
 
     def test_window_update_over_the_top(self):
         self.provoke_each(lambda stream: frame(WINDOW_UPDATE, 0, stream, number(0x7fffffff)))
