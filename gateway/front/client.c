@@ -115,14 +115,14 @@ void sheaf_client_request_begun(sheaf_client_t *client)
         sheaf_pace_enter(client, SHEAF_PHASE_BUSY);
 }
 
-void sheaf_client_request_over(sheaf_client_t *client, bool is_abandoned)
+void sheaf_client_request_over(sheaf_client_t *client, sheaf_ending_t ending)
 {
+    static const double costs[] = {-1, 0, 1};
     uint64_t burst = sheaf_front_limits(client->front)->aborts;
 
     if (--client->requests == 0 && client->pace.phase == SHEAF_PHASE_BUSY)
         sheaf_pace_enter(client, SHEAF_PHASE_IDLE);
-    if (sheaf_bucket_take(&client->aborts, burst, ABORTS_PER_SECOND, client->front->env.clock->now_ms,
-                          is_abandoned ? 1 : -1))
+    if (sheaf_bucket_take(&client->aborts, burst, ABORTS_PER_SECOND, client->front->env.clock->now_ms, costs[ending]))
         return;
     if (!client->is_cut)
         sheaf_count(client->front->env.metrics, SHEAF_METRIC_REFUSED_ABORTS, 1);

@@ -58,7 +58,14 @@ void sheaf_client_retire(sheaf_client_t *client);
 /* A request on it is in our hands. */
 void sheaf_client_request_begun(sheaf_client_t *client);
 
+/* How a request ended. One that was refused has cost nothing and earns nothing. */
+typedef enum sheaf_ending {
+    SHEAF_ENDING_ANSWERED,
+    SHEAF_ENDING_REFUSED,
+    SHEAF_ENDING_ABANDONED,
+} sheaf_ending_t;
+
 /* A request on it ended. Too many abandoned ones (limits.aborts) and the client is cut. */
-void sheaf_client_request_over(sheaf_client_t *client, bool is_abandoned);
+void sheaf_client_request_over(sheaf_client_t *client, sheaf_ending_t ending);
 
 #endif

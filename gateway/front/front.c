@@ -15,10 +15,11 @@
 #include "gateway/front/tls.h"
 #include "gateway/front/visit.h"
 
-#define SERVER_NAME      "sheaf"
-#define HEAD_AND_BODY_MS (10 * 60 * 1000) /* libh2o has one timer for both (libh2o.md fact 22) */
-#define ENTITY_ROOM      (64u << 10)      /* the library's limit lies above ours, so that the 413 is ours (fact 20) */
-#define HURRY_MS         200
+#define SERVER_NAME    "sheaf"
+#define LIBRARY_MS     (24 * 3600 * 1000ull) /* its own timers are beyond any of ours, see pace.h (facts 11, 22) */
+#define ENTITY_ROOM    (64u << 10) /* the library's limit lies above ours, so that the 413 is ours (fact 20) */
+#define MEMORY_LOOK_MS 250
+#define HURRY_MS       200
 #define IDLE_IN_DRAIN_MS                                                                                               \
     1000 /* an idle HTTP/1 connection may just be sending: its next answer says that it is the last */
 #define CLIENTS_MOST 10000
@@ -38,7 +39,8 @@ static void build_face(sheaf_front_t *front, sheaf_face_t *face, int (*on_reques
 
     h2o_config_init(&face->config);
     face->config.server_name = h2o_iovec_init(H2O_STRLIT(SERVER_NAME));
-    face->config.http1.req_timeout = HEAD_AND_BODY_MS;
+    face->config.http1.req_timeout = LIBRARY_MS;
+    face->config.http2.idle_timeout = LIBRARY_MS;
     face->config.max_request_entity_size = ENTITY_ROOM; /* admins send none; clients: see sheaf_front_set_epoch */
     host = h2o_config_register_host(&face->config, h2o_iovec_init(H2O_STRLIT("default")), 65535);
     path = h2o_config_register_path(host, "/", 0);
@@ -61,6 +63,24 @@ const sheaf_limits_conf_t *sheaf_front_limits(const sheaf_front_t *front)
 sheaf_memory_level_t sheaf_front_memory(sheaf_front_t *front)
 {
     return sheaf_memory_level(&front->memory, sheaf_front_limits(front)->memory_bytes, front->env.clock->now_ms);
+}
+
+/* Results pile up without anybody asking: a client that does not read is never heard of. */
+static void on_memory_look(sheaf_deadline_t *node)
+{
+    sheaf_front_t *front = SHEAF_OWNER(node, sheaf_front_t, memory_look);
+
+    if (front->is_closing || sheaf_list_is_empty(&front->visits))
+        return;
+    sheaf_front_mind_memory(front);
+    if (sheaf_front_memory(front) == SHEAF_MEMORY_FULL)
+        sheaf_visit_end_largest(front);
+}
+
+void sheaf_front_mind_memory(sheaf_front_t *front)
+{
+    if (!sheaf_deadline_is_set(&front->memory_look))
+        sheaf_deadline_set(front->env.deadlines, &front->memory_look, front->env.clock->now_ms + MEMORY_LOOK_MS);
 }
 
 void sheaf_front_say_too_large(const sheaf_front_t *front, sheaf_fail_t *fail)
@@ -156,6 +176,7 @@ sheaf_front_t *sheaf_front_new(const sheaf_front_env_t *env)
     sheaf_list_init(&front->lingering);
     front->settle.run = on_settle;
     front->hurry.on_expired = on_hurry;
+    front->memory_look.on_expired = on_memory_look;
     front->admin_face.is_admin = true;
     if (getrandom(&front->id_base, sizeof(front->id_base), GRND_NONBLOCK) != sizeof(front->id_base))
         front->id_base = sheaf_clock_monotonic_us(NULL);
@@ -229,6 +250,7 @@ void sheaf_front_free(sheaf_front_t *front, void (*on_closed)(void *data), void 
     sheaf_greeting_end_all(front);
     sheaf_visit_end_all(front);
     sheaf_lingering_end_all(front);
+    sheaf_deadline_clear(front->env.deadlines, &front->memory_look);
     for (sheaf_link_t *link = front->clients.next; link != &front->clients; link = link->next)
         sheaf_client_cut(SHEAF_OWNER(link, sheaf_client_t, link));
     sheaf_front_stir(front);

@@ -69,6 +69,10 @@ static inline void sheaf_h2o_handshake(h2o_socket_t *sock, SSL_CTX *tls, h2o_soc
     h2o_socket_ssl_handshake(sock, tls, NULL, (h2o_iovec_t){NULL, 0}, on_done);
 }
 #endif
+
+/* The values of all fields called `name`, joined (RFC 9110 5.3): in the request's pool, in one piece, however many there
+ * are; the value itself where there is one; no base where there is none. `between` has two bytes. */
+h2o_iovec_t sheaf_h2o_join(h2o_req_t *req, const h2o_token_t *name, const char *between);
 #pragma GCC diagnostic pop
 
 #endif

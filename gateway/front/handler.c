@@ -36,26 +36,6 @@ static sheaf_str_t find(h2o_req_t *req, const h2o_token_t *token)
     return at < 0 ? SHEAF_STR_NONE : str_of(req->headers.entries[at].value);
 }
 
-/* All Accept fields, joined (RFC 9110 5.3). */
-static sheaf_str_t accept_of(h2o_req_t *req)
-{
-    sheaf_str_t all = SHEAF_STR_NONE;
-    ssize_t at = -1;
-
-    while ((at = h2o_find_header(&req->headers, H2O_TOKEN_ACCEPT, at)) >= 0) {
-        h2o_iovec_t value = req->headers.entries[at].value;
-
-        if (all.base == NULL) {
-            all = str_of(value);
-        } else {
-            h2o_iovec_t joined =
-                h2o_concat(&req->pool, h2o_iovec_init(all.base, all.len), h2o_iovec_init(H2O_STRLIT(", ")), value);
-            all = str_of(joined);
-        }
-    }
-    return all;
-}
-
 static int refuse(sheaf_visit_t *visit, const sheaf_fail_t *fail)
 {
     sheaf_responder_refuse(visit, fail);
@@ -101,7 +81,7 @@ static sheaf_err_t check_request(const sheaf_front_t *front, h2o_req_t *req, con
         return sheaf_fail(fail, SHEAF_ERR_MEDIA_TYPE, "supported: %s", sheaf_codec_decodable());
     if (!is_plain(find(req, H2O_TOKEN_CONTENT_ENCODING)))
         return sheaf_fail(fail, SHEAF_ERR_MEDIA_TYPE, "content codings are not supported");
-    *ret_encoder = sheaf_codec_encoder(accept_of(req));
+    *ret_encoder = sheaf_codec_encoder(str_of(sheaf_h2o_join(req, H2O_TOKEN_ACCEPT, ", ")));
     if (*ret_encoder == NULL)
         return sheaf_fail(fail, SHEAF_ERR_NOT_ACCEPTABLE, "offered: %s", sheaf_codec_encodable());
     return SHEAF_OK;

@@ -33,6 +33,7 @@ struct sheaf_front {
     uint32_t lingering_count;
     sheaf_crowd_t *crowd;
     sheaf_memory_t memory;
+    sheaf_deadline_t memory_look;
     uint32_t clients_most, fd_most; /* what the limit of open files allows */
     uint64_t max_body_bytes;        /* the largest of any endpoint */
     uint32_t client_count;          /* without admins */
@@ -54,6 +55,9 @@ const sheaf_limits_conf_t *sheaf_front_limits(const sheaf_front_t *front);
 
 /* How the worker's memory stands; looks at most ten times a second. */
 sheaf_memory_level_t sheaf_front_memory(sheaf_front_t *front);
+
+/* There is work: looks at the memory now and then for as long as there is. */
+void sheaf_front_mind_memory(sheaf_front_t *front);
 
 /* The objection to a body of which nobody knows how long it is, only that it is too long. */
 void sheaf_front_say_too_large(const sheaf_front_t *front, sheaf_fail_t *fail);

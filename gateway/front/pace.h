@@ -26,7 +26,9 @@ typedef struct sheaf_pace {
     sheaf_deadline_t deadline;
     sheaf_phase_t phase;
     uint64_t since_ms;
+    uint64_t body_since_ms; /* of bodies that are on their way, also while another head is; 0: none is */
     uint64_t body_bytes;
+    bool is_told; /* an idle HTTP/2 connection heard GOAWAY */
 } sheaf_pace_t;
 
 struct sheaf_client;

@@ -7,6 +7,8 @@
 #include "gateway/front/tls.h"
 #include "gateway/front/watchdog.h"
 
+#define LARGE_BYTES (1u << 20)
+
 static void on_request_gone(void *chunk);
 
 static const char *outcome_of(const sheaf_visit_t *visit)
@@ -126,6 +128,7 @@ sheaf_visit_t *sheaf_visit_new(sheaf_front_t *front, h2o_req_t *req)
     sheaf_out_init(&visit->out);
     sheaf_watchdog_init(visit);
     sheaf_list_push_back(&front->visits, &visit->link);
+    sheaf_front_mind_memory(front);
     return visit;
 }
 
@@ -148,7 +151,9 @@ static void on_request_gone(void *chunk)
         visit->sent_bytes += visit->flying_bytes;
     else
         sheaf_count(visit->front->env.metrics, SHEAF_METRIC_CLIENT_ABORTS, 1);
-    sheaf_client_request_over(visit->client, !visit->is_answered);
+    sheaf_client_request_over(visit->client, !visit->is_answered          ? SHEAF_ENDING_ABANDONED
+                                             : visit->refused != SHEAF_OK ? SHEAF_ENDING_REFUSED
+                                                                          : SHEAF_ENDING_ANSWERED);
     visit->req = NULL;
     visit->client = NULL;
     sheaf_watchdog_disarm(visit);
@@ -191,4 +196,26 @@ void sheaf_visit_end_all(sheaf_front_t *front)
             sheaf_deadline_set(front->env.deadlines, &visit->batch->deadline, front->env.clock->now_ms);
         sheaf_visit_end(visit);
     }
+}
+
+void sheaf_visit_end_largest(sheaf_front_t *front)
+{
+    uint64_t most_bytes = LARGE_BYTES;
+    sheaf_visit_t *largest = NULL;
+
+    for (sheaf_link_t *link = front->visits.next; link != &front->visits; link = link->next) {
+        sheaf_visit_t *visit = SHEAF_OWNER(link, sheaf_visit_t, link);
+
+        if (visit->req == NULL || visit->batch == NULL || visit->client->is_cut ||
+            visit->batch->held_bytes < most_bytes)
+            continue;
+        largest = visit;
+        most_bytes = visit->batch->held_bytes;
+    }
+    if (largest == NULL)
+        return;
+    sheaf_count(front->env.metrics, SHEAF_METRIC_REFUSED_MEMORY, 1);
+    sheaf_log(SHEAF_LOG_WARN, "memory", "limits.memory is reached: the batch that holds most (%llu bytes) is given up",
+              (unsigned long long)most_bytes);
+    sheaf_visit_end(largest);
 }

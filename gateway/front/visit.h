@@ -79,4 +79,8 @@ void sheaf_visit_batch_over(sheaf_visit_t *visit);
 void sheaf_visit_end(sheaf_visit_t *visit);
 void sheaf_visit_end_all(sheaf_front_t *front);
 
+/* Ends the visit whose batch holds the most result bytes, if these are 1 MiB or more: memory is short, and its client has
+ * the most of it waiting. */
+void sheaf_visit_end_largest(sheaf_front_t *front);
+
 #endif

@@ -85,6 +85,36 @@ class Bombs(Attack):
         self.explode(b"", head)
 
 
+class WithinTheLimit(Attack):
+    """As many fields as are allowed, each as large as is allowed: what is kept is what is allowed, and not its square."""
+    binary = RELEASE
+    growth = 24 << 20  # a hundred heads of 64 KiB, and what libc keeps of them
+
+    def keep(self, name, body=True):
+        sock = self.dial_http2()
+        worker, = self.workers
+        worker.forget_peak()
+        before, cpu = worker.rss(), self.cpu()
+        crumb = b"\x40" + integer(len(name), 7) + name + integer(500, 7) + b"c" * 500
+        self.pour(sock, frame(HEADERS, END_HEADERS | END_STREAM, 1, block() + crumb))
+        flags = END_HEADERS if body else END_HEADERS | END_STREAM
+        self.pour(sock, b"".join(indexed_head(stream, b"\xbe" * 115, flags) for stream in range(3, 203, 2)))
+        client = self.http2()
+        client.head(1)
+        client.send_data(1, b"[]", END_STREAM)
+        client.answer(1)
+        client.sock.close()
+        self.assertLess(worker.peak() - before, self.growth)
+        self.assertLess(self.cpu() - cpu, 0.5)
+        sock.close()
+
+    def test_cookies_that_wait_for_their_body(self):
+        self.keep(b"cookie")
+
+    def test_ways_to_accept(self):
+        self.keep(b"accept", body=False)
+
+
 @only_in_full
 class BombsTls(Bombs):
     tls = True

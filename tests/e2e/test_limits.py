@@ -1,14 +1,18 @@
 """What one client may take: time for a head and a body, connections, memory; and how connections end in a drain."""
+import contextlib
 import json
+import pathlib
+import re
 import signal
 import socket
 import struct
 import time
 import unittest
 
-from harness import (END_STREAM, GOAWAY, HEADERS, ROOT, RST_STREAM, Case, Http2Client, RawClient, frame, literal,
-                     wait_until)
+from harness import (DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, ROOT, RST_STREAM, Case, Http2Client,
+                     RawClient, frame, literal, wait_until)
 
+CONTINUATION = 9
 RELEASE = ROOT / "build/release/sheaf"
 
 TEXT = {"requests": [{"url": "/o/text"}]}
@@ -105,6 +109,43 @@ class Time(Case):
         self.assertLess(seconds_until_closed(client), 3)
         self.assertEqual(refused(self.sheaf, "slow-head"), before + 1)
 
+    def test_other_heads_do_not_make_an_upload_longer(self):
+        before = refused(self.sheaf, "slow-body")
+        client = Http2Client(self.sheaf.at)
+        self.addCleanup(client.sock.close)
+        client.head(1)
+        client.send_data(1, b"[")
+        started = time.monotonic()
+        client.sock.settimeout(0.2)
+        block = b"".join(literal(*field) for field in ((b":method", b"GET"), *FIELDS[1:4]))
+        with self.assertRaises(OSError):
+            for stream in range(3, 80, 2):
+                client.sock.sendall(frame(HEADERS, END_STREAM, stream, block[:10]) +
+                                    frame(CONTINUATION, END_HEADERS, stream, block[10:]))
+                end = time.monotonic() + 0.2
+                while time.monotonic() < end:
+                    try:
+                        if not client.sock.recv(65536):
+                            raise ConnectionResetError
+                    except socket.timeout:
+                        pass
+        self.assertLess(time.monotonic() - started, 4)
+        self.assertEqual(refused(self.sheaf, "slow-body"), before + 1)
+
+    def test_an_idle_http_2_connection_hears_goaway_first(self):
+        client = Http2Client(self.sheaf.at)
+        self.addCleanup(client.sock.close)
+        client.head(1)
+        client.send_data(1, BODY, END_STREAM)
+        self.assertEqual(client.answer(1)["responses"][0]["status"], 200)
+        started = time.monotonic()
+        while not any(entry[0] == GOAWAY for entry in client.frames):
+            client.read()
+        self.assertGreater(time.monotonic() - started, 1)
+        last = [entry[3] for entry in client.frames if entry[0] == GOAWAY][0]
+        self.assertEqual(struct.unpack(">II", last[:8]), (1, 0))
+        self.assertLess(seconds_until_closed(client), 3)
+
     def test_idle_connections_end(self):
         before = self.sheaf.metrics()["sheaf_client_idle_total"]
         client = self.client()
@@ -117,6 +158,55 @@ class Time(Case):
         client = self.client()
         client.post({"requests": [{"url": "/o/delay/2500"}]})
         self.assertEqual(client.read_response().json["responses"][0]["status"], 200)
+
+
+class Defaults(Case):
+    def test_an_upload_over_http_2_may_pause_for_longer_than_libh2o_would_wait(self):
+        client = Http2Client(self.sheaf.at)
+        self.addCleanup(client.sock.close)
+        client.head(1)
+        client.send_data(1, BODY[:5])
+        client.sock.settimeout(11)
+        started = time.monotonic()
+        with self.assertRaises(socket.timeout):
+            while True:
+                client.read()
+        self.assertGreater(time.monotonic() - started, 10.5)
+        client.sock.settimeout(15)
+        client.send_data(1, BODY[5:], END_STREAM)
+        self.assertEqual(client.answer(1)["responses"][0]["status"], 200)
+
+    def test_close_is_heard_whatever_stands_beside_it(self):
+        for lines, kept in ((b"Connection: keep-alive, close", False), (b"Connection: close\r\nConnection: keep-alive", False),
+                            (b"Connection: x-a\r\nConnection: CLOSE", False), (b"Connection: TE\r\nTE: trailers", True),
+                            (b"Connection: keep-alive", True)):
+            client = RawClient(self.sheaf.at)
+            client.send(HEAD[:-2] % len(BODY) + lines + b"\r\nX-A: secret\r\n\r\n" + BODY)
+            answer = client.read_response()
+            self.assertEqual((answer.status, answer.headers["connection"]), (207, "keep-alive" if kept else "close"), lines)
+            client.close()
+
+    def test_http_1_0_is_not_told_to_continue(self):
+        client = RawClient(self.sheaf.at)
+        self.addCleanup(client.close)
+        client.send(b"POST /batch HTTP/1.0\r\nHost: h\r\nContent-Type: application/json\r\nExpect: 100-continue\r\n"
+                    b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY)
+        self.assertTrue(client.read_until(b"}}").startswith(b"HTTP/1.1 207"))
+
+    def test_refusals_do_not_buy_aborts(self):
+        client = Http2Client(self.sheaf.at)
+        self.addCleanup(client.sock.close)
+        stream, taken = 1, 0
+        with self.assertRaises((OSError, AssertionError)):
+            for taken in range(600):
+                client.head(stream)
+                client.send_data(stream, b"no batch", END_STREAM)
+                client.until(DATA, stream, END_STREAM)
+                client.head(stream + 2)
+                client.send_data(stream + 2, json.dumps({"requests": [{"url": "/o/never"}]}).encode(), END_STREAM)
+                client.sock.sendall(frame(RST_STREAM, 0, stream + 2, b"\0\0\0\x08"))
+                stream += 4
+        self.assertLess(taken, 400)
 
 
 class Crowd(Case):
@@ -168,19 +258,25 @@ class Full(Case):
 
 @unittest.skipUnless(RELEASE.exists(), "a sanitizer's malloc does not tell: cmake --preset release")
 class Memory(Case):
-    def test_a_worker_that_uses_as_much_as_it_may_takes_no_batch(self):
-        sheaf = self.start(binary=RELEASE, top="limits: {memory: 16MiB}", endpoint="max_item_body: 4MiB, linger: 5s")
-        greedy = RawClient(sheaf.at, receive_buffer=4096)
-        greedy.post({"requests": [{"url": "/o/bytes/3000000"}] * 8})  # and reads nothing
-
-        def answer():
-            return sheaf.batch(["/o/text"])
-        refusal = wait_until(lambda: (lambda got: got if got.status != 207 else None)(answer()), 10, "the refusal")
-        self.assertEqual((refusal.status, refusal.json["type"]), (503, "urn:sheaf:problem:overloaded"))
-        self.assertEqual(refusal.headers["retry-after"], "1")
-        self.assertGreater(refused(sheaf, "memory"), 0)
-        greedy.close()
-        wait_until(lambda: answer().status == 207, 10, "its memory back")
+    def test_batches_that_hold_too_much_are_given_up_and_the_others_go_on(self):
+        sheaf = self.start(binary=RELEASE, top="limits: {memory: 48MiB}", upstream="timeout: 20s",
+                           endpoint="max_item_body: 4MiB, linger: 5s, timeout: 30s")
+        greedy = [RawClient(sheaf.at, receive_buffer=4096) for _ in range(10)]
+        for client in greedy:
+            client.post({"requests": [{"url": "/o/bytes/3000000"}] * 10})  # 300 MB in all, and nobody reads
+        wait_until(lambda: refused(sheaf, "memory") >= 2, 15, "batches refused or given up")
+        wait_until(lambda: sheaf.batch(["/o/text"]).status == 207, 10, "others served")
+        (worker,) = sheaf.children()
+        peak = int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{worker}/status").read_text())[1]) << 10
+        self.assertLess(peak, 200 << 20)
+        heads = []
+        for client in greedy:
+            with contextlib.suppress(OSError):
+                heads.append(client.sock.recv(400))
+            client.close()
+        refusals = [head for head in heads if head.startswith(b"HTTP/1.1 503 ")]
+        self.assertTrue(all(b"retry-after: 1\r\n" in head for head in refusals), refusals)
+        self.assertLess(len(refusals), len(greedy))
 
 
 class Goaway(Case):

@@ -7,7 +7,8 @@
 #define CONTROL_PER_SECOND 200
 #define TINY_CONTINUATION  1024 /* bytes; a head in such pieces is not made by any client */
 #define TINY_UPDATE        256
-#define SUM_EVERY          16 /* DATA frames: how often the buffered bodies are added up */
+#define LATE_UPDATE        0.2 /* for a stream that is gone: some of them are honest */
+#define SUM_EVERY          16  /* DATA frames: how often the buffered bodies are added up */
 #define NO_WINDOW          (INT32_MAX / 2)
 
 /* req->env is where libh2o keeps what is known of a request beside its headers. */
@@ -217,7 +218,11 @@ static double cost_of(h2o_http2_conn_t *conn, const sheaf_client_t *client, cons
     case H2O_HTTP2_FRAME_TYPE_CONTINUATION:
         return frame->length < TINY_CONTINUATION ? 20 : 1;
     case H2O_HTTP2_FRAME_TYPE_WINDOW_UPDATE:
-        return frame->length == 4 && h2o_http2_decode32u(frame->payload) < TINY_UPDATE;
+        if (frame->length != 4)
+            return 0; /* libh2o ends the connection */
+        if (h2o_http2_decode32u(frame->payload) < TINY_UPDATE)
+            return 1;
+        return frame->stream_id != 0 && h2o_http2_conn_get_stream(conn, frame->stream_id) == NULL ? LATE_UPDATE : 0;
     default:
         return 1;
     }

@@ -14,4 +14,7 @@
  * retirement. To be called again and again while draining. */
 void sheaf_goaway_step(sheaf_front_t *front);
 
+/* Tells one idle HTTP/2 client that the request it sent last was the last that is taken. */
+void sheaf_goaway_tell(sheaf_client_t *client);
+
 #endif

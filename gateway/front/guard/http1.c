@@ -32,16 +32,32 @@ static bool is_upgrade_to_h2c(const sheaf_header_t *field)
            sheaf_str_ieq(sheaf_str(field->value.base, field->value.len < 3 ? field->value.len : 3), SHEAF_STR("h2c"));
 }
 
+/* RFC 9110 10.1.1: an Expect in HTTP/1.0 is to be ignored. */
+static bool is_expect_of_http10(const sheaf_wire_head_t *head, const sheaf_header_t *field)
+{
+    return head->minor_version == 0 && sheaf_str_eq(field->name, SHEAF_STR("expect"));
+}
+
+/* libh2o looks at the last Connection field only, and there for keep-alive before all: one more says what all of them
+ * come to (RFC 9112 9.3). */
 static size_t hand_over(const sheaf_wire_head_t *head, struct phr_header *headers)
 {
+    static char name[] = "connection"; /* libh2o lowers names where they stand */
+    bool has_connection = false;
     size_t count = 0;
 
     for (uint32_t i = 0; i < head->header_count; i++) {
         const sheaf_header_t *field = &head->headers[i];
-        if (!is_upgrade_to_h2c(field))
+
+        has_connection |= sheaf_str_eq(field->name, SHEAF_STR("connection"));
+        if (!is_upgrade_to_h2c(field) && !is_expect_of_http10(head, field))
             headers[count++] =
                 (struct phr_header){field->name.base, field->name.len, field->value.base, field->value.len};
     }
+    if (!has_connection)
+        return count;
+    headers[count++] = head->is_persistent ? (struct phr_header){name, sizeof(name) - 1, "keep-alive", 10}
+                                           : (struct phr_header){name, sizeof(name) - 1, "close", 5};
     return count;
 }
 
@@ -75,7 +91,7 @@ SHEAF_GUARD_REPLACES int phr_parse_request(const char *bytes, size_t len, const 
             sheaf_pace_enter(client, SHEAF_PHASE_HEAD);
         return -2;
     }
-    if (used > 0 && head.header_count > *num_headers) {
+    if (used > 0 && head.header_count >= *num_headers) { /* one more is ours */
         used = -1;
         err = SHEAF_ERR_HEAD_TOO_LARGE;
         why = "too many header fields";

@@ -80,24 +80,30 @@ bool sheaf_message_is_malformed(const h2o_req_t *req, size_t size_most, sheaf_ob
     return true;
 }
 
-void sheaf_message_join_cookies(h2o_req_t *req)
+/* Drops every field of `name` but the first. */
+static void keep_first(h2o_req_t *req, const h2o_iovec_t *name)
 {
-    h2o_header_t *first = NULL;
+    bool is_first = true;
     size_t kept = 0;
 
     for (size_t i = 0; i < req->headers.size; i++) {
-        h2o_header_t *field = &req->headers.entries[i];
+        bool is_one = req->headers.entries[i].name == name;
 
-        if (field->name == &H2O_TOKEN_COOKIE->buf && first != NULL) {
-            first->value = h2o_concat(&req->pool, first->value, h2o_iovec_init(H2O_STRLIT("; ")), field->value);
-            continue;
-        }
-        req->headers.entries[kept] = *field;
-        if (field->name == &H2O_TOKEN_COOKIE->buf)
-            first = &req->headers.entries[kept];
-        kept++;
+        if (!is_one || is_first)
+            req->headers.entries[kept++] = req->headers.entries[i];
+        is_first = is_first && !is_one;
     }
     req->headers.size = kept;
+}
+
+void sheaf_message_join_cookies(h2o_req_t *req)
+{
+    ssize_t first = h2o_find_header(&req->headers, H2O_TOKEN_COOKIE, -1);
+
+    if (first < 0 || h2o_find_header(&req->headers, H2O_TOKEN_COOKIE, first) < 0)
+        return;
+    req->headers.entries[first].value = sheaf_h2o_join(req, H2O_TOKEN_COOKIE, "; ");
+    keep_first(req, &H2O_TOKEN_COOKIE->buf);
 }
 
 #if SHEAF_GUARD_IS_ON
@@ -145,7 +151,9 @@ static int answer_fault(sheaf_client_t *client, h2o_req_t *req, const char **err
 {
     h2o_http2_stream_t *stream = stream_of(req);
 
-    sheaf_count(client->front->env.metrics, SHEAF_METRIC_REFUSED_HTTP2, 1);
+    sheaf_count(
+        client->front->env.metrics,
+        client->objection.err == SHEAF_ERR_OVERLOADED ? SHEAF_METRIC_REFUSED_MEMORY : SHEAF_METRIC_REFUSED_HTTP2, 1);
     if (stream->_req_body != NULL)
         sheaf_frames_cut(&client->frames, req, stream->stream_id, SHEAF_ERR_BAD_REQUEST);
     *err_desc = client->objection.why;
@@ -176,6 +184,8 @@ static int finish(sheaf_client_t *client, h2o_req_t *req, const sheaf_shadow_see
 
     if (why != NULL)
         client->objection = (sheaf_objection_t){SHEAF_ERR_BAD_REQUEST, why};
+    else if (sheaf_front_memory(client->front) == SHEAF_MEMORY_FULL)
+        client->objection = (sheaf_objection_t){SHEAF_ERR_OVERLOADED, "this worker uses as much memory as it may"};
     else if (status == H2O_HTTP2_ERROR_INVALID_HEADER_CHAR)
         client->objection = (sheaf_objection_t){SHEAF_ERR_BAD_REQUEST, "a header with a byte that may not be there"};
     else if (!sheaf_message_is_malformed(req, size_most, &client->objection)) {
