@@ -111,7 +111,7 @@ void sheaf_client_retire(sheaf_client_t *client)
 void sheaf_client_request_begun(sheaf_client_t *client)
 {
     client->requests++;
-    if (!client->frames.is_http2) /* there the frames tell, other uploads may go on */
+    if (!client->frames.is_http2 || client->pace.phase == SHEAF_PHASE_IDLE) /* beside it, other uploads may go on */
         sheaf_pace_enter(client, SHEAF_PHASE_BUSY);
 }
 

@@ -123,7 +123,7 @@ int sheaf_handler_on_request(h2o_handler_t *self, h2o_req_t *req)
     if (sheaf_front_memory(front) == SHEAF_MEMORY_FULL || sheaf_frames_why_cut(req) == SHEAF_ERR_OVERLOADED) {
         if (sheaf_frames_why_cut(req) == SHEAF_OK)
             sheaf_count(front->env.metrics, SHEAF_METRIC_REFUSED_MEMORY, 1);
-        sheaf_fail(&fail, SHEAF_ERR_OVERLOADED, "this worker uses as much memory as it may");
+        sheaf_fail(&fail, SHEAF_ERR_OVERLOADED, SHEAF_FRONT_NO_MEMORY);
         return refuse(visit, &fail);
     }
     if (visit->client->is_cut) { /* the abort budget is used up: nothing is started any more (fact 8) */

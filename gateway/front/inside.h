@@ -59,6 +59,9 @@ sheaf_memory_level_t sheaf_front_memory(sheaf_front_t *front);
 /* There is work: looks at the memory now and then for as long as there is. */
 void sheaf_front_mind_memory(sheaf_front_t *front);
 
+/* The objection to work that memory has no room for. */
+#define SHEAF_FRONT_NO_MEMORY "this worker uses as much memory as it may"
+
 /* The objection to a body of which nobody knows how long it is, only that it is too long. */
 void sheaf_front_say_too_large(const sheaf_front_t *front, sheaf_fail_t *fail);
 

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <openssl/ssl.h>
 #include <stdlib.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "gateway/front/client.h"
@@ -41,13 +40,6 @@ static void on_stream_closed(uv_handle_t *handle)
 {
     free(handle);
 }
-
-typedef union {
-    struct sockaddr any;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-    struct sockaddr_un path;
-} sockname_t;
 
 static void drop(listener_t *listener)
 {
@@ -101,7 +93,7 @@ static bool is_trusted(const listener_t *listener, const struct sockaddr *name)
 static void on_greeted(void *data, int fd, const sheaf_proxy_header_t *header)
 {
     listener_t *listener = data;
-    sockname_t name;
+    sheaf_sockname_t name;
     socklen_t len = sizeof(name);
 
     if (fd >= 0 && header->names_client)
@@ -151,7 +143,7 @@ static bool is_full(const sheaf_front_t *front)
 static bool take_next(listener_t *listener)
 {
     sheaf_front_t *front = listener->front;
-    sockname_t name;
+    sheaf_sockname_t name;
     socklen_t len = sizeof(name);
     int fd;
 

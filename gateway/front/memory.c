@@ -62,9 +62,3 @@ sheaf_memory_level_t sheaf_memory_level(sheaf_memory_t *memory, uint64_t most_by
     memory->level = look(memory, most_bytes, now_ms);
     return memory->level;
 }
-
-void sheaf_memory_fini(sheaf_memory_t *memory)
-{
-    if (memory->statm_fd > 0)
-        close(memory->statm_fd);
-}

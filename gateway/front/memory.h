@@ -22,6 +22,4 @@ typedef struct sheaf_memory {
 
 sheaf_memory_level_t sheaf_memory_level(sheaf_memory_t *memory, uint64_t most_bytes, uint64_t now_ms);
 
-void sheaf_memory_fini(sheaf_memory_t *memory);
-
 #endif

@@ -2,25 +2,16 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "gateway/base/log.h"
+#include "gateway/front/peer.h"
 
 #define BACKLOG 4096
 
-typedef union {
-    struct sockaddr any;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-    struct sockaddr_un path;
-} sockname_t;
-
-static socklen_t to_unix(const sheaf_address_t *address, sockname_t *name)
+static socklen_t to_unix(const sheaf_address_t *address, sheaf_sockname_t *name)
 {
     if (address->host.len >= sizeof(name->path.sun_path))
         return 0;
@@ -29,7 +20,7 @@ static socklen_t to_unix(const sheaf_address_t *address, sockname_t *name)
     return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + address->host.len + 1);
 }
 
-static socklen_t to_sockname(const sheaf_address_t *address, sockname_t *name)
+static socklen_t to_sockname(const sheaf_address_t *address, sheaf_sockname_t *name)
 {
     char host[64] = "";
 
@@ -53,7 +44,7 @@ static socklen_t to_sockname(const sheaf_address_t *address, sockname_t *name)
 }
 
 /* A socket file whose owner is gone refuses connections; only such a one is removed. */
-static void remove_stale(const sockname_t *name, socklen_t len)
+static void remove_stale(const sheaf_sockname_t *name, socklen_t len)
 {
     int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0); /* a full queue says EAGAIN */
 
@@ -64,7 +55,7 @@ static void remove_stale(const sockname_t *name, socklen_t len)
 }
 
 /* A socket file has its mode from the first moment on: between bind and a later chmod others could come in. */
-static bool bind_name(int fd, const sockname_t *name, socklen_t len, uint32_t mode)
+static bool bind_name(int fd, const sheaf_sockname_t *name, socklen_t len, uint32_t mode)
 {
     mode_t before = mode != 0 ? umask(~mode & 0777u) : 0;
     bool is_bound = bind(fd, &name->any, len) == 0;
@@ -77,7 +68,7 @@ static bool bind_name(int fd, const sockname_t *name, socklen_t len, uint32_t mo
 /* `mode` is for a unix socket; 0: what the umask leaves. */
 static int open_socket(const sheaf_address_t *address, uint32_t mode, sheaf_fail_t *fail)
 {
-    sockname_t name;
+    sheaf_sockname_t name;
     socklen_t len = to_sockname(address, &name);
     int on = 1, off = 0, fd;
 
@@ -102,9 +93,9 @@ static int open_socket(const sheaf_address_t *address, uint32_t mode, sheaf_fail
     return -1;
 }
 
-static bool is_bound_to(int fd, const sockname_t *wanted)
+static bool is_bound_to(int fd, const sheaf_sockname_t *wanted)
 {
-    sockname_t name;
+    sheaf_sockname_t name;
     socklen_t len = sizeof(name);
 
     memset(&name, 0, sizeof(name));
@@ -121,7 +112,7 @@ static bool is_bound_to(int fd, const sockname_t *wanted)
 /* Sockets of systemd have no text: they are known by what they are bound to. */
 static int find_bound(const sheaf_sockets_t *sockets, const sheaf_address_t *address)
 {
-    sockname_t name;
+    sheaf_sockname_t name;
 
     if (sockets == NULL || to_sockname(address, &name) == 0)
         return -1;
@@ -202,7 +193,7 @@ sheaf_err_t sheaf_sockets_open(const sheaf_conf_t *conf, const sheaf_sockets_t *
 
 static void set_mode(const sheaf_address_t *address, uint32_t mode)
 {
-    sockname_t name;
+    sheaf_sockname_t name;
     struct stat file;
 
     if (!address->is_unix || mode == 0 || to_sockname(address, &name) == 0)
@@ -216,7 +207,7 @@ static void set_mode(const sheaf_address_t *address, uint32_t mode)
 
 uint16_t sheaf_sockets_port(const sheaf_sockets_t *sockets, uint32_t index)
 {
-    sockname_t name;
+    sheaf_sockname_t name;
     socklen_t len = sizeof(name);
 
     if (getsockname(sockets->items[index].fd, &name.any, &len) != 0)

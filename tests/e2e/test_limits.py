@@ -120,8 +120,10 @@ class Time(Case):
         block = b"".join(literal(*field) for field in ((b":method", b"GET"), *FIELDS[1:4]))
         with self.assertRaises(OSError):
             for stream in range(3, 80, 2):
-                client.sock.sendall(frame(HEADERS, END_STREAM, stream, block[:10]) +
-                                    frame(CONTINUATION, END_HEADERS, stream, block[10:]))
+                whole = frame(HEADERS, END_STREAM | END_HEADERS, stream, block)
+                split = (frame(HEADERS, END_STREAM, stream, block[:10]) +
+                         frame(CONTINUATION, END_HEADERS, stream, block[10:]))
+                client.sock.sendall(whole if stream % 4 == 3 else split)
                 end = time.monotonic() + 0.2
                 while time.monotonic() < end:
                     try:
@@ -158,6 +160,31 @@ class Time(Case):
         client = self.client()
         client.post({"requests": [{"url": "/o/delay/2500"}]})
         self.assertEqual(client.read_response().json["responses"][0]["status"], 200)
+
+
+    def test_a_batch_that_runs_over_http_2_is_not_idle_either(self):
+        client = Http2Client(self.sheaf.at)
+        self.addCleanup(client.sock.close)
+        client.head(1)
+        client.send_data(1, json.dumps({"requests": [{"url": "/o/delay/3500"}]}).encode(), END_STREAM)
+        self.assertEqual(client.answer(1)["responses"][0]["status"], 200)
+        self.assertNotIn(GOAWAY, [entry[0] for entry in client.frames])
+
+    def test_an_upload_that_is_over_does_not_end_its_siblings(self):
+        for how in ("cancelled", "too large"):
+            client = Http2Client(self.sheaf.at)
+            self.addCleanup(client.sock.close)
+            client.head(1)
+            client.send_data(1, json.dumps({"requests": [{"url": "/o/delay/2500"}]}).encode(), END_STREAM)
+            if how == "cancelled":
+                client.head(3)
+                client.send_data(3, b"[")
+                client.sock.sendall(frame(RST_STREAM, 0, 3, b"\0\0\0\x08"))
+            else:
+                client.head(3, (b"content-length", b"9000000"))
+                client.send_data(3, b"[")
+                self.assertEqual(client.answer(3)["status"], 413)
+            self.assertEqual(client.answer(1)["responses"][0]["status"], 200, how)
 
 
 class Defaults(Case):

@@ -275,19 +275,35 @@ static bool is_buffer_full(h2o_http2_conn_t *conn, sheaf_client_t *client)
 
 /* --- time --- */
 
-/* Streams that are still being sent, once this frame is handled. */
-static bool is_uploading(h2o_http2_conn_t *conn, const h2o_http2_frame_t *frame)
+/* What handling this frame does to the number of requests that are still being sent: one more, one less, nothing. */
+static int uploads_change(h2o_http2_conn_t *conn, const h2o_http2_frame_t *frame)
 {
-    int32_t count = (int32_t)(conn->num_streams.pull.open - conn->num_streams.pull.half_closed);
+    const h2o_http2_stream_t *stream = frame->stream_id == 0 ? NULL : h2o_http2_conn_get_stream(conn, frame->stream_id);
+    bool is_upload = stream != NULL && stream->state == H2O_HTTP2_STREAM_STATE_RECV_BODY;
     bool is_last = (frame->flags & H2O_HTTP2_FRAME_FLAG_END_STREAM) != 0;
 
-    if (frame->type == H2O_HTTP2_FRAME_TYPE_HEADERS && !is_last)
-        count++;
-    if ((frame->type == H2O_HTTP2_FRAME_TYPE_HEADERS || frame->type == H2O_HTTP2_FRAME_TYPE_DATA) && is_last)
-        count--;
-    return count > 0;
+    switch (frame->type) {
+    case H2O_HTTP2_FRAME_TYPE_HEADERS: /* a request, or trailers */
+        return is_upload ? -is_last : !is_last;
+    case H2O_HTTP2_FRAME_TYPE_CONTINUATION: /* the end of the head of a request without a body */
+        return -(stream != NULL && !is_upload && stream->_req_body == NULL);
+    case H2O_HTTP2_FRAME_TYPE_DATA:
+        return -(is_upload && is_last);
+    case H2O_HTTP2_FRAME_TYPE_RST_STREAM:
+        return -is_upload;
+    default:
+        return 0;
+    }
 }
 
+static bool is_uploading(h2o_http2_conn_t *conn, const h2o_http2_frame_t *frame)
+{
+    int count = (int)(conn->num_streams.pull.open - conn->num_streams.pull.half_closed);
+
+    return count + uploads_change(conn, frame) > 0;
+}
+
+/* Looks at the frame as libh2o is about to see it. */
 static void keep_pace(h2o_http2_conn_t *conn, sheaf_client_t *client, const h2o_http2_frame_t *frame)
 {
     bool is_head = frame->type == H2O_HTTP2_FRAME_TYPE_HEADERS || frame->type == H2O_HTTP2_FRAME_TYPE_CONTINUATION;
@@ -330,7 +346,6 @@ static ssize_t judge(h2o_http2_conn_t *conn, sheaf_client_t *client, h2o_http2_f
     client->objection.err = SHEAF_OK; /* of a request that libh2o reset before anyone asked */
     if (!sheaf_frames_pay(client, cost_of(conn, client, frame)))
         return refuse(client, SHEAF_METRIC_REFUSED_CONTROL, "too many control frames", err_desc);
-    keep_pace(conn, client, frame);
     switch (frame->type) {
     case H2O_HTTP2_FRAME_TYPE_DATA:
         if (is_buffer_full(conn, client))
@@ -355,6 +370,7 @@ static ssize_t judge(h2o_http2_conn_t *conn, sheaf_client_t *client, h2o_http2_f
             blank(frame);
         break;
     }
+    keep_pace(conn, client, frame);
     return status != 0 ? status : used;
 }
 

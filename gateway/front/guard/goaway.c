@@ -24,7 +24,7 @@ static void step(h2o_http2_conn_t *conn, sheaf_client_t *client)
 
     if (!frames->is_http2) /* its SETTINGS have not come, and ours go first (RFC 9113 3.4) */
         return;
-    if (frames->noticed_ms == 0) {
+    if (frames->noticed_ms == 0 && frames->last_stream == UINT32_MAX) { /* an idle one has had its last word */
         frames->noticed_ms = now_ms;
         say(conn, INT32_MAX);
     } else if (frames->last_stream == UINT32_MAX && now_ms - frames->noticed_ms >= SHEAF_GOAWAY_NOTICE_MS) {

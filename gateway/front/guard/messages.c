@@ -185,7 +185,7 @@ static int finish(sheaf_client_t *client, h2o_req_t *req, const sheaf_shadow_see
     if (why != NULL)
         client->objection = (sheaf_objection_t){SHEAF_ERR_BAD_REQUEST, why};
     else if (sheaf_front_memory(client->front) == SHEAF_MEMORY_FULL)
-        client->objection = (sheaf_objection_t){SHEAF_ERR_OVERLOADED, "this worker uses as much memory as it may"};
+        client->objection = (sheaf_objection_t){SHEAF_ERR_OVERLOADED, SHEAF_FRONT_NO_MEMORY};
     else if (status == H2O_HTTP2_ERROR_INVALID_HEADER_CHAR)
         client->objection = (sheaf_objection_t){SHEAF_ERR_BAD_REQUEST, "a header with a byte that may not be there"};
     else if (!sheaf_message_is_malformed(req, size_most, &client->objection)) {
