@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "gateway/base/error.h"
 
@@ -26,14 +27,28 @@ struct sheaf_tickets {
     ticket_key_t keys[2];  /* the one that seals, and the one before it */
 };
 
-sheaf_tickets_t *sheaf_tickets_new(void)
+typedef struct { /* what one process leaves to the next, which may be another version */
+    char layout[16];
+    uint64_t count, made_ms;
+    ticket_key_t keys[2];
+} legacy_t;
+
+static const char legacy_layout[16] = "sheaf tickets 1";
+
+/* Keys have no place in a core dump. */
+static void *map_secret(size_t size)
 {
-    void *memory = mmap(NULL, sizeof(sheaf_tickets_t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
     if (memory == MAP_FAILED)
         return NULL;
-    madvise(memory, sizeof(sheaf_tickets_t), MADV_DONTDUMP); /* keys have no place in a core dump */
-    return memory;                                           /* fresh pages are zero */
+    madvise(memory, size, MADV_DONTDUMP);
+    return memory; /* fresh pages are zero */
+}
+
+sheaf_tickets_t *sheaf_tickets_new(void)
+{
+    return map_secret(sizeof(sheaf_tickets_t));
 }
 
 void sheaf_tickets_free(sheaf_tickets_t *tickets)
@@ -77,7 +92,8 @@ static void publish(sheaf_tickets_t *tickets, const ticket_key_t *fresh, uint32_
 
 uint64_t sheaf_tickets_rotate(sheaf_tickets_t *tickets, uint64_t now_ms, uint64_t period_ms)
 {
-    uint64_t age_ms = now_ms - tickets->made_ms;
+    uint64_t age_ms =
+        now_ms > tickets->made_ms ? now_ms - tickets->made_ms : 0; /* clocks of two processes may differ */
     bool is_outlived =
         age_ms >= 2 * period_ms; /* nobody came by in time, or there was no use for tickets: both are old */
     ticket_key_t fresh;
@@ -92,6 +108,59 @@ uint64_t sheaf_tickets_rotate(sheaf_tickets_t *tickets, uint64_t now_ms, uint64_
     explicit_bzero(&fresh, sizeof(fresh));
     tickets->made_ms = now_ms;
     return now_ms + period_ms;
+}
+
+/* --- from one process to the next --- */
+
+static void write_legacy(const sheaf_tickets_t *tickets, legacy_t *legacy)
+{
+    memcpy(legacy->layout, legacy_layout, sizeof(legacy->layout));
+    legacy->count = tickets->count;
+    legacy->made_ms = tickets->made_ms;
+    memcpy(legacy->keys, tickets->keys, sizeof(legacy->keys));
+}
+
+int sheaf_tickets_give(const sheaf_tickets_t *tickets)
+{
+    legacy_t *legacy = map_secret(sizeof(*legacy));
+    int fd = memfd_create("sheaf-tickets", 0);
+    bool is_written = false;
+
+    if (legacy != NULL) {
+        write_legacy(tickets, legacy);
+        is_written = fd >= 0 && pwrite(fd, legacy, sizeof(*legacy), 0) == (ssize_t)sizeof(*legacy);
+        munmap(legacy, sizeof(*legacy));
+    }
+    if (is_written)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+static bool read_legacy(sheaf_tickets_t *tickets, const legacy_t *legacy, uint64_t now_ms)
+{
+    if (memcmp(legacy->layout, legacy_layout, sizeof(legacy->layout)) != 0 || legacy->count < 1 || legacy->count > 2 ||
+        legacy->made_ms > now_ms)
+        return false;
+    memcpy(tickets->keys, legacy->keys, sizeof(tickets->keys));
+    tickets->made_ms = legacy->made_ms;
+    tickets->count = (uint32_t)legacy->count;
+    return true;
+}
+
+bool sheaf_tickets_take(sheaf_tickets_t *tickets, int fd, uint64_t now_ms)
+{
+    legacy_t *legacy = map_secret(sizeof(*legacy));
+    bool is_taken = false;
+
+    if (legacy != NULL) {
+        is_taken =
+            pread(fd, legacy, sizeof(*legacy), 0) == (ssize_t)sizeof(*legacy) && read_legacy(tickets, legacy, now_ms);
+        munmap(legacy, sizeof(*legacy));
+    }
+    close(fd);
+    return is_taken;
 }
 
 /* --- the readers --- */

@@ -12,7 +12,7 @@
 #define SYSTEMD_FIRST_FD 3
 #define LINE_MOST        160 /* a descriptor, a word, an address */
 
-static int ready_fd = -1;
+static int ready_fd = -1, tickets_fd = -1;
 
 /* --- taking --- */
 
@@ -56,6 +56,12 @@ static bool is_for_us(sheaf_str_t pid)
     return sheaf_str_to_u64(pid, &number) && number == (uint64_t)getpid();
 }
 
+static void take_tickets_fd(int fd)
+{
+    if (tickets_fd < 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0)
+        tickets_fd = fd;
+}
+
 static void take_ours(sheaf_sockets_t *sockets, sheaf_str_t rest)
 {
     sheaf_str_t head = sheaf_str_cut(&rest, '\n');
@@ -69,7 +75,11 @@ static void take_ours(sheaf_sockets_t *sockets, sheaf_str_t rest)
         sheaf_str_t number = sheaf_str_cut(&line, ' ');
         sheaf_str_t kind = sheaf_str_cut(&line, ' ');
 
-        if (line.base != NULL && to_fd(number, &fd))
+        if (line.base == NULL || !to_fd(number, &fd))
+            continue;
+        if (sheaf_str_eq(kind, SHEAF_STR("tickets")))
+            take_tickets_fd(fd);
+        else
             take(sockets, fd, sheaf_str_eq(kind, SHEAF_STR("admin")), line);
     }
 }
@@ -115,6 +125,13 @@ void sheaf_handover_close_unused(const sheaf_sockets_t *taken, const sheaf_socke
     }
 }
 
+void sheaf_handover_take_tickets(sheaf_tickets_t *tickets, uint64_t now_ms)
+{
+    if (tickets_fd >= 0)
+        sheaf_tickets_take(tickets, tickets_fd, now_ms);
+    tickets_fd = -1;
+}
+
 void sheaf_handover_ready(void)
 {
     if (ready_fd < 0)
@@ -138,10 +155,11 @@ static bool keep_open(int fd)
     return fcntl(fd, F_SETFD, 0) == 0;
 }
 
-bool sheaf_handover_give(const sheaf_sockets_t *sockets, int fd)
+bool sheaf_handover_give(const sheaf_sockets_t *sockets, const sheaf_tickets_t *tickets, int fd)
 {
-    char text[LINE_MOST * (SHEAF_SOCKETS_MAX + 1)];
+    char text[LINE_MOST * (SHEAF_SOCKETS_MAX + 2)];
     size_t len = (size_t)snprintf(text, LINE_MOST, "%d %d\n", (int)getpid(), fd);
+    int keys = sheaf_tickets_give(tickets);
 
     if (!keep_open(fd))
         return false;
@@ -153,5 +171,7 @@ bool sheaf_handover_give(const sheaf_sockets_t *sockets, int fd)
         len += (size_t)snprintf(text + len, LINE_MOST, "%d %s %s\n", socket->fd, socket->is_admin ? "admin" : "client",
                                 socket->text);
     }
+    if (keys >= 0)
+        len += (size_t)snprintf(text + len, LINE_MOST, "%d tickets -\n", keys);
     return setenv(VARIABLE, text, 1) == 0;
 }

@@ -321,7 +321,7 @@ static void advance_upgrade(supervisor_t *sup)
         return;
     if (sup->pid == 1) /* of a container, which ends with us */
         sheaf_log(SHEAF_LOG_ERROR, "upgrade", "pid 1 cannot hand over to another process");
-    else if (sheaf_upgrade_start(&sup->upgrade, &sup->config.sockets, &sup->signals, now_ms()))
+    else if (sheaf_upgrade_start(&sup->upgrade, &sup->config.sockets, sup->tickets, &sup->signals, now_ms()))
         sheaf_log(SHEAF_LOG_INFO, "upgrade", "the new binary starts as pid %d", (int)sup->upgrade.pid);
     else
         sheaf_log(SHEAF_LOG_ERROR, "upgrade", "the new binary cannot be started: %s", strerror(errno));
@@ -455,6 +455,7 @@ static bool prepare_process(supervisor_t *sup)
         fprintf(stderr, "error: cannot start: %s\n", strerror(errno));
         return false;
     }
+    sheaf_handover_take_tickets(sup->tickets, now_ms());
     sup->metrics = sheaf_metrics_slot(sup->region, SHEAF_CREW_MOST);
     sup->crew.region = sup->region;
     sup->crew.metrics = sup->metrics;

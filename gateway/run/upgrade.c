@@ -29,20 +29,21 @@ static const char *path_to_run(void)
     return strchr(called, '/') != NULL && access(called, X_OK) == 0 ? called : binary_path;
 }
 
-_Noreturn static void become(const sheaf_sockets_t *sockets, int ready_fd, const sigset_t *blocked)
+_Noreturn static void become(const sheaf_sockets_t *sockets, const sheaf_tickets_t *tickets, int ready_fd,
+                             const sigset_t *blocked)
 {
     const char *path = path_to_run();
 
     signal(SIGPIPE, SIG_DFL);
     sigprocmask(SIG_UNBLOCK, blocked, NULL);
-    if (sheaf_handover_give(sockets, ready_fd))
+    if (sheaf_handover_give(sockets, tickets, ready_fd))
         execv(path, command_line);
     fprintf(stderr, "error: cannot run %s: %s\n", path, strerror(errno));
     _exit(127);
 }
 
-bool sheaf_upgrade_start(sheaf_upgrade_t *upgrade, const sheaf_sockets_t *sockets, const sigset_t *blocked,
-                         uint64_t now_ms)
+bool sheaf_upgrade_start(sheaf_upgrade_t *upgrade, const sheaf_sockets_t *sockets, const sheaf_tickets_t *tickets,
+                         const sigset_t *blocked, uint64_t now_ms)
 {
     int ends[2];
     pid_t pid;
@@ -52,7 +53,7 @@ bool sheaf_upgrade_start(sheaf_upgrade_t *upgrade, const sheaf_sockets_t *socket
     fflush(NULL);
     pid = fork();
     if (pid == 0)
-        become(sockets, ends[1], blocked);
+        become(sockets, tickets, ends[1], blocked);
     close(ends[1]);
     if (pid < 0) {
         close(ends[0]);

@@ -12,6 +12,7 @@
 #include "gateway/front/front.h"
 #include "gateway/run/beat.h"
 #include "gateway/run/control.h"
+#include "gateway/run/handover.h"
 #include "gateway/run/notify.h"
 #include "gateway/run/reload.h"
 #include "gateway/upstream/upstream.h"
@@ -456,6 +457,8 @@ int sheaf_worker_run(const sheaf_worker_setup_t *setup)
     worker->setup = setup;
     worker->metrics = sheaf_metrics_slot(setup->region, setup->slot);
     worker->tickets = setup->tickets != NULL ? setup->tickets : sheaf_tickets_new();
+    if (setup->tickets == NULL && worker->tickets != NULL)
+        sheaf_handover_take_tickets(worker->tickets, sheaf_clock_monotonic_us(NULL) / 1000);
     signal(SIGPIPE, SIG_IGN);
     keep_memory();
     sheaf_log_setup(log->format == SHEAF_LOG_FORMAT_JSON, (sheaf_log_severity_t)log->level, worker->metrics);

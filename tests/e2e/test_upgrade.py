@@ -1,5 +1,6 @@
 """A new binary without a refused connection: SIGUSR2, socket activation, and what a service manager hears."""
 import contextlib
+import concurrent.futures
 import ctypes
 import http.client
 import json
@@ -8,11 +9,16 @@ import pathlib
 import shutil
 import signal
 import socket
+import ssl
+import subprocess
 import tempfile
+import threading
 import time
 import unittest
 
-from harness import DEADLINE, SANITIZER, SHEAF, Case, Load, Origin, Process, RawClient, Sheaf, free_port, wait_until
+from harness import (DATA, DEADLINE, END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST_STREAM, SANITIZER, SHEAF, Case,
+                     Http2Client, Load, Origin, Process, RawClient, Sheaf, frame, free_port, literal, wait_until)
+from pki import Pki, TlsSheaf, handshake, tls_yaml
 
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -78,6 +84,10 @@ class Line(Sheaf):
                 os.kill(self.pid, signal.SIGKILL)
             self.kill()
             self.dir.cleanup()
+
+
+class TlsLine(Line, TlsSheaf):
+    """The same over TLS."""
 
 
 class Fresh(Load):
@@ -284,6 +294,118 @@ class Upgrades(Case):
         sheaf.signal(signal.SIGUSR2)
         wait_until(lambda: sheaf.said("SIGUSR2 needs a supervisor"), 5, "the words")
         self.assertEqual(self.run_item("/o/text", sheaf=sheaf)["status"], 200)
+
+
+@unittest.skipUnless(os.geteuid() == 0 and shutil.which("unshare"), "pid 1 needs a namespace of its own")
+class FirstProcess(Case):
+    """Pid 1 of a container: the container ends with it, so it cannot hand over."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.origin = Origin()
+        cls.addClassCleanup(cls.origin.kill)
+
+    def start_contained(self, workers):
+        """(the gateway, the pid of its main process out here)."""
+        folder = tempfile.mkdtemp(prefix="sheaf-e2e-")
+        self.addCleanup(shutil.rmtree, folder)
+        script = pathlib.Path(folder) / "contained"
+        script.write_text(f'#!/bin/sh\nexec unshare --pid --fork --kill-child -- {SHEAF} "$@"\n')
+        script.chmod(0o755)
+        sheaf = Sheaf(self.origin, binary=str(script), workers=workers)
+        self.addCleanup(sheaf.dir.cleanup)
+        self.addCleanup(sheaf.kill)
+        (pid,) = sheaf.children()
+        return sheaf, pid
+
+    def test_it_is_said_and_nothing_else_happens(self):
+        for workers, words in ((2, "pid 1 cannot hand over to another process"), (0, "SIGUSR2 needs a supervisor")):
+            with self.subTest(workers=workers):
+                sheaf, pid = self.start_contained(workers)
+                kept, before = sheaf.connect(), children_of(pid)
+                self.assertEqual(sheaf.batch(["/o/text"], conn=kept).status, 207)
+                os.kill(pid, signal.SIGUSR2)
+                wait_until(lambda sheaf=sheaf, words=words: [line for line in sheaf.err if words in line], 5, "the words")
+                self.assertEqual(sheaf.batch(["/o/text"], conn=kept).status, 207)
+                kept.close()
+                self.assertEqual(self.run_item("/o/text", sheaf=sheaf)["status"], 200)
+                self.assertEqual(children_of(pid), before)
+                self.assertEqual(sheaf.metrics()["sheaf_upgrades_failed_total"], 0)
+                os.kill(pid, signal.SIGTERM)
+                self.assertEqual(sheaf.wait(), 0)
+                self.assertFalse(sheaf.sanitizer_words())
+
+
+class Resumed(Case):
+    """Sessions of TLS over a change of the binary."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.pki = Pki()
+        cls.addClassCleanup(cls.pki.folder.cleanup)
+        cls.pair = cls.pki.make("localhost", "DNS:localhost,IP:127.0.0.1")
+        cls.origin = Origin()
+        cls.addClassCleanup(cls.origin.kill)
+
+    def start_line(self, more="", **places):
+        line = TlsLine(self.origin, listener=", " + tls_yaml(self.pair, more), **places)
+        line.context = self.pki.context()
+        self.addCleanup(line.stop)
+        return line
+
+    def open(self, sheaf, context, session=None):
+        """One batch on a connection of its own: (its session, whether it is the one that was offered)."""
+        with handshake(sheaf.at, context, session=session) as sock:
+            client = RawClient.__new__(RawClient)
+            client.sock = sock
+            client.post([{"url": "/o/text"}])
+            self.assertEqual(client.read_response().status, 207)
+            return sock.session, sock.session_reused
+
+    def test_a_session_is_resumed_by_the_successor(self):
+        for workers in (2, 0):  # of the last successor: nobody follows one without a supervisor
+            sheaf = self.start_line(workers=2)
+            context = self.pki.context()
+            old = self.pki.context(version=ssl.TLSVersion.TLSv1_2)
+            sessions = [self.open(sheaf, each)[0] for each in (context, old)]
+            self.assertEqual(sheaf.upgrade()[1], 0)
+            sheaf.write_conf(workers=workers)
+            self.assertEqual(sheaf.upgrade()[1], 0)  # what was inherited is bequeathed
+            self.assertEqual(self.open(sheaf, context, sessions[0])[1], True)
+            self.assertEqual(self.open(sheaf, old, sessions[1])[1], True)
+            self.assertEqual(sheaf.metrics()['sheaf_tls_handshakes_total{outcome="full"}'], 0)
+            self.assertFalse([name for name in self.descriptors(sheaf) if "tickets" in name])
+
+    def descriptors(self, sheaf):
+        names = []
+        for pid in [sheaf.pid, *sheaf.children()]:
+            for entry in os.listdir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(FileNotFoundError):
+                    names.append(os.readlink(f"/proc/{pid}/fd/{entry}"))
+        return names
+
+    def test_a_key_does_not_grow_younger_by_it(self):
+        sheaf = self.start_line(", session_timeout: 1s", workers=1)
+        context = self.pki.context()
+        first, _ = self.open(sheaf, context)
+        self.assertTrue(self.open(sheaf, context, first)[1])
+        end = time.monotonic() + DEADLINE
+        while self.open(sheaf, context, first)[1]:
+            self.assertLess(time.monotonic(), end, "a ticket that does not end")
+            self.assertEqual(sheaf.upgrade()[1], 0)
+        second, _ = self.open(sheaf, context)
+        self.assertTrue(self.open(sheaf, context, second)[1])
+
+    def test_it_does_not_outlive_the_authority(self):
+        app, other = self.pki.make("app", "DNS:app"), Pki()
+        self.addCleanup(other.folder.cleanup)
+        sheaf = self.start_line(f', client_ca: "{self.pki.ca}"')
+        context = self.pki.context(client=app)
+        first, _ = self.open(sheaf, context)
+        sheaf.write_conf(listener=", " + tls_yaml(self.pair, f', client_ca: "{other.ca}"'))
+        self.assertEqual(sheaf.upgrade()[1], 0)
+        with self.assertRaisesRegex(ssl.SSLError, "UNKNOWN_CA"):
+            self.open(sheaf, context, first)
 
 
 class Manager:

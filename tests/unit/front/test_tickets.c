@@ -1,6 +1,10 @@
 #include <setjmp.h>
 #include <stdarg.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -170,6 +174,94 @@ static void keys_made_by_another_process_are_used(void **state)
     SSL_SESSION_free(first);
 }
 
+/* What a new binary does: new memory, the old keys. */
+static bool succeed(uint64_t now_ms)
+{
+    sheaf_tickets_t *heir = sheaf_tickets_new();
+    bool is_taken = sheaf_tickets_take(heir, sheaf_tickets_give(kit->tickets), now_ms);
+
+    sheaf_tickets_install(heir, kit->server);
+    sheaf_tickets_free(kit->tickets);
+    kit->tickets = heir;
+    return is_taken;
+}
+
+static void a_successor_opens_what_was_sealed_before_and_keys_stay_as_old_as_they_are(void **state)
+{
+    SSL_SESSION *first, *second;
+
+    sheaf_tickets_rotate(kit->tickets, 5000, PERIOD);
+    resumes(NULL);
+    first = last();
+    sheaf_tickets_rotate(kit->tickets, 6000, PERIOD);
+    resumes(NULL);
+    second = last();
+    assert_true(succeed(6500));
+    assert_true(resumes(first));
+    assert_true(resumes(second));
+    assert_int_equal(sheaf_tickets_rotate(kit->tickets, 6500, PERIOD), 7000);
+    sheaf_tickets_rotate(kit->tickets, 7000, PERIOD);
+    assert_false(resumes(first));
+    assert_true(resumes(second));
+    SSL_SESSION_free(first);
+    SSL_SESSION_free(second);
+}
+
+static void a_successor_takes_nothing_that_makes_no_sense(void **state)
+{
+    char bytes[4096];
+    ssize_t len;
+    int fd;
+
+    assert_false(succeed(5000)); /* no key yet */
+    sheaf_tickets_rotate(kit->tickets, 5000, PERIOD);
+    fd = sheaf_tickets_give(kit->tickets);
+    assert_int_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
+    len = pread(fd, bytes, sizeof(bytes), 0);
+    assert_true(len > 160 && len < (ssize_t)sizeof(bytes));
+    assert_int_equal(ftruncate(fd, len - 1), 0);
+    assert_false(sheaf_tickets_take(kit->tickets, fd, 6000));
+    assert_int_equal(fcntl(fd, F_GETFD), -1);
+    for (int at = 0; at < 24; at += 23) { /* the layout, then the number of keys */
+        fd = sheaf_tickets_give(kit->tickets);
+        assert_int_equal(pwrite(fd, "X", 1, at), 1);
+        assert_false(sheaf_tickets_take(kit->tickets, fd, 6000));
+    }
+    assert_false(succeed(4999)); /* made in the future */
+    assert_false(sheaf_tickets_take(kit->tickets, -1, 6000));
+    assert_int_equal(sheaf_tickets_rotate(kit->tickets, 4999, PERIOD), 5999);
+    assert_false(resumes(NULL));
+    assert_true(resumes(kit->session));
+}
+
+/* The line `VmFlags` of the mapping that holds `address` (proc(5), smaps). */
+static bool is_left_out_of_dumps(const void *address)
+{
+    FILE *file = fopen("/proc/self/smaps", "r");
+    uintptr_t wanted = (uintptr_t)address, first, end;
+    bool is_inside = false, is_out = false;
+    char line[512];
+
+    assert_non_null(file);
+    while (fgets(line, sizeof(line), file) != NULL) {
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &first, &end) == 2)
+            is_inside = first <= wanted && wanted < end;
+        else if (is_inside && strncmp(line, "VmFlags:", 8) == 0)
+            is_out = strstr(line, " dd") != NULL;
+    }
+    fclose(file);
+    return is_out;
+}
+
+static void a_core_dump_holds_no_key(void **state)
+{
+    assert_true(is_left_out_of_dumps(kit->tickets));
+    assert_false(is_left_out_of_dumps(kit));
+    sheaf_tickets_rotate(kit->tickets, 5000, PERIOD);
+    assert_true(succeed(5000));
+    assert_true(is_left_out_of_dumps(kit->tickets));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -179,6 +271,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_rotation_that_comes_far_too_late_forgets_all, set_up, tear_down),
         cmocka_unit_test_setup_teardown(without_a_key_there_is_no_ticket_and_no_failure, set_up, tear_down),
         cmocka_unit_test_setup_teardown(keys_made_by_another_process_are_used, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_successor_opens_what_was_sealed_before_and_keys_stay_as_old_as_they_are,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_successor_takes_nothing_that_makes_no_sense, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_core_dump_holds_no_key, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,6 +28,7 @@ static bool is_closed_on_exec(int fd)
 
 static void what_is_given_is_taken(void **state)
 {
+    sheaf_tickets_t *keys = sheaf_tickets_new(), *copy = sheaf_tickets_new();
     sheaf_sockets_t given = {.count = 2}, taken;
     int word[2];
     char byte;
@@ -36,7 +37,8 @@ static void what_is_given_is_taken(void **state)
     given.items[0] = listening("127.0.0.1:0", false);
     given.items[1] = listening("unix:/a path", true);
     assert_int_equal(pipe2(word, O_CLOEXEC), 0);
-    assert_true(sheaf_handover_give(&given, word[1]));
+    sheaf_tickets_rotate(keys, 5000, 1000);
+    assert_true(sheaf_handover_give(&given, keys, word[1]));
     assert_false(is_closed_on_exec(given.items[0].fd));
     assert_false(is_closed_on_exec(word[1]));
 
@@ -50,6 +52,10 @@ static void what_is_given_is_taken(void **state)
         assert_true((fcntl(taken.items[i].fd, F_GETFL) & O_NONBLOCK) != 0);
     }
     assert_null(getenv("SHEAF_HANDOVER"));
+    sheaf_handover_take_tickets(copy, 5500);
+    assert_int_equal(sheaf_tickets_rotate(copy, 5500, 1000), 6000); /* it has the key, and its age */
+    sheaf_tickets_free(keys);
+    sheaf_tickets_free(copy);
 
     sheaf_handover_ready();
     assert_int_equal(read(word[0], &byte, 1), 1);
