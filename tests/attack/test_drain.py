@@ -5,8 +5,8 @@ import socket
 import time
 import unittest
 
-from harness import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, Attack, Http2Client,
-                     Worker, block, field, frame, headers, items, needs, tls_context, wait_until)
+from harness import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RST_STREAM, Attack,
+                     Http2Client, Worker, block, field, frame, headers, items, needs, tls_context, wait_until)
 
 
 class Drain(Attack):
@@ -85,6 +85,22 @@ class Drain(Attack):
             self.fail("served for ever")
         self.finish(door, 12)
         del worker
+
+    @needs("guard: goaway")
+    def test_a_request_after_the_last_one_is_refused_so_that_it_may_be_sent_again(self):
+        """REFUSED_STREAM says that nothing of it was done (RFC 9113 8.7); what the client had sent already is dropped."""
+        door, _, client = self.begin(3000)
+        while not any(entry[0] == GOAWAY and entry[3][:4] == b"\0\0\0\1" for entry in client.frames):
+            client.read()
+        client.sock.sendall(headers(3) + frame(DATA, 0, 3, b"[") + frame(DATA, END_STREAM, 3, b"]") +
+                            headers(5, flags=END_HEADERS | END_STREAM) +
+                            headers(7, flags=0) + frame(CONTINUATION, END_HEADERS, 7) + frame(DATA, 0, 7, b"["))
+        self.assertEqual(client.answer(1)["responses"][0]["status"], 200)
+        resets = [(entry[2], int.from_bytes(entry[3], "big")) for entry in client.frames if entry[0] == RST_STREAM]
+        self.assertEqual(resets, [(3, 7), (5, 7), (7, 7)])
+        self.assertEqual(door.metrics()['sheaf_client_refused_total{reason="http2-after-goaway"}'], 3)
+        client.sock.close()
+        self.finish(door)
 
     @needs("guard: goaway")
     def test_an_upload_under_way_is_finished(self):

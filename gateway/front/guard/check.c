@@ -20,6 +20,7 @@ static const struct {
     {"phr_decode_chunked", (void *)phr_decode_chunked},
     {"h2o_http2_decode_frame", (void *)h2o_http2_decode_frame},
     {"h2o_hpack_parse_headers", (void *)h2o_hpack_parse_headers},
+    {"h2o_http2__encode_rst_stream_frame", (void *)h2o_http2__encode_rst_stream_frame},
 };
 
 #define TURNS_MOST 200
@@ -27,11 +28,13 @@ static const struct {
 
 static const char http1[] = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n";
 
-/* preface; SETTINGS; HEADERS of stream 1 with END_STREAM and END_HEADERS: GET, http, / */
+/* preface; SETTINGS; HEADERS of stream 1 with END_STREAM and END_HEADERS: GET, http, /; those of stream 3 without
+ * anything, which is reset */
 static const char http2[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
                             "\0\0\0\4\0\0\0\0\0"
                             "\0\0\3\1\5\0\0\0\1"
-                            "\x82\x86\x84";
+                            "\x82\x86\x84"
+                            "\0\0\0\1\5\0\0\0\3";
 
 static void on_closed(uv_handle_t *handle)
 {

@@ -40,13 +40,25 @@ static void mark(h2o_req_t *req, sheaf_err_t why)
     req->env.size = 1;
 }
 
-void sheaf_frames_cut(sheaf_frames_t *frames, h2o_req_t *req, uint32_t stream_id, sheaf_err_t why)
+static void remember(sheaf_frames_t *frames, uint32_t stream_id, bool is_reset)
 {
     uint32_t slot = frames->next_cut++ % SHEAF_FRAMES_CUT_MOST;
 
-    mark(req, why);
     frames->cut[slot].stream_id = stream_id;
-    frames->cut[slot].is_reset = false;
+    frames->cut[slot].is_reset = is_reset;
+}
+
+void sheaf_frames_cut(sheaf_frames_t *frames, h2o_req_t *req, uint32_t stream_id, sheaf_err_t why)
+{
+    mark(req, why);
+    remember(frames, stream_id, false);
+}
+
+void sheaf_frames_refuse(sheaf_frames_t *frames, uint32_t stream_id, bool has_body)
+{
+    frames->refused = stream_id;
+    if (has_body)
+        remember(frames, stream_id, true);
 }
 
 bool sheaf_frames_pay(sheaf_client_t *client, double cost)
@@ -389,6 +401,21 @@ SHEAF_GUARD_REPLACES ssize_t h2o_http2_decode_frame(h2o_http2_frame_t *frame, co
         return used;
     client->frames.is_http2 = true;
     return judge(client->sock->data, client, frame, used, ours, err_desc);
+}
+
+SHEAF_GUARD_REPLACES void h2o_http2__encode_rst_stream_frame(h2o_buffer_t **buf, uint32_t stream_id, int errnum)
+{
+    static void (*real)(h2o_buffer_t **, uint32_t, int);
+    sheaf_client_t *client = sheaf_stream_client();
+
+    if (real == NULL)
+        *(void **)&real = sheaf_guard_real("h2o_http2__encode_rst_stream_frame");
+    sheaf_guard_fired(SHEAF_GUARD_RESETS);
+    if (client != NULL && client->frames.refused == stream_id) {
+        client->frames.refused = 0;
+        errnum = -H2O_HTTP2_ERROR_REFUSED_STREAM;
+    }
+    real(buf, stream_id, errnum);
 }
 
 #endif

@@ -1,9 +1,12 @@
-/* guard/frames.h - h2o_http2_decode_frame, replaced: frames before libh2o handles them.
+/* guard/frames.h - h2o_http2_decode_frame, replaced: frames before libh2o handles them; and
+ * h2o_http2__encode_rst_stream_frame: what it says when it resets a stream.
  *
  * Facts of libh2o.md:
  *  1  WINDOW_UPDATE or SETTINGS that lifts the window of a stream whose last frame is still being written: an assert.
  *     Such a stream needs no window any more: the update is dropped, its window kept far above zero.
  *  3  CONTINUATION on a connection that is ending spins for ever: it is an error here.
+ *  3  A request beyond the last one that GOAWAY named is reset with REFUSED_STREAM: its client may send it again (RFC 9113
+ *     6.8, 8.7). What else comes for it is thrown away.
  *  8  resets that the server is provoked to are counted like those of the client: by the requests that were abandoned.
  * 11  request bodies are buffered without bound, for 100 streams: their sum is bounded (limits.buffered_body).
  * 14  every frame of an unknown type prints a line: it is dropped.
@@ -26,6 +29,7 @@ typedef struct sheaf_frames {
     uint32_t data_frames;
     uint64_t noticed_ms;  /* when a drain was announced, 0: never */
     uint32_t last_stream; /* after a GOAWAY that named it: requests beyond are not taken; UINT32_MAX: none was sent */
+    uint32_t refused;     /* the stream whose reset is about to be written and means REFUSED_STREAM; 0: none */
     bool is_http2;
     bool is_in_head; /* between HEADERS and the CONTINUATION that ends it */
     /* streams whose request was cut short and whose client may not know it yet; the oldest is forgotten first, and
@@ -50,5 +54,9 @@ sheaf_err_t sheaf_frames_why_cut(const h2o_req_t *req);
 
 /* Marks `req`, whose stream is still being sent: whatever else comes for it is thrown away. */
 void sheaf_frames_cut(sheaf_frames_t *frames, h2o_req_t *req, uint32_t stream_id, sheaf_err_t why);
+
+/* The reset of this stream, which libh2o is about to write, becomes REFUSED_STREAM. With `has_body`, whatever else comes
+ * for it is thrown away. */
+void sheaf_frames_refuse(sheaf_frames_t *frames, uint32_t stream_id, bool has_body);
 
 #endif

@@ -28,7 +28,8 @@ typedef enum sheaf_guard_bit {
     SHEAF_GUARD_CHUNKS = 1 << 3,
     SHEAF_GUARD_FRAMES = 1 << 4,
     SHEAF_GUARD_HPACK = 1 << 5,
-    SHEAF_GUARD_ALL = (1 << 6) - 1,
+    SHEAF_GUARD_RESETS = 1 << 6,
+    SHEAF_GUARD_ALL = (1 << 7) - 1,
 } sheaf_guard_bit_t;
 
 extern unsigned sheaf_guard_bits;

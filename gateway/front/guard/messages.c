@@ -146,6 +146,14 @@ static bool is_too_late(const sheaf_client_t *client, h2o_req_t *req)
     return stream_of(req)->stream_id > client->frames.last_stream;
 }
 
+/* libh2o resets what lacks pseudo-headers, with PROTOCOL_ERROR unless frames.c is told otherwise. */
+static void refuse(sheaf_client_t *client, h2o_req_t *req, int *pseudo_headers)
+{
+    sheaf_count(client->front->env.metrics, SHEAF_METRIC_REFUSED_LATE, 1);
+    sheaf_frames_refuse(&client->frames, stream_of(req)->stream_id, stream_of(req)->_req_body != NULL);
+    *pseudo_headers = 0;
+}
+
 /* libh2o answers this error with a 400, through the filter that refusal.c has set up. */
 static int answer_fault(sheaf_client_t *client, h2o_req_t *req, const char **err_desc)
 {
@@ -219,10 +227,10 @@ SHEAF_GUARD_REPLACES int h2o_hpack_parse_headers(h2o_req_t *req, h2o_hpack_heade
     if (pseudo_headers == NULL)
         return drop_trailers(real, req, table, block, len, content_length, digests, err_desc);
     status = real(req, table, block, len, pseudo_headers, content_length, digests, err_desc);
-    if (is_too_late(client, req))
-        *pseudo_headers = 0;
     if (status != 0 && status != H2O_HTTP2_ERROR_INVALID_HEADER_CHAR)
         return status;
+    if (is_too_late(client, req))
+        refuse(client, req, pseudo_headers);
     if (will_be_reset(req, *pseudo_headers))
         return sheaf_frames_pay(client, 1) ? status : H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM;
     return finish(client, req, &seen, status, err_desc);
