@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "gateway/base/pool.h"
 
@@ -15,6 +16,7 @@
 #define RETRY_MS         1000 /* after a failed lookup */
 #define QUERY_TIMEOUT_MS 1000 /* of one query to one DNS server, doubled with every try */
 #define QUERY_TRIES      3
+#define LOOK_MS          1000 /* how often at most the state of resolv.conf is asked for */
 
 struct sheaf_resolver {
     uv_loop_t *loop;
@@ -23,6 +25,11 @@ struct sheaf_resolver {
     sheaf_soon_t *soon;
     ares_channel channel; /* made when the first real name is asked: literals need no resolv.conf */
     bool has_channel;
+    const char *path;  /* of resolv.conf; NULL: the servers were given by hand */
+    uint16_t port;     /* of the servers it names; 0: 53 */
+    bool is_changing;  /* the channel is being closed because another one takes its place */
+    struct stat state; /* of the file when it was read */
+    uint64_t looked_ms;
     sheaf_link_t names;
     sheaf_link_t sockets;
     uint32_t open_count; /* poll handles not closed yet */
@@ -40,6 +47,7 @@ typedef struct ares_watch {
 
 /* In the order of a lookup. */
 static void start_lookup(sheaf_name_t *name);
+static void ask_channel(sheaf_name_t *name);
 static void on_socket_state(void *data, ares_socket_t fd, int readable, int writable); /* c-ares wants to be told */
 static void on_socket_ready(uv_poll_t *poll, int status, int events);
 static void on_timer(sheaf_deadline_t *node);
@@ -56,6 +64,7 @@ sheaf_resolver_t *sheaf_resolver_new(uv_loop_t *loop, sheaf_clock_t *clock, shea
     resolver->deadlines = deadlines;
     resolver->soon = soon;
     resolver->timer.on_expired = on_timer;
+    resolver->path = "/etc/resolv.conf";
     sheaf_list_init(&resolver->names);
     sheaf_list_init(&resolver->sockets);
     return resolver;
@@ -199,26 +208,78 @@ static bool open_channel(sheaf_resolver_t *resolver)
         .tries = QUERY_TRIES,
         .sock_state_cb = on_socket_state,
         .sock_state_cb_data = resolver,
+        .resolvconf_path = (char *)(uintptr_t)resolver->path,
+        .udp_port = resolver->port,
+        .tcp_port = resolver->port,
     };
+    int given = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB;
 
-    if (!resolver->has_channel)
-        resolver->has_channel =
-            ares_init_options(&resolver->channel, &options,
-                              ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB) == ARES_SUCCESS;
+    if (resolver->has_channel)
+        return true;
+    if (resolver->path != NULL) {
+        given |= ARES_OPT_RESOLVCONF;
+        if (stat(resolver->path, &resolver->state) != 0) /* before it is read: later changes are seen */
+            memset(&resolver->state, 0, sizeof(resolver->state));
+    }
+    if (resolver->port != 0)
+        given |= ARES_OPT_UDP_PORT | ARES_OPT_TCP_PORT;
+    resolver->has_channel = ares_init_options(&resolver->channel, &options, given) == ARES_SUCCESS;
     return resolver->has_channel;
+}
+
+void sheaf_resolver_use_file(sheaf_resolver_t *resolver, const char *path, uint16_t port)
+{
+    SHEAF_ASSERT(!resolver->has_channel);
+    resolver->path = path;
+    resolver->port = port;
 }
 
 bool sheaf_resolver_use_servers(sheaf_resolver_t *resolver, const char *servers)
 {
+    resolver->path = NULL;
     return open_channel(resolver) && ares_set_servers_ports_csv(resolver->channel, servers) == ARES_SUCCESS;
+}
+
+static bool has_changed(sheaf_resolver_t *resolver)
+{
+    const struct stat *old = &resolver->state;
+    struct stat now;
+
+    if (!resolver->has_channel || resolver->path == NULL || resolver->clock->now_ms - resolver->looked_ms < LOOK_MS)
+        return false;
+    resolver->looked_ms = resolver->clock->now_ms;
+    if (stat(resolver->path, &now) != 0) /* it is being replaced, perhaps */
+        return false;
+    return now.st_ino != old->st_ino || now.st_dev != old->st_dev || now.st_size != old->st_size ||
+           now.st_mtim.tv_sec != old->st_mtim.tv_sec || now.st_mtim.tv_nsec != old->st_mtim.tv_nsec;
+}
+
+/* A channel cannot be told to read the file again (c-ares 1.18): another one takes its place. Never from inside a
+ * callback of c-ares: lookups start from the soon-queue and from whoever asks. */
+static void read_again(sheaf_resolver_t *resolver)
+{
+    resolver->is_changing = true; /* names that are being asked for stay so */
+    ares_destroy(resolver->channel);
+    resolver->is_changing = resolver->has_channel = false;
+    for (sheaf_link_t *l = resolver->names.next; l != &resolver->names; l = l->next) {
+        if (SHEAF_OWNER(l, sheaf_name_t, link)->is_asked)
+            ask_channel(SHEAF_OWNER(l, sheaf_name_t, link));
+    }
 }
 
 static void start_lookup(sheaf_name_t *name)
 {
+    if (has_changed(name->resolver))
+        read_again(name->resolver);
+    name->is_asked = true;
+    ask_channel(name);
+}
+
+static void ask_channel(sheaf_name_t *name)
+{
     const struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     sheaf_resolver_t *resolver = name->resolver;
 
-    name->is_asked = true;
     if (!open_channel(resolver)) {
         on_addresses(name, ARES_ENOTINITIALIZED, 0, NULL);
         return;
@@ -330,7 +391,7 @@ static void on_addresses(void *arg, int status, int timeouts, struct ares_addrin
     (void)timeouts;
     if (name->resolver == NULL) {
         free(name); /* nobody asks any more */
-    } else {
+    } else if (!name->resolver->is_changing) {
         uint64_t now_ms = name->resolver->clock->now_ms;
 
         name->is_asked = false;

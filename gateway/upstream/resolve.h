@@ -3,7 +3,9 @@
  * One sheaf_resolver_t per worker. A name is shared by all servers that bear it, looked up once at a time however many
  * ask, and its answer is kept for its TTL (held to 1 s to 60 s). When a lookup fails the last good answer stays in use
  * and the next try comes a second later; without one, all who asked hear the failure. Address literals are names whose
- * answer never expires and never touch c-ares; localhost and /etc/hosts work as everywhere.
+ * answer never expires and never touch c-ares; localhost and /etc/hosts work as everywhere. A resolv.conf that changed is
+ * read again with the next lookup (its state is looked at once a second at most); lookups under way begin anew, with the
+ * servers that it names now. One that cannot be found changes nothing.
  * Answers always come from the soon-queue, never from inside sheaf_name_ask(). */
 #ifndef SHEAF_UPSTREAM_RESOLVE_H
 #define SHEAF_UPSTREAM_RESOLVE_H
@@ -55,6 +57,10 @@ void sheaf_resolver_free(sheaf_resolver_t *resolver, void (*on_closed)(void *dat
 
 /* Asks these DNS servers ("address:port,...") instead of those of resolv.conf. False when the text is malformed. */
 bool sheaf_resolver_use_servers(sheaf_resolver_t *resolver, const char *servers);
+
+/* Reads `path` (borrowed as long as the resolver lives) instead of /etc/resolv.conf; the servers it names listen on
+ * `port`, 0: on 53. Before the first lookup. */
+void sheaf_resolver_use_file(sheaf_resolver_t *resolver, const char *path, uint16_t port);
 
 /* The name, held; drop it when done. */
 sheaf_name_t *sheaf_name_hold(sheaf_resolver_t *resolver, sheaf_str_t text);

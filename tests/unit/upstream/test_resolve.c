@@ -79,8 +79,10 @@ static void a_name_is_one_however_often_it_is_held(void **state)
 typedef struct dns {
     uv_udp_t udp;
     char port[32];
+    uint16_t number;
     int queries, a_queries;
     bool is_broken; /* answers SERVFAIL */
+    bool is_mute;
     uint8_t ttl_s;
     char in[512];
 } dns_t;
@@ -102,6 +104,10 @@ static void dns_on_query(uv_udp_t *udp, ssize_t nread, const uv_buf_t *buf, cons
 
     if (nread < 17 || from == NULL)
         return;
+    if (dns->is_mute) {
+        dns->queries++;
+        return;
+    }
     while (buf->base[len] != 0)
         len += (size_t)buf->base[len] + 1;
     len += 5;
@@ -122,7 +128,7 @@ static void dns_on_query(uv_udp_t *udp, ssize_t nread, const uv_buf_t *buf, cons
     uv_udp_try_send(udp, &out, 1, from);
 }
 
-static void dns_start(dns_t *dns, worker_t *w)
+static void dns_start_at(dns_t *dns, worker_t *w, const char *ip, int port)
 {
     struct sockaddr_in address;
     int len = sizeof(address);
@@ -130,11 +136,17 @@ static void dns_start(dns_t *dns, worker_t *w)
     memset(dns, 0, sizeof(*dns));
     uv_udp_init(&w->loop, &dns->udp);
     dns->udp.data = dns;
-    uv_ip4_addr("127.0.0.1", 0, &address);
+    uv_ip4_addr(ip, port, &address);
     uv_udp_bind(&dns->udp, (struct sockaddr *)&address, 0);
     uv_udp_recv_start(&dns->udp, dns_on_buffer, dns_on_query);
     uv_udp_getsockname(&dns->udp, (struct sockaddr *)&address, &len);
-    snprintf(dns->port, sizeof(dns->port), "127.0.0.1:%d", ntohs(address.sin_port));
+    dns->number = ntohs(address.sin_port);
+    snprintf(dns->port, sizeof(dns->port), "%s:%d", ip, dns->number);
+}
+
+static void dns_start(dns_t *dns, worker_t *w)
+{
+    dns_start_at(dns, w, "127.0.0.1", 0);
 }
 
 typedef struct asker {
@@ -193,6 +205,74 @@ static void a_name_is_looked_up_once_and_the_last_good_answer_is_kept(void **sta
     worker_end(w);
 }
 
+/* As an editor does it: another file under the same name. */
+static void write_conf(const char *path, const char *server)
+{
+    char beside[128];
+    FILE *file;
+
+    snprintf(beside, sizeof(beside), "%s.new", path);
+    file = fopen(beside, "w");
+    assert_non_null(file);
+    fprintf(file, "nameserver %s\n", server);
+    fclose(file);
+    assert_int_equal(rename(beside, path), 0);
+}
+
+/* The clock is wound by hand: the resolver looks at the file once a second. */
+static void a_resolv_conf_that_changed_is_read_again(void **state)
+{
+    worker_t *w = worker_new();
+    sheaf_clock_t clock = {.now_ms = 100000};
+    sheaf_resolver_t *resolver = sheaf_resolver_new(&w->loop, &clock, &w->deadlines, &w->soon);
+    sheaf_name_t *name = sheaf_name_hold(resolver, SHEAF_STR("backend.test"));
+    sheaf_name_t *slow = sheaf_name_hold(resolver, SHEAF_STR("slow.test"));
+    asker_t waits = {.waiter.on_resolved = on_told};
+    char folder[] = "/tmp/sheaf-resolve-XXXXXX", path[64];
+    dns_t old, new;
+
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/resolv.conf", folder);
+    dns_start(&old, w);
+    dns_start_at(&new, w, "127.0.0.2", old.number);
+    old.ttl_s = new.ttl_s = 1;
+    write_conf(path, "127.0.0.1");
+    sheaf_resolver_use_file(resolver, path, old.number);
+    ask_name(w, name);
+    assert_true(old.a_queries == 1 && new.queries == 0 && name->count == 1);
+
+    clock.now_ms += 100000; /* the same file: the same servers */
+    ask_name(w, name);
+    assert_true(old.a_queries == 2 && new.queries == 0);
+
+    old.is_mute = true; /* an answer that will never come */
+    old.queries = 0;
+    sheaf_name_ask(slow, &waits.waiter);
+    worker_until_count(w, &old.queries, 1);
+    write_conf(path, "127.0.0.2");
+    clock.now_ms += 100000;
+    ask_name(w, name);
+    assert_true(new.a_queries >= 1 && name->count == 1 && name->detail[0] == '\0');
+    worker_until(w, &waits.is_told); /* asked again, of the new server */
+    assert_true(slow->count == 1 && slow->detail[0] == '\0');
+
+    assert_int_equal(unlink(path), 0); /* what is not there changes nothing */
+    new.a_queries = 0;
+    clock.now_ms += 100000;
+    ask_name(w, name);
+    assert_true(new.a_queries == 1 && name->detail[0] == '\0');
+
+    sheaf_name_drop(name);
+    sheaf_name_drop(slow);
+    sheaf_resolver_free(resolver, worker_on_upstreams_closed, w);
+    worker_until(w, &w->is_closed);
+    w->is_closed = false;
+    uv_close((uv_handle_t *)&old.udp, NULL);
+    uv_close((uv_handle_t *)&new.udp, NULL);
+    rmdir(folder);
+    worker_end(w);
+}
+
 /* A listener whose queue is full answers no SYN: the kernel drops them. */
 static void a_connect_that_hangs_times_out(void **state)
 {
@@ -231,6 +311,7 @@ int main(void)
         cmocka_unit_test(cancel_during_a_lookup_leaves_nothing_behind),
         cmocka_unit_test(a_name_is_one_however_often_it_is_held),
         cmocka_unit_test(a_name_is_looked_up_once_and_the_last_good_answer_is_kept),
+        cmocka_unit_test(a_resolv_conf_that_changed_is_read_again),
         cmocka_unit_test(a_connect_that_hangs_times_out),
     };
 
