@@ -13,67 +13,77 @@
 #define FRAMING SHEAF_HEADER_FRAMING
 #define LEFT    SHEAF_HEADER_NOT_IN_RESULT
 
-static void every_field_has_its_class(void **state)
-{
-    static const struct {
-        const char *name;
-        unsigned want;
-    } rows[] = {
-        {"connection", HOP},
-        {"keep-alive", HOP},
-        {"te", HOP},
-        {"trailer", HOP},
-        {"transfer-encoding", HOP},
-        {"upgrade", HOP},
-        {"proxy-connection", HOP},
-        {"proxy-authenticate", HOP},
-        {"proxy-authorization", HOP},
-        {"http2-settings", HOP},
-        {"forwarded", TRUST},
-        {"x-real-ip", TRUST},
-        {"x-forwarded-for", TRUST},
-        {"x-forwarded-anything", TRUST},
-        {"x_forwarded_for", TRUST},
-        {"x-forwarded_host", TRUST},
-        {"x_real_ip", TRUST},
-        {"x-original-url", TRUST},
-        {"x-rewrite-url", TRUST},
-        {"x_rewrite_url", TRUST},
-        {"x-rewrite-url2", 0},
-        {"x-real-ips", 0},
-        {"x-forwarded", 0},
-        {"x-request-id", 0},
-        {"x", 0},
-        {"accept", OWN},
-        {"accept-encoding", OWN},
-        {"accept-language", 0},
-        {"content-type", OWN},
-        {"content-language", OWN},
-        {"content-length", OWN | FRAMING | LEFT},
-        {"range", OWN},
-        {"if-match", OWN},
-        {"if-none-match", OWN},
-        {"expect", OWN | FRAMING},
-        {"prefer", OWN},
-        {"idempotency-key", OWN},
-        {"host", OWN | FRAMING},
-        {"date", LEFT},
-        {"server", LEFT},
-        {"via", SHEAF_HEADER_VIA},
-        {"etag", 0},
-        {"authorization", 0},
-        {"cookie", 0},
-        {"set-cookie", 0},
-        {"cache-control", 0},
-        {"", 0},
-        {"contents", 0},
-    };
+typedef struct row {
+    const char *name;
+    unsigned want;
+} row_t;
 
-    (void)state;
-    for (size_t i = 0; i < SHEAF_COUNT(rows); i++) {
+static const row_t hop_rows[] = {
+    {"connection", HOP},       {"keep-alive", HOP},         {"te", HOP},
+    {"trailer", HOP},          {"transfer-encoding", HOP},  {"upgrade", HOP},
+    {"proxy-connection", HOP}, {"proxy-authenticate", HOP}, {"proxy-authorization", HOP},
+    {"http2-settings", HOP},
+};
+
+/* What only a proxy may say, in every spelling, and what only looks like it. */
+static const row_t trust_rows[] = {
+    {"forwarded", TRUST},
+    {"x-real-ip", TRUST},
+    {"x-forwarded-for", TRUST},
+    {"x-forwarded-anything", TRUST},
+    {"x_forwarded_for", TRUST},
+    {"x-forwarded_host", TRUST},
+    {"x_real_ip", TRUST},
+    {"x-original-url", TRUST},
+    {"x-rewrite-url", TRUST},
+    {"x_rewrite_url", TRUST},
+    {"x-rewrite-url2", 0},
+    {"x-real-ips", 0},
+    {"x-forwarded", 0},
+    {"x-request-id", 0},
+    {"x", 0},
+};
+
+static const row_t other_rows[] = {
+    {"accept", OWN},
+    {"accept-encoding", OWN},
+    {"accept-language", 0},
+    {"content-type", OWN},
+    {"content-language", OWN},
+    {"content-length", OWN | FRAMING | LEFT},
+    {"range", OWN},
+    {"if-match", OWN},
+    {"if-none-match", OWN},
+    {"expect", OWN | FRAMING},
+    {"prefer", OWN},
+    {"idempotency-key", OWN},
+    {"host", OWN | FRAMING},
+    {"date", LEFT},
+    {"server", LEFT},
+    {"via", SHEAF_HEADER_VIA},
+    {"etag", 0},
+    {"authorization", 0},
+    {"cookie", 0},
+    {"set-cookie", 0},
+    {"cache-control", 0},
+    {"", 0},
+    {"contents", 0},
+};
+
+static void assert_classes(const row_t *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
         if (sheaf_header_classify(sheaf_str_of(rows[i].name)) != rows[i].want)
             fail_msg("%s is %u", rows[i].name, sheaf_header_classify(sheaf_str_of(rows[i].name)));
     }
+}
+
+static void every_field_has_its_class(void **state)
+{
+    (void)state;
+    assert_classes(hop_rows, SHEAF_COUNT(hop_rows));
+    assert_classes(trust_rows, SHEAF_COUNT(trust_rows));
+    assert_classes(other_rows, SHEAF_COUNT(other_rows));
 }
 
 static void names_are_tokens_and_values_hold_no_controls(void **state)
