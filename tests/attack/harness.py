@@ -39,6 +39,7 @@ PRIORITY, PUSH_PROMISE, CONTINUATION = 2, 5, 9
 RELEASE = os.environ.get("SHEAF_RELEASE_BIN", str(ROOT / "build/release/sheaf"))
 IS_FULL = os.environ.get("ATTACK_FULL") == "1"  # larger amounts, for CI
 HAS_ALL = os.environ.get("ATTACK_ALL") == "1"   # also the attacks whose remedy is missing
+ON_RELEASE = os.environ.get("ATTACK_RELEASE") == "1"  # the release build for what else runs under sanitizers
 
 
 # --- what is not built yet ---
@@ -290,9 +291,10 @@ class Door(Sheaf):
 class Attack(Case):
     """Attacks on one gateway with one worker, the same one throughout. A class with tls = True repeats them over TLS."""
     tls = False
-    binary = SHEAF
+    binary = RELEASE if ON_RELEASE else SHEAF
+    is_alone = False   # whether it takes the whole machine: no other attack runs at the same time
+    at_once = 0.1      # seconds in which a batch is answered after the attack, in every build
     growth = 16 << 20  # bytes a worker of a release build may have grown by
-    slow_factor = 5    # what a sanitizer may cost
     top = ""
 
     @classmethod
@@ -474,13 +476,24 @@ class Attack(Case):
     def closing_question(self):
         self.assertEqual(self.sheaf.children(), [worker.pid for worker in self.workers],
                          "a worker died: " + "\n".join(self.sheaf.err[-40:]))
-        limit = 0.1 * (self.slow_factor if self.is_sanitized else 1) * (2 if self.tls else 1)
-        took = min(self.probe() for _ in range(3))  # a stall of the machine is not the gateway's
-        self.assertLess(took, limit, "the probe was slow")
+        self.ask_at_once()
         self.settled()
         most = self.descriptors
         wait_until(lambda: self.count_descriptors() <= most, 5,
                    f"descriptors at {most} again (now {self.count_descriptors()})")
-        if not self.is_sanitized:  # its quarantine keeps what was freed
+        # The quarantine of ASan keeps what was freed, and without it the suite would no longer see a late use of freed
+        # memory: `run --release` asks the same attacks for their memory.
+        if not self.is_sanitized:
             grown = [worker.rss() - before for worker, before in zip(self.workers, self.rss)]
             self.assertLess(max(grown), self.growth, "resident bytes")
+
+    def ask_at_once(self):
+        """A batch on a new connection, handshake included, is answered within 100 ms: the best of a few, because a stall
+        of the machine is not the gateway's."""
+        took = self.probe()
+        end = time.monotonic() + 2
+        while took >= self.at_once and time.monotonic() < end:
+            took = min(took, self.probe())
+        build = "sanitized" if self.is_sanitized else "release"
+        keep_worst(f"slowest probe after an attack, {build} build{', over TLS' if self.tls else ''}", took * 1000, "{:.0f} ms")
+        self.assertLess(took, self.at_once, "the probe was slow")

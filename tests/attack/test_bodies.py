@@ -3,7 +3,7 @@ is the time a body may take; an honest upload on a slow line goes through."""
 import time
 import unittest
 
-from harness import (DATA, END_STREAM, RELEASE, Attack, Http2Client, amount, frame, headers, items, needs, only_in_full, wait_until)
+from harness import (DATA, END_STREAM, RELEASE, Attack, Http2Client, amount, frame, headers, items, needs, wait_until)
 
 CHUNK = b" " * 16384
 MIB = 1 << 20
@@ -157,7 +157,6 @@ class Deadlines(Attack):
         conn.close()
 
 
-@only_in_full
 class DeadlinesTls(Deadlines):
     tls = True
 

@@ -2,7 +2,7 @@
 import unittest
 
 from harness import (CONTINUATION, DATA, END_HEADERS, HEADERS, PADDED, PING, PRIORITY, RELEASE, RST_STREAM, SETTINGS,
-                     WINDOW_UPDATE, Attack, amount, block, frame, headers, number, only_in_full)
+                     WINDOW_UPDATE, Attack, amount, block, frame, headers, number)
 
 
 class Floods(Attack):
@@ -77,7 +77,6 @@ class Floods(Attack):
         self.assertEqual([line for line in self.sheaf.err if '"event":"start"' not in line], [])
 
 
-@only_in_full
 class FloodsTls(Floods):
     tls = True
 
@@ -100,7 +99,6 @@ class Unknown(Attack):
         self.assert_cut(sock)
 
 
-@only_in_full
 class UnknownTls(Unknown):
     tls = True
 

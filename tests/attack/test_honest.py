@@ -7,7 +7,7 @@ import threading
 import unittest
 
 from harness import (CONTINUATION, FIFTY, HEADERS, PING, RELEASE, RST_STREAM, SETTINGS, WINDOW_UPDATE, Attack, amount,
-                     batch, block, frame, items, number, only_in_full)
+                     batch, block, frame, items, number)
 
 JSON = "content-type: application/json"
 
@@ -42,6 +42,7 @@ class Siege:
 
 class Honest(Attack):
     binary = RELEASE
+    is_alone = True
     growth = 32 << 20
     places = {"top": "limits: {connections_per_client: 0, control_frames: 1000}\nlog: {level: error}"}
 
@@ -121,7 +122,6 @@ class Honest(Attack):
         return b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0)
 
 
-@only_in_full
 class HonestTls(Honest):
     tls = True
 

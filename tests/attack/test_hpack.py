@@ -3,7 +3,7 @@ connection; resident memory grows by less than 2 MB."""
 import unittest
 
 from harness import (CONTINUATION, END_HEADERS, END_STREAM, HEADERS, RELEASE, Attack, Http2Client, amount, block, field,
-                     frame, integer, keep_worst, needs, only_in_full)
+                     frame, integer, keep_worst, needs)
 
 STREAMS = 90
 BLOCK = 16000  # index bytes in each head
@@ -115,7 +115,6 @@ class WithinTheLimit(Attack):
         self.keep(b"accept", body=False)
 
 
-@only_in_full
 class BombsTls(Bombs):
     tls = True
 

@@ -119,7 +119,6 @@ class Grammar(Attack):
             self.assertIsNone(judge(verdict, self.drain(sock)), name)
 
 
-@only_in_full
 class GrammarTls(Grammar):
     tls = True
     step = amount(150, 13)

@@ -4,7 +4,7 @@ import json
 import unittest
 
 from harness import (DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST_STREAM, Attack, awaited, block, field, frame,
-                     items, needs, only_in_full)
+                     items, needs)
 
 GOOD, BAD, EITHER = "answered by 207", "malformed", "either"
 HEAD = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/batch"), (b":authority", b"h"),
@@ -227,7 +227,6 @@ class Messages(Attack):
             self.assert_cut(client.sock)
 
 
-@only_in_full
 class MessagesTls(Messages):
     tls = True
 

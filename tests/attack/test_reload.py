@@ -19,6 +19,7 @@ wrk.headers["Content-Type"] = "application/json"
 
 class Reload(Attack):
     binary = RELEASE
+    is_alone = True
     growth = 64 << 20
     places = {"top": "log: {level: error}"}
     reloads = amount(5, 20)

@@ -3,7 +3,7 @@ which the client makes the server reset the stream. Fact 8: neither reaches a ba
 import unittest
 
 from harness import (DATA, END_HEADERS, END_STREAM, FIFTY, PRIORITY, RELEASE, RST_STREAM, WINDOW_UPDATE, Attack, amount,
-                     batch, frame, headers, keep_worst, number, only_in_full)
+                     batch, frame, headers, keep_worst, number)
 
 CANCEL = number(8)
 BURST = 100  # limits.aborts
@@ -93,7 +93,6 @@ class MadeYouReset(Attack):
         self.provoke(lambda stream: frame(PRIORITY, 0, stream, b"\0\0\0"))
 
 
-@only_in_full
 class MadeYouResetTls(MadeYouReset):
     tls = True
 

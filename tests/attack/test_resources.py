@@ -5,7 +5,7 @@ import time
 import unittest
 
 from harness import (DATA, END_STREAM, GOAWAY, HEADERS, SETTINGS, WINDOW_UPDATE, Attack, Http2Client, amount, batch, block,
-                     frame, headers, items, needs, number, only_in_full, request, setting)
+                     frame, headers, items, needs, number, request, setting)
 
 
 class Descriptors(Attack):
@@ -143,7 +143,6 @@ class ConnectionErrors(Attack):
         self.settled()
 
 
-@only_in_full
 class ConnectionErrorsTls(ConnectionErrors):
     tls = True
 

@@ -3,12 +3,12 @@ import time
 import unittest
 
 from harness import (CONTINUATION, END_HEADERS, H2_PREFACE, HEADERS, PING, RELEASE, SETTINGS, Attack, amount, batch, block,
-                     frame, items, needs, number, only_in_full, request, setting, wait_until)
+                     frame, items, needs, number, request, setting, wait_until)
 
 
 @needs("watchdog: deadlines")
 class Heads(Attack):
-    places = {"top": "limits: {head_timeout: 1s, idle_timeout: 2s, connections_per_client: 0}\nlog: {level: error}"}
+    places = {"top": "limits: {handshake_timeout: 2s, head_timeout: 1s, idle_timeout: 2s, connections_per_client: 0}\nlog: {level: error}"}
 
     def drip(self, data, before=b"", alpn="http/1.1", step=1):
         """`data` a few bytes every twentieth of a second; the gateway must end it within five seconds."""
@@ -60,7 +60,6 @@ class Heads(Attack):
             sock.close()
 
 
-@only_in_full
 class HeadsTls(Heads):
     tls = True
 
@@ -125,7 +124,6 @@ class Readers(Attack):
         self.assertLess(self.workers[0].rss() - rss, 32 << 20)
 
 
-@only_in_full
 class ReadersTls(Readers):
     tls = True
 

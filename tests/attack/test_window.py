@@ -5,7 +5,7 @@ import json
 import unittest
 
 from harness import (DATA, END_STREAM, SETTINGS, WINDOW_UPDATE, Attack, amount, batch, frame, headers, items, needs, number,
-                     only_in_full, setting, wait_until)
+                     setting, wait_until)
 
 WIDE = setting(4, 0x7fffffff)
 OPEN = frame(WINDOW_UPDATE, 0, 0, number(0x7fff0000))
@@ -92,7 +92,6 @@ class Window(Attack):
         self.sheaf.metrics()
 
 
-@only_in_full
 class WindowTls(Window):
     tls = True
     step = amount(600000, 50000)
