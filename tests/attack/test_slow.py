@@ -109,7 +109,12 @@ class Readers(Attack):
         for _ in range(count):
             sock = self.dial(receive_buffer=4096)
             self.pour(sock, request(items("/o/json/900000", 8)))
+            self.pass_on()
         wait_until(lambda: self.given_up() >= before + count, 60, "every answer given up")
+
+    def pass_on(self):
+        """Until the origin has answered: an answer that only says 504 would fit into the socket and not wait."""
+        wait_until(lambda: self.sheaf.metrics()["sheaf_items_in_flight"] == 0, 20, "the answers of the origin")
 
     def test_answers_nobody_reads_in_a_pipeline(self):
         """Requests without end and no answer read: the gateway stops reading."""

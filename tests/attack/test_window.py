@@ -94,7 +94,7 @@ class Window(Attack):
 
 class WindowTls(Window):
     tls = True
-    step = amount(600000, 50000)
+    step = amount(600000, 100000)
 
 
 if __name__ == "__main__":
