@@ -12,6 +12,7 @@
 /* Workers share the socket. One that took all that waits would leave nothing to the others, which were woken too. */
 #define ACCEPTS_PER_TURN 8
 #define REST_MS          100
+#define WAITING_MOST     4096 /* as many as the queue holds */
 
 typedef struct {
     uv_poll_t poll;
@@ -244,6 +245,13 @@ static void on_listener_closed(uv_handle_t *handle)
     drop(SHEAF_OWNER(handle, listener_t, poll));
 }
 
+/* Who is in the queue when the last descriptor goes would be reset, and may have sent a request already. */
+static void take_waiting(listener_t *listener)
+{
+    for (int i = 0; i < WAITING_MOST && take_next(listener); i++)
+        ;
+}
+
 static void close_listener(listener_t *listener)
 {
     sheaf_list_remove(&listener->link);
@@ -258,6 +266,8 @@ void sheaf_listener_close(sheaf_front_t *front, int fd)
         listener_t *listener = SHEAF_OWNER(link, listener_t, link);
 
         next = link->next;
+        if (fd == SHEAF_LISTENERS_CLIENT && !listener->is_admin && front->env.is_draining(front->env.data))
+            take_waiting(listener);
         if (fd == SHEAF_LISTENERS_ALL || listener->fd == fd || (fd == SHEAF_LISTENERS_CLIENT && !listener->is_admin))
             close_listener(listener);
     }

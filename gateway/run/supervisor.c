@@ -300,8 +300,8 @@ static void advance_drain(supervisor_t *sup)
         return;
     }
     start_draining(sup, sup->config.snapshot->conf.drain.timeout_ms);
+    close_sockets(sup, false); /* before the workers, who take what waits in the queue as they close theirs */
     sheaf_crew_tell(&sup->crew, 0, SHEAF_NOTE_DRAIN, sup->generation);
-    close_sockets(sup, false);
 }
 
 /* --- a new binary --- */

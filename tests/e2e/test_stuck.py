@@ -4,7 +4,8 @@ import signal
 import time
 import unittest
 
-from harness import RawClient, wait_until
+from harness import RawClient, free_port, wait_until
+from pki import Pki, handshake, tls_yaml
 from test_processes import Processes, outcome, state, stopped
 
 
@@ -37,6 +38,28 @@ class Stuck(Processes):
         self.assertEqual(self.stuck(sheaf), 1)
         self.assertEqual(sheaf.metrics()["sheaf_worker_restarts_total"], 1)
         self.assertTrue([line for line in sheaf.err if f"(pid {victim}) shows no sign of life" in line])
+
+    def test_no_new_connection_waits_for_it_in_clear_text_or_over_tls(self):
+        pki, port = Pki(), free_port()
+        self.addCleanup(pki.folder.cleanup)
+        pair = pki.make("localhost", "DNS:localhost,IP:127.0.0.1")
+        sheaf = self.start_ready(2, top="stuck_after: 2s", listeners=f', {{address: "127.0.0.1:{port}", {tls_yaml(pair)}}}')
+        victim, _ = sheaf.children()
+        context = pki.context()
+        self.stop_for_good(victim)
+        slowest, opened = 0, [0, 0]
+        while victim in sheaf.children():
+            for at, connect in enumerate((lambda: RawClient(sheaf.at).sock, lambda: handshake(port, context))):
+                began = time.monotonic()
+                client = RawClient.__new__(RawClient)
+                client.sock = connect()
+                client.post([{"url": "/o/text"}])
+                self.assertEqual(outcome(client), [200])
+                client.close()
+                slowest, opened[at] = max(slowest, time.monotonic() - began), opened[at] + 1
+        self.assertGreater(min(opened), 20)
+        self.assertLess(slowest, 1, "less than any wait for the one that is stuck")
+        self.assertEqual(self.stuck(sheaf), 1)
 
     def test_the_only_worker_too_and_who_waited_is_answered(self):
         sheaf = self.start_ready(1, top="stuck_after: 1s")

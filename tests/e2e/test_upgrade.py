@@ -1,6 +1,5 @@
 """A new binary without a refused connection: SIGUSR2, socket activation, and what a service manager hears."""
 import contextlib
-import concurrent.futures
 import ctypes
 import http.client
 import json
@@ -10,14 +9,11 @@ import shutil
 import signal
 import socket
 import ssl
-import subprocess
 import tempfile
-import threading
 import time
 import unittest
 
-from harness import (DATA, DEADLINE, END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST_STREAM, SANITIZER, SHEAF, Case,
-                     Http2Client, Load, Origin, Process, RawClient, Sheaf, frame, free_port, literal, wait_until)
+from harness import DEADLINE, SANITIZER, SHEAF, Case, Load, Origin, Process, RawClient, Sheaf, free_port, wait_until
 from pki import Pki, TlsSheaf, handshake, tls_yaml
 
 PR_SET_CHILD_SUBREAPER = 36
