@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "gateway/base/log.h"
+#include "gateway/front/guard/flow.h"
 #include "gateway/front/peer.h"
 #include "gateway/front/tls.h"
 #include "gateway/front/watchdog.h"
@@ -145,8 +146,8 @@ static void on_request_gone(void *chunk)
     sheaf_visit_t *visit = *(sheaf_visit_t **)chunk;
 
     /* on HTTP/2 libh2o counts the bytes that became frames: what it took may still have waited for the client's window */
-    visit->is_answered =
-        visit->is_final && !visit->client->is_cut && visit->req->bytes_sent >= visit->sent_bytes + visit->flying_bytes;
+    visit->is_answered = visit->is_final && !visit->is_reset && !visit->client->is_cut &&
+                         visit->req->bytes_sent >= visit->sent_bytes + visit->flying_bytes;
     if (visit->is_answered)
         visit->sent_bytes += visit->flying_bytes;
     else
@@ -184,6 +185,20 @@ void sheaf_visit_end(sheaf_visit_t *visit)
     }
     visit->is_sending = true;
     h2o_send(visit->req, NULL, 0, H2O_SEND_STATE_ERROR);
+}
+
+void sheaf_visit_end_stalled(sheaf_visit_t *visit, bool is_stuck)
+{
+    sheaf_metrics_t *metrics = visit->front->env.metrics;
+
+    sheaf_count(metrics, SHEAF_METRIC_CLIENT_STALLS, 1);
+    visit->is_reset = true;
+    if (!is_stuck && sheaf_flow_reset(visit->req)) { /* on_request_gone did the rest */
+        sheaf_count(metrics, SHEAF_METRIC_CLIENT_RESETS, 1);
+        return;
+    }
+    visit->is_reset = false;
+    sheaf_visit_end(visit);
 }
 
 void sheaf_visit_end_all(sheaf_front_t *front)

@@ -59,14 +59,20 @@ struct sheaf_visit {
     bool has_begun, has_ended, has_lingered, has_gathered;
     bool is_started;     /* h2o_start_response was called */
     bool is_final;       /* the last h2o_send was */
+    bool is_reset;       /* by us, the stream alone */
     bool is_sending;     /* libh2o has not asked for more yet */
     uint32_t classes[6]; /* items by status class */
 
     /* watchdog */
-    uv_poll_t *hangup;     /* NULL: not armed */
-    uint64_t framed_bytes; /* at the last look */
-    int queued_bytes;
-    uint32_t still_halves; /* looks without a move */
+    uv_poll_t *hangup; /* NULL: not armed */
+    struct sheaf_look {
+        uint64_t framed_bytes, written_bytes;
+        uint32_t window_updates;
+        int queued_bytes;
+    } look; /* at the last look */
+    bool has_looked;
+    /* looks in a row without a move: of the answer, of the connection's window, of the kernel's queue */
+    uint32_t still_halves, shut_halves, stuck_halves;
 };
 
 /* Ties a visit to `req`; the batch comes later. */
@@ -77,6 +83,10 @@ void sheaf_visit_batch_over(sheaf_visit_t *visit);
 
 /* The client is gone or must go: abandons the batch and ends the request, whatever state it is in. */
 void sheaf_visit_end(sheaf_visit_t *visit);
+
+/* The same for a client that does not read this answer: where only the window of its stream holds it up, the stream is
+ * reset and the connection lives on, unless it `is_stuck` in the kernel besides. `visit` may be freed. */
+void sheaf_visit_end_stalled(sheaf_visit_t *visit, bool is_stuck);
 void sheaf_visit_end_all(sheaf_front_t *front);
 
 /* Ends the visit whose batch holds the most result bytes, if these are 1 MiB or more: memory is short, and its client has

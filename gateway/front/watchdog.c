@@ -5,6 +5,10 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "gateway/front/guard/flow.h"
+
+#define STALL_HALVES 2 /* of limits.send_timeout */
+
 /* --- hang-up --- */
 
 typedef struct {
@@ -72,17 +76,35 @@ static int queued_bytes(int fd)
     return ioctl(fd, SIOCOUTQ, &queued) == 0 ? queued : 0;
 }
 
-/* On HTTP/2 other streams move the connection too: it speaks for this answer only once all of it became frames. */
-static bool has_moved(sheaf_visit_t *visit)
+static struct sheaf_look look_at(const sheaf_visit_t *visit)
 {
-    uint64_t framed = visit->req->bytes_sent;
-    int queued = queued_bytes(sheaf_client_fd(visit->client));
-    bool is_framed = framed >= visit->sent_bytes + visit->flying_bytes;
-    bool has = framed != visit->framed_bytes || (is_framed && queued != visit->queued_bytes);
+    return (struct sheaf_look){
+        .framed_bytes = visit->req->bytes_sent,
+        .written_bytes = visit->client->sock->bytes_written,
+        .window_updates = visit->client->frames.window_updates,
+        .queued_bytes = queued_bytes(sheaf_client_fd(visit->client)),
+    };
+}
 
-    visit->framed_bytes = framed;
-    visit->queued_bytes = queued;
-    return has;
+static bool has_kernel_moved(const struct sheaf_look *now, const struct sheaf_look *last)
+{
+    return now->queued_bytes != last->queued_bytes || now->written_bytes != last->written_bytes;
+}
+
+/* On HTTP/2 other streams move the connection too: it speaks for this answer only where the answer waits for it. Frames
+ * that need no window go out through a shut one, so there only the client's updates count. */
+static bool has_moved(const sheaf_visit_t *visit, const struct sheaf_look *now)
+{
+    if (now->framed_bytes != visit->look.framed_bytes)
+        return true;
+    switch (sheaf_flow_of(visit->req)) {
+    case SHEAF_FLOW_STREAM:
+        return false;
+    case SHEAF_FLOW_CONN:
+        return now->window_updates != visit->look.window_updates;
+    default:
+        return has_kernel_moved(now, &visit->look);
+    }
 }
 
 static void arm_progress(sheaf_visit_t *visit)
@@ -92,18 +114,38 @@ static void arm_progress(sheaf_visit_t *visit)
     sheaf_deadline_set(visit->front->env.deadlines, &visit->progress, visit->front->env.clock->now_ms + timeout_ms / 2);
 }
 
+static uint32_t next_count(uint32_t halves, bool has_moved)
+{
+    return has_moved ? 0 : halves + 1;
+}
+
+/* The connection is held to blame only for what it did not do for the whole time: what the answer waits for may have
+ * been another thing half a timeout ago. */
+static bool is_stall(const sheaf_visit_t *visit, sheaf_flow_t flow)
+{
+    if (visit->still_halves < STALL_HALVES)
+        return false;
+    if (flow == SHEAF_FLOW_STREAM)
+        return true;
+    return (flow == SHEAF_FLOW_CONN ? visit->shut_halves : visit->stuck_halves) >= STALL_HALVES;
+}
+
 /* Half a timeout has passed. The first look only takes the measure: two more without a move are a stall. */
 static void on_half_time(sheaf_deadline_t *node)
 {
     sheaf_visit_t *visit = SHEAF_OWNER(node, sheaf_visit_t, progress);
+    struct sheaf_look now = look_at(visit), *last = &visit->look;
+    bool is_first = !visit->has_looked;
 
-    visit->still_halves = has_moved(visit) ? 0 : visit->still_halves + 1;
-    if (visit->still_halves < 2) {
+    visit->still_halves = next_count(visit->still_halves, is_first || has_moved(visit, &now));
+    visit->shut_halves = next_count(visit->shut_halves, is_first || now.window_updates != last->window_updates);
+    visit->stuck_halves = next_count(visit->stuck_halves, is_first || has_kernel_moved(&now, last));
+    visit->has_looked = true;
+    visit->look = now;
+    if (is_stall(visit, sheaf_flow_of(visit->req)))
+        sheaf_visit_end_stalled(visit, visit->stuck_halves >= STALL_HALVES && sheaf_flow_is_writing(visit->req));
+    else
         arm_progress(visit);
-        return;
-    }
-    sheaf_count(visit->front->env.metrics, SHEAF_METRIC_CLIENT_STALLS, 1);
-    sheaf_visit_end(visit);
 }
 
 void sheaf_watchdog_init(sheaf_visit_t *visit)
@@ -113,7 +155,8 @@ void sheaf_watchdog_init(sheaf_visit_t *visit)
 
 void sheaf_watchdog_progress(sheaf_visit_t *visit, bool is_waiting)
 {
-    visit->still_halves = 0;
+    visit->has_looked = false;
+    visit->still_halves = visit->shut_halves = visit->stuck_halves = 0;
     if (is_waiting)
         arm_progress(visit);
     else

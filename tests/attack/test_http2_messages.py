@@ -3,8 +3,8 @@ a batch. What is well-formed is answered, on the same connection, before and aft
 import json
 import unittest
 
-from harness import (DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST_STREAM, Attack, awaited, block, field, frame,
-                     items, needs)
+from harness import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RST_STREAM, Attack, awaited, block,
+                     field, frame, headers, items, needs)
 
 GOOD, BAD, EITHER = "answered by 207", "malformed", "either"
 HEAD = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/batch"), (b":authority", b"h"),
@@ -218,6 +218,38 @@ class Messages(Attack):
         self.pour(client.sock, frame(HEADERS, END_HEADERS, 1, block()) + frame(DATA, 0, 1, b"[]") +
                   frame(HEADERS, END_HEADERS, 1, field(b"x-a", b"b")))
         self.assertIn(self.outcome(client, 1), ("RST_STREAM", "GOAWAY", "the connection ended"))
+
+    def refused_upload(self, *trailers):
+        """A request that is refused with its first bytes; then its trailers, whole frames as they are given."""
+        client = self.http2()
+        self.pour(client.sock, headers(1, (b"content-length", b"%d" % (2 << 20))) + frame(DATA, 0, 1, bytes(1000)))
+        client.until(DATA, 1, END_STREAM)
+        self.pour(client.sock, b"".join(trailers))
+        return client
+
+    INDEXED = b"\x40\x03x-a\x01b"  # joins the dynamic table as its newest entry, 62
+
+    def test_trailers_of_a_refused_request_in_several_frames(self):
+        """They are thrown away, and the table knows of them."""
+        for pieces in ((self.INDEXED,), (b"", self.INDEXED), (self.INDEXED[:3], self.INDEXED[3:]),
+                       (self.INDEXED[:1], b"", self.INDEXED[1:])):
+            kinds = [(HEADERS, END_STREAM)] + [(CONTINUATION, 0)] * (len(pieces) - 1)
+            frames = [frame(kind, flags | (END_HEADERS if at == len(pieces) - 1 else 0), 1, piece)
+                      for at, ((kind, flags), piece) in enumerate(zip(kinds, pieces))]
+            client = self.refused_upload(*frames)
+            self.pour(client.sock, frame(HEADERS, END_HEADERS, 3, block() + b"\xbe") +
+                      frame(DATA, END_STREAM, 3, items("/o/echo")))
+            seen = client.answer(3)["responses"][0]["body"]["headers"]
+            self.assertIn(["x-a", "b"], seen, pieces)
+
+    def test_trailers_of_a_refused_request_have_limits(self):
+        many = [frame(HEADERS, END_STREAM, 1, field(b"x-a", b"b" * 16000))]
+        many += [frame(CONTINUATION, 0, 1, field(b"x-a", b"b" * 16000))] * 4
+        for frames in (many, [frame(HEADERS, END_STREAM, 1, b""), frame(CONTINUATION, END_HEADERS, 1, field(b"x", b"") * 129)],
+                       [frame(HEADERS, END_STREAM, 1, b""), frame(CONTINUATION, END_HEADERS, 3, b"")],
+                       [frame(HEADERS, END_STREAM, 1, b""), frame(PING, 0, 0, b"whatever")],
+                       [frame(HEADERS, END_STREAM, 1, b""), frame(CONTINUATION, END_HEADERS, 1, b"\xff\xff\xff")]):
+            self.assert_cut(self.refused_upload(*frames).sock)
 
     def test_a_second_head_ends_the_connection(self):
         for more in (END_STREAM, 0):

@@ -2,8 +2,9 @@
 import time
 import unittest
 
-from harness import (CONTINUATION, END_HEADERS, H2_PREFACE, HEADERS, PING, RELEASE, SETTINGS, Attack, amount, batch, block,
-                     frame, items, needs, number, request, setting, wait_until)
+from harness import (CONTINUATION, DATA, END_HEADERS, END_STREAM, H2_PREFACE, HEAD, HEADERS, PING, RELEASE, RST_STREAM,
+                     SETTINGS, WINDOW_UPDATE, Attack, amount, batch, block, frame, headers, items, needs, number,
+                     request, setting, wait_until)
 
 
 @needs("watchdog: deadlines")
@@ -130,6 +131,114 @@ class Readers(Attack):
 
 
 class ReadersTls(Readers):
+    tls = True
+
+
+class OneStream(Attack):
+    """One stream that is not read costs that stream; a connection that is not read costs the connection."""
+    places = {"top": "limits: {send_timeout: 1s}\nlog: {level: error}"}
+    CANCEL = number(8)
+
+    def open_both(self):
+        """Stream 1 may send nothing, its siblings what they like."""
+        client = self.http2()
+        self.pour(client.sock, frame(SETTINGS, 0, 0, setting(4, 0)) + batch(1, items("/o/json/60000")))
+        client.until(HEADERS, 1)
+        return client
+
+    def sibling(self, client, stream, size=1000):
+        self.pour(client.sock, batch(stream, items(f"/o/json/{size}")) + frame(WINDOW_UPDATE, 0, stream, number(1 << 20)) +
+                  frame(WINDOW_UPDATE, 0, 0, number(4096)))
+        self.assertEqual(client.answer(stream)["responses"][0]["status"], 200)
+
+    @staticmethod
+    def resets(client):
+        return [(stream, payload) for kind, _, stream, payload in client.frames if kind == RST_STREAM]
+
+    def until_reset(self, client, stream):
+        """Siblings are answered one after the other until stream 1 is reset; the next stream."""
+        end = time.monotonic() + 10
+        while not self.resets(client):
+            self.assertLess(time.monotonic(), end, "stream 1 was never reset")
+            self.sibling(client, stream)
+            stream += 2
+            time.sleep(0.05)  # the pace: ten seconds are within the budget of control frames
+        return stream
+
+    def test_is_reset_and_its_siblings_live(self):
+        before, started = self.sheaf.metrics(), time.monotonic()
+        client = self.open_both()
+        stream = self.until_reset(client, 3)
+        self.assertGreater(time.monotonic() - started, 0.9, "too early")
+        for _ in range(3):
+            self.sibling(client, stream)
+            stream += 2
+        self.assertEqual(self.resets(client), [(1, self.CANCEL)])
+        after = self.sheaf.metrics()
+        for name in ("sheaf_client_stalls_total", "sheaf_client_streams_reset_total", "sheaf_client_aborts_total",
+                     'sheaf_batches_total{outcome="abandoned"}'):
+            self.assertEqual(after[name] - before[name], 1, name)
+
+    def test_half_of_it_sent(self):
+        """The window shuts in the middle of the answer: what was sent is whole frames."""
+        client = self.open_both()
+        self.pour(client.sock, frame(WINDOW_UPDATE, 0, 1, number(30000)))
+        client.until(DATA, 1)
+        stream = self.until_reset(client, 3)
+        self.assertEqual(sum(len(payload) for kind, _, of, payload in client.frames if kind == DATA and of == 1), 30000)
+        self.sibling(client, stream)
+
+    def test_late_frames_for_it_harm_nothing(self):
+        client = self.open_both()
+        stream = self.until_reset(client, 3)
+        self.pour(client.sock, frame(WINDOW_UPDATE, 0, 1, number(1000)) + frame(RST_STREAM, 0, 1, self.CANCEL) +
+                  frame(SETTINGS, 0, 0, setting(4, 1 << 20)))
+        self.sibling(client, stream)
+
+    def test_an_empty_answer_too(self):
+        """Only END_STREAM is left to send, and that waits for the window as well."""
+        client = self.open_both()
+        head = tuple((name, b"OPTIONS") if name == b":method" else (name, value) for name, value in HEAD)
+        self.pour(client.sock, frame(RST_STREAM, 0, 1, self.CANCEL) + headers(3, flags=END_HEADERS | END_STREAM, head=head))
+        self.until_reset(client, 5)
+        self.assertEqual(self.resets(client), [(3, self.CANCEL)])
+
+    def test_its_requests_are_abandoned_ones(self):
+        """More of them than limits.aborts, and the connection is over."""
+        sock = self.dial_http2(setting(4, 0))
+        for first in (1, 161):
+            before = self.sheaf.metrics()["sheaf_client_streams_reset_total"]
+            if not self.pour(sock, b"".join(batch(stream) for stream in range(first, first + 160, 2))):
+                break
+            wait_until(lambda before=before: self.sheaf.metrics()["sheaf_client_streams_reset_total"] >= before + 20 or
+                       self.is_over(sock, 0.05), 10, "resets")
+        self.assert_cut(sock)
+
+    def test_a_window_of_the_connection_that_stays_shut_ends_it(self):
+        """After a stream was reset; PING and its answers are no progress."""
+        client = self.open_both()
+        stream = self.until_reset(client, 3)
+        before = self.sheaf.metrics()["sheaf_client_streams_reset_total"]
+        self.pour(client.sock, frame(SETTINGS, 0, 0, setting(4, 1 << 20)) +
+                  b"".join(batch(more, items("/o/json/900000")) for more in range(stream, stream + 6, 2)))
+        end = time.monotonic() + 10
+        while self.pour(client.sock, frame(PING, 0, 0, b"whatever")) and not self.is_over(client.sock, 0.05):
+            self.assertLess(time.monotonic(), end, "never cut")
+        self.assertEqual(self.sheaf.metrics()["sheaf_client_streams_reset_total"], before)
+
+    def test_a_reader_of_small_sips_is_served(self):
+        """A window that opens by a little at a time, far longer than send_timeout in all."""
+        client = self.open_both()
+        started = time.monotonic()
+        while not any(kind == DATA and of == 1 and flags & END_STREAM for kind, flags, of, _ in client.frames):
+            self.pour(client.sock, frame(WINDOW_UPDATE, 0, 1, number(8000)) + frame(WINDOW_UPDATE, 0, 0, number(8000)))
+            client.read()
+            time.sleep(0.4)  # its pace
+        self.assertGreater(time.monotonic() - started, 2)
+        self.assertEqual(self.resets(client), [])
+
+
+class OneStreamTls(OneStream):
     tls = True
 
 

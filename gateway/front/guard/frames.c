@@ -1,5 +1,7 @@
 #include "gateway/front/guard/frames.h"
 
+#include <stdlib.h>
+
 #include "gateway/front/client.h"
 #include "gateway/front/guard/internal.h"
 #include "gateway/front/guard/streams.h"
@@ -70,8 +72,6 @@ bool sheaf_frames_pay(sheaf_client_t *client, double cost)
     return false;
 }
 
-#if SHEAF_GUARD_IS_ON
-
 static int slot_of(const sheaf_frames_t *frames, uint32_t stream_id)
 {
     for (int i = 0; i < SHEAF_FRAMES_CUT_MOST; i++) {
@@ -80,6 +80,22 @@ static int slot_of(const sheaf_frames_t *frames, uint32_t stream_id)
     }
     return -1;
 }
+
+void sheaf_frames_forget(sheaf_frames_t *frames, uint32_t stream_id)
+{
+    int slot = slot_of(frames, stream_id);
+
+    if (slot >= 0)
+        frames->cut[slot].is_reset = true;
+}
+
+void sheaf_frames_fini(sheaf_frames_t *frames)
+{
+    free(frames->trailers);
+    frames->trailers = NULL;
+}
+
+#if SHEAF_GUARD_IS_ON
 
 /* A frame that libh2o reads without doing anything. */
 static void blank(h2o_http2_frame_t *frame)
@@ -182,27 +198,82 @@ static void on_data(h2o_http2_conn_t *conn, sheaf_client_t *client, h2o_http2_fr
     frame->flags |= H2O_HTTP2_FRAME_FLAG_END_STREAM;
 }
 
-/* The trailers of a request that was cut short: decoded for the sake of the table only. 0, or what ends the
- * connection; trailers in several frames do, as libh2o has it. */
-static int on_trailers(h2o_http2_conn_t *conn, sheaf_frames_t *frames, h2o_http2_frame_t *frame, const char **err_desc)
+/* --- trailers of a request that was cut short: decoded for the sake of the table only --- */
+
+/* 0, or what ends the connection. */
+static int decode_trailers(h2o_http2_conn_t *conn, sheaf_frames_t *frames, uint32_t stream_id, const uint8_t *block,
+                           size_t len, const char **err_desc)
 {
-    h2o_http2_stream_t *stream = h2o_http2_conn_get_stream(conn, frame->stream_id);
-    h2o_http2_headers_payload_t payload;
     size_t content_length;
     h2o_req_t scratch;
     int status;
 
-    if ((frame->flags & H2O_HTTP2_FRAME_FLAG_END_HEADERS) == 0 || !is_cut(frames, stream, frame->stream_id) ||
+    h2o_init_request(&scratch, &conn->super, NULL);
+    status = h2o_hpack_parse_headers(&scratch, &conn->_input_header_table, block, len, NULL, &content_length, NULL,
+                                     err_desc);
+    h2o_mem_clear_pool(&scratch.pool); /* it has no answer to dispose of */
+    if (slot_of(frames, stream_id) >= 0)
+        frames->cut[slot_of(frames, stream_id)].stream_id = 0;
+    return status == H2O_HTTP2_ERROR_INVALID_HEADER_CHAR ? H2O_HTTP2_ERROR_PROTOCOL : status;
+}
+
+static int too_many_trailers(sheaf_client_t *client, const char **err_desc)
+{
+    sheaf_count(client->front->env.metrics, SHEAF_METRIC_REFUSED_CONTINUATION, 1);
+    *err_desc = "too many bytes of trailers";
+    return H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM;
+}
+
+/* One piece of them; libh2o sees no frame of it. */
+static int keep_trailers(h2o_http2_conn_t *conn, sheaf_client_t *client, const uint8_t *piece, size_t len, bool is_last,
+                         const char **err_desc)
+{
+    sheaf_frames_t *frames = &client->frames;
+    int status;
+
+    if (frames->trailers_len + len > sheaf_front_limits(client->front)->headers_size_bytes)
+        return too_many_trailers(client, err_desc);
+    frames->trailers = sheaf_realloc(frames->trailers, frames->trailers_len + len + 1);
+    memcpy(frames->trailers + frames->trailers_len, piece, len);
+    frames->trailers_len += len;
+    frames->is_in_head = !is_last;
+    if (!is_last)
+        return 0;
+    status = decode_trailers(conn, frames, frames->trailers_of, frames->trailers, frames->trailers_len, err_desc);
+    frames->trailers_of = 0;
+    frames->trailers_len = 0;
+    sheaf_frames_fini(frames);
+    return status;
+}
+
+static int on_trailers(h2o_http2_conn_t *conn, sheaf_client_t *client, h2o_http2_frame_t *frame, const char **err_desc)
+{
+    h2o_http2_stream_t *stream = h2o_http2_conn_get_stream(conn, frame->stream_id);
+    bool is_last = (frame->flags & H2O_HTTP2_FRAME_FLAG_END_HEADERS) != 0;
+    h2o_http2_headers_payload_t payload;
+
+    if (frame->stream_id == 0 || !is_cut(&client->frames, stream, frame->stream_id) ||
         h2o_http2_decode_headers_payload(&payload, frame, err_desc) != 0)
         return 0;
-    h2o_init_request(&scratch, &conn->super, NULL);
-    status = h2o_hpack_parse_headers(&scratch, &conn->_input_header_table, payload.headers, payload.headers_len, NULL,
-                                     &content_length, NULL, err_desc);
-    h2o_mem_clear_pool(&scratch.pool); /* it has no answer to dispose of */
-    if (slot_of(frames, frame->stream_id) >= 0)
-        frames->cut[slot_of(frames, frame->stream_id)].stream_id = 0;
+    client->frames.trailers_of = frame->stream_id;
     blank(frame);
-    return status == H2O_HTTP2_ERROR_INVALID_HEADER_CHAR ? H2O_HTTP2_ERROR_PROTOCOL : status;
+    return keep_trailers(conn, client, payload.headers, payload.headers_len, is_last, err_desc);
+}
+
+/* Between the pieces nothing else may come (RFC 9113 6.10). */
+static int on_more_trailers(h2o_http2_conn_t *conn, sheaf_client_t *client, h2o_http2_frame_t *frame,
+                            const char **err_desc)
+{
+    const uint8_t *piece = frame->payload;
+    size_t len = frame->length;
+    bool is_last = (frame->flags & H2O_HTTP2_FRAME_FLAG_END_HEADERS) != 0;
+
+    if (frame->type != H2O_HTTP2_FRAME_TYPE_CONTINUATION || frame->stream_id != client->frames.trailers_of) {
+        *err_desc = "expected CONTINUATION frame";
+        return H2O_HTTP2_ERROR_PROTOCOL;
+    }
+    blank(frame);
+    return keep_trailers(conn, client, piece, len, is_last, err_desc);
 }
 
 /* --- what costs a connection its patience (facts 14, 15) --- */
@@ -259,6 +330,7 @@ static void on_window_update(h2o_http2_conn_t *conn, sheaf_client_t *client, h2o
 {
     h2o_http2_stream_t *stream = frame->stream_id == 0 ? NULL : h2o_http2_conn_get_stream(conn, frame->stream_id);
 
+    client->frames.window_updates += frame->stream_id == 0;
     if (stream == NULL || stream->state != H2O_HTTP2_STREAM_STATE_END_STREAM || frame->length != 4)
         return;
     if (stream->output_window._avail <= 0)
@@ -358,6 +430,11 @@ static ssize_t judge(h2o_http2_conn_t *conn, sheaf_client_t *client, h2o_http2_f
     client->objection.err = SHEAF_OK; /* of a request that libh2o reset before anyone asked */
     if (!sheaf_frames_pay(client, cost_of(conn, client, frame)))
         return refuse(client, SHEAF_METRIC_REFUSED_CONTROL, "too many control frames", err_desc);
+    if (client->frames.trailers_of != 0) {
+        status = on_more_trailers(conn, client, frame, err_desc);
+        keep_pace(conn, client, frame);
+        return status != 0 ? status : used;
+    }
     switch (frame->type) {
     case H2O_HTTP2_FRAME_TYPE_DATA:
         if (is_buffer_full(conn, client))
@@ -365,7 +442,7 @@ static ssize_t judge(h2o_http2_conn_t *conn, sheaf_client_t *client, h2o_http2_f
         on_data(conn, client, frame, ours);
         break;
     case H2O_HTTP2_FRAME_TYPE_HEADERS:
-        status = on_trailers(conn, &client->frames, frame, err_desc);
+        status = on_trailers(conn, client, frame, err_desc);
         break;
     case H2O_HTTP2_FRAME_TYPE_CONTINUATION:
         if (conn->state >= H2O_HTTP2_CONN_STATE_HALF_CLOSED || is_head_too_large(conn, client, frame))

@@ -14,7 +14,8 @@
  * 20  a body over the limit is refused with REFUSED_STREAM, which tells the client to send it again. The first DATA frame
  *     that goes over the largest max_body, or that belongs to a content-length which does, is made the last one of its
  *     request: the handler answers 413 at once. What the client still sends is thrown away, with its flow control
- *     windows kept open until the answer is out; then RST_STREAM(NO_ERROR) asks it to stop (RFC 9113 8.1). */
+ *     windows kept open until the answer is out; then RST_STREAM(NO_ERROR) asks it to stop (RFC 9113 8.1). Its trailers,
+ *     in however many frames, are decoded for the sake of the HPACK table and thrown away. */
 #ifndef SHEAF_FRONT_GUARD_FRAMES_H
 #define SHEAF_FRONT_GUARD_FRAMES_H
 
@@ -39,9 +40,15 @@ typedef struct sheaf_frames {
         bool is_reset;      /* NO_ERROR was sent */
     } cut[SHEAF_FRAMES_CUT_MOST];
     uint32_t next_cut;
+    uint32_t window_updates; /* of the connection, ever */
+    /* the trailers of a cut request, in several frames; 0: none */
+    uint32_t trailers_of;
+    uint8_t *trailers;
+    size_t trailers_len;
 } sheaf_frames_t;
 
 void sheaf_frames_init(sheaf_frames_t *frames, uint64_t burst, uint64_t now_ms);
+void sheaf_frames_fini(sheaf_frames_t *frames);
 
 struct sheaf_client;
 
@@ -58,5 +65,8 @@ void sheaf_frames_cut(sheaf_frames_t *frames, h2o_req_t *req, uint32_t stream_id
 /* The reset of this stream, which libh2o is about to write, becomes REFUSED_STREAM. With `has_body`, whatever else comes
  * for it is thrown away. */
 void sheaf_frames_refuse(sheaf_frames_t *frames, uint32_t stream_id, bool has_body);
+
+/* The stream was reset: if its request was cut, its client is not told so once more. */
+void sheaf_frames_forget(sheaf_frames_t *frames, uint32_t stream_id);
 
 #endif
