@@ -4,6 +4,8 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
+#include "config/secret.h"
+
 static const char *reason(void)
 {
     const char *text = ERR_reason_error_string(ERR_peek_error()); /* the innermost */
@@ -72,10 +74,13 @@ sheaf_err_t sheaf_certificate_read_key(sheaf_str_t pem, sheaf_certificate_t *cer
 {
     BIO *bio = bio_of(pem);
     bool is_encrypted = false;
-    EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, on_passphrase, &is_encrypted);
     sheaf_err_t err = SHEAF_OK;
+    EVP_PKEY *key;
 
+    sheaf_secret_begin();
+    key = PEM_read_bio_PrivateKey(bio, NULL, on_passphrase, &is_encrypted);
     BIO_free(bio);
+    sheaf_secret_end();
     if (is_encrypted)
         err = sheaf_fail(fail, SHEAF_ERR_CONFIG,
                          "holds an encrypted private key; there is nobody to ask for its "

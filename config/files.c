@@ -8,26 +8,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "config/secret.h"
 #include "gateway/base/pool.h"
 
-#define MAGIC SHEAF_STR("sheaf pack 1\n")
+#define MAGIC          SHEAF_STR("sheaf pack 1\n")
+#define PACK_MAX_BYTES (SHEAF_FILES_MAX_BYTES + (32u << 20)) /* the text, and what is around them */
 
 void sheaf_files_init(sheaf_files_t *files, const char *folder)
 {
     *files = (sheaf_files_t){.folder = folder};
 }
 
-static void wipe_and_free(const char *bytes, size_t len)
-{
-    explicit_bzero((void *)(uintptr_t)bytes, len);
-    free((void *)(uintptr_t)bytes);
-}
-
 void sheaf_files_fini(sheaf_files_t *files)
 {
     for (uint32_t i = 0; i < files->count; i++) {
         free((void *)(uintptr_t)files->items[i].path.base);
-        wipe_and_free(files->items[i].bytes.base, files->items[i].bytes.len);
+        sheaf_secret_free((void *)(uintptr_t)files->items[i].bytes.base, files->items[i].bytes.len + 1);
     }
     free(files->items);
     sheaf_files_init(files, NULL);
@@ -43,18 +39,21 @@ static char *copy_of(sheaf_str_t s)
     return copy;
 }
 
-/* `bytes` is malloc'ed and taken over. */
-static const sheaf_file_t *add(sheaf_files_t *files, sheaf_str_t path, char *bytes, size_t len)
+static const sheaf_file_t *add(sheaf_files_t *files, sheaf_str_t path, sheaf_str_t content)
 {
+    char *bytes = sheaf_secret_alloc(content.len + 1); /* and a NUL */
     sheaf_file_t *file;
+
+    if (content.len > 0)
+        memcpy(bytes, content.base, content.len);
 
     if (files->count == files->room) {
         files->room = files->room == 0 ? 4 : files->room * 2;
         files->items = sheaf_realloc(files->items, files->room * sizeof(*files->items));
     }
     file = &files->items[files->count++];
-    files->bytes += len;
-    *file = (sheaf_file_t){sheaf_str(copy_of(path), path.len), sheaf_str(bytes, len)};
+    files->bytes += content.len;
+    *file = (sheaf_file_t){sheaf_str(copy_of(path), path.len), sheaf_str(bytes, content.len)};
     return file;
 }
 
@@ -109,7 +108,7 @@ static sheaf_err_t read_from_disk(sheaf_files_t *files, sheaf_str_t path, sheaf_
 
     if (fd < 0)
         return sheaf_fail(fail, SHEAF_ERR_CONFIG, "cannot read %.*s: %s", SHEAF_STR_ARG(path), why);
-    bytes = sheaf_alloc(room);
+    bytes = sheaf_secret_alloc(room);
     why = read_bytes(fd, bytes, room, &len);
     close(fd);
     if (why == NULL && files->bytes + len > SHEAF_FILES_MAX_BYTES)
@@ -117,8 +116,8 @@ static sheaf_err_t read_from_disk(sheaf_files_t *files, sheaf_str_t path, sheaf_
     if (why != NULL)
         sheaf_fail(fail, SHEAF_ERR_CONFIG, "cannot read %.*s: %s", SHEAF_STR_ARG(path), why);
     else
-        *ret_file = *add(files, path, copy_of(sheaf_str(bytes, len)), len);
-    wipe_and_free(bytes, room);
+        *ret_file = *add(files, path, sheaf_str(bytes, len));
+    sheaf_secret_free(bytes, room);
     return why != NULL ? SHEAF_ERR_CONFIG : SHEAF_OK;
 }
 
@@ -163,7 +162,7 @@ char *sheaf_files_pack(const sheaf_files_t *files, sheaf_str_t text, size_t *ret
 
     for (uint32_t i = 0; i < files->count; i++)
         len += 16 + files->items[i].path.len + files->items[i].bytes.len;
-    pack = sheaf_alloc(len);
+    pack = sheaf_secret_alloc(len);
     at = put_pair(put(pack, MAGIC), SHEAF_STR(""), text);
     for (uint32_t i = 0; i < files->count; i++)
         at = put_pair(at, files->items[i].path, files->items[i].bytes);
@@ -190,6 +189,31 @@ static bool take_pair(sheaf_str_t *rest, sheaf_str_t *ret_path, sheaf_str_t *ret
     return true;
 }
 
+char *sheaf_files_pack_read(int fd, size_t *ret_len)
+{
+    struct stat stat;
+    size_t len, got = 0;
+    char *pack;
+
+    if (fstat(fd, &stat) != 0 || stat.st_size <= 0 || (uint64_t)stat.st_size > PACK_MAX_BYTES)
+        return NULL;
+    len = (size_t)stat.st_size;
+    pack = sheaf_secret_alloc(len);
+    while (got < len) {
+        ssize_t more = pread(fd, pack + got, len - got, (off_t)got);
+
+        if (more < 0 && errno == EINTR)
+            continue;
+        if (more <= 0) {
+            sheaf_secret_free(pack, len);
+            return NULL;
+        }
+        got += (size_t)more;
+    }
+    *ret_len = len;
+    return pack;
+}
+
 bool sheaf_files_unpack(sheaf_str_t pack, sheaf_str_t *ret_text, sheaf_files_t *ret_files)
 {
     sheaf_str_t path, bytes, text, rest;
@@ -206,7 +230,7 @@ bool sheaf_files_unpack(sheaf_str_t pack, sheaf_str_t *ret_text, sheaf_files_t *
             sheaf_files_fini(&files);
             return false;
         }
-        add(&files, path, copy_of(bytes), bytes.len);
+        add(&files, path, bytes);
     }
     *ret_text = text;
     *ret_files = files;
@@ -215,6 +239,5 @@ bool sheaf_files_unpack(sheaf_str_t pack, sheaf_str_t *ret_text, sheaf_files_t *
 
 void sheaf_files_pack_free(char *pack, size_t len)
 {
-    if (pack != NULL)
-        wipe_and_free(pack, len);
+    sheaf_secret_free(pack, len);
 }

@@ -5,7 +5,8 @@
  *
  *   magic, then the text, then each file:  path length, content length (both 64 bits, little endian), path, content
  *
- * Contents may be private keys: they are wiped before their memory is given back. */
+ * Contents may be private keys: they are in memory that core dumps leave out, and wiped before it is given back
+ * (secret.h). */
 #ifndef SHEAF_CONFIG_FILES_H
 #define SHEAF_CONFIG_FILES_H
 
@@ -30,8 +31,11 @@ void sheaf_files_fini(sheaf_files_t *files);
  * SHEAF_FILES_MAX_BYTES with the others. */
 sheaf_err_t sheaf_files_read(sheaf_files_t *files, sheaf_str_t path, sheaf_file_t *ret_file, sheaf_fail_t *fail);
 
-/* `text` and all files as one malloc'ed block. */
+/* `text` and all files as one block, to be freed with sheaf_files_pack_free(). */
 char *sheaf_files_pack(const sheaf_files_t *files, sheaf_str_t text, size_t *ret_len);
+
+/* The pack that `fd`, a memfd or a file, holds from its beginning on; freed in the same way. NULL: it cannot be read. */
+char *sheaf_files_pack_read(int fd, size_t *ret_len);
 
 /* Back again; files are copied (files->folder is NULL), `*ret_text` points into `pack`. False: it is no pack. */
 bool sheaf_files_unpack(sheaf_str_t pack, sheaf_str_t *ret_text, sheaf_files_t *ret_files);

@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <uv.h>
 
+#include "config/secret.h"
 #include "gateway/base/log.h"
 #include "gateway/front/front.h"
 #include "gateway/front/guard/check.h"
@@ -214,6 +215,8 @@ int main(int argc, char **argv)
     options_t options = {.config_path = DEFAULT_CONFIG};
 
     sheaf_upgrade_remember(argv);
+    if (!sheaf_secret_init())
+        fprintf(stderr, "sheaf: OpenSSL has no memory of its own for private keys\n");
     if (argc >= 2 && (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
         return usage(stdout, 0);
     if (argc >= 2 && strcmp(argv[1], "--version") == 0)

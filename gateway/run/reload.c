@@ -9,8 +9,6 @@
 #include "gateway/base/log.h"
 #include "gateway/run/worker.h"
 
-#define PACK_MAX_BYTES (SHEAF_CONFIG_MAX_BYTES + SHEAF_FILES_MAX_BYTES + (16u << 20)) /* and what is around them */
-
 static sheaf_err_t read_text(sheaf_reload_t *reload, const char *path)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -79,12 +77,13 @@ sheaf_err_t sheaf_reload_receive(sheaf_reload_t *reload, const sheaf_note_t *not
     sheaf_reload_t fresh = {.snapshot = NULL};
     sheaf_fail_t fail = {.detail = ""};
     sheaf_err_t err = SHEAF_ERR_SYSTEM;
-    char *pack = NULL;
     size_t len = 0;
+    char *pack;
 
     if (note->fd_count == 0)
         return SHEAF_ERR_SYSTEM;
-    if (sheaf_control_read_fd(note->fds[0], PACK_MAX_BYTES, &pack, &len))
+    pack = sheaf_files_pack_read(note->fds[0], &len);
+    if (pack != NULL)
         err = check_pack(&fresh, sheaf_str(pack, len));
     close(note->fds[0]);
     sheaf_files_pack_free(pack, len);

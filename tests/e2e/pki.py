@@ -2,6 +2,7 @@
 import datetime
 import http.client
 import pathlib
+import re
 import shutil
 import socket
 import ssl
@@ -74,6 +75,35 @@ class Pki:
         if version:
             context.minimum_version = context.maximum_version = version
         return context
+
+
+def secrets(key):
+    """What of a private key nobody may see, by name: its numbers in both byte orders, and its text."""
+    text = subprocess.run(["openssl", "pkey", "-in", key, "-noout", "-text"], check=True, capture_output=True,
+                          text=True).stdout
+    found = {"text": pathlib.Path(key).read_text().splitlines()[1].encode()}
+    for name, value in re.findall(r"^(\w+):\n((?: +[0-9a-f:]+\n)+)", text, re.M):
+        if name in ("priv", "privateExponent", "prime1", "prime2", "exponent1", "exponent2", "coefficient"):
+            number = bytes.fromhex(re.sub(r"[\s:]", "", value)).lstrip(b"\0")
+            found[name], found[name + " reversed"] = number, number[::-1]
+    return found
+
+
+def dumped(pid):
+    """What a core dump of the process would hold: the memory that is not marked otherwise (dd, proc(5))."""
+    held = []
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as mem:
+        for area in re.split(r"(?m)^(?=[0-9a-f]+-[0-9a-f]+ )", pathlib.Path(f"/proc/{pid}/smaps").read_text())[1:]:
+            start, end = (int(at, 16) for at in area.split(" ", 1)[0].split("-"))
+            if re.search(r"^VmFlags:.* dd\b", area, re.M) or "\nRss:                   0 kB" in area:
+                continue
+            for at in range(start, end, 1 << 24):
+                mem.seek(at)
+                try:
+                    held.append(mem.read(min(1 << 24, end - at)))
+                except OSError:  # [vvar], [vsyscall]
+                    break
+    return b"".join(held)
 
 
 def tls_yaml(pair, more=""):

@@ -18,7 +18,7 @@ import unittest
 
 from harness import (DEADLINE, END_STREAM, SHEAF, WINDOW_UPDATE, Case, Http2Client, Origin, RawClient, frame,
                      free_port, wait_until)
-from pki import Pki, TlsSheaf, Typist, handshake, openssl, tls_yaml
+from pki import Pki, TlsSheaf, Typist, dumped, handshake, openssl, secrets, tls_yaml
 from test_processes import stopped
 
 HANDSHAKES = 'sheaf_tls_handshakes_total{outcome="%s"}'
@@ -608,6 +608,34 @@ class Resumed(Tls):
             second = self.connect(sheaf, context)
             self.ask(second)
             self.assertTrue(self.resume(sheaf, context, second.session))
+
+
+class Hidden(Tls):
+    """Private keys are not in what a core dump would hold, before and after they were used and read again."""
+
+    def assert_hidden(self, sheaf, key, but=()):
+        for pid in [sheaf.process.pid, *sheaf.children()]:
+            memory = dumped(pid)
+            self.assertIn(b"sheaf", memory)
+            self.assertEqual([name for name, value in secrets(key).items() if value in memory and name not in but], [])
+
+    def test_of_an_elliptic_curve(self):
+        sheaf = self.start()
+        self.assert_hidden(sheaf, self.pair[1])
+        for version in VERSIONS.values():
+            self.ask(self.connect(sheaf, self.pki.context(version=version)))
+        reload(sheaf)
+        self.ask(self.connect(sheaf))
+        self.assert_hidden(sheaf, self.pair[1])
+
+    def test_rsa(self):
+        pair = self.pki.make("hidden", "DNS:localhost", rsa=True)
+        sheaf = self.start(pair=pair)
+        self.assert_hidden(sheaf, pair[1])
+        reload(sheaf)
+        self.assert_hidden(sheaf, pair[1])
+        self.ask(self.connect(sheaf))
+        self.assert_hidden(sheaf, pair[1], but=("prime1 reversed", "prime2 reversed"))  # OpenSSL's copies, in limbs
 
 
 class Reloaded(Tls):
