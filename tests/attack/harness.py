@@ -476,6 +476,7 @@ class Attack(Case):
     def closing_question(self):
         self.assertEqual(self.sheaf.children(), [worker.pid for worker in self.workers],
                          "a worker died: " + "\n".join(self.sheaf.err[-40:]))
+        self.origin.count()  # answered when the origin is through with what it was asked in vain
         self.ask_at_once()
         self.settled()
         most = self.descriptors

@@ -175,7 +175,7 @@ class Killed(Tls):
     def test_while_the_answer_is_read(self):
         def state(pipe):
             pipe.handshake()
-            pipe.sock.sendall(pipe.records(request(items("/o/json/900000", 4))))
+            pipe.sock.sendall(pipe.records(request(items("/o/json/300000", 4))))
             pipe.sock.recv(1000)
         self.round(state)
 

@@ -39,7 +39,7 @@ class Window(Attack):
         sock = self.dial_http2(WIDE, receive_buffer=4096)
         streams = range(1, 2 * len(sizes), 2)
         sock.sendall(OPEN + b"".join(batch(stream, items(f"/o/json/{size}")) for stream, size in zip(streams, sizes)))
-        wait_until(lambda: self.sheaf.metrics()["sheaf_items_in_flight"] == 0, 10, "all answers of the origin")
+        wait_until(lambda: self.sheaf.metrics()["sheaf_items_in_flight"] == 0, 30, "all answers of the origin")
         return sock, streams
 
     def test_with_many_answers_one_always_ends_in_the_blocked_write(self):
