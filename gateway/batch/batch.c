@@ -153,7 +153,7 @@ sheaf_err_t sheaf_batch_seal(sheaf_batch_t *batch, sheaf_fail_t *fail)
         err = sheaf_inherit_build(batch, fail);
     if (err != SHEAF_OK)
         return err;
-    sheaf_plan_content_types(batch);
+    sheaf_plan_headers(batch);
     if (batch->parallel == 0 || batch->parallel > endpoint->parallel)
         batch->parallel = (uint32_t)endpoint->parallel;
     if (batch->timeout_ms == 0 || batch->timeout_ms > endpoint->timeout_ms)

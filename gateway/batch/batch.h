@@ -115,7 +115,8 @@ sheaf_err_t sheaf_batch_add(sheaf_batch_t *batch, const sheaf_draft_t *draft, sh
 
 /* Ends adding: resolves dependencies, refuses unknown ids and cycles (batch->fault says where), builds the shared
  * headers. parallel and timeout_ms are brought down to the endpoint's. Besides DEPENDENCY and CYCLE there are TOO_LARGE
- * and VALUE (the envelope's headers) and LOOP (our name is in the outer Via). Nothing has been sent. */
+ * and VALUE (the envelope's headers), LOOP (our name is in the outer Via) and INHERITED (too many bytes of headers times
+ * items). Nothing has been sent. */
 sheaf_err_t sheaf_batch_seal(sheaf_batch_t *batch, sheaf_fail_t *fail);
 
 /* Starts the fan-out: from the soon-queue, never from inside. The watch hears of every item, then done. */

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#define INHERITED_PER_ITEM UINT64_C(8192) /* of max_inherited when the endpoint does not say: what most servers take */
+
 /* A block for items that override names in `shared`; counted by the items that fly with it, and kept by the batch as
  * long as it is the latest, so that a thousand items with one and the same override make it once. Built at launch and
  * not before: a client's ten thousand different overrides cost as many blocks as fly, not ten thousand. */
@@ -302,6 +304,30 @@ static sheaf_str_t write_wire(const sheaf_headers_t *list, char *dst)
     return sheaf_str(dst, (size_t)(at - dst));
 }
 
+/* What one item inherits is paid for once and sent once per item: a header field that is a byte in HPACK must not become
+ * gigabytes towards the backends. So there is a bound per item and one for all of them. */
+static sheaf_err_t check_inherited(sheaf_batch_t *batch, size_t bytes, sheaf_fail_t *fail)
+{
+    const sheaf_endpoint_conf_t *endpoint = batch->endpoint;
+    uint64_t each = batch->env.snapshot->conf.limits.inherited_bytes;
+    uint64_t total = endpoint->max_inherited_bytes;
+
+    if (total == 0)
+        total = INHERITED_PER_ITEM * endpoint->max_items;
+    if (bytes <= each && (uint64_t)bytes * batch->count <= total)
+        return SHEAF_OK;
+    sheaf_count(batch->env.metrics, SHEAF_METRIC_REFUSED_INHERITED, 1);
+    batch->fault = (sheaf_fault_t){UINT32_MAX, SHEAF_FAULT_ITEM, 0};
+    if (bytes > each)
+        return sheaf_fail(fail, SHEAF_ERR_INHERITED,
+                          "every item would inherit %zu bytes of headers, limits.inherited allows %llu", bytes,
+                          (unsigned long long)each);
+    return sheaf_fail(
+        fail, SHEAF_ERR_INHERITED,
+        "%u items would inherit %zu bytes of headers each, the endpoint's max_inherited allows %llu for all",
+        batch->count, bytes, (unsigned long long)total);
+}
+
 /* A bit per name, from its ends and its length: names that share none are surely different. */
 static uint64_t name_bit(sheaf_str_t name)
 {
@@ -330,6 +356,8 @@ sheaf_err_t sheaf_inherit_build(sheaf_batch_t *batch, sheaf_fail_t *fail)
     sheaf_str_t via = joined(batch, SHEAF_STR("via"));
     sheaf_str_t mine = batch->outer->is_http2 ? SHEAF_STR("2 " SHEAF_PSEUDONYM) : SHEAF_STR("1.1 " SHEAF_PSEUDONYM);
     sheaf_err_t err = take_envelope(batch, fail);
+    const sheaf_header_t *type;
+    size_t len;
 
     if (err != SHEAF_OK)
         return err;
@@ -346,7 +374,12 @@ sheaf_err_t sheaf_inherit_build(sheaf_batch_t *batch, sheaf_fail_t *fail)
         mine = sheaf_pool_printf(batch->pool, "%.*s, %.*s", SHEAF_STR_ARG(via), SHEAF_STR_ARG(mine));
     sheaf_headers_add(list, batch->pool, SHEAF_STR("via"), mine);
 
-    batch->shared.wire = write_wire(list, sheaf_pool_alloc(batch->pool, wire_len(list) + 1));
+    type = sheaf_headers_find(&batch->headers, SHEAF_STR("content-type"));
+    len = wire_len(list);
+    err = check_inherited(batch, len + (type == NULL ? 0 : type->name.len + type->value.len + 4), fail);
+    if (err != SHEAF_OK)
+        return err;
+    batch->shared.wire = write_wire(list, sheaf_pool_alloc(batch->pool, len + 1));
     for (uint32_t i = 0; i < list->count; i++)
         batch->shared_names |= name_bit(list->entries[i].name);
     return SHEAF_OK;
@@ -415,6 +448,24 @@ static override_t *override_for(sheaf_batch_t *batch, const uint64_t *mask, uint
     }
     latest->holds++;
     return latest;
+}
+
+static size_t overridden_len(const sheaf_item_t *item)
+{
+    const sheaf_headers_t *shared = &item->batch->shared.list;
+    size_t len = 0;
+
+    for (uint32_t i = 0; i < shared->count; i++)
+        if (sheaf_headers_find(&item->exchange.headers, shared->entries[i].name) != NULL)
+            len += shared->entries[i].name.len + shared->entries[i].value.len + 4;
+    return len;
+}
+
+bool sheaf_inherit_fits(const sheaf_item_t *item)
+{
+    size_t len = item->batch->shared.wire.len + wire_len(&item->exchange.headers);
+
+    return len <= SHEAF_ITEM_HEADERS_MAX || len - overridden_len(item) <= SHEAF_ITEM_HEADERS_MAX;
 }
 
 void sheaf_inherit_attach(sheaf_item_t *item)

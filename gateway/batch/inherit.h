@@ -14,7 +14,7 @@
 /* The name the gateway goes by in Via. */
 #define SHEAF_PSEUDONYM "sheaf"
 
-/* Headers of one item, and of the envelope: bytes and fields. */
+/* Headers of one item, with what it inherits, and of the envelope: bytes; fields that are its own. */
 #define SHEAF_ITEM_HEADERS_MAX (64u * 1024u)
 #define SHEAF_ITEM_FIELDS_MAX  256u
 
@@ -25,8 +25,12 @@ sheaf_err_t sheaf_inherit_own(sheaf_pool_t *pool, const sheaf_headers_t *from, s
                               sheaf_fail_t *fail);
 
 /* Builds batch->shared. VALUE or TOO_LARGE when the envelope's headers are not acceptable, LOOP when the request has
- * been here before. */
+ * been here before, INHERITED (counted) when one item would inherit more bytes than limits.inherited, or all of them
+ * together more than the endpoint's max_inherited. */
 sheaf_err_t sheaf_inherit_build(sheaf_batch_t *batch, sheaf_fail_t *fail);
+
+/* Is what the item sends, its own headers and those it inherits, within SHEAF_ITEM_HEADERS_MAX? After build. */
+bool sheaf_inherit_fits(const sheaf_item_t *item);
 
 /* Sets exchange.shared before an item flies, and lets go of it when the item has landed. */
 void sheaf_inherit_attach(sheaf_item_t *item);

@@ -130,18 +130,27 @@ sheaf_err_t sheaf_plan_item(sheaf_item_t *item, const sheaf_draft_t *draft, shea
     return err == SHEAF_OK ? take_body(item, draft, fail) : err;
 }
 
-void sheaf_plan_content_types(sheaf_batch_t *batch)
+static void add_content_type(sheaf_item_t *item, const sheaf_header_t *envelope)
+{
+    if (!item->has_content || (envelope == NULL && !item->body_is_json) ||
+        sheaf_headers_find(&item->exchange.headers, SHEAF_STR("content-type")) != NULL)
+        return;
+    sheaf_headers_add(&item->exchange.headers, item->batch->pool, SHEAF_STR("content-type"),
+                      envelope != NULL ? envelope->value : SHEAF_STR("application/json"));
+}
+
+void sheaf_plan_headers(sheaf_batch_t *batch)
 {
     const sheaf_header_t *envelope = sheaf_headers_find(&batch->headers, SHEAF_STR("content-type"));
 
     for (uint32_t i = 0; i < batch->count; i++) {
         sheaf_item_t *item = &batch->items[i];
 
-        if (!item->has_content || (envelope == NULL && !item->body_is_json) ||
-            sheaf_headers_find(&item->exchange.headers, SHEAF_STR("content-type")) != NULL)
+        add_content_type(item, envelope);
+        if (item->exchange.headers.count == 0 || item->err != SHEAF_OK || sheaf_inherit_fits(item))
             continue;
-        sheaf_headers_add(&item->exchange.headers, batch->pool, SHEAF_STR("content-type"),
-                          envelope != NULL ? envelope->value : SHEAF_STR("application/json"));
+        item->err = SHEAF_ERR_ITEM_TOO_LARGE;
+        item->detail = SHEAF_STR("the headers, with those it inherits, are larger than 64 KiB");
     }
 }
 

@@ -16,7 +16,8 @@ sheaf_err_t sheaf_plan_item(sheaf_item_t *item, const sheaf_draft_t *draft, shea
 /* Resolves depends_on of all items. DEPENDENCY or CYCLE; batch->fault says where. Linear in items and edges. */
 sheaf_err_t sheaf_plan_link(sheaf_batch_t *batch, sheaf_fail_t *fail);
 
-/* The default Content-Type of items with a body, once the envelope's headers are known. */
-void sheaf_plan_content_types(sheaf_batch_t *batch);
+/* Once the inherited headers are known: the default Content-Type of items with a body, and ITEM_TOO_LARGE for items whose
+ * headers are too large together with what they inherit. */
+void sheaf_plan_headers(sheaf_batch_t *batch);
 
 #endif

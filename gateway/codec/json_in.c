@@ -91,13 +91,13 @@ static sheaf_json_t member_of(const sheaf_reader_t *reader, sheaf_json_t object,
     return object;
 }
 
-/* Too many items, or the envelope's headers; what lies in the outer request (a loop) has no place in the document. */
+/* Too many items, or the envelope's headers; what lies in the outer request (a loop, much to inherit) has no place in the document. */
 static sheaf_err_t locate_envelope(sheaf_reader_t *reader, const char *member)
 {
     sheaf_json_t root = sheaf_json_root(reader->doc), value;
 
-    if (reader->fail->err == SHEAF_ERR_LOOP)
-        return SHEAF_ERR_LOOP;
+    if (reader->fail->err == SHEAF_ERR_LOOP || reader->fail->err == SHEAF_ERR_INHERITED)
+        return reader->fail->err;
     reader->in_item = false;
     value = reader->is_bare ? root : member_of(reader, root, member);
     return sheaf_reader_locate(reader, sheaf_reader_at(value.base == root.base ? NULL : member, value));

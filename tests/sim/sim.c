@@ -167,6 +167,7 @@ static void sim_configure(sim_t *sim)
     conf->trusted_proxies.items = sheaf_pool_zalloc(pool, sizeof(sheaf_cidr_t));
     conf->trusted_proxies.items[0] = (sheaf_cidr_t){{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 10}, 104}; /* 10/8 */
     conf->trusted_proxies.count = 1;
+    conf->limits.inherited_bytes = 16 << 10;
     sim->endpoint = conf->endpoints.items;
     *sim->endpoint = (sheaf_endpoint_conf_t){.path = SHEAF_STR("/batch"),
                                              .max_items = 100,

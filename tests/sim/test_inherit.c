@@ -197,6 +197,73 @@ static void the_wire_form_says_what_the_list_says(void **state)
 
 #define STORY(name) cmocka_unit_test_setup_teardown(name, up, down)
 
+static const char *letters(size_t len)
+{
+    static char text[70000];
+
+    memset(text, 'h', len);
+    text[len] = '\0';
+    return text;
+}
+
+static sheaf_err_t seal_with(sim_t *sim, size_t inherited, uint32_t count, sheaf_fail_t *fail)
+{
+    char line[64];
+
+    sim_outer(sim, "x-a", letters(inherited));
+    sim_open(sim);
+    for (uint32_t i = 0; i < count; i++) {
+        snprintf(line, sizeof(line), "i%u GET /any/%u", i, i);
+        sim_add(sim, line);
+    }
+    return sheaf_batch_seal(sim->batch, fail);
+}
+
+static void what_one_item_inherits_has_a_limit(void **state)
+{
+    sim_t *sim = *state;
+    sheaf_fail_t fail;
+
+    assert_int_equal(seal_with(sim, 16 << 10, 1, &fail), SHEAF_ERR_INHERITED);
+    assert_non_null(strstr(fail.detail, "limits.inherited allows 16384"));
+    assert_int_equal(sim->metrics.values[SHEAF_METRIC_REFUSED_INHERITED], 1);
+    assert_int_equal(sheaf_err_status(SHEAF_ERR_INHERITED), 431);
+}
+
+static void what_all_items_inherit_has_a_limit(void **state)
+{
+    sim_t *sim = *state;
+    sheaf_fail_t fail;
+
+    assert_int_equal(seal_with(sim, 9000, 100, &fail), SHEAF_ERR_INHERITED);
+    assert_non_null(strstr(fail.detail, "max_inherited allows 819200"));
+}
+
+static void a_bulk_of_ten_thousand_inherits_an_honest_session(void **state)
+{
+    sim_t *sim = *state;
+
+    sim->endpoint->max_items = 10000;
+    assert_int_equal(seal_with(sim, 2048, 10000, NULL), SHEAF_OK);
+}
+
+static void what_an_item_inherits_counts_as_its_own(void **state)
+{
+    sim_t *sim = *state;
+    char line[80000];
+
+    sim_outer(sim, "x-a", letters(10000));
+    sim_open(sim);
+    snprintf(line, sizeof(line), "p GET /any/1 with x-b: %s", letters(60000));
+    sim_add(sim, line);
+    snprintf(line, sizeof(line), "q GET /any/1 with x-a: %s", letters(60000));
+    sim_add(sim, line);
+    assert_int_equal(sheaf_batch_seal(sim->batch, NULL), SHEAF_OK);
+    sim_start(sim);
+    assert_int_equal(sim_item(sim, "p")->status, 413);
+    assert_string_equal(sim_flying(sim), "q"); /* in the place of what it would have inherited */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -210,6 +277,10 @@ int main(void)
         STORY(its_own_name_in_via_is_a_loop),
         STORY(bad_headers_fail_their_item_or_the_envelope),
         STORY(the_wire_form_says_what_the_list_says),
+        STORY(what_one_item_inherits_has_a_limit),
+        STORY(what_all_items_inherit_has_a_limit),
+        STORY(a_bulk_of_ten_thousand_inherits_an_honest_session),
+        STORY(what_an_item_inherits_counts_as_its_own),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

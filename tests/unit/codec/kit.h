@@ -60,6 +60,7 @@ static inline void kit_init(kit_t *kit)
     kit->endpoint.max_item_body_bytes = 1 << 20;
     kit->endpoint.budget_bytes = 64 << 20;
     kit->endpoint.timeout_ms = 30000;
+    kit->snapshot.conf.limits.inherited_bytes = 16 << 10;
     kit->endpoint.parallel = 64;
     kit->snapshot.conf.endpoints.items = &kit->endpoint;
     kit->snapshot.conf.endpoints.count = 1;
