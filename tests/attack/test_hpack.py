@@ -2,8 +2,8 @@
 connection; resident memory grows by less than 2 MB."""
 import unittest
 
-from harness import (CONTINUATION, END_HEADERS, END_STREAM, HEADERS, RELEASE, Attack, Http2Client, amount, block, field,
-                     frame, integer, keep_worst, needs)
+from harness import (CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, RELEASE, Attack, Http2Client, amount, block,
+                     field, frame, integer, keep_worst, needs)
 
 STREAMS = 90
 BLOCK = 16000  # index bytes in each head
@@ -12,6 +12,25 @@ BLOCK = 16000  # index bytes in each head
 def indexed_head(stream, fields, flags=END_HEADERS):
     """A whole head on one HEADERS frame; the body is to follow for ever."""
     return frame(HEADERS, flags, stream, block() + fields)
+
+
+class Inherited(Attack):
+    """A header that HPACK names by one byte, inherited by every item of every batch: nothing of it reaches a backend."""
+
+    def test_every_item_inherits_sixty_thousand_bytes(self):
+        client = self.http2()
+        big = b"\x40" + integer(1, 7) + b"x" + integer(3900, 7) + b"v" * 3900
+        body = b"[" + b",".join([b'{"url":"/o/text"}'] * 100) + b"]"
+        before = self.sheaf.metrics()
+        for stream in range(1, 1 + 2 * 20, 2):
+            client.sock.sendall(frame(HEADERS, END_HEADERS, stream, block() + (big if stream == 1 else b"") + b"\xbe" * 14))
+            client.sock.sendall(frame(DATA, END_STREAM, stream, body))
+            self.assertIn("limits.inherited allows 16384", client.answer(stream)["detail"])
+        after = self.sheaf.metrics()
+        name = 'sheaf_client_refused_total{reason="inherited-headers"}'
+        self.assertEqual(after[name] - before[name], 20)
+        out = 'sheaf_backend_bytes_total{direction="out"}'
+        self.assertEqual(after[out], before[out], "bytes went to a backend")
 
 
 @needs("guard: hpack")
