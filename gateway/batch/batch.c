@@ -52,7 +52,7 @@ void sheaf_batch_free(sheaf_batch_t *batch)
     SHEAF_ASSERT(batch->flying == 0);
     sheaf_fanout_fini(batch);
     for (uint32_t i = 0; i < batch->count; i++)
-        sheaf_item_give_back(&batch->items[i]);
+        sheaf_item_give_back(sheaf_batch_item(batch, i));
     sheaf_inherit_fini(batch);
     sheaf_ids_free(batch->ids);
     free(batch->items);
@@ -98,10 +98,12 @@ static sheaf_item_t *next_item(sheaf_batch_t *batch)
         batch->size = batch->size == 0 ? FIRST_ITEMS : batch->size * 2;
         batch->items = sheaf_realloc(batch->items, batch->size * sizeof(*item));
     }
-    item = &batch->items[batch->count];
+    item = sheaf_batch_item(batch, batch->count);
     memset(item, 0, sizeof(*item));
     item->batch = batch;
+    item->pool = batch->pool;
     item->index = batch->count;
+    item->after = batch->count + 1;
     return item;
 }
 
@@ -111,7 +113,7 @@ static void keep_dependencies(sheaf_item_t *item, const sheaf_draft_t *draft)
 
     if (size == 0)
         return;
-    item->depends_on = sheaf_pool_alloc(item->batch->pool, size);
+    item->depends_on = sheaf_pool_alloc(item->pool, size);
     memcpy(item->depends_on, draft->depends_on, size);
     item->depends_on_count = draft->depends_on_count;
 }
@@ -139,7 +141,7 @@ sheaf_err_t sheaf_batch_add(sheaf_batch_t *batch, const sheaf_draft_t *draft, sh
     keep_dependencies(item, draft);
     item->err = sheaf_plan_item(item, draft, &why);
     if (item->err != SHEAF_OK)
-        item->detail = sheaf_pool_dup(batch->pool, sheaf_str_of(why.detail));
+        item->detail = sheaf_pool_dup(item->pool, sheaf_str_of(why.detail));
     batch->count++;
     return SHEAF_OK;
 }
@@ -154,6 +156,8 @@ sheaf_err_t sheaf_batch_seal(sheaf_batch_t *batch, sheaf_fail_t *fail)
     if (err != SHEAF_OK)
         return err;
     sheaf_plan_headers(batch);
+    if (batch->count > 0)
+        sheaf_batch_item(batch, batch->count - 1)->after = SHEAF_BATCH_END;
     if (batch->parallel == 0 || batch->parallel > endpoint->parallel)
         batch->parallel = (uint32_t)endpoint->parallel;
     if (batch->timeout_ms == 0 || batch->timeout_ms > endpoint->timeout_ms)
@@ -165,7 +169,7 @@ sheaf_err_t sheaf_batch_seal(sheaf_batch_t *batch, sheaf_fail_t *fail)
 
 void sheaf_batch_encoded(sheaf_batch_t *batch, uint32_t index)
 {
-    sheaf_item_t *item = &batch->items[index];
+    sheaf_item_t *item = sheaf_batch_item(batch, index);
 
     SHEAF_ASSERT(item->state == SHEAF_ITEM_SETTLED);
     if (item->is_encoded)
@@ -173,15 +177,15 @@ void sheaf_batch_encoded(sheaf_batch_t *batch, uint32_t index)
     item->is_encoded = true;
     batch->encoded_bytes += sheaf_item_held(item);
     if (batch->order == SHEAF_ORDER_REQUEST)
-        batch->first_unsent = index + 1;
+        batch->first_unsent = item->after;
     sheaf_fanout_wake(batch);
 }
 
 void sheaf_batch_sent(sheaf_batch_t *batch, uint32_t index)
 {
     sheaf_batch_encoded(batch, index);
-    if (batch->items[index].body == NULL && batch->items[index].head == NULL)
+    if (sheaf_batch_item(batch, index)->body == NULL && sheaf_batch_item(batch, index)->head == NULL)
         return;
-    sheaf_item_give_back(&batch->items[index]);
+    sheaf_item_give_back(sheaf_batch_item(batch, index));
     sheaf_fanout_wake(batch);
 }

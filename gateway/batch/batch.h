@@ -42,6 +42,8 @@ typedef struct sheaf_outer {
     const sheaf_identity_t *identity; /* NULL: the client showed no certificate */
 } sheaf_outer_t;
 
+#define SHEAF_BATCH_END UINT32_MAX /* no item: behind the last one */
+
 typedef struct sheaf_watch {
     void (*on_item)(sheaf_batch_t *batch, uint32_t index); /* settled; its answer is final */
     void (*on_done)(sheaf_batch_t *batch);                 /* all settled and nothing flies; may free the batch */
@@ -70,13 +72,13 @@ struct sheaf_batch {
     bool stops_on_error;
     sheaf_fault_t fault;
 
-    sheaf_item_t *items;
+    sheaf_item_t *items; /* by sheaf_batch_item() only */
     uint32_t count, size;
 
     /* running */
     uint32_t open; /* not settled */
     uint32_t flying;
-    uint32_t first_unsent; /* all items before it were handed to the encoder (order: request) */
+    uint32_t first_unsent; /* all items before it were handed to the encoder (order: request); or SHEAF_BATCH_END */
     uint32_t succeeded, failed;
     uint64_t held_bytes;     /* of settled answers not yet given back */
     uint64_t reserved_bytes; /* for what flies */
@@ -101,6 +103,12 @@ struct sheaf_batch {
     struct sheaf_override *override; /* the last block made for items that override shared headers */
     uint64_t shared_names;           /* which names may be in `shared`, a bit per hash */
 };
+
+/* The item of that index, below batch->count. Good until the next sheaf_batch_add. */
+static inline sheaf_item_t *sheaf_batch_item(const sheaf_batch_t *batch, uint32_t index)
+{
+    return &batch->items[index];
+}
 
 /* `outer` may be used until free. */
 sheaf_batch_t *sheaf_batch_new(const sheaf_batch_env_t *env, const sheaf_endpoint_conf_t *endpoint,

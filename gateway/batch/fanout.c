@@ -46,7 +46,7 @@ void sheaf_batch_start(sheaf_batch_t *batch, const sheaf_watch_t *watch, void *w
     sheaf_ready_init(&batch->urgent, batch->pool, batch->count);
     sheaf_ready_init(&batch->doomed, batch->pool, batch->count);
     for (uint32_t i = 0; i < batch->count; i++) {
-        sheaf_item_t *item = &batch->items[i];
+        sheaf_item_t *item = sheaf_batch_item(batch, i);
 
         /* one that cannot run waits for nobody, but still settles in its turn: with onError: stop, what stands before
          * it goes first */
@@ -110,8 +110,8 @@ static void pump(sheaf_task_t *task)
 static void give_back_all(sheaf_batch_t *batch)
 {
     for (uint32_t i = 0; i < batch->count && batch->held_bytes > 0; i++)
-        if (batch->items[i].state == SHEAF_ITEM_SETTLED)
-            sheaf_item_give_back(&batch->items[i]);
+        if (sheaf_batch_item(batch, i)->state == SHEAF_ITEM_SETTLED)
+            sheaf_item_give_back(sheaf_batch_item(batch, i));
 }
 
 static void finish(sheaf_batch_t *batch)
@@ -143,7 +143,8 @@ static bool settle_doomed(sheaf_batch_t *batch)
 
     if (index == SHEAF_READY_NONE)
         return false;
-    settle_grounded(&batch->items[index], batch->items[index].err, batch->items[index].detail);
+    settle_grounded(sheaf_batch_item(batch, index), sheaf_batch_item(batch, index)->err,
+                    sheaf_batch_item(batch, index)->detail);
     return true;
 }
 
@@ -153,7 +154,7 @@ static void settle_rest(sheaf_batch_t *batch)
         return;
     batch->rest_is_stopped = true; /* once: from here on nothing waits and nothing is ready */
     for (uint32_t i = 0; i < batch->count && !batch->is_abandoned; i++) {
-        sheaf_item_t *item = &batch->items[i];
+        sheaf_item_t *item = sheaf_batch_item(batch, i);
 
         if (item->state >= SHEAF_ITEM_FLYING)
             continue;
@@ -168,7 +169,7 @@ static void settle_rest(sheaf_batch_t *batch)
 
 static void mark(sheaf_batch_t *batch, uint32_t index, uint32_t *top)
 {
-    sheaf_item_t *item = &batch->items[index];
+    sheaf_item_t *item = sheaf_batch_item(batch, index);
 
     if (item->is_urgent || item->state == SHEAF_ITEM_SETTLED)
         return;
@@ -191,7 +192,7 @@ static void mark_urgent(sheaf_batch_t *batch)
         return;
     mark(batch, batch->first_unsent, &top);
     while (top != SHEAF_READY_NONE) {
-        const sheaf_item_t *item = &batch->items[top];
+        const sheaf_item_t *item = sheaf_batch_item(batch, top);
 
         top = item->below;
         for (uint32_t i = 0; item->state == SHEAF_ITEM_WAITING && i < item->depends_on_count; i++)
@@ -233,7 +234,7 @@ static bool launch_next(sheaf_batch_t *batch)
         index = sheaf_ready_first(&batch->ready);
     if (index == SHEAF_READY_NONE)
         return false;
-    item = &batch->items[index];
+    item = sheaf_batch_item(batch, index);
     if (item->err != SHEAF_OK) {
         settle_grounded(item, item->err, item->detail);
         return true;
@@ -349,7 +350,7 @@ static void on_deadline(sheaf_deadline_t *node)
     sheaf_batch_t *batch = SHEAF_OWNER(node, sheaf_batch_t, deadline);
 
     for (uint32_t i = 0; i < batch->count; i++) {
-        sheaf_item_t *item = &batch->items[i];
+        sheaf_item_t *item = sheaf_batch_item(batch, i);
 
         if (item->state == SHEAF_ITEM_SETTLED)
             continue;
@@ -370,8 +371,8 @@ static bool flies_on(const sheaf_item_t *item)
 static void cut_all(sheaf_batch_t *batch)
 {
     for (uint32_t i = 0; i < batch->count; i++)
-        if (batch->items[i].state != SHEAF_ITEM_SETTLED && !flies_on(&batch->items[i]))
-            cut_short(&batch->items[i], SHEAF_ERR_CANCELLED);
+        if (sheaf_batch_item(batch, i)->state != SHEAF_ITEM_SETTLED && !flies_on(sheaf_batch_item(batch, i)))
+            cut_short(sheaf_batch_item(batch, i), SHEAF_ERR_CANCELLED);
 }
 
 void sheaf_batch_abandon(sheaf_batch_t *batch)

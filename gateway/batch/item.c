@@ -47,7 +47,7 @@ static sheaf_str_t put(char **at, sheaf_str_t s)
 static char *room_for_head(sheaf_item_t *item, size_t size)
 {
     if (size <= HEAD_IN_POOL)
-        return sheaf_pool_alloc(item->batch->pool, size);
+        return sheaf_pool_alloc(item->pool, size);
     SHEAF_ASSERT(item->head == NULL);
     item->head = sheaf_alloc(size);
     item->head_size = size;
@@ -134,7 +134,7 @@ static void write_problem(sheaf_item_t *item, const sheaf_fail_t *fail)
 
     item->body = sheaf_buf_new(len, len);
     sheaf_buf_append(item->body, text, len);
-    sheaf_headers_add(&item->answer, item->batch->pool, SHEAF_STR("content-type"), SHEAF_STR(SHEAF_PROBLEM_MEDIA));
+    sheaf_headers_add(&item->answer, item->pool, SHEAF_STR("content-type"), SHEAF_STR(SHEAF_PROBLEM_MEDIA));
     item->content_type = SHEAF_STR(SHEAF_PROBLEM_MEDIA);
     item->kind = SHEAF_MEDIA_JSON;
     item->json_is_valid = true;
@@ -165,7 +165,7 @@ void sheaf_item_fail(sheaf_item_t *item, sheaf_err_t err, sheaf_str_t detail)
     item->status = sheaf_err_status(err);
     if (item->batch->is_abandoned)
         return; /* nobody will read it */
-    item->detail = sheaf_pool_dup(item->batch->pool, sheaf_str_of(fail.detail));
+    item->detail = sheaf_pool_dup(item->pool, sheaf_str_of(fail.detail));
     write_problem(item, &fail);
 }
 
@@ -195,7 +195,7 @@ static void doom(sheaf_item_t *item, const sheaf_item_t *blocker)
 
     item->state = SHEAF_ITEM_READY;
     item->err = SHEAF_ERR_DEPENDENCY_FAILED;
-    item->detail = sheaf_pool_printf(batch->pool, "dependency \"%.*s\" failed", SHEAF_STR_ARG(blocker->id));
+    item->detail = sheaf_pool_printf(item->pool, "dependency \"%.*s\" failed", SHEAF_STR_ARG(blocker->id));
     sheaf_ready_put(&batch->doomed, item->index);
 }
 
@@ -216,7 +216,7 @@ static void release_dependents(const sheaf_item_t *item)
 
     for (uint32_t i = 0; i < item->dependents_count; i++) {
         const sheaf_edge_t *edge = item->dependents[i];
-        sheaf_item_t *dependent = &batch->items[edge->dependent];
+        sheaf_item_t *dependent = sheaf_batch_item(batch, edge->dependent);
 
         dependent->blockers--;
         if (dependent->state != SHEAF_ITEM_WAITING)

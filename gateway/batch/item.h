@@ -54,7 +54,9 @@ typedef struct sheaf_draft {
 
 typedef struct sheaf_item {
     struct sheaf_batch *batch;
+    sheaf_pool_t *pool; /* what the item keeps: the batch's */
     uint32_t index;
+    uint32_t after; /* whose result follows in request order; SHEAF_BATCH_END: none */
     sheaf_item_state_t state;
 
     /* the question */
@@ -77,6 +79,7 @@ typedef struct sheaf_item {
     bool has_content; /* the client gave a body */
     bool body_is_json;
     bool is_encoded;
+    bool is_silent; /* it has no result of its own: others stand for it */
 
     /* the answer */
     uint16_t status;        /* 0 until the head is there */

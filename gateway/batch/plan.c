@@ -14,7 +14,7 @@ static bool is_method(const sheaf_item_t *item, const char *name)
 
 static void allow(sheaf_item_t *item, sheaf_str_t methods)
 {
-    sheaf_headers_add(&item->answer, item->batch->pool, SHEAF_STR("allow"), methods);
+    sheaf_headers_add(&item->answer, item->pool, SHEAF_STR("allow"), methods);
 }
 
 static sheaf_err_t take_method(sheaf_item_t *item, const sheaf_draft_t *draft, sheaf_fail_t *fail)
@@ -22,7 +22,7 @@ static sheaf_err_t take_method(sheaf_item_t *item, const sheaf_draft_t *draft, s
     sheaf_str_t text = draft->method.base == NULL ? SHEAF_STR("GET") : draft->method;
 
     item->exchange.method = SHEAF_STR("GET"); /* what a malformed one is taken for; it is never sent */
-    if (!sheaf_method_normalise(item->batch->pool, text, &item->exchange.method))
+    if (!sheaf_method_normalise(item->pool, text, &item->exchange.method))
         return sheaf_fail(fail, SHEAF_ERR_ITEM_METHOD, "the method is no token of at most 32 characters");
     if (is_method(item, "CONNECT") || is_method(item, "TRACE")) {
         allow(item, SHEAF_STR("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
@@ -45,7 +45,7 @@ static bool is_as_written(sheaf_str_t text, const sheaf_url_t *url)
 
 static sheaf_str_t target_of(const sheaf_item_t *item, const sheaf_url_t *url, const sheaf_match_t *match)
 {
-    sheaf_pool_t *pool = item->batch->pool;
+    sheaf_pool_t *pool = item->pool;
     sheaf_str_t path = url->path;
     char *target;
 
@@ -88,7 +88,7 @@ static sheaf_err_t take_url(sheaf_item_t *item, sheaf_fail_t *fail)
 {
     sheaf_batch_t *batch = item->batch;
     sheaf_url_t url;
-    sheaf_err_t err = sheaf_url_normalise(batch->pool, item->url_text, batch->base, SHEAF_ITEM_URL_MAX, &url, fail);
+    sheaf_err_t err = sheaf_url_normalise(item->pool, item->url_text, batch->base, SHEAF_ITEM_URL_MAX, &url, fail);
 
     return err != SHEAF_OK ? err : find_route(item, &url, fail);
 }
@@ -126,7 +126,7 @@ sheaf_err_t sheaf_plan_item(sheaf_item_t *item, const sheaf_draft_t *draft, shea
     if (err == SHEAF_OK)
         err = take_url(item, fail);
     if (err == SHEAF_OK)
-        err = sheaf_inherit_own(item->batch->pool, &draft->headers, &item->exchange.headers, fail);
+        err = sheaf_inherit_own(item->pool, &draft->headers, &item->exchange.headers, fail);
     return err == SHEAF_OK ? take_body(item, draft, fail) : err;
 }
 
@@ -144,7 +144,7 @@ void sheaf_plan_headers(sheaf_batch_t *batch)
     const sheaf_header_t *envelope = sheaf_headers_find(&batch->headers, SHEAF_STR("content-type"));
 
     for (uint32_t i = 0; i < batch->count; i++) {
-        sheaf_item_t *item = &batch->items[i];
+        sheaf_item_t *item = sheaf_batch_item(batch, i);
 
         add_content_type(item, envelope);
         if (item->exchange.headers.count == 0 || item->err != SHEAF_OK || sheaf_inherit_fits(item))
@@ -172,7 +172,7 @@ static sheaf_err_t resolve(sheaf_batch_t *batch, sheaf_item_t *item, sheaf_fail_
             set_fault(batch, item->index, i);
             return sheaf_fail(fail, SHEAF_ERR_DEPENDENCY, "no item has the id \"%.*s\"", SHEAF_STR_ARG(edge->id));
         }
-        batch->items[edge->blocker].dependents_count++;
+        sheaf_batch_item(batch, edge->blocker)->dependents_count++;
     }
     item->blockers = item->depends_on_count;
     return SHEAF_OK;
@@ -182,17 +182,17 @@ static sheaf_err_t resolve(sheaf_batch_t *batch, sheaf_item_t *item, sheaf_fail_
 static void fill_dependents(sheaf_batch_t *batch)
 {
     for (uint32_t i = 0; i < batch->count; i++) {
-        sheaf_item_t *item = &batch->items[i];
+        sheaf_item_t *item = sheaf_batch_item(batch, i);
 
         if (item->dependents_count > 0)
             item->dependents = sheaf_pool_alloc(batch->pool, item->dependents_count * sizeof(*item->dependents));
         item->dependents_count = 0;
     }
     for (uint32_t i = 0; i < batch->count; i++) {
-        const sheaf_item_t *item = &batch->items[i];
+        const sheaf_item_t *item = sheaf_batch_item(batch, i);
 
         for (uint32_t k = 0; k < item->depends_on_count; k++) {
-            sheaf_item_t *blocker = &batch->items[item->depends_on[k].blocker];
+            sheaf_item_t *blocker = sheaf_batch_item(batch, item->depends_on[k].blocker);
 
             blocker->dependents[blocker->dependents_count++] = &item->depends_on[k];
         }
@@ -205,12 +205,12 @@ static uint32_t take_away(const sheaf_batch_t *batch, uint32_t *left, uint32_t *
     uint32_t head = 0, tail = 0;
 
     for (uint32_t i = 0; i < batch->count; i++) {
-        left[i] = batch->items[i].blockers;
+        left[i] = sheaf_batch_item(batch, i)->blockers;
         if (left[i] == 0)
             queue[tail++] = i;
     }
     while (head < tail) {
-        const sheaf_item_t *item = &batch->items[queue[head++]];
+        const sheaf_item_t *item = sheaf_batch_item(batch, queue[head++]);
 
         for (uint32_t i = 0; i < item->dependents_count; i++)
             if (--left[item->dependents[i]->dependent] == 0)
@@ -222,7 +222,7 @@ static uint32_t take_away(const sheaf_batch_t *batch, uint32_t *left, uint32_t *
 /* Position of the first dependency of `index` that was not taken away. There is one for every item that was not. */
 static uint32_t first_left(const sheaf_batch_t *batch, const uint32_t *left, uint32_t index)
 {
-    const sheaf_item_t *item = &batch->items[index];
+    const sheaf_item_t *item = sheaf_batch_item(batch, index);
     uint32_t at = 0;
 
     while (left[item->depends_on[at].blocker] == 0)
@@ -241,20 +241,21 @@ static sheaf_err_t report_circle(sheaf_batch_t *batch, const uint32_t *left, uin
         at++;
     while (!seen[at]) {
         seen[at] = 1;
-        at = batch->items[at].depends_on[first_left(batch, left, at)].blocker;
+        at = sheaf_batch_item(batch, at)->depends_on[first_left(batch, left, at)].blocker;
     }
     first = at;
-    for (uint32_t on = batch->items[at].depends_on[first_left(batch, left, at)].blocker; on != at;
-         on = batch->items[on].depends_on[first_left(batch, left, on)].blocker)
+    for (uint32_t on = sheaf_batch_item(batch, at)->depends_on[first_left(batch, left, at)].blocker; on != at;
+         on = sheaf_batch_item(batch, on)->depends_on[first_left(batch, left, on)].blocker)
         first = on < first ? on : first;
 
     set_fault(batch, first, first_left(batch, left, first));
-    next = batch->items[first].depends_on[batch->fault.at].blocker;
+    next = sheaf_batch_item(batch, first)->depends_on[batch->fault.at].blocker;
     if (next == first)
         return sheaf_fail(fail, SHEAF_ERR_CYCLE, "item \"%.*s\" depends on itself",
-                          SHEAF_STR_ARG(batch->items[first].id));
+                          SHEAF_STR_ARG(sheaf_batch_item(batch, first)->id));
     return sheaf_fail(fail, SHEAF_ERR_CYCLE, "item \"%.*s\" depends on \"%.*s\", which depends on it in turn",
-                      SHEAF_STR_ARG(batch->items[first].id), SHEAF_STR_ARG(batch->items[next].id));
+                      SHEAF_STR_ARG(sheaf_batch_item(batch, first)->id),
+                      SHEAF_STR_ARG(sheaf_batch_item(batch, next)->id));
 }
 
 sheaf_err_t sheaf_plan_link(sheaf_batch_t *batch, sheaf_fail_t *fail)
@@ -264,10 +265,10 @@ sheaf_err_t sheaf_plan_link(sheaf_batch_t *batch, sheaf_fail_t *fail)
     uint32_t *left;
 
     for (uint32_t i = 0; i < batch->count; i++) {
-        err = resolve(batch, &batch->items[i], fail);
+        err = resolve(batch, sheaf_batch_item(batch, i), fail);
         if (err != SHEAF_OK)
             return err;
-        has_edges = has_edges || batch->items[i].depends_on_count > 0;
+        has_edges = has_edges || sheaf_batch_item(batch, i)->depends_on_count > 0;
     }
     if (!has_edges)
         return SHEAF_OK;

@@ -44,7 +44,7 @@ void sheaf_responder_start(sheaf_visit_t *visit, const sheaf_encoder_t *encoder)
 static void on_item(sheaf_batch_t *batch, uint32_t index)
 {
     sheaf_visit_t *visit = batch->watch_data;
-    uint16_t status = batch->items[index].status;
+    uint16_t status = sheaf_batch_item(batch, index)->status;
 
     visit->classes[status / 100 < 6 ? status / 100 : 5]++;
     sheaf_verdict_add(&visit->verdict, status);
@@ -87,20 +87,22 @@ static const sheaf_item_t *next_item(const sheaf_visit_t *visit)
     const sheaf_batch_t *batch = visit->batch;
 
     if (visit->settled != NULL)
-        return visit->next < visit->settled_count ? &batch->items[visit->settled[visit->next]] : NULL;
-    if (visit->next == batch->count || batch->items[visit->next].state != SHEAF_ITEM_SETTLED)
+        return visit->taken < visit->settled_count ? sheaf_batch_item(batch, visit->settled[visit->taken]) : NULL;
+    if (visit->turn >= batch->count || sheaf_batch_item(batch, visit->turn)->state != SHEAF_ITEM_SETTLED)
         return NULL;
-    return &batch->items[visit->next];
+    return sheaf_batch_item(batch, visit->turn);
 }
 
 static void encode_item(sheaf_visit_t *visit, const sheaf_item_t *item)
 {
     size_t before = visit->out.len;
 
-    visit->encode.encoder->item(&visit->encode, item);
+    if (!item->is_silent)
+        visit->encode.encoder->item(&visit->encode, item);
     visit->encoded_bytes += visit->out.len - before;
     visit->marks[visit->marks_head++] = (sheaf_mark_sent_t){visit->encoded_bytes, item->index};
-    visit->next++;
+    visit->taken++;
+    visit->turn = item->after;
     sheaf_batch_encoded(visit->batch, item->index);
 }
 
@@ -115,7 +117,7 @@ static void encode_ready(sheaf_visit_t *visit)
     visit->encoded_bytes += visit->out.len - before;
     while (visit->out.len < AHEAD_MOST && (item = next_item(visit)) != NULL)
         encode_item(visit, item);
-    if (!visit->is_done || visit->next < visit->batch->count || visit->has_ended)
+    if (!visit->is_done || visit->taken < visit->batch->count || visit->has_ended)
         return;
     before = visit->out.len;
     visit->encode.encoder->end(&visit->encode);

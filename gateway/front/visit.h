@@ -44,7 +44,8 @@ struct sheaf_visit {
     sheaf_out_t out;
     uint32_t *settled; /* completion order: indexes as they settled */
     uint32_t settled_count;
-    uint32_t next; /* position of the next item to encode */
+    uint32_t turn;  /* request order: the item to encode next */
+    uint32_t taken; /* items that are encoded */
     sheaf_mark_sent_t *marks;
     uint32_t marks_head, marks_tail;
     uint64_t encoded_bytes, sent_bytes;
