@@ -135,7 +135,7 @@ static void add_content_type(sheaf_item_t *item, const sheaf_header_t *envelope)
     if (!item->has_content || (envelope == NULL && !item->body_is_json) ||
         sheaf_headers_find(&item->exchange.headers, SHEAF_STR("content-type")) != NULL)
         return;
-    sheaf_headers_add(&item->exchange.headers, item->batch->pool, SHEAF_STR("content-type"),
+    sheaf_headers_add(&item->exchange.headers, item->pool, SHEAF_STR("content-type"),
                       envelope != NULL ? envelope->value : SHEAF_STR("application/json"));
 }
 
