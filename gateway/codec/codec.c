@@ -46,10 +46,11 @@ static const char encodable[] =
 #undef ENCODER
     ;
 
-const sheaf_decoder_t *sheaf_codec_decoder(sheaf_str_t content_type)
+const sheaf_decoder_t *sheaf_codec_decoder(const sheaf_endpoint_conf_t *endpoint, sheaf_str_t content_type)
 {
     sheaf_media_t media;
 
+    (void)endpoint;
     if (content_type.base == NULL || !sheaf_media_parse(content_type, &media))
         return NULL;
     if (media.charset.base != NULL && !sheaf_str_ieq(media.charset, SHEAF_STR("utf-8")))
@@ -77,8 +78,9 @@ const sheaf_encoder_t *sheaf_codec_encoder(sheaf_str_t accept)
     return best;
 }
 
-const char *sheaf_codec_decodable(void)
+const char *sheaf_codec_decodable(const sheaf_endpoint_conf_t *endpoint)
 {
+    (void)endpoint;
     return decodable + 2;
 }
 

@@ -7,24 +7,26 @@
 #include "gateway/base/out.h"
 #include "gateway/batch/batch.h"
 
+typedef struct sheaf_encode sheaf_encode_t;
+
+typedef struct sheaf_encoder {
+    const char *name;
+    const char *content_type;
+    bool lingers;    /* may wait for the batch to end and go out in one write */
+    uint16_t status; /* what stands in the place of 207; 0: nothing does */
+    void (*begin)(sheaf_encode_t *encode);
+    void (*item)(sheaf_encode_t *encode, const sheaf_item_t *item);
+    void (*end)(sheaf_encode_t *encode); /* summary and closing */
+} sheaf_encoder_t;
+
 /* Reads `body` into `batch` (envelope, items, seal). `body` is borrowed until the batch is freed. On failure `fail`
  * has the err, a sentence, and where the format allows it pointer, line and column; the batch is then only good for
  * sheaf_batch_free. */
 typedef struct sheaf_decoder {
     const char *name;
     sheaf_err_t (*decode)(sheaf_batch_t *batch, sheaf_str_t body, sheaf_fail_t *fail);
+    const sheaf_encoder_t *answers_with; /* whatever Accept says; NULL: Accept chooses */
 } sheaf_decoder_t;
-
-typedef struct sheaf_encode sheaf_encode_t;
-
-typedef struct sheaf_encoder {
-    const char *name;
-    const char *content_type;
-    bool lingers; /* may wait for the batch to end and go out in one write */
-    void (*begin)(sheaf_encode_t *encode);
-    void (*item)(sheaf_encode_t *encode, const sheaf_item_t *item);
-    void (*end)(sheaf_encode_t *encode); /* summary and closing */
-} sheaf_encoder_t;
 
 /* One answer being written. Zero-initialise, set the first three. */
 struct sheaf_encode {
@@ -35,15 +37,15 @@ struct sheaf_encode {
     void *state;    /* the encoder's, in the batch's pool */
 };
 
-/* By the Content-Type of the request; NULL when unsupported or missing (415). */
-const sheaf_decoder_t *sheaf_codec_decoder(sheaf_str_t content_type);
+/* By what the endpoint is and the Content-Type of the request; NULL when unsupported or missing (415). */
+const sheaf_decoder_t *sheaf_codec_decoder(const sheaf_endpoint_conf_t *endpoint, sheaf_str_t content_type);
 
 /* By Accept (fields joined with ", "; absent: anything): highest q wins, ties in the order JSON, XML, ... of
  * codecs.def. NULL when nothing is acceptable (406). */
 const sheaf_encoder_t *sheaf_codec_encoder(sheaf_str_t accept);
 
 /* "application/json, application/xml" for messages and Accept-Post. */
-const char *sheaf_codec_decodable(void);
+const char *sheaf_codec_decodable(const sheaf_endpoint_conf_t *endpoint);
 const char *sheaf_codec_encodable(void);
 
 extern const sheaf_decoder_t sheaf_json_in;

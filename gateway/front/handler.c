@@ -44,13 +44,13 @@ static int refuse(sheaf_visit_t *visit, const sheaf_fail_t *fail)
 
 static int answer_options(sheaf_visit_t *visit)
 {
+    const char *types = sheaf_codec_decodable(visit->endpoint);
     h2o_req_t *req = visit->req;
 
     req->res.status = 204;
     req->res.reason = sheaf_status_reason(204);
     h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("allow"), 1, NULL, H2O_STRLIT("POST, OPTIONS"));
-    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("accept-post"), 1, NULL, sheaf_codec_decodable(),
-                          strlen(sheaf_codec_decodable()));
+    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("accept-post"), 1, NULL, types, strlen(types));
     visit->is_started = visit->is_final = visit->is_sending = true;
     sheaf_watchdog_progress(visit, true);
     h2o_send_inline(req, "", 0);
@@ -76,12 +76,14 @@ static sheaf_err_t check_request(const sheaf_front_t *front, h2o_req_t *req, con
     if (req->entity.len > endpoint->max_body_bytes)
         return sheaf_fail(fail, SHEAF_ERR_TOO_LARGE, "the request has %zu bytes, %llu are allowed", req->entity.len,
                           (unsigned long long)endpoint->max_body_bytes);
-    *ret_decoder = sheaf_codec_decoder(find(req, H2O_TOKEN_CONTENT_TYPE));
+    *ret_decoder = sheaf_codec_decoder(endpoint, find(req, H2O_TOKEN_CONTENT_TYPE));
     if (*ret_decoder == NULL)
-        return sheaf_fail(fail, SHEAF_ERR_MEDIA_TYPE, "supported: %s", sheaf_codec_decodable());
+        return sheaf_fail(fail, SHEAF_ERR_MEDIA_TYPE, "supported: %s", sheaf_codec_decodable(endpoint));
     if (!is_plain(find(req, H2O_TOKEN_CONTENT_ENCODING)))
         return sheaf_fail(fail, SHEAF_ERR_MEDIA_TYPE, "content codings are not supported");
-    *ret_encoder = sheaf_codec_encoder(str_of(sheaf_h2o_join(req, H2O_TOKEN_ACCEPT, ", ")));
+    *ret_encoder = (*ret_decoder)->answers_with;
+    if (*ret_encoder == NULL)
+        *ret_encoder = sheaf_codec_encoder(str_of(sheaf_h2o_join(req, H2O_TOKEN_ACCEPT, ", ")));
     if (*ret_encoder == NULL)
         return sheaf_fail(fail, SHEAF_ERR_NOT_ACCEPTABLE, "offered: %s", sheaf_codec_encodable());
     return SHEAF_OK;

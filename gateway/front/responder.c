@@ -156,6 +156,8 @@ static void begin_answer(sheaf_visit_t *visit)
 
     visit->status =
         sheaf_verdict_status(&visit->verdict, (sheaf_status_t)visit->batch->endpoint->status, visit->is_done);
+    if (visit->status == 207 && visit->encode.encoder->status != 0)
+        visit->status = visit->encode.encoder->status;
     req->res.status = visit->status;
     req->res.reason = sheaf_status_reason(visit->status);
     req->res.content_length = visit->has_ended ? visit->out.len : SIZE_MAX;
@@ -267,8 +269,11 @@ h2o_iovec_t sheaf_responder_prepare_refusal(sheaf_visit_t *visit, const sheaf_fa
         req->http1_is_persistent = 0;
     if (fail->err == SHEAF_ERR_OVERLOADED)
         add_header(req, "retry-after", H2O_STRLIT("1"));
-    if (fail->err == SHEAF_ERR_MEDIA_TYPE)
-        add_header(req, "accept-post", sheaf_codec_decodable(), strlen(sheaf_codec_decodable()));
+    if (fail->err == SHEAF_ERR_MEDIA_TYPE) {
+        const char *types = sheaf_codec_decodable(visit->endpoint);
+
+        add_header(req, "accept-post", types, strlen(types));
+    }
     sheaf_count(visit->front->env.metrics, SHEAF_METRIC_BATCHES_REFUSED, 1);
     if (!h2o_memis(req->method.base, req->method.len, H2O_STRLIT("HEAD")))
         visit->flying_bytes = len;

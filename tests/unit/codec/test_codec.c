@@ -6,6 +6,8 @@
 
 #include "gateway/codec/codec.h"
 
+static const sheaf_endpoint_conf_t endpoint;
+
 static const sheaf_encoder_t *accepting(const char *accept)
 {
     return sheaf_codec_encoder(sheaf_str_of(accept));
@@ -14,18 +16,19 @@ static const sheaf_encoder_t *accepting(const char *accept)
 static void json_in_is_chosen_by_its_media_type(void **state)
 {
     (void)state;
-    assert_ptr_equal(sheaf_codec_decoder(SHEAF_STR("application/json")), &sheaf_json_in);
-    assert_ptr_equal(sheaf_codec_decoder(SHEAF_STR("Application/JSON; charset=UTF-8")), &sheaf_json_in);
-    assert_ptr_equal(sheaf_codec_decoder(SHEAF_STR("application/json;odata.metadata=minimal")), &sheaf_json_in);
+    assert_ptr_equal(sheaf_codec_decoder(&endpoint, SHEAF_STR("application/json")), &sheaf_json_in);
+    assert_ptr_equal(sheaf_codec_decoder(&endpoint, SHEAF_STR("Application/JSON; charset=UTF-8")), &sheaf_json_in);
+    assert_ptr_equal(sheaf_codec_decoder(&endpoint, SHEAF_STR("application/json;odata.metadata=minimal")),
+                     &sheaf_json_in);
 }
 
 static void other_types_and_none_have_no_decoder(void **state)
 {
     (void)state;
-    assert_null(sheaf_codec_decoder(SHEAF_STR_NONE));
-    assert_null(sheaf_codec_decoder(SHEAF_STR("")));
-    assert_null(sheaf_codec_decoder(SHEAF_STR("text/plain")));
-    assert_null(sheaf_codec_decoder(SHEAF_STR("application/json; charset=iso-8859-1")));
+    assert_null(sheaf_codec_decoder(&endpoint, SHEAF_STR_NONE));
+    assert_null(sheaf_codec_decoder(&endpoint, SHEAF_STR("")));
+    assert_null(sheaf_codec_decoder(&endpoint, SHEAF_STR("text/plain")));
+    assert_null(sheaf_codec_decoder(&endpoint, SHEAF_STR("application/json; charset=iso-8859-1")));
 }
 
 static void accept_chooses_the_highest_quality(void **state)
@@ -56,7 +59,7 @@ static void nothing_acceptable_gives_none(void **state)
 static void the_lists_name_every_type(void **state)
 {
     (void)state;
-    assert_string_equal(sheaf_codec_decodable(), "application/json");
+    assert_string_equal(sheaf_codec_decodable(&endpoint), "application/json");
     assert_string_equal(sheaf_codec_encodable(), "application/json, application/xml, text/xml");
 }
 
