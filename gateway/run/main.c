@@ -16,6 +16,7 @@
 #include "gateway/run/demo.h"
 #include "gateway/run/handover.h"
 #include "gateway/run/notify.h"
+#include "gateway/run/openapi.h"
 #include "gateway/run/supervisor.h"
 #include "gateway/run/upgrade.h"
 #include "gateway/run/worker.h"
@@ -167,6 +168,22 @@ static int command_schema(const options_t *options)
     return 0;
 }
 
+static int command_openapi(const options_t *options)
+{
+    char *report = NULL;
+    sheaf_snapshot_t *snapshot = sheaf_snapshot_load_file(options->config_path, &report);
+    bool is_printed;
+
+    if (report != NULL && report[0] != '\0')
+        fputs(report, stderr);
+    free(report);
+    if (snapshot == NULL)
+        return 1;
+    is_printed = sheaf_openapi_print(snapshot, stdout);
+    sheaf_snapshot_drop(snapshot);
+    return is_printed ? 0 : 1;
+}
+
 static int command_version(const options_t *options)
 {
     (void)options;
@@ -186,6 +203,7 @@ static const struct command {
     {"demo", command_demo, "demo [--once]      gateway plus demo services on loopback; --once shows a batch and exits"},
     {"keys", command_keys, "keys               the manual of every configuration key"},
     {"schema", command_schema, "schema             JSON Schema of the configuration, for editors"},
+    {"openapi", command_openapi, "openapi [-c FILE]  OpenAPI 3.1 description of the endpoints"},
     {"version", command_version, "version            versions of Sheaf and its libraries"},
 };
 

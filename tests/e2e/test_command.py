@@ -46,6 +46,33 @@ class Command(unittest.TestCase):
         self.assertGreaterEqual(len(re.findall(r"sheaf\.yaml:4:\d+", done.stderr)), 2, done.stderr)
         self.assertIn("^", done.stderr)
 
+    def test_openapi_describes_the_endpoints_as_configured(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = pathlib.Path(directory) / "sheaf.yaml"
+            path.write_text(GOOD.replace("/batch}", "/batch, max_items: 7, status: 200}, {path: /b/$batch}"))
+            done = sheaf("openapi", "-c", str(path))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        document = json.loads(done.stdout)
+        self.assertEqual(document["openapi"], "3.1.0")
+        self.assertEqual(set(document["paths"]), {"/batch", "/b/$batch"})
+        post = document["paths"]["/batch"]["post"]
+        bare = post["requestBody"]["content"]["application/json"]["schema"]["oneOf"][1]
+        self.assertEqual(bare["maxItems"], 7)
+        self.assertEqual(set(post["responses"]), {"200", "default"})
+        self.assertIn("207", document["paths"]["/b/$batch"]["post"]["responses"])
+        self.assertIn("application/xml", post["responses"]["200"]["content"])
+        self.assertIn("urn:sheaf:problem:cycle", document["components"]["schemas"]["Problem"]["properties"]["type"]["enum"])
+        for place in re.findall(r'"#/components/schemas/(\w+)"', done.stdout):
+            self.assertIn(place, document["components"]["schemas"])
+
+    def test_openapi_of_a_bad_file_is_1(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = pathlib.Path(directory) / "sheaf.yaml"
+            path.write_text(GOOD.replace("match", "mtach"))
+            done = sheaf("openapi", "-c", str(path))
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn("sheaf.yaml:3:11", done.stderr)
+
     def test_check_finds_what_does_not_fit_together(self):
         for change, place in ((("upstream: u}", "upstream: v}"), ":3:"), (("}]\nend", '}, {match: "/x", upstream: u}]\nend'), ":3:"),
                               (("}]\n\"", ""), None), (("[{path: /batch}]", "[{path: /batch}, {path: /batch}]"), ":4:"),
