@@ -186,9 +186,9 @@ static json_t *endpoint_item(const sheaf_endpoint_conf_t *endpoint)
                                      (unsigned long long)endpoint->max_items,
                                      (unsigned long long)endpoint->max_body_bytes,
                                      (unsigned long long)endpoint->timeout_ms));
-    json_object_set_new(
-        post, "requestBody",
-        json_pack("{s:b, s:o}", "required", 1, "content", content(sheaf_codec_decodable(endpoint), batch_schema(endpoint))));
+    json_object_set_new(post, "requestBody",
+                        json_pack("{s:b, s:o}", "required", 1, "content",
+                                  content(sheaf_codec_decodable(endpoint), batch_schema(endpoint))));
     json_object_set_new(post, "responses", responses(endpoint));
     return json_pack("{s:o}", "post", post);
 }
