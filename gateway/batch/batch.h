@@ -68,7 +68,7 @@ struct sheaf_batch {
     sheaf_headers_t headers; /* the envelope's */
     uint64_t timeout_ms;
     uint32_t parallel;
-    sheaf_order_t order;
+    sheaf_order_t order; /* SHEAF_ORDER_DEFAULT until whoever starts the batch settles it */
     bool stops_on_error;
     sheaf_fault_t fault;
 
@@ -127,7 +127,7 @@ sheaf_err_t sheaf_batch_add(sheaf_batch_t *batch, const sheaf_draft_t *draft, sh
  * items). Nothing has been sent. */
 sheaf_err_t sheaf_batch_seal(sheaf_batch_t *batch, sheaf_fail_t *fail);
 
-/* Starts the fan-out: from the soon-queue, never from inside. The watch hears of every item, then done. */
+/* Starts the fan-out: in request order when nobody has settled batch->order; from the soon-queue, never from inside. The watch hears of every item, then done. */
 void sheaf_batch_start(sheaf_batch_t *batch, const sheaf_watch_t *watch, void *watch_data);
 
 /* Whoever holds encoded results back (linger, status: mixed) must let them go once held_bytes >= endpoint->budget_bytes:

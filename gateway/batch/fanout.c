@@ -38,6 +38,8 @@ void sheaf_fanout_wake(sheaf_batch_t *batch)
 
 void sheaf_batch_start(sheaf_batch_t *batch, const sheaf_watch_t *watch, void *watch_data)
 {
+    if (batch->order == SHEAF_ORDER_DEFAULT)
+        batch->order = SHEAF_ORDER_REQUEST;
     batch->watch = watch;
     batch->watch_data = watch_data;
     batch->is_started = true;

@@ -12,8 +12,9 @@ typedef struct sheaf_encode sheaf_encode_t;
 typedef struct sheaf_encoder {
     const char *name;
     const char *content_type;
-    bool lingers;    /* may wait for the batch to end and go out in one write */
-    uint16_t status; /* what stands in the place of 207; 0: nothing does */
+    bool lingers;        /* may wait for the batch to end and go out in one write */
+    sheaf_order_t order; /* of the results when neither the batch nor the endpoint says */
+    uint16_t status;     /* what stands in the place of 207; 0: nothing does */
     void (*begin)(sheaf_encode_t *encode);
     void (*item)(sheaf_encode_t *encode, const sheaf_item_t *item);
     void (*end)(sheaf_encode_t *encode); /* summary and closing */
@@ -50,6 +51,8 @@ const char *sheaf_codec_encodable(void);
 
 extern const sheaf_decoder_t sheaf_json_in;
 extern const sheaf_encoder_t sheaf_json_out;
+extern const sheaf_encoder_t sheaf_ndjson_out;
+extern const sheaf_encoder_t sheaf_json_seq_out;
 extern const sheaf_encoder_t sheaf_dav_out;
 extern const sheaf_encoder_t sheaf_dav_text_out; /* the same as text/xml */
 

@@ -24,6 +24,8 @@ void sheaf_responder_start(sheaf_visit_t *visit, const sheaf_encoder_t *encoder)
     sheaf_batch_t *batch = visit->batch;
     sheaf_front_t *front = visit->front;
 
+    if (batch->order == SHEAF_ORDER_DEFAULT)
+        batch->order = encoder->order;
     visit->encode = (sheaf_encode_t){.encoder = encoder, .batch = batch, .out = &visit->out};
     visit->marks = sheaf_pool_alloc(batch->pool, (batch->count + 1) * sizeof(*visit->marks));
     if (batch->order == SHEAF_ORDER_COMPLETION)

@@ -38,6 +38,8 @@ static void accept_chooses_the_highest_quality(void **state)
     assert_ptr_equal(accepting("text/xml"), &sheaf_dav_text_out);
     assert_ptr_equal(accepting("application/json;q=0.5, application/xml"), &sheaf_dav_out);
     assert_ptr_equal(accepting("application/xml;q=0.5, */*;q=0.1"), &sheaf_dav_out);
+    assert_ptr_equal(accepting("application/x-ndjson"), &sheaf_ndjson_out);
+    assert_ptr_equal(accepting("application/json-seq, application/json;q=0.9"), &sheaf_json_seq_out);
 }
 
 static void json_wins_where_accept_leaves_a_choice(void **state)
@@ -59,8 +61,10 @@ static void nothing_acceptable_gives_none(void **state)
 static void the_lists_name_every_type(void **state)
 {
     (void)state;
-    assert_string_equal(sheaf_codec_decodable(&endpoint), "application/json");
-    assert_string_equal(sheaf_codec_encodable(), "application/json, application/xml, text/xml");
+    assert_memory_equal(sheaf_codec_decodable(&endpoint), "application/json", 16);
+    assert_memory_equal(sheaf_codec_encodable(), "application/json, application/xml, text/xml", 43);
+    assert_non_null(strstr(sheaf_codec_encodable(), ", application/x-ndjson"));
+    assert_non_null(strstr(sheaf_codec_encodable(), ", application/json-seq"));
 }
 
 int main(void)

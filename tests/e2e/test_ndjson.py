@@ -1,0 +1,85 @@
+"""Results a line at a time: NDJSON and JSON text sequences."""
+import json
+import os
+import signal
+import unittest
+
+from harness import Case, RawClient
+
+NDJSON, JSON_SEQ = "application/x-ndjson", "application/json-seq"
+SLOW_FIRST = ["/o/delay/300", "/o/text", "/o/delay/100"]
+
+
+def lines_of(answer):
+    """The results, and the summary."""
+    lines = [json.loads(line) for line in answer.body.decode().splitlines()]
+    return lines[:-1], lines[-1]["summary"]
+
+
+class Lines(Case):
+    def ask(self, items, accept=NDJSON, sheaf=None, **envelope):
+        answer = (sheaf or self.sheaf).batch(items, headers={"Accept": accept}, **envelope)
+        self.assertEqual((answer.status, answer.headers["content-type"]), (207, accept))
+        return answer
+
+    def test_each_result_is_a_line_and_the_last_one_the_summary(self):
+        results, summary = lines_of(self.ask(["/o/text", "/nowhere", "/o/json/10"]))
+        self.assertEqual({result["id"]: result["status"] for result in results}, {"0": 200, "1": 404, "2": 200})
+        self.assertEqual(summary, {"total": 3, "succeeded": 2, "failed": 1})
+
+    def test_an_empty_batch_is_its_summary(self):
+        self.assertEqual(lines_of(self.ask([])), ([], {"total": 0, "succeeded": 0, "failed": 0}))
+
+    def test_results_come_in_order_of_completion(self):
+        results, _ = lines_of(self.ask(SLOW_FIRST))
+        self.assertEqual([result["id"] for result in results], ["1", "2", "0"])
+
+    def test_the_batch_may_ask_for_request_order(self):
+        results, _ = lines_of(self.ask(SLOW_FIRST, order="request"))
+        self.assertEqual([result["id"] for result in results], ["0", "1", "2"])
+
+    def test_the_endpoint_may_say_request_order(self):
+        sheaf = self.start(endpoint="order: request")
+        results, _ = lines_of(self.ask(SLOW_FIRST, sheaf=sheaf))
+        self.assertEqual([result["id"] for result in results], ["0", "1", "2"])
+
+    def test_json_keeps_request_order_by_default(self):
+        self.assertEqual([result["id"] for result in self.run_items(*SLOW_FIRST)], ["0", "1", "2"])
+
+    def test_json_seq_begins_each_text_with_a_record_separator(self):
+        body = self.ask(SLOW_FIRST, accept=JSON_SEQ).body
+        self.assertEqual((body[:1], body[-1:], body.count(b"\x1e")), (b"\x1e", b"\n", 4))
+        texts = [json.loads(text) for text in body.split(b"\x1e")[1:]]
+        self.assertEqual([text.get("id") for text in texts], ["1", "2", "0", None])
+        self.assertEqual(texts[-1]["summary"]["total"], 3)
+
+    def post(self, sheaf, *urls):
+        client = RawClient(sheaf.at)
+        self.addCleanup(client.close)
+        body = json.dumps([{"url": url} for url in urls]).encode()
+        client.send(b"POST /batch HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nAccept: application/x-ndjson\r\n"
+                    b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+        return client
+
+    def test_the_first_line_arrives_while_a_slow_item_still_runs(self):
+        """No linger holds it back: a second would outlast the slow item."""
+        sheaf = self.start(endpoint="linger: 10s", upstream="timeout: 30s")
+        client = self.post(sheaf, "/o/delay/3000", "/o/text")
+        data = client.read_until(b'"id":"1"')
+        self.assertNotIn(b'"id":"0"', data)
+        self.assertEqual(self.origin.count()["flying"], 1)
+        self.assertIn(b'"summary":{"total":2', client.read_until(b"\r\n0\r\n\r\n"))
+
+    def test_a_cut_stream_lacks_its_summary(self):
+        sheaf = self.start(upstream="timeout: 30s")
+        client = self.post(sheaf, "/o/delay/20000", "/o/text")
+        data = client.read_until(b'"id":"1"')
+        os.kill(sheaf.children()[0], signal.SIGKILL)
+        while more := client.sock.recv(65536):
+            data += more
+        self.assertIn(b'"id":"1"', data)
+        self.assertNotIn(b"summary", data)
+
+
+if __name__ == "__main__":
+    unittest.main()
