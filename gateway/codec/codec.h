@@ -50,6 +50,7 @@ const char *sheaf_codec_decodable(const sheaf_endpoint_conf_t *endpoint);
 const char *sheaf_codec_encodable(void);
 
 extern const sheaf_decoder_t sheaf_json_in;
+extern const sheaf_decoder_t sheaf_ndjson_in;
 extern const sheaf_encoder_t sheaf_json_out;
 extern const sheaf_encoder_t sheaf_ndjson_out;
 extern const sheaf_encoder_t sheaf_json_seq_out;

@@ -4,8 +4,6 @@
  * is understood. Strings without escapes and JSON bodies are slices of the document. */
 #include "gateway/codec/json_reader.h"
 
-#define MAX_DEPTH 64
-
 /* --- the envelope --- */
 
 static sheaf_err_t batch_requests(sheaf_reader_t *reader, sheaf_json_t value)
@@ -67,29 +65,12 @@ static const sheaf_reader_member_t batch_members[] = {
     {{"order", 5}, batch_order, false},       {{"parallel", 8}, batch_parallel, false},
 };
 
-/* --- what the batch found: an item and a member, walked to again --- */
-
-static sheaf_json_t nth_element(sheaf_json_t array, uint32_t n)
+sheaf_err_t sheaf_reader_envelope(sheaf_reader_t *reader, sheaf_json_t object)
 {
-    sheaf_json_iter_t iter = sheaf_json_iter(array);
-    sheaf_json_t element = array;
-
-    for (uint32_t i = 0; i <= n && sheaf_json_next_element(&iter, &element); i++)
-        ;
-    return element;
+    return sheaf_reader_members(reader, object, batch_members, SHEAF_COUNT(batch_members));
 }
 
-/* The value of `name` in `object`, or `object` itself when it has none (an id that is its index). */
-static sheaf_json_t member_of(const sheaf_reader_t *reader, sheaf_json_t object, const char *name)
-{
-    sheaf_json_iter_t iter = sheaf_json_iter(object);
-    sheaf_json_t source, value;
-
-    while (sheaf_json_next_member(&iter, &source, &value))
-        if (sheaf_str_eq(sheaf_json_string(source, reader->pool), sheaf_str_of(name)))
-            return value;
-    return object;
-}
+/* --- what the batch found --- */
 
 /* Too many items, or the envelope's headers; what lies in the outer request (a loop, much to inherit) has no place in the document. */
 static sheaf_err_t locate_envelope(sheaf_reader_t *reader, const char *member)
@@ -99,33 +80,17 @@ static sheaf_err_t locate_envelope(sheaf_reader_t *reader, const char *member)
     if (reader->fail->err == SHEAF_ERR_LOOP || reader->fail->err == SHEAF_ERR_INHERITED)
         return reader->fail->err;
     reader->in_item = false;
-    value = reader->is_bare ? root : member_of(reader, root, member);
+    value = reader->is_bare ? root : sheaf_reader_member_of(reader, root, member);
     return sheaf_reader_locate(reader, sheaf_reader_at(value.base == root.base ? NULL : member, value));
 }
 
 static sheaf_err_t locate_fault(sheaf_reader_t *reader)
 {
     const sheaf_fault_t *fault = &reader->batch->fault;
-    const char *member = fault->member == SHEAF_FAULT_ID           ? "id"
-                         : fault->member == SHEAF_FAULT_DEPENDS_ON ? "dependsOn"
-                                                                   : NULL;
-    sheaf_json_t item, value;
-    sheaf_reader_place_t place;
 
     if (fault->item == UINT32_MAX || fault->member == SHEAF_FAULT_ITEMS)
         return locate_envelope(reader, fault->member == SHEAF_FAULT_ITEMS ? "requests" : "headers");
-    reader->in_item = true;
-    reader->index = fault->item;
-    item = nth_element(reader->requests, fault->item);
-    value = member != NULL ? member_of(reader, item, member) : item;
-    if (value.base == item.base)
-        return sheaf_reader_locate(reader, sheaf_reader_at(NULL, item));
-    place = sheaf_reader_at(member, value);
-    if (fault->member == SHEAF_FAULT_DEPENDS_ON && sheaf_reader_is(value, SHEAF_JSON_ARRAY)) {
-        place.index = fault->at;
-        place.at = nth_element(value, fault->at).base;
-    }
-    return sheaf_reader_locate(reader, place);
+    return sheaf_reader_locate_fault(reader, sheaf_reader_nth(reader->requests, fault->item));
 }
 
 /* --- items, one by one --- */
@@ -163,7 +128,7 @@ static sheaf_err_t read_envelope(sheaf_reader_t *reader, sheaf_json_t root)
         sheaf_fail(reader->fail, SHEAF_ERR_MEMBER, "a batch is an object with \"requests\", or an array of items");
         return sheaf_reader_locate(reader, sheaf_reader_at(NULL, root));
     }
-    if ((err = sheaf_reader_members(reader, root, batch_members, SHEAF_COUNT(batch_members))) != SHEAF_OK)
+    if ((err = sheaf_reader_envelope(reader, root)) != SHEAF_OK)
         return err;
     if (reader->requests.base == NULL) {
         sheaf_fail(reader->fail, SHEAF_ERR_MEMBER, "the batch has no \"requests\"");
@@ -189,7 +154,7 @@ static sheaf_err_t json_decode(sheaf_batch_t *batch, sheaf_str_t body, sheaf_fai
         sheaf_fail(reader.fail, SHEAF_ERR_SYNTAX, "the batch begins with a byte order mark; send UTF-8 without one");
         return sheaf_reader_locate(&reader, sheaf_reader_at(NULL, body));
     }
-    if ((err = sheaf_json_check(body, MAX_DEPTH, reader.fail)) != SHEAF_OK)
+    if ((err = sheaf_json_check(body, SHEAF_READER_MAX_DEPTH, reader.fail)) != SHEAF_OK)
         return err;
     if ((err = read_envelope(&reader, sheaf_json_root(body))) != SHEAF_OK)
         return err;

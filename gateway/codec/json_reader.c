@@ -249,3 +249,47 @@ sheaf_err_t sheaf_reader_members(sheaf_reader_t *reader, sheaf_json_t object, co
     }
     return SHEAF_OK;
 }
+
+/* --- what the batch found: an item and a member, walked to again --- */
+
+sheaf_json_t sheaf_reader_nth(sheaf_json_t array, uint32_t n)
+{
+    sheaf_json_iter_t iter = sheaf_json_iter(array);
+    sheaf_json_t element = array;
+
+    for (uint32_t i = 0; i <= n && sheaf_json_next_element(&iter, &element); i++)
+        ;
+    return element;
+}
+
+sheaf_json_t sheaf_reader_member_of(const sheaf_reader_t *reader, sheaf_json_t object, const char *name)
+{
+    sheaf_json_iter_t iter = sheaf_json_iter(object);
+    sheaf_json_t source, value;
+
+    while (sheaf_json_next_member(&iter, &source, &value))
+        if (sheaf_str_eq(sheaf_json_string(source, reader->pool), sheaf_str_of(name)))
+            return value;
+    return object;
+}
+
+sheaf_err_t sheaf_reader_locate_fault(sheaf_reader_t *reader, sheaf_json_t item)
+{
+    const sheaf_fault_t *fault = &reader->batch->fault;
+    const char *member = fault->member == SHEAF_FAULT_ID           ? "id"
+                         : fault->member == SHEAF_FAULT_DEPENDS_ON ? "dependsOn"
+                                                                   : NULL;
+    sheaf_json_t value = member != NULL ? sheaf_reader_member_of(reader, item, member) : item;
+    sheaf_reader_place_t place;
+
+    reader->in_item = true;
+    reader->index = fault->item;
+    if (value.base == item.base)
+        return sheaf_reader_locate(reader, sheaf_reader_at(NULL, item));
+    place = sheaf_reader_at(member, value);
+    if (fault->member == SHEAF_FAULT_DEPENDS_ON && sheaf_reader_is(value, SHEAF_JSON_ARRAY)) {
+        place.index = fault->at;
+        place.at = sheaf_reader_nth(value, fault->at).base;
+    }
+    return sheaf_reader_locate(reader, place);
+}

@@ -1,11 +1,13 @@
-/* codec/json_reader.h - what reading a JSON batch needs in every part: where we are, and values of each kind.
+/* codec/json_reader.h - what reading a JSON or NDJSON batch needs in every part: where we are, and values of each kind.
  *
- * json_in.c reads the envelope, json_item.c one item; both walk objects by tables of members. Every refusal names its
+ * json_in.c reads the envelope, json_item.c one item, ndjson_in.c lines of them; all walk objects by tables of members. Every refusal names its
  * place in the document as sent. Strings without escapes and JSON bodies are slices of the document. */
 #ifndef SHEAF_CODEC_JSON_READER_H
 #define SHEAF_CODEC_JSON_READER_H
 
 #include "gateway/codec/codec.h"
+
+#define SHEAF_READER_MAX_DEPTH 64 /* of a batch, item bodies included */
 
 typedef struct sheaf_reader sheaf_reader_t;
 struct sheaf_reader {
@@ -14,7 +16,7 @@ struct sheaf_reader {
     sheaf_fail_t *fail;
     sheaf_str_t doc;
     sheaf_json_t requests; /* the array of items */
-    bool is_bare;          /* the document is that array */
+    bool is_bare;          /* the document is that array, or its items: pointers begin with the index */
 
     /* the item being read; in_item says whether there is one */
     bool in_item;
@@ -77,6 +79,22 @@ sheaf_err_t sheaf_reader_headers(sheaf_reader_t *reader, sheaf_json_t object, sh
  * unknown ones refused with the nearest known one. */
 sheaf_err_t sheaf_reader_members(sheaf_reader_t *reader, sheaf_json_t object, const sheaf_reader_member_t *members,
                                  size_t count);
+
+/* --- walking to a place again --- */
+
+/* Element `n` of `array`; `array` itself when it has none. */
+sheaf_json_t sheaf_reader_nth(sheaf_json_t array, uint32_t n);
+
+/* The value of `name` in `object`, or `object` itself when it has none (an id that is its index). */
+sheaf_json_t sheaf_reader_member_of(const sheaf_reader_t *reader, sheaf_json_t object, const char *name);
+
+/* Adds the place of batch->fault, which lies in `item`, to reader->fail; returns its err. */
+sheaf_err_t sheaf_reader_locate_fault(sheaf_reader_t *reader, sheaf_json_t item);
+
+/* --- json_in.c --- */
+
+/* Reads the members of an envelope into the batch; `requests` into reader->requests. */
+sheaf_err_t sheaf_reader_envelope(sheaf_reader_t *reader, sheaf_json_t object);
 
 /* --- json_item.c --- */
 

@@ -53,6 +53,21 @@ class Lines(Case):
         self.assertEqual([text.get("id") for text in texts], ["1", "2", "0", None])
         self.assertEqual(texts[-1]["summary"]["total"], 3)
 
+    def test_a_batch_may_be_lines_too(self):
+        body = '{"batch":{"order":"request","headers":{"x-all":"1"}}}\n\n{"id":"slow","url":"/o/delay/200"}\r\n' \
+               '{"id":"new","method":"POST","url":"/o/echo","body":{"n":12345678901234567890}}'
+        answer = self.sheaf.post(body, {"Content-Type": NDJSON, "Accept": NDJSON})
+        results, summary = lines_of(answer)
+        self.assertEqual([(result["id"], result["status"]) for result in results], [("slow", 200), ("new", 200)])
+        self.assertEqual(results[1]["body"]["body"], '{"n":12345678901234567890}')
+        self.assertIn(["x-all", "1"], results[1]["body"]["headers"])
+        self.assertEqual(summary["total"], 2)
+
+    def test_a_line_that_cannot_be_read_refuses_the_batch_by_its_place(self):
+        answer = self.sheaf.post('{"url":"/o/text"}\n\n{"url":"/o/text","body":[1,}\n', {"Content-Type": NDJSON})
+        self.assertEqual((answer.status, answer.headers["content-type"]), (400, "application/problem+json"))
+        self.assertEqual([answer.json[name] for name in ("pointer", "line", "column")], ["/1/body/1", 3, 28])
+
     def post(self, sheaf, *urls):
         client = RawClient(sheaf.at)
         self.addCleanup(client.close)
