@@ -12,6 +12,7 @@ typedef struct sheaf_encode sheaf_encode_t;
 typedef struct sheaf_encoder {
     const char *name;
     const char *content_type;
+    const char *(*content_type_of)(const sheaf_encode_t *encode); /* NULL, or it depends on the answer; after begin */
     bool lingers;        /* may wait for the batch to end and go out in one write */
     sheaf_order_t order; /* of the results when neither the batch nor the endpoint says */
     uint16_t status;     /* what stands in the place of 207; 0: nothing does */

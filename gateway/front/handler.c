@@ -10,11 +10,26 @@ static sheaf_str_t str_of(h2o_iovec_t v)
     return sheaf_str(v.base, v.len);
 }
 
+static sheaf_str_t find(h2o_req_t *req, const h2o_token_t *token)
+{
+    ssize_t at = h2o_find_header(&req->headers, token, -1);
+
+    return at < 0 ? SHEAF_STR_NONE : str_of(req->headers.entries[at].value);
+}
+
+static sheaf_str_t query_of(h2o_req_t *req, sheaf_pool_t *pool)
+{
+    if (req->query_at >= req->path.len)
+        return SHEAF_STR_NONE;
+    return sheaf_pool_dup(pool, sheaf_str(req->path.base + req->query_at + 1, req->path.len - req->query_at - 1));
+}
+
 /* Everything is copied: the batch may outlive the request. */
 static void take_outer(sheaf_visit_t *visit, sheaf_pool_t *pool)
 {
     h2o_req_t *req = visit->req;
     sheaf_outer_t *outer = &visit->outer;
+    sheaf_str_t type = find(req, H2O_TOKEN_CONTENT_TYPE);
 
     for (size_t i = 0; i < req->headers.size; i++) {
         const h2o_header_t *header = &req->headers.entries[i];
@@ -26,14 +41,11 @@ static void take_outer(sheaf_visit_t *visit, sheaf_pool_t *pool)
     outer->headers = &visit->headers;
     outer->scheme = visit->client->tls != NULL ? SHEAF_STR("https") : SHEAF_STR("http"); /* :scheme is hearsay */
     outer->host = sheaf_pool_dup(pool, str_of(req->authority));
+    outer->method = sheaf_pool_dup(pool, str_of(req->method));
+    outer->path = sheaf_pool_dup(pool, str_of(req->path_normalized));
+    outer->query = query_of(req, pool);
+    outer->content_type = type.base != NULL ? sheaf_pool_dup(pool, type) : SHEAF_STR_NONE;
     outer->is_http2 = req->version >= 0x200;
-}
-
-static sheaf_str_t find(h2o_req_t *req, const h2o_token_t *token)
-{
-    ssize_t at = h2o_find_header(&req->headers, token, -1);
-
-    return at < 0 ? SHEAF_STR_NONE : str_of(req->headers.entries[at].value);
 }
 
 static int refuse(sheaf_visit_t *visit, const sheaf_fail_t *fail)

@@ -154,12 +154,13 @@ static void add_header(h2o_req_t *req, const char *name, const char *value, size
 static void begin_answer(sheaf_visit_t *visit)
 {
     h2o_req_t *req = visit->req;
-    const char *type = visit->encode.encoder->content_type;
+    const sheaf_encoder_t *encoder = visit->encode.encoder;
+    const char *type = encoder->content_type_of == NULL ? encoder->content_type : encoder->content_type_of(&visit->encode);
 
     visit->status =
         sheaf_verdict_status(&visit->verdict, (sheaf_status_t)visit->batch->endpoint->status, visit->is_done);
-    if (visit->status == 207 && visit->encode.encoder->status != 0)
-        visit->status = visit->encode.encoder->status;
+    if (visit->status == 207 && encoder->status != 0)
+        visit->status = encoder->status;
     req->res.status = visit->status;
     req->res.reason = sheaf_status_reason(visit->status);
     req->res.content_length = visit->has_ended ? visit->out.len : SIZE_MAX;
