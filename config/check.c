@@ -211,22 +211,29 @@ static void check_against_route(sheaf_report_t *report, const sheaf_snapshot_t *
                        route->mark.line);
 }
 
-/* `/v1/$batch` has the base `/v1/`, as OData clients expect; others have `/`. */
-static void settle_base(sheaf_pool_t *pool, sheaf_endpoint_conf_t *endpoint)
+/* What an endpoint's path ends in is not part of where its items live: `/v1/$batch` has the base `/v1/`, as OData
+ * clients expect, and so has Tyk's `/v1/tyk/batch/`. Others have `/`. */
+static size_t ending(const sheaf_endpoint_conf_t *endpoint)
 {
+    static const sheaf_str_t tyk[] = {{"/tyk/batch/", 11}, {"/tyk/batch", 10}};
     size_t folder = endpoint->path.len;
 
-    if (endpoint->base.base != NULL) {
-        if (!sheaf_str_ends(endpoint->base, SHEAF_STR("/")))
-            endpoint->base = sheaf_pool_printf(pool, "%.*s/", SHEAF_STR_ARG(endpoint->base));
-        return;
-    }
-    endpoint->base = SHEAF_STR("/");
+    for (size_t i = 0; endpoint->dialect == SHEAF_DIALECT_TYK && i < SHEAF_COUNT(tyk); i++)
+        if (sheaf_str_ends(endpoint->path, tyk[i]))
+            return tyk[i].len - 1;
     if (!sheaf_str_ends(endpoint->path, SHEAF_STR("$batch")))
-        return;
+        return endpoint->path.len - 1;
     while (folder > 0 && endpoint->path.base[folder - 1] != '/')
         folder--;
-    endpoint->base = sheaf_str(endpoint->path.base, folder);
+    return endpoint->path.len - folder;
+}
+
+static void settle_base(sheaf_pool_t *pool, sheaf_endpoint_conf_t *endpoint)
+{
+    if (endpoint->base.base == NULL)
+        endpoint->base = sheaf_str(endpoint->path.base, endpoint->path.len - ending(endpoint));
+    else if (!sheaf_str_ends(endpoint->base, SHEAF_STR("/")))
+        endpoint->base = sheaf_pool_printf(pool, "%.*s/", SHEAF_STR_ARG(endpoint->base));
 }
 
 static void check_endpoints(sheaf_report_t *report, const sheaf_yaml_t *root, sheaf_snapshot_t *snapshot)

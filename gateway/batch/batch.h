@@ -74,6 +74,8 @@ struct sheaf_batch {
     uint32_t parallel;
     sheaf_order_t order; /* SHEAF_ORDER_DEFAULT until whoever starts the batch settles it */
     bool stops_on_error;
+    bool urls_are_below_base; /* a leading slash means the base too, and no url leaves it */
+    bool inherits_nothing;    /* the headers of the outer request stay with it */
     sheaf_fault_t fault;
 
     sheaf_item_t *items; /* by sheaf_batch_item() only */

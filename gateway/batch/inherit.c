@@ -365,7 +365,8 @@ sheaf_err_t sheaf_inherit_build(sheaf_batch_t *batch, sheaf_fail_t *fail)
         batch->fault = (sheaf_fault_t){UINT32_MAX, SHEAF_FAULT_ITEM, 0};
         return sheaf_fail(fail, SHEAF_ERR_LOOP, "Via names this gateway already");
     }
-    inherit_outer(batch, &batch->headers);
+    if (!batch->inherits_nothing)
+        inherit_outer(batch, &batch->headers);
     for (uint32_t i = 0; i < batch->headers.count; i++)
         if (!sheaf_str_eq(batch->headers.entries[i].name, SHEAF_STR("content-type"))) /* only with a body: see plan */
             sheaf_headers_add(list, batch->pool, batch->headers.entries[i].name, batch->headers.entries[i].value);

@@ -84,13 +84,27 @@ static sheaf_err_t find_route(sheaf_item_t *item, const sheaf_url_t *url, sheaf_
     return SHEAF_OK;
 }
 
+static sheaf_str_t without_slashes(sheaf_str_t text)
+{
+    while (text.len > 0 && text.base[0] == '/')
+        text = sheaf_str(text.base + 1, text.len - 1);
+    return text;
+}
+
 static sheaf_err_t take_url(sheaf_item_t *item, sheaf_fail_t *fail)
 {
     sheaf_batch_t *batch = item->batch;
+    sheaf_str_t text = item->url_text;
     sheaf_url_t url;
-    sheaf_err_t err = sheaf_url_normalise(item->pool, item->url_text, batch->base, SHEAF_ITEM_URL_MAX, &url, fail);
+    sheaf_err_t err;
 
-    return err != SHEAF_OK ? err : find_route(item, &url, fail);
+    if (batch->urls_are_below_base)
+        text = without_slashes(text);
+    if ((err = sheaf_url_normalise(item->pool, text, batch->base, SHEAF_ITEM_URL_MAX, &url, fail)) != SHEAF_OK)
+        return err;
+    if (batch->urls_are_below_base && !sheaf_str_starts(url.path, batch->base))
+        return sheaf_fail(fail, SHEAF_ERR_ITEM_URL, "the url leaves %.*s", SHEAF_STR_ARG(batch->base));
+    return find_route(item, &url, fail);
 }
 
 static sheaf_err_t take_body(sheaf_item_t *item, const sheaf_draft_t *draft, sheaf_fail_t *fail)

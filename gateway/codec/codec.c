@@ -46,16 +46,30 @@ static const char encodable[] =
 #undef ENCODER
     ;
 
+/* An endpoint that speaks another gateway's dialect reads JSON its own way, and reads nothing else. */
+static const sheaf_decoder_t *dialect_of(const sheaf_endpoint_conf_t *endpoint)
+{
+    switch (endpoint->dialect) {
+    case SHEAF_DIALECT_APISIX:
+        return &sheaf_apisix_in;
+    case SHEAF_DIALECT_TYK:
+        return &sheaf_tyk_in;
+    default:
+        return NULL;
+    }
+}
+
 const sheaf_decoder_t *sheaf_codec_decoder(const sheaf_endpoint_conf_t *endpoint, sheaf_str_t content_type)
 {
     sheaf_media_t media;
 
-    (void)endpoint;
     if (content_type.base == NULL || !sheaf_media_parse(content_type, &media))
         return NULL;
     if (media.charset.base != NULL && !sheaf_str_ieq(media.charset, SHEAF_STR("utf-8")))
         return NULL;
 
+    if (dialect_of(endpoint) != NULL)
+        return sheaf_media_is(&media, "application/json") ? dialect_of(endpoint) : NULL;
     for (size_t i = 0; i < SHEAF_COUNT(decoders); i++)
         if (sheaf_media_is(&media, decoders[i].media))
             return decoders[i].decoder;
@@ -80,11 +94,20 @@ const sheaf_encoder_t *sheaf_codec_encoder(sheaf_str_t accept)
 
 const char *sheaf_codec_decodable(const sheaf_endpoint_conf_t *endpoint)
 {
-    (void)endpoint;
-    return decodable + 2;
+    return dialect_of(endpoint) != NULL ? "application/json" : decodable + 2;
 }
 
 const char *sheaf_codec_encodable(void)
 {
     return encodable + 2;
+}
+
+const sheaf_problem_form_t *sheaf_codec_refusal(const sheaf_endpoint_conf_t *endpoint)
+{
+    static const sheaf_problem_form_t apisix = {"application/json", "error_msg", NULL};
+    static const sheaf_problem_form_t tyk = {"application/json", "message", "error"};
+
+    if (endpoint != NULL && endpoint->dialect == SHEAF_DIALECT_APISIX)
+        return &apisix;
+    return endpoint != NULL && endpoint->dialect == SHEAF_DIALECT_TYK ? &tyk : &sheaf_problem_plain;
 }

@@ -6,6 +6,7 @@
 
 #include "gateway/base/out.h"
 #include "gateway/batch/batch.h"
+#include "gateway/http/problem.h"
 
 typedef struct sheaf_encode sheaf_encode_t;
 
@@ -50,11 +51,19 @@ const sheaf_encoder_t *sheaf_codec_encoder(sheaf_str_t accept);
 const char *sheaf_codec_decodable(const sheaf_endpoint_conf_t *endpoint);
 const char *sheaf_codec_encodable(void);
 
+/* How a request that `endpoint` (NULL: no one's) refuses as a whole is told so: its clients look for the error where
+ * their gateway has it. */
+const sheaf_problem_form_t *sheaf_codec_refusal(const sheaf_endpoint_conf_t *endpoint);
+
 extern const sheaf_decoder_t sheaf_json_in;
 extern const sheaf_decoder_t sheaf_ndjson_in;
 extern const sheaf_encoder_t sheaf_json_out;
 extern const sheaf_encoder_t sheaf_ndjson_out;
 extern const sheaf_encoder_t sheaf_json_seq_out;
+extern const sheaf_decoder_t sheaf_apisix_in;
+extern const sheaf_encoder_t sheaf_apisix_out;
+extern const sheaf_decoder_t sheaf_tyk_in;
+extern const sheaf_encoder_t sheaf_tyk_out;
 extern const sheaf_encoder_t sheaf_dav_out;
 extern const sheaf_encoder_t sheaf_dav_text_out; /* the same as text/xml */
 

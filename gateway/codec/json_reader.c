@@ -21,7 +21,7 @@ sheaf_err_t sheaf_reader_locate(const sheaf_reader_t *reader, sheaf_reader_place
     fail->has_pointer = true;
     fail->pointer[0] = '\0';
     if (reader->in_item && !reader->is_bare)
-        sheaf_json_pointer_add(fail, SHEAF_STR("requests"));
+        sheaf_json_pointer_add(fail, sheaf_str_of(reader->list != NULL ? reader->list : "requests"));
     if (reader->in_item)
         pointer_add_index(fail, reader->index);
     if (place.member != NULL)
@@ -117,17 +117,27 @@ sheaf_err_t sheaf_reader_word(sheaf_reader_t *reader, const char *member, sheaf_
 
 /* --- headers: of an item or of the envelope --- */
 
+static bool header_text(sheaf_reader_t *reader, sheaf_json_t value, sheaf_str_t *ret_text)
+{
+    sheaf_json_type_t type = sheaf_json_type(value);
+    bool is_scalar = type == SHEAF_JSON_NUMBER || type == SHEAF_JSON_TRUE || type == SHEAF_JSON_FALSE;
+
+    if (type != SHEAF_JSON_STRING && !(is_scalar && reader->takes_scalars))
+        return false;
+    *ret_text = type == SHEAF_JSON_STRING ? sheaf_json_string(value, reader->pool) : value;
+    return true;
+}
+
 /* The envelope's own headers are nobody else's fault: a bad one is refused here. An item's are left to the item. */
 static sheaf_err_t add_header(sheaf_reader_t *reader, sheaf_reader_place_t place, sheaf_headers_t *headers,
                               sheaf_json_t value)
 {
     sheaf_str_t text, name = place.name;
 
-    if (!sheaf_reader_is(value, SHEAF_JSON_STRING)) {
+    if (!header_text(reader, value, &text)) {
         sheaf_fail(reader->fail, SHEAF_ERR_MEMBER, "a header takes a string or an array of strings");
         return sheaf_reader_locate(reader, place);
     }
-    text = sheaf_json_string(value, reader->pool);
     if (!reader->in_item && !(sheaf_header_name_is_valid(name) && sheaf_header_value_is_valid(text))) {
         sheaf_fail(reader->fail, SHEAF_ERR_VALUE, "this is no valid header field");
         return sheaf_reader_locate(reader, place);
@@ -219,10 +229,11 @@ static sheaf_err_t unknown_member(const sheaf_reader_t *reader, const sheaf_read
                                (sheaf_reader_place_t){.at = source.base, .name = name, .index = SHEAF_READER_NO_INDEX});
 }
 
-static const sheaf_reader_member_t *find_member(const sheaf_reader_member_t *members, size_t count, sheaf_str_t name)
+static const sheaf_reader_member_t *find_member(const sheaf_reader_t *reader, const sheaf_reader_member_t *members,
+                                                size_t count, sheaf_str_t name)
 {
     for (size_t i = 0; i < count; i++)
-        if (sheaf_str_eq(members[i].name, name))
+        if (reader->ignores_case ? sheaf_str_ieq(members[i].name, name) : sheaf_str_eq(members[i].name, name))
             return &members[i];
     return NULL;
 }
@@ -235,11 +246,13 @@ sheaf_err_t sheaf_reader_members(sheaf_reader_t *reader, sheaf_json_t object, co
 
     while (sheaf_json_next_member(&iter, &source, &value)) {
         sheaf_str_t name = sheaf_json_string(source, reader->pool);
-        const sheaf_reader_member_t *member = find_member(members, count, name);
+        const sheaf_reader_member_t *member = find_member(reader, members, count, name);
         sheaf_err_t err;
 
         if (member == NULL && name.len > 0 && name.base[0] == '@')
             continue; /* annotations (OData JSON 4.5) */
+        if (member == NULL && reader->ignores_unknown)
+            continue;
         if (member == NULL)
             return unknown_member(reader, members, count, source);
         if (sheaf_reader_is(value, SHEAF_JSON_NULL) && !member->takes_null)

@@ -18,6 +18,12 @@ struct sheaf_reader {
     sheaf_json_t requests; /* the array of items */
     bool is_bare;          /* the document is that array, or its items: pointers begin with the index */
 
+    /* what other gateways' batches want otherwise */
+    const char *list;     /* the member that is `requests`; NULL: requests */
+    bool ignores_unknown; /* members that have no row are passed over */
+    bool ignores_case;    /* of member names */
+    bool takes_scalars;   /* a header may be a number, true or false */
+
     /* the item being read; in_item says whether there is one */
     bool in_item;
     uint32_t index;
@@ -76,7 +82,7 @@ sheaf_err_t sheaf_reader_headers(sheaf_reader_t *reader, sheaf_json_t object, sh
                                  sheaf_str_t *type);
 
 /* Hands each member of `object` to the row of `members` that has its name; names that start with `@` are ignored, other
- * unknown ones refused with the nearest known one. */
+ * unknown ones refused with the nearest known one, unless the reader ignores them. */
 sheaf_err_t sheaf_reader_members(sheaf_reader_t *reader, sheaf_json_t object, const sheaf_reader_member_t *members,
                                  size_t count);
 

@@ -257,14 +257,15 @@ h2o_iovec_t sheaf_responder_prepare_refusal(sheaf_visit_t *visit, const sheaf_fa
 {
     h2o_req_t *req = visit->req;
     char *body = sheaf_h2o_alloc(&req->pool, SHEAF_PROBLEM_MAX);
-    size_t len = sheaf_problem_write(fail, body);
+    const sheaf_problem_form_t *form = sheaf_codec_refusal(visit->endpoint);
+    size_t len = sheaf_problem_write_as(form, fail, body);
 
     visit->refused = fail->err;
     visit->status = sheaf_err_status(fail->err);
     req->res.status = visit->status;
     req->res.reason = sheaf_status_reason(visit->status);
     req->res.content_length = len;
-    add_header(req, "content-type", H2O_STRLIT(SHEAF_PROBLEM_MEDIA));
+    add_header(req, "content-type", form->media, strlen(form->media));
     add_header(req, "cache-control", H2O_STRLIT("no-store"));
     if (fail->err == SHEAF_ERR_METHOD)
         add_header(req, "allow", H2O_STRLIT("POST, OPTIONS"));

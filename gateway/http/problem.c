@@ -55,7 +55,29 @@ static void put_number(pen_t *pen, const char *name, uint64_t value)
     pen->at += sheaf_u64_to_dec(value, pen->at);
 }
 
-size_t sheaf_problem_write(const sheaf_fail_t *fail, char *dst)
+const sheaf_problem_form_t sheaf_problem_plain = {SHEAF_PROBLEM_MEDIA, "detail", NULL};
+
+static void put_status(pen_t *pen, const sheaf_problem_form_t *form, const sheaf_fail_t *fail)
+{
+    if (form->status == NULL) {
+        put_number(pen, ",\"status\":", sheaf_err_status(fail->err));
+        return;
+    }
+    put(pen, ",\"status\":");
+    put_string(pen, form->status);
+}
+
+static void put_sentence(pen_t *pen, const sheaf_problem_form_t *form, const sheaf_fail_t *fail)
+{
+    if (fail->detail[0] == 0 && form == &sheaf_problem_plain)
+        return;
+    put(pen, ",\"");
+    put(pen, form->sentence);
+    put(pen, "\":");
+    put_string(pen, fail->detail[0] != 0 ? fail->detail : sheaf_err_title(fail->err));
+}
+
+size_t sheaf_problem_write_as(const sheaf_problem_form_t *form, const sheaf_fail_t *fail, char *dst)
 {
     pen_t pen = {dst, dst};
 
@@ -63,11 +85,8 @@ size_t sheaf_problem_write(const sheaf_fail_t *fail, char *dst)
     put(&pen, sheaf_err_slug(fail->err));
     put(&pen, "\",\"title\":");
     put_string(&pen, sheaf_err_title(fail->err));
-    put_number(&pen, ",\"status\":", sheaf_err_status(fail->err));
-    if (fail->detail[0] != 0) {
-        put(&pen, ",\"detail\":");
-        put_string(&pen, fail->detail);
-    }
+    put_status(&pen, form, fail);
+    put_sentence(&pen, form, fail);
     if (fail->has_pointer) {
         put(&pen, ",\"pointer\":");
         put_string(&pen, fail->pointer);
@@ -79,4 +98,9 @@ size_t sheaf_problem_write(const sheaf_fail_t *fail, char *dst)
     put(&pen, "}");
     SHEAF_ASSERT((size_t)(pen.at - pen.start) <= SHEAF_PROBLEM_MAX);
     return (size_t)(pen.at - pen.start);
+}
+
+size_t sheaf_problem_write(const sheaf_fail_t *fail, char *dst)
+{
+    return sheaf_problem_write_as(&sheaf_problem_plain, fail, dst);
 }

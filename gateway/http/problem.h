@@ -15,4 +15,17 @@
  * replaced by U+FFFD. Returns its length. */
 size_t sheaf_problem_write(const sheaf_fail_t *fail, char *dst);
 
+/* How clients of another gateway look for an error. */
+typedef struct sheaf_problem_form {
+    const char *media;
+    const char *sentence; /* the member that holds the detail, or the title when there is none */
+    const char *status;   /* what "status" says; NULL: the number */
+} sheaf_problem_form_t;
+
+/* RFC 9457's own: "detail", left out when there is none. */
+extern const sheaf_problem_form_t sheaf_problem_plain;
+
+/* The same document in that form. */
+size_t sheaf_problem_write_as(const sheaf_problem_form_t *form, const sheaf_fail_t *fail, char *dst);
+
 #endif

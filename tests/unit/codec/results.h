@@ -57,6 +57,13 @@ static inline void result_add(sheaf_batch_t *batch, const json_t *from, size_t s
         kit_body(item, result_bytes(batch->pool, json_object_get(from, "body")), step);
 }
 
+static inline sheaf_dialect_t result_dialect(const char *name)
+{
+    return strcmp(name, "apisix") == 0 ? SHEAF_DIALECT_APISIX
+           : strcmp(name, "tyk") == 0  ? SHEAF_DIALECT_TYK
+                                       : SHEAF_DIALECT_GRAPH;
+}
+
 /* Encodes the case's in.json; malloc'ed. */
 static inline char *result_encode(const char *folder, const sheaf_encoder_t *encoder, size_t *ret_len)
 {
@@ -72,7 +79,7 @@ static inline char *result_encode(const char *folder, const sheaf_encoder_t *enc
     kit_init(&kit);
     kit.endpoint.max_items = 1000;
     if (json_object_get(doc, "dialect") != NULL)
-        kit.endpoint.dialect = SHEAF_DIALECT_GRAPH;
+        kit.endpoint.dialect = result_dialect(json_string_value(json_object_get(doc, "dialect")));
     if (json_object_get(doc, "step") != NULL)
         step = json_integer_value(json_object_get(doc, "step"));
     batch = kit_batch(&kit);
