@@ -84,11 +84,12 @@ static sheaf_err_t find_route(sheaf_item_t *item, const sheaf_url_t *url, sheaf_
     return SHEAF_OK;
 }
 
-static sheaf_str_t without_slashes(sheaf_str_t text)
+/* The same place below the base, whether it is written with a slash or without; nothing is the base itself. */
+static sheaf_str_t below_base(sheaf_str_t text)
 {
     while (text.len > 0 && text.base[0] == '/')
         text = sheaf_str(text.base + 1, text.len - 1);
-    return text;
+    return text.len > 0 ? text : SHEAF_STR(".");
 }
 
 static sheaf_err_t take_url(sheaf_item_t *item, sheaf_fail_t *fail)
@@ -99,7 +100,7 @@ static sheaf_err_t take_url(sheaf_item_t *item, sheaf_fail_t *fail)
     sheaf_err_t err;
 
     if (batch->urls_are_below_base)
-        text = without_slashes(text);
+        text = below_base(text);
     if ((err = sheaf_url_normalise(item->pool, text, batch->base, SHEAF_ITEM_URL_MAX, &url, fail)) != SHEAF_OK)
         return err;
     if (batch->urls_are_below_base && !sheaf_str_starts(url.path, batch->base))

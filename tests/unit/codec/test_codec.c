@@ -31,6 +31,35 @@ static void other_types_and_none_have_no_decoder(void **state)
     assert_null(sheaf_codec_decoder(&endpoint, SHEAF_STR("application/json; charset=iso-8859-1")));
 }
 
+static void a_dialect_has_its_own_pair_and_reads_json_only(void **state)
+{
+    const sheaf_endpoint_conf_t apisix = {.dialect = SHEAF_DIALECT_APISIX}, tyk = {.dialect = SHEAF_DIALECT_TYK};
+
+    (void)state;
+    assert_ptr_equal(sheaf_codec_decoder(&apisix, SHEAF_STR("application/json")), &sheaf_apisix_in);
+    assert_ptr_equal(sheaf_apisix_in.answers_with, &sheaf_apisix_out);
+    assert_ptr_equal(sheaf_codec_decoder(&tyk, SHEAF_STR("application/json")), &sheaf_tyk_in);
+    assert_ptr_equal(sheaf_tyk_in.answers_with, &sheaf_tyk_out);
+    assert_null(sheaf_codec_decoder(&apisix, SHEAF_STR("text/plain")));
+    assert_null(sheaf_codec_decoder(&tyk, SHEAF_STR_NONE));
+    assert_string_equal(sheaf_codec_decodable(&tyk), "application/json");
+}
+
+static void a_refusal_is_where_the_dialects_clients_look(void **state)
+{
+    const sheaf_endpoint_conf_t apisix = {.dialect = SHEAF_DIALECT_APISIX}, tyk = {.dialect = SHEAF_DIALECT_TYK};
+    char text[SHEAF_PROBLEM_MAX + 1];
+    sheaf_fail_t fail;
+
+    (void)state;
+    sheaf_fail(&fail, SHEAF_ERR_SYNTAX, "not \"so\"");
+    text[sheaf_problem_write_as(sheaf_codec_refusal(&apisix), &fail, text)] = 0;
+    assert_non_null(strstr(text, "\"status\":400,\"error_msg\":\"not \\\"so\\\"\""));
+    text[sheaf_problem_write_as(sheaf_codec_refusal(&tyk), &fail, text)] = 0;
+    assert_non_null(strstr(text, "\"status\":\"error\",\"message\":\"not \\\"so\\\"\""));
+    assert_ptr_equal(sheaf_codec_refusal(NULL), &sheaf_problem_plain);
+}
+
 static void accept_chooses_the_highest_quality(void **state)
 {
     (void)state;
@@ -70,9 +99,14 @@ static void the_lists_name_every_type(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(json_in_is_chosen_by_its_media_type), cmocka_unit_test(other_types_and_none_have_no_decoder),
-        cmocka_unit_test(accept_chooses_the_highest_quality),  cmocka_unit_test(json_wins_where_accept_leaves_a_choice),
-        cmocka_unit_test(nothing_acceptable_gives_none),       cmocka_unit_test(the_lists_name_every_type),
+        cmocka_unit_test(json_in_is_chosen_by_its_media_type),
+        cmocka_unit_test(other_types_and_none_have_no_decoder),
+        cmocka_unit_test(a_dialect_has_its_own_pair_and_reads_json_only),
+        cmocka_unit_test(a_refusal_is_where_the_dialects_clients_look),
+        cmocka_unit_test(accept_chooses_the_highest_quality),
+        cmocka_unit_test(json_wins_where_accept_leaves_a_choice),
+        cmocka_unit_test(nothing_acceptable_gives_none),
+        cmocka_unit_test(the_lists_name_every_type),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
