@@ -58,17 +58,34 @@ sheaf_pool_t *sheaf_pool_new(void)
     return pool;
 }
 
-void sheaf_pool_free(sheaf_pool_t *pool)
+static void free_blocks(sheaf_pool_t *pool)
 {
     block_t *next;
 
-    if (pool == NULL)
-        return;
     for (block_t *block = pool->blocks; block != NULL; block = next) {
         next = block->next;
         free(block);
     }
+    pool->blocks = NULL;
+}
+
+void sheaf_pool_free(sheaf_pool_t *pool)
+{
+    if (pool == NULL)
+        return;
+    free_blocks(pool);
     free(pool);
+}
+
+void sheaf_pool_reset(sheaf_pool_t *pool)
+{
+    char *memory = (char *)(void *)pool;
+
+    free_blocks(pool);
+    pool->at = memory + ALIGN(sizeof(*pool));
+    pool->end = memory + FIRST_BLOCK;
+    pool->next_size = FIRST_BLOCK * 2;
+    pool->bytes = FIRST_BLOCK;
 }
 
 static char *add_block(sheaf_pool_t *pool, size_t size)

@@ -13,6 +13,9 @@ typedef struct sheaf_pool sheaf_pool_t;
 sheaf_pool_t *sheaf_pool_new(void);
 void sheaf_pool_free(sheaf_pool_t *pool); /* NULL is fine */
 
+/* Forgets all that was allocated and keeps the first 4 KiB: what is used again and again takes nothing from the system. */
+void sheaf_pool_reset(sheaf_pool_t *pool);
+
 void *sheaf_pool_alloc(sheaf_pool_t *pool, size_t size);  /* uninitialised */
 void *sheaf_pool_zalloc(sheaf_pool_t *pool, size_t size); /* zeroed */
 sheaf_str_t sheaf_pool_dup(sheaf_pool_t *pool, sheaf_str_t s);

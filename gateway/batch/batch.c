@@ -7,7 +7,9 @@
 #include "gateway/batch/inherit.h"
 #include "gateway/batch/plan.h"
 
-#define FIRST_ITEMS 16
+#define FIRST_ITEMS  16
+#define WINDOW_LEAST 256u /* slots of a window, a power of two: four times what flies, so that order costs little */
+#define WINDOW_MOST  2048u
 
 /* --- birth and death --- */
 
@@ -40,6 +42,7 @@ sheaf_batch_t *sheaf_batch_new(const sheaf_batch_env_t *env, const sheaf_endpoin
     batch->order = endpoint->order;
     batch->stops_on_error = endpoint->on_error == SHEAF_ON_ERROR_STOP;
     batch->fault.item = UINT32_MAX;
+    batch->mask = UINT32_MAX;
     batch->base = base_of(endpoint, batch->pool);
     batch->ids = sheaf_ids_new();
     batch->started_us = env->clock->read_us(env->clock);
@@ -51,8 +54,10 @@ void sheaf_batch_free(sheaf_batch_t *batch)
 {
     SHEAF_ASSERT(batch->flying == 0);
     sheaf_fanout_fini(batch);
-    for (uint32_t i = 0; i < batch->count; i++)
+    for (uint32_t i = batch->oldest; i < batch->count; i++)
         sheaf_item_give_back(sheaf_batch_item(batch, i));
+    for (uint32_t i = 0; batch->feed.next != NULL && i < batch->size; i++)
+        sheaf_pool_free(batch->items[i].pool);
     sheaf_inherit_fini(batch);
     sheaf_ids_free(batch->ids);
     free(batch->items);
@@ -93,7 +98,7 @@ static sheaf_item_t *next_item(sheaf_batch_t *batch)
 {
     sheaf_item_t *item;
 
-    if (batch->count == batch->size) {
+    if (batch->count == batch->size && batch->feed.next == NULL) {
         /* nothing points into the array before the batch is sealed */
         batch->size = batch->size == 0 ? FIRST_ITEMS : batch->size * 2;
         batch->items = sheaf_realloc(batch->items, batch->size * sizeof(*item));
@@ -118,9 +123,19 @@ static void keep_dependencies(sheaf_item_t *item, const sheaf_draft_t *draft)
     item->depends_on_count = draft->depends_on_count;
 }
 
-sheaf_err_t sheaf_batch_add(sheaf_batch_t *batch, const sheaf_draft_t *draft, sheaf_fail_t *fail)
+static void plan(sheaf_item_t *item, const sheaf_draft_t *draft)
 {
     sheaf_fail_t why;
+
+    item->url_text = draft->url;
+    item->timeout_ms = draft->timeout_ms;
+    item->err = sheaf_plan_item(item, draft, &why);
+    if (item->err != SHEAF_OK)
+        item->detail = sheaf_pool_dup(item->pool, sheaf_str_of(why.detail));
+}
+
+sheaf_err_t sheaf_batch_add(sheaf_batch_t *batch, const sheaf_draft_t *draft, sheaf_fail_t *fail)
+{
     sheaf_item_t *item;
     sheaf_str_t id;
     sheaf_err_t err;
@@ -136,21 +151,81 @@ sheaf_err_t sheaf_batch_add(sheaf_batch_t *batch, const sheaf_draft_t *draft, sh
 
     item = next_item(batch);
     item->id = id;
-    item->url_text = draft->url;
-    item->timeout_ms = draft->timeout_ms;
     keep_dependencies(item, draft);
-    item->err = sheaf_plan_item(item, draft, &why);
-    if (item->err != SHEAF_OK)
-        item->detail = sheaf_pool_dup(item->pool, sheaf_str_of(why.detail));
+    plan(item, draft);
     batch->count++;
     return SHEAF_OK;
 }
+
+/* --- a window --- */
+
+static uint32_t window_size(const sheaf_batch_t *batch, uint32_t total)
+{
+    uint32_t size = WINDOW_LEAST;
+
+    while (size < WINDOW_MOST && size / 4 < batch->parallel)
+        size *= 2;
+    while (size > FIRST_ITEMS && size / 2 >= total)
+        size /= 2;
+    return size;
+}
+
+void sheaf_batch_feed(sheaf_batch_t *batch, const sheaf_feed_t *feed)
+{
+    SHEAF_ASSERT(batch->count == 0 && batch->items == NULL);
+    batch->feed = *feed;
+    batch->shows_index = true;
+    batch->size = window_size(batch, feed->total);
+    batch->mask = batch->size - 1;
+    batch->items = sheaf_zalloc(batch->size * sizeof(sheaf_item_t));
+}
+
+/* What an item is called by whoever feeds it may not be an id at all: that is its own fault alone. */
+static sheaf_str_t fed_id(sheaf_item_t *item, sheaf_draft_t *draft)
+{
+    const char *refusal = draft->id.base == NULL ? NULL : sheaf_ids_refusal(draft->id);
+    char digits[20];
+
+    if (draft->id.base != NULL && refusal == NULL)
+        return draft->id;
+    if (refusal != NULL && draft->err == SHEAF_OK) {
+        draft->err = SHEAF_ERR_ITEM_DATA;
+        snprintf(draft->detail, sizeof(draft->detail), "the id %s", refusal);
+    }
+    return sheaf_pool_dup(item->pool, sheaf_str(digits, sheaf_u64_to_dec(item->index, digits)));
+}
+
+sheaf_item_t *sheaf_batch_feed_next(sheaf_batch_t *batch)
+{
+    sheaf_pool_t *pool = sheaf_batch_item(batch, batch->count)->pool;
+    sheaf_draft_t draft = {0};
+    sheaf_item_t *item;
+
+    if (batch->count >= batch->total || batch->count - batch->oldest >= batch->size)
+        return NULL;
+    if (pool == NULL)
+        pool = sheaf_pool_new();
+    else
+        sheaf_pool_reset(pool);
+    item = next_item(batch);
+    item->pool = pool;
+    batch->feed.next(batch->feed.data, item->index, pool, &draft);
+    item->id = fed_id(item, &draft);
+    plan(item, &draft);
+    sheaf_plan_item_headers(item);
+    batch->count++;
+    batch->open++;
+    return item;
+}
+
+/* --- the end of adding --- */
 
 sheaf_err_t sheaf_batch_seal(sheaf_batch_t *batch, sheaf_fail_t *fail)
 {
     const sheaf_endpoint_conf_t *endpoint = batch->endpoint;
     sheaf_err_t err = sheaf_plan_link(batch, fail);
 
+    batch->total = batch->feed.next != NULL ? batch->feed.total : batch->count;
     if (err == SHEAF_OK)
         err = sheaf_inherit_build(batch, fail);
     if (err != SHEAF_OK)
@@ -171,6 +246,8 @@ void sheaf_batch_encoded(sheaf_batch_t *batch, uint32_t index)
 {
     sheaf_item_t *item = sheaf_batch_item(batch, index);
 
+    if (index < batch->oldest)
+        return; /* its slot has gone on */
     SHEAF_ASSERT(item->state == SHEAF_ITEM_SETTLED);
     if (item->is_encoded)
         return;
@@ -181,11 +258,25 @@ void sheaf_batch_encoded(sheaf_batch_t *batch, uint32_t index)
     sheaf_fanout_wake(batch);
 }
 
+static void move_window(sheaf_batch_t *batch)
+{
+    while (batch->oldest < batch->count && sheaf_batch_item(batch, batch->oldest)->is_sent)
+        batch->oldest++;
+    sheaf_fanout_wake(batch);
+}
+
 void sheaf_batch_sent(sheaf_batch_t *batch, uint32_t index)
 {
-    sheaf_batch_encoded(batch, index);
-    if (sheaf_batch_item(batch, index)->body == NULL && sheaf_batch_item(batch, index)->head == NULL)
+    sheaf_item_t *item = sheaf_batch_item(batch, index);
+
+    if (index < batch->oldest)
         return;
-    sheaf_item_give_back(sheaf_batch_item(batch, index));
-    sheaf_fanout_wake(batch);
+    sheaf_batch_encoded(batch, index);
+    if (item->body != NULL || item->head != NULL) {
+        sheaf_item_give_back(item);
+        sheaf_fanout_wake(batch);
+    }
+    item->is_sent = true;
+    if (batch->feed.next != NULL)
+        move_window(batch);
 }

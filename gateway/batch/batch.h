@@ -53,6 +53,18 @@ typedef struct sheaf_watch {
     void (*on_done)(sheaf_batch_t *batch);                 /* all settled and nothing flies; may free the batch */
 } sheaf_watch_t;
 
+/* Where the items of a long batch come from while it runs: only a window of them is there at a time.
+ *
+ *   fed, sent |oldest ... count| not fed yet ... total
+ *              \__ a ring of slots; one is used again when its item is settled and sent, and it is the oldest */
+typedef struct sheaf_feed {
+    /* Fills `draft` with the question of item `index`, asked for in order, each once. What it allocates comes from `pool`,
+     * which is the item's; strings may also lie in the document. What is wrong with the item is told by draft->err. */
+    void (*next)(void *data, uint32_t index, sheaf_pool_t *pool, sheaf_draft_t *draft);
+    void *data;
+    uint32_t total; /* items in all: checked against max_items by who feeds */
+} sheaf_feed_t;
+
 /* Where an envelope error lies, for the decoder to turn into pointer, line and column. */
 typedef struct sheaf_fault {
     uint32_t item; /* index; UINT32_MAX = the envelope */
@@ -80,6 +92,11 @@ struct sheaf_batch {
 
     sheaf_item_t *items; /* by sheaf_batch_item() only */
     uint32_t count, size;
+    uint32_t oldest;   /* the first item that is still there: 0, except in a window */
+    uint32_t mask;     /* from an index to its slot: all bits, except in a window */
+    uint32_t total;    /* items there will be, once sealed */
+    sheaf_feed_t feed; /* next is NULL when all items are there from the start */
+    bool shows_index;  /* ids may repeat: results carry the index beside them */
 
     /* running */
     uint32_t open; /* not settled */
@@ -102,6 +119,7 @@ struct sheaf_batch {
     uint64_t paused_at_ms;   /* since when the pump waits for nobody but the client */
     bool is_paused;
     bool rest_is_stopped; /* the items that had not started were told to stop */
+    bool is_late;         /* the deadline has passed: what is fed from now on is late as well */
     sheaf_str_t base;     /* what relative urls are relative to, ends in '/' */
     sheaf_task_t pump;
     sheaf_deadline_t deadline;
@@ -110,10 +128,16 @@ struct sheaf_batch {
     uint64_t shared_names;           /* which names may be in `shared`, a bit per hash */
 };
 
-/* The item of that index, below batch->count. Good until the next sheaf_batch_add. */
+/* The item of that index, from batch->oldest to below batch->count. Good until the next sheaf_batch_add. */
 static inline sheaf_item_t *sheaf_batch_item(const sheaf_batch_t *batch, uint32_t index)
 {
-    return &batch->items[index];
+    return &batch->items[index & batch->mask];
+}
+
+/* All slots of the window are taken by settled items, and more are to come: it waits for sheaf_batch_sent alone. */
+static inline bool sheaf_batch_is_full(const sheaf_batch_t *batch)
+{
+    return batch->count < batch->total && batch->open == 0 && batch->count - batch->oldest >= batch->size;
 }
 
 /* `outer` may be used until free. */
@@ -127,6 +151,10 @@ void sheaf_batch_free(sheaf_batch_t *batch);
  * ID) and batch->fault says where. */
 sheaf_err_t sheaf_batch_add(sheaf_batch_t *batch, const sheaf_draft_t *draft, sheaf_fail_t *fail);
 
+/* Instead of adding: items come from `feed` (copied; its data lives as long as the batch) while the batch runs, through
+ * a window. Before seal. Their ids may repeat and they depend on nothing. */
+void sheaf_batch_feed(sheaf_batch_t *batch, const sheaf_feed_t *feed);
+
 /* Ends adding: resolves dependencies, refuses unknown ids and cycles (batch->fault says where), builds the shared
  * headers. parallel and timeout_ms are brought down to the endpoint's. Besides DEPENDENCY and CYCLE there are TOO_LARGE
  * and VALUE (the envelope's headers), LOOP (our name is in the outer Via) and INHERITED (too many bytes of headers times
@@ -137,7 +165,7 @@ sheaf_err_t sheaf_batch_seal(sheaf_batch_t *batch, sheaf_fail_t *fail);
 void sheaf_batch_start(sheaf_batch_t *batch, const sheaf_watch_t *watch, void *watch_data);
 
 /* Whoever holds encoded results back (linger, status: mixed) must let them go once held_bytes >= endpoint->budget_bytes:
- * from there on nothing starts that is not sure to be read.
+ * from there on nothing starts that is not sure to be read. The same holds once sheaf_batch_is_full().
  *
  * The responder handed item `index`, settled, to the encoder (moves first_unsent in request order). */
 void sheaf_batch_encoded(sheaf_batch_t *batch, uint32_t index);

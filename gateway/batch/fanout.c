@@ -2,7 +2,8 @@
 
 #include "gateway/batch/inherit.h"
 
-static void pump(sheaf_task_t *task); /* moves what can move; the last turn ends the batch   */
+static void pump(sheaf_task_t *task);   /* moves what can move; the last turn ends the batch   */
+static void feed(sheaf_batch_t *batch); /* more items, where a window has room                 */
 static void give_back_all(sheaf_batch_t *batch);
 static bool settle_doomed(sheaf_batch_t *batch); /* items whose dependency failed                       */
 static void settle_rest(sheaf_batch_t *batch);   /* onError: stop                                       */
@@ -29,10 +30,16 @@ void sheaf_fanout_fini(sheaf_batch_t *batch)
     sheaf_deadline_clear(batch->env.deadlines, &batch->deadline);
 }
 
+static bool is_hungry(const sheaf_batch_t *batch)
+{
+    return batch->count < batch->total && batch->count - batch->oldest < batch->size;
+}
+
 void sheaf_fanout_wake(sheaf_batch_t *batch)
 {
     if (batch->is_started && !batch->is_done &&
-        (sheaf_ready_first(&batch->ready) != SHEAF_READY_NONE || sheaf_ready_first(&batch->urgent) != SHEAF_READY_NONE))
+        (sheaf_ready_first(&batch->ready) != SHEAF_READY_NONE ||
+         sheaf_ready_first(&batch->urgent) != SHEAF_READY_NONE || is_hungry(batch)))
         sheaf_soon(batch->env.soon, &batch->pump);
 }
 
@@ -40,13 +47,15 @@ void sheaf_batch_start(sheaf_batch_t *batch, const sheaf_watch_t *watch, void *w
 {
     if (batch->order == SHEAF_ORDER_DEFAULT)
         batch->order = SHEAF_ORDER_REQUEST;
+    uint32_t slots = batch->feed.next != NULL ? batch->size : batch->count;
+
     batch->watch = watch;
     batch->watch_data = watch_data;
     batch->is_started = true;
     batch->open = batch->count;
-    sheaf_ready_init(&batch->ready, batch->pool, batch->count);
-    sheaf_ready_init(&batch->urgent, batch->pool, batch->count);
-    sheaf_ready_init(&batch->doomed, batch->pool, batch->count);
+    sheaf_ready_init(&batch->ready, batch->pool, slots);
+    sheaf_ready_init(&batch->urgent, batch->pool, slots);
+    sheaf_ready_init(&batch->doomed, batch->pool, slots);
     for (uint32_t i = 0; i < batch->count; i++) {
         sheaf_item_t *item = sheaf_batch_item(batch, i);
 
@@ -95,6 +104,8 @@ static void pump(sheaf_task_t *task)
         give_back_all(batch);
     resume_clock(batch);
     while (!batch->is_abandoned) {
+        if (batch->count < batch->total)
+            feed(batch);
         if (settle_doomed(batch))
             continue;
         if (batch->is_stopped)
@@ -102,7 +113,7 @@ static void pump(sheaf_task_t *task)
         if (!launch_next(batch))
             break;
     }
-    if (batch->open == 0)
+    if (batch->open == 0 && batch->count == batch->total)
         finish(batch);
     else if (batch->flying == 0)
         pause_clock(batch); /* something is ready and only the budget holds it: the client has to read first */
@@ -111,7 +122,7 @@ static void pump(sheaf_task_t *task)
 /* Nobody reads the results of an abandoned batch any more, but some of it may fly on for a while. */
 static void give_back_all(sheaf_batch_t *batch)
 {
-    for (uint32_t i = 0; i < batch->count && batch->held_bytes > 0; i++)
+    for (uint32_t i = batch->oldest; i < batch->count && batch->held_bytes > 0; i++)
         if (sheaf_batch_item(batch, i)->state == SHEAF_ITEM_SETTLED)
             sheaf_item_give_back(sheaf_batch_item(batch, i));
 }
@@ -125,10 +136,15 @@ static void finish(sheaf_batch_t *batch)
     batch->watch->on_done(batch); /* may free the batch: nothing may follow */
 }
 
+static uint32_t slot_of(const sheaf_item_t *item)
+{
+    return item->index & item->batch->mask;
+}
+
 static void take_off(sheaf_item_t *item)
 {
-    sheaf_ready_drop(item->is_urgent ? &item->batch->urgent : &item->batch->ready, item->index);
-    sheaf_ready_drop(&item->batch->doomed, item->index);
+    sheaf_ready_drop(item->is_urgent ? &item->batch->urgent : &item->batch->ready, slot_of(item));
+    sheaf_ready_drop(&item->batch->doomed, slot_of(item));
 }
 
 /* Settles an item that does not fly, with an error. */
@@ -137,6 +153,14 @@ static void settle_grounded(sheaf_item_t *item, sheaf_err_t err, sheaf_str_t det
     take_off(item);
     sheaf_item_fail(item, err, detail);
     sheaf_item_settle(item);
+}
+
+static void settle_stopped(sheaf_item_t *item)
+{
+    if (item->err != SHEAF_OK) /* what it cannot run for says more than that it was not tried */
+        settle_grounded(item, item->err, item->detail);
+    else
+        settle_grounded(item, SHEAF_ERR_STOPPED, SHEAF_STR("an earlier item failed and the batch was to stop"));
 }
 
 static bool settle_doomed(sheaf_batch_t *batch)
@@ -155,15 +179,24 @@ static void settle_rest(sheaf_batch_t *batch)
     if (batch->rest_is_stopped)
         return;
     batch->rest_is_stopped = true; /* once: from here on nothing waits and nothing is ready */
-    for (uint32_t i = 0; i < batch->count && !batch->is_abandoned; i++) {
-        sheaf_item_t *item = sheaf_batch_item(batch, i);
+    for (uint32_t i = batch->oldest; i < batch->count && !batch->is_abandoned; i++)
+        if (sheaf_batch_item(batch, i)->state < SHEAF_ITEM_FLYING)
+            settle_stopped(sheaf_batch_item(batch, i));
+}
 
-        if (item->state >= SHEAF_ITEM_FLYING)
-            continue;
-        if (item->err != SHEAF_OK) /* what it cannot run for says more than that it was not tried */
-            settle_grounded(item, item->err, item->detail);
+/* What comes too late, or after a stop, settles in its slot: every item has its result. */
+static void feed(sheaf_batch_t *batch)
+{
+    sheaf_item_t *item;
+
+    while ((item = sheaf_batch_feed_next(batch)) != NULL) {
+        item->state = SHEAF_ITEM_READY;
+        if (batch->is_stopped)
+            settle_stopped(item);
+        else if (batch->is_late && item->err == SHEAF_OK)
+            settle_grounded(item, SHEAF_ERR_BATCH_TIMEOUT, SHEAF_STR_NONE);
         else
-            settle_grounded(item, SHEAF_ERR_STOPPED, SHEAF_STR("an earlier item failed and the batch was to stop"));
+            sheaf_ready_put(&batch->ready, slot_of(item));
     }
 }
 
@@ -178,8 +211,8 @@ static void mark(sheaf_batch_t *batch, uint32_t index, uint32_t *top)
     item->is_urgent = true;
     batch->urgent_flying += item->state == SHEAF_ITEM_FLYING;
     if (item->state == SHEAF_ITEM_READY) {
-        sheaf_ready_drop(&batch->ready, index);
-        sheaf_ready_put(&batch->urgent, index);
+        sheaf_ready_drop(&batch->ready, slot_of(item));
+        sheaf_ready_put(&batch->urgent, slot_of(item));
     }
     item->below = *top;
     *top = index;
@@ -225,15 +258,27 @@ static bool may_exceed(const sheaf_batch_t *batch, const sheaf_item_t *item)
     return batch->order == SHEAF_ORDER_COMPLETION && batch->flying == 0 && has_room;
 }
 
+/* The first in request order: in a window that need not be the smallest slot. */
+static uint32_t first_of(const sheaf_batch_t *batch, const sheaf_ready_t *set)
+{
+    uint32_t slot, start = batch->oldest & batch->mask;
+
+    if (start == 0)
+        slot = sheaf_ready_first(set);
+    else if ((slot = sheaf_ready_next(set, start)) == SHEAF_READY_NONE)
+        slot = sheaf_ready_first(set);
+    return slot == SHEAF_READY_NONE ? slot : batch->oldest + ((slot - start) & batch->mask);
+}
+
 static bool launch_next(sheaf_batch_t *batch)
 {
     uint32_t index;
     sheaf_item_t *item;
 
     mark_urgent(batch);
-    index = sheaf_ready_first(&batch->urgent);
+    index = first_of(batch, &batch->urgent);
     if (index == SHEAF_READY_NONE)
-        index = sheaf_ready_first(&batch->ready);
+        index = first_of(batch, &batch->ready);
     if (index == SHEAF_READY_NONE)
         return false;
     item = sheaf_batch_item(batch, index);
@@ -351,7 +396,8 @@ static void on_deadline(sheaf_deadline_t *node)
 {
     sheaf_batch_t *batch = SHEAF_OWNER(node, sheaf_batch_t, deadline);
 
-    for (uint32_t i = 0; i < batch->count; i++) {
+    batch->is_late = true;
+    for (uint32_t i = batch->oldest; i < batch->count; i++) {
         sheaf_item_t *item = sheaf_batch_item(batch, i);
 
         if (item->state == SHEAF_ITEM_SETTLED)
@@ -372,7 +418,8 @@ static bool flies_on(const sheaf_item_t *item)
 
 static void cut_all(sheaf_batch_t *batch)
 {
-    for (uint32_t i = 0; i < batch->count; i++)
+    batch->total = batch->count; /* nothing is fed any more */
+    for (uint32_t i = batch->oldest; i < batch->count; i++)
         if (sheaf_batch_item(batch, i)->state != SHEAF_ITEM_SETTLED && !flies_on(sheaf_batch_item(batch, i)))
             cut_short(sheaf_batch_item(batch, i), SHEAF_ERR_CANCELLED);
 }

@@ -17,6 +17,9 @@
 void sheaf_fanout_init(sheaf_batch_t *batch);
 void sheaf_fanout_fini(sheaf_batch_t *batch);
 
+/* The next item of the feed, open and planned, in its slot; NULL when all have been fed or no slot is free. In batch.c. */
+sheaf_item_t *sheaf_batch_feed_next(sheaf_batch_t *batch);
+
 /* Queues the pump if there is something it could do. */
 void sheaf_fanout_wake(sheaf_batch_t *batch);
 

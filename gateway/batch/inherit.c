@@ -314,7 +314,7 @@ static sheaf_err_t check_inherited(sheaf_batch_t *batch, size_t bytes, sheaf_fai
 
     if (total == 0)
         total = INHERITED_PER_ITEM * endpoint->max_items;
-    if (bytes <= each && (uint64_t)bytes * batch->count <= total)
+    if (bytes <= each && (uint64_t)bytes * batch->total <= total)
         return SHEAF_OK;
     sheaf_count(batch->env.metrics, SHEAF_METRIC_REFUSED_INHERITED, 1);
     batch->fault = (sheaf_fault_t){UINT32_MAX, SHEAF_FAULT_ITEM, 0};
@@ -325,7 +325,7 @@ static sheaf_err_t check_inherited(sheaf_batch_t *batch, size_t bytes, sheaf_fai
     return sheaf_fail(
         fail, SHEAF_ERR_INHERITED,
         "%u items would inherit %zu bytes of headers each, the endpoint's max_inherited allows %llu for all",
-        batch->count, bytes, (unsigned long long)total);
+        batch->total, bytes, (unsigned long long)total);
 }
 
 /* A bit per name, from its ends and its length: names that share none are surely different. */

@@ -6,7 +6,8 @@
  * The question (request, dependencies, route) is frozen once the item flies; the answer (status, headers, body)
  * is open until it settles. Both live in one struct, so an answer can never end up beside the wrong question.
  * A failed backend is an answer too: its item settles with a status and an err, and the siblings never notice.
- * Items live in their batch's array and die with it; nobody frees one. */
+ * Items live in their batch's array and die with it; nobody frees one. In a window an item's place is taken by another
+ * once it is settled and sent. */
 #ifndef SHEAF_BATCH_ITEM_H
 #define SHEAF_BATCH_ITEM_H
 
@@ -54,7 +55,7 @@ typedef struct sheaf_draft {
 
 typedef struct sheaf_item {
     struct sheaf_batch *batch;
-    sheaf_pool_t *pool; /* what the item keeps: the batch's */
+    sheaf_pool_t *pool; /* what the item keeps: the batch's, or in a window that of its slot */
     uint32_t index;
     uint32_t after; /* whose result follows in request order; SHEAF_BATCH_END: none */
     sheaf_item_state_t state;
@@ -78,7 +79,7 @@ typedef struct sheaf_item {
     bool is_urgent;   /* the first unsent result is it, or waits for it */
     bool has_content; /* the client gave a body */
     bool body_is_json;
-    bool is_encoded;
+    bool is_encoded, is_sent;
     bool is_silent; /* it has no result of its own: others stand for it */
 
     /* the answer */

@@ -154,19 +154,26 @@ static void add_content_type(sheaf_item_t *item, const sheaf_header_t *envelope)
                       envelope != NULL ? envelope->value : SHEAF_STR("application/json"));
 }
 
+static void finish_headers(sheaf_item_t *item, const sheaf_header_t *envelope)
+{
+    add_content_type(item, envelope);
+    if (item->exchange.headers.count == 0 || item->err != SHEAF_OK || sheaf_inherit_fits(item))
+        return;
+    item->err = SHEAF_ERR_ITEM_TOO_LARGE;
+    item->detail = SHEAF_STR("the headers, with those it inherits, are larger than 64 KiB");
+}
+
 void sheaf_plan_headers(sheaf_batch_t *batch)
 {
     const sheaf_header_t *envelope = sheaf_headers_find(&batch->headers, SHEAF_STR("content-type"));
 
-    for (uint32_t i = 0; i < batch->count; i++) {
-        sheaf_item_t *item = sheaf_batch_item(batch, i);
+    for (uint32_t i = 0; i < batch->count; i++)
+        finish_headers(sheaf_batch_item(batch, i), envelope);
+}
 
-        add_content_type(item, envelope);
-        if (item->exchange.headers.count == 0 || item->err != SHEAF_OK || sheaf_inherit_fits(item))
-            continue;
-        item->err = SHEAF_ERR_ITEM_TOO_LARGE;
-        item->detail = SHEAF_STR("the headers, with those it inherits, are larger than 64 KiB");
-    }
+void sheaf_plan_item_headers(sheaf_item_t *item)
+{
+    finish_headers(item, sheaf_headers_find(&item->batch->headers, SHEAF_STR("content-type")));
 }
 
 /* --- who waits for whom --- */

@@ -20,4 +20,7 @@ sheaf_err_t sheaf_plan_link(sheaf_batch_t *batch, sheaf_fail_t *fail);
  * headers are too large together with what they inherit. */
 void sheaf_plan_headers(sheaf_batch_t *batch);
 
+/* The same for one item that is fed to a running batch. */
+void sheaf_plan_item_headers(sheaf_item_t *item);
+
 #endif

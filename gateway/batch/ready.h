@@ -24,4 +24,7 @@ void sheaf_ready_drop(sheaf_ready_t *set, uint32_t index); /* harmless when it i
 /* The smallest index, or SHEAF_READY_NONE. */
 uint32_t sheaf_ready_first(const sheaf_ready_t *set);
 
+/* The smallest index from `from` on, or SHEAF_READY_NONE. */
+uint32_t sheaf_ready_next(const sheaf_ready_t *set, uint32_t from);
+
 #endif

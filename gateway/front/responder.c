@@ -27,9 +27,9 @@ void sheaf_responder_start(sheaf_visit_t *visit, const sheaf_encoder_t *encoder)
     if (batch->order == SHEAF_ORDER_DEFAULT)
         batch->order = encoder->order;
     visit->encode = (sheaf_encode_t){.encoder = encoder, .batch = batch, .out = &visit->out};
-    visit->marks = sheaf_pool_alloc(batch->pool, (batch->count + 1) * sizeof(*visit->marks));
+    visit->marks = sheaf_pool_alloc(batch->pool, (batch->size + 1) * sizeof(*visit->marks));
     if (batch->order == SHEAF_ORDER_COMPLETION)
-        visit->settled = sheaf_pool_alloc(batch->pool, (batch->count + 1) * sizeof(*visit->settled));
+        visit->settled = sheaf_pool_alloc(batch->pool, (batch->size + 1) * sizeof(*visit->settled));
     visit->respond.run = respond;
     visit->generator.proceed = on_proceed;
     visit->linger.on_expired = on_linger_over;
@@ -51,7 +51,7 @@ static void on_item(sheaf_batch_t *batch, uint32_t index)
     visit->classes[status / 100 < 6 ? status / 100 : 5]++;
     sheaf_verdict_add(&visit->verdict, status);
     if (visit->settled != NULL)
-        visit->settled[visit->settled_count++] = index;
+        visit->settled[visit->settled_count++ & batch->mask] = index;
     if (visit->req != NULL)
         sheaf_soon(visit->front->env.soon, &visit->respond);
 }
@@ -89,7 +89,8 @@ static const sheaf_item_t *next_item(const sheaf_visit_t *visit)
     const sheaf_batch_t *batch = visit->batch;
 
     if (visit->settled != NULL)
-        return visit->taken < visit->settled_count ? sheaf_batch_item(batch, visit->settled[visit->taken]) : NULL;
+        return visit->taken < visit->settled_count ? sheaf_batch_item(batch, visit->settled[visit->taken & batch->mask])
+                                                   : NULL;
     if (visit->turn >= batch->count || sheaf_batch_item(batch, visit->turn)->state != SHEAF_ITEM_SETTLED)
         return NULL;
     return sheaf_batch_item(batch, visit->turn);
@@ -102,7 +103,7 @@ static void encode_item(sheaf_visit_t *visit, const sheaf_item_t *item)
     if (!item->is_silent)
         visit->encode.encoder->item(&visit->encode, item);
     visit->encoded_bytes += visit->out.len - before;
-    visit->marks[visit->marks_head++] = (sheaf_mark_sent_t){visit->encoded_bytes, item->index};
+    visit->marks[visit->marks_head++ & visit->batch->mask] = (sheaf_mark_sent_t){visit->encoded_bytes, item->index};
     visit->taken++;
     visit->turn = item->after;
     sheaf_batch_encoded(visit->batch, item->index);
@@ -129,10 +130,12 @@ static void encode_ready(sheaf_visit_t *visit)
 
 /* --- when and how the answer begins --- */
 
-/* An item that does not fit beside what is held is not launched: who holds results back then waits for ever. */
+/* An item that does not fit beside what is held is not launched, nor is one fed to a full window: who holds results back
+ * then waits for ever. */
 static bool holds_up(const sheaf_batch_t *batch)
 {
-    return batch->held_bytes + batch->endpoint->max_item_body_bytes > batch->endpoint->budget_bytes;
+    return sheaf_batch_is_full(batch) ||
+           batch->held_bytes + batch->endpoint->max_item_body_bytes > batch->endpoint->budget_bytes;
 }
 
 static bool must_begin(const sheaf_visit_t *visit)
@@ -230,8 +233,11 @@ static void respond(sheaf_task_t *task)
 
 static void give_back_sent(sheaf_visit_t *visit)
 {
-    while (visit->marks_tail < visit->marks_head && visit->marks[visit->marks_tail].at_bytes <= visit->sent_bytes)
-        sheaf_batch_sent(visit->batch, visit->marks[visit->marks_tail++].index);
+    uint32_t mask = visit->batch->mask;
+
+    while (visit->marks_tail < visit->marks_head &&
+           visit->marks[visit->marks_tail & mask].at_bytes <= visit->sent_bytes)
+        sheaf_batch_sent(visit->batch, visit->marks[visit->marks_tail++ & mask].index);
 }
 
 static void on_proceed(h2o_generator_t *self, h2o_req_t *req)

@@ -42,7 +42,7 @@ struct sheaf_visit {
     /* responder */
     sheaf_encode_t encode;
     sheaf_out_t out;
-    uint32_t *settled; /* completion order: indexes as they settled */
+    uint32_t *settled; /* completion order: indexes as they settled; a ring when the batch is a window, as are marks */
     uint32_t settled_count;
     uint32_t turn;  /* request order: the item to encode next */
     uint32_t taken; /* items that are encoded */

@@ -84,7 +84,8 @@ static void encode_in_order(sim_t *sim)
 {
     sheaf_batch_t *batch = sim->batch;
 
-    while (batch->first_unsent < batch->count && batch->items[batch->first_unsent].state == SHEAF_ITEM_SETTLED) {
+    while (batch->first_unsent < batch->count &&
+           sheaf_batch_item(batch, batch->first_unsent)->state == SHEAF_ITEM_SETTLED) {
         uint32_t index = batch->first_unsent;
 
         sheaf_batch_encoded(batch, index);
@@ -98,14 +99,14 @@ static void on_item(sheaf_batch_t *batch, uint32_t index)
     sim_t *sim = batch->watch_data;
     size_t len = strlen(sim->settled);
 
-    assert_int_equal(batch->items[index].state, SHEAF_ITEM_SETTLED);
-    assert_true(batch->items[index].status >= 200);
+    assert_int_equal(sheaf_batch_item(batch, index)->state, SHEAF_ITEM_SETTLED);
+    assert_true(sheaf_batch_item(batch, index)->status >= 200);
     assert_int_equal(sim->done, 0);
     sim->heard[index]++;
     sim->heard_count++;
     if (len < sizeof(sim->settled) - 130)
         snprintf(sim->settled + len, sizeof(sim->settled) - len, "%s%.*s", len == 0 ? "" : " ",
-                 SHEAF_STR_ARG(batch->items[index].id));
+                 SHEAF_STR_ARG(sheaf_batch_item(batch, index)->id));
     if (batch->held_bytes > sim->most_held)
         sim->most_held = batch->held_bytes;
     if (is_off(sim, NULL) || !sim->encodes)
@@ -324,9 +325,9 @@ void sim_wind(sim_t *sim, uint64_t ms)
 
 sheaf_item_t *sim_item(sim_t *sim, const char *id)
 {
-    for (uint32_t i = 0; i < sim->batch->count; i++)
-        if (sheaf_str_eq(sim->batch->items[i].id, sheaf_str_of(id)))
-            return &sim->batch->items[i];
+    for (uint32_t i = sim->batch->oldest; i < sim->batch->count; i++)
+        if (sheaf_str_eq(sheaf_batch_item(sim->batch, i)->id, sheaf_str_of(id)))
+            return sheaf_batch_item(sim->batch, i);
     fail_msg("no item %s", id);
     return NULL;
 }
