@@ -272,11 +272,10 @@ void sheaf_batch_sent(sheaf_batch_t *batch, uint32_t index)
     if (index < batch->oldest)
         return;
     sheaf_batch_encoded(batch, index);
-    if (item->body != NULL || item->head != NULL) {
-        sheaf_item_give_back(item);
+    if (!item->is_sent) {
+        sheaf_item_sent(item);
         sheaf_fanout_wake(batch);
     }
-    item->is_sent = true;
     if (batch->feed.next != NULL)
         move_window(batch);
 }

@@ -115,6 +115,7 @@ struct sheaf_batch {
     sheaf_ready_t urgent; /* like ready, but the first unsent result waits for it: goes first */
     uint32_t urgent_flying;
     uint64_t encoded_bytes;  /* part of held_bytes that is on its way to the client */
+    uint64_t kept_bytes;     /* part of held_bytes that the client has and other items will read */
     uint64_t deadline_at_ms; /* of the whole batch */
     uint64_t paused_at_ms;   /* since when the pump waits for nobody but the client */
     bool is_paused;

@@ -1,5 +1,6 @@
 #include "gateway/batch/fanout.h"
 
+#include "gateway/batch/expand.h"
 #include "gateway/batch/inherit.h"
 
 static void pump(sheaf_task_t *task);   /* moves what can move; the last turn ends the batch   */
@@ -254,8 +255,26 @@ static bool may_exceed(const sheaf_batch_t *batch, const sheaf_item_t *item)
 
     if (item->is_urgent)
         return has_room || (batch->encoded_bytes == 0 && batch->urgent_flying == 0);
-    /* in completion order whatever is held is on its way, so one at a time is enough */
-    return batch->order == SHEAF_ORDER_COMPLETION && batch->flying == 0 && has_room;
+    /* in completion order whatever is held is on its way, or kept for items that only this one may lead to: so one at a
+     * time is enough */
+    return batch->order == SHEAF_ORDER_COMPLETION && batch->flying == 0 &&
+           (has_room || batch->held_bytes == batch->kept_bytes);
+}
+
+/* Fills in what the item takes from others; it settles when that is not to be had. */
+static bool makes_question(sheaf_item_t *item)
+{
+    sheaf_fail_t fail;
+    sheaf_err_t err;
+
+    if (item->recipe == NULL)
+        return true;
+    err = sheaf_expand_item(item, &fail);
+    if (err != SHEAF_OK)
+        settle_grounded(item, err, sheaf_str_of(fail.detail));
+    else
+        sheaf_expand_leave(item);
+    return err == SHEAF_OK;
 }
 
 /* The first in request order: in a window that need not be the smallest slot. */
@@ -290,7 +309,8 @@ static bool launch_next(sheaf_batch_t *batch)
         return false;
     if (!fits(batch, item) && !may_exceed(batch, item))
         return false;
-    launch(item);
+    if (makes_question(item))
+        launch(item);
     return true;
 }
 

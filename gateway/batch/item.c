@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "gateway/batch/batch.h"
+#include "gateway/batch/expand.h"
 #include "gateway/http/problem.h"
 
 #define HEAD_IN_POOL 1024 /* bytes of result headers that stay until the batch ends */
@@ -244,6 +245,8 @@ bool sheaf_item_settle(sheaf_item_t *item)
     }
     batch->reserved_bytes -= item->reserved_bytes;
     item->reserved_bytes = 0;
+    sheaf_expand_drop(item);
+    sheaf_expand_leave(item);
     batch->held_bytes += sheaf_item_held(item);
     item->state = SHEAF_ITEM_SETTLED;
     batch->open--;
@@ -269,11 +272,37 @@ void sheaf_item_give_back(sheaf_item_t *item)
     if (item->body == NULL && item->head == NULL)
         return;
     batch->held_bytes -= held;
-    if (item->is_encoded)
+    if (item->is_sent)
+        batch->kept_bytes -= held;
+    else if (item->is_encoded)
         batch->encoded_bytes -= held;
     sheaf_gauge(batch->env.metrics, SHEAF_METRIC_RESULT_BYTES_HELD, -(int64_t)held);
     sheaf_buf_drop(item->body);
     item->body = NULL;
     if (item->head != NULL)
         forget_answer(item);
+}
+
+void sheaf_item_sent(sheaf_item_t *item)
+{
+    sheaf_batch_t *batch = item->batch;
+
+    if (item->is_sent)
+        return;
+    if (item->readers == 0) {
+        sheaf_item_give_back(item);
+        item->is_sent = true;
+        return;
+    }
+    /* no longer on its way to the client: nobody may wait for the client because of it */
+    batch->encoded_bytes -= sheaf_item_held(item);
+    batch->kept_bytes += sheaf_item_held(item);
+    item->is_sent = true;
+}
+
+void sheaf_item_unread(sheaf_item_t *item)
+{
+    SHEAF_ASSERT(item->readers > 0);
+    if (--item->readers == 0 && item->is_sent)
+        sheaf_item_give_back(item);
 }

@@ -33,6 +33,7 @@ typedef struct sheaf_edge {
     const uint16_t *statuses; /* 1 to 5: a whole class (2 = 2xx); 100 to 599: that status; NULL: 2xx */
     uint32_t status_count;
     uint32_t blocker, dependent; /* indexes, once the batch is sealed */
+    bool is_read;                /* the dependent will read the answer of the blocker */
 } sheaf_edge_t;
 
 /* What a decoder found; sheaf_batch_add copies what it keeps, strings must live as long as the batch's document. */
@@ -44,6 +45,7 @@ typedef struct sheaf_draft {
     sheaf_str_t body;        /* the bytes to send */
     bool has_body;
     bool body_is_json;   /* content-type application/json is added when no header names one */
+    bool body_is_value;  /* the body is a JSON value that passed sheaf_json_check: references in it are resolved */
     uint64_t timeout_ms; /* 0: none */
     const sheaf_edge_t *depends_on;
     uint32_t depends_on_count;
@@ -72,15 +74,20 @@ typedef struct sheaf_item {
     uint32_t blockers; /* dependencies that have not settled */
     sheaf_exchange_t exchange;
     uint64_t sent_us;
-    uint64_t reserved_bytes; /* of the batch's budget */
+    uint64_t reserved_bytes;     /* of the batch's budget */
+    struct sheaf_recipe *recipe; /* what it takes from others; NULL: nothing */
+    char *made_body;             /* by `expand`, while it flies */
+    size_t made_body_size;       /* counted among the batch's reserved bytes */
 
     /* private */
     uint32_t below;   /* on the stack of a walk */
     bool is_urgent;   /* the first unsent result is it, or waits for it */
     bool has_content; /* the client gave a body */
     bool body_is_json;
-    bool is_encoded, is_sent;
-    bool is_silent; /* it has no result of its own: others stand for it */
+    bool is_encoded;
+    bool is_sent;     /* the client has its answer */
+    uint32_t readers; /* open items that will read its answer: it is kept until then */
+    bool is_silent;   /* it has no result of its own: others stand for it */
 
     /* the answer */
     uint16_t status;        /* 0 until the head is there */
@@ -130,7 +137,13 @@ void sheaf_item_fail(sheaf_item_t *item, sheaf_err_t err, sheaf_str_t detail);
  * Never frees the batch: on_done comes later, from the pump. */
 bool sheaf_item_settle(sheaf_item_t *item);
 
-/* Gives the body and a large head back to the system and to the budget. */
+/* Gives the body and a large head back to the system and to the budget, whoever may want to read them. */
 void sheaf_item_give_back(sheaf_item_t *item);
+
+/* One that read its answer no longer does: the last one gives back what the client has. */
+void sheaf_item_unread(sheaf_item_t *item);
+
+/* The client has its answer: gives it back, or keeps it for those that will read it. */
+void sheaf_item_sent(sheaf_item_t *item);
 
 #endif

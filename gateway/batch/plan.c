@@ -4,6 +4,7 @@
 
 #include "gateway/batch/ids.h"
 #include "gateway/batch/inherit.h"
+#include "gateway/batch/reference.h"
 
 /* --- one item --- */
 
@@ -92,7 +93,7 @@ static sheaf_str_t below_base(sheaf_str_t text)
     return text.len > 0 ? text : SHEAF_STR(".");
 }
 
-static sheaf_err_t take_url(sheaf_item_t *item, sheaf_fail_t *fail)
+sheaf_err_t sheaf_plan_url(sheaf_item_t *item, sheaf_fail_t *fail)
 {
     sheaf_batch_t *batch = item->batch;
     sheaf_str_t text = item->url_text;
@@ -108,15 +109,20 @@ static sheaf_err_t take_url(sheaf_item_t *item, sheaf_fail_t *fail)
     return find_route(item, &url, fail);
 }
 
+sheaf_err_t sheaf_plan_body_size(const sheaf_item_t *item, sheaf_fail_t *fail)
+{
+    if (item->exchange.body.len <= item->route->max_body_bytes)
+        return SHEAF_OK;
+    return sheaf_fail(fail, SHEAF_ERR_ITEM_TOO_LARGE, "the body is larger than the %llu bytes the route takes",
+                      (unsigned long long)item->route->max_body_bytes);
+}
+
 static sheaf_err_t take_body(sheaf_item_t *item, const sheaf_draft_t *draft, sheaf_fail_t *fail)
 {
     sheaf_exchange_t *exchange = &item->exchange;
 
     if (draft->has_body && !sheaf_method_takes_body(exchange->method))
         return sheaf_fail(fail, SHEAF_ERR_ITEM_BODY, "%.*s takes no body", SHEAF_STR_ARG(exchange->method));
-    if (draft->has_body && draft->body.len > item->route->max_body_bytes)
-        return sheaf_fail(fail, SHEAF_ERR_ITEM_TOO_LARGE, "the body is larger than the %llu bytes the route takes",
-                          (unsigned long long)item->route->max_body_bytes);
     item->has_content = draft->has_body;
     item->body_is_json = draft->body_is_json;
     if (draft->has_body)
@@ -124,7 +130,8 @@ static sheaf_err_t take_body(sheaf_item_t *item, const sheaf_draft_t *draft, she
     /* RFC 9110 8.6: a method that expects content says Content-Length: 0 when there is none */
     exchange->has_body =
         draft->has_body || is_method(item, "POST") || is_method(item, "PUT") || is_method(item, "PATCH");
-    return SHEAF_OK;
+    /* a body with references in it, or one that goes who knows where, is measured once they are resolved */
+    return item->recipe != NULL ? SHEAF_OK : sheaf_plan_body_size(item, fail);
 }
 
 sheaf_err_t sheaf_plan_item(sheaf_item_t *item, const sheaf_draft_t *draft, sheaf_fail_t *fail)
@@ -139,7 +146,9 @@ sheaf_err_t sheaf_plan_item(sheaf_item_t *item, const sheaf_draft_t *draft, shea
     if (draft->is_in_change_set && endpoint->change_sets == SHEAF_CHANGE_SETS_REFUSE)
         return sheaf_fail(fail, SHEAF_ERR_CHANGE_SETS, "atomicityGroup is not supported here");
     if (err == SHEAF_OK)
-        err = take_url(item, fail);
+        err = sheaf_reference_compile(item, draft, fail);
+    if (err == SHEAF_OK && (item->recipe == NULL || item->recipe->url.first == NULL))
+        err = sheaf_plan_url(item, fail);
     if (err == SHEAF_OK)
         err = sheaf_inherit_own(item->pool, &draft->headers, &item->exchange.headers, fail);
     return err == SHEAF_OK ? take_body(item, draft, fail) : err;
@@ -152,6 +161,14 @@ static void add_content_type(sheaf_item_t *item, const sheaf_header_t *envelope)
         return;
     sheaf_headers_add(&item->exchange.headers, item->pool, SHEAF_STR("content-type"),
                       envelope != NULL ? envelope->value : SHEAF_STR("application/json"));
+}
+
+sheaf_err_t sheaf_plan_own_headers(sheaf_item_t *item, sheaf_fail_t *fail)
+{
+    add_content_type(item, sheaf_headers_find(&item->batch->headers, SHEAF_STR("content-type")));
+    if (sheaf_inherit_fits(item))
+        return SHEAF_OK;
+    return sheaf_fail(fail, SHEAF_ERR_ITEM_TOO_LARGE, "the headers, with those it inherits, are larger than 64 KiB");
 }
 
 static void finish_headers(sheaf_item_t *item, const sheaf_header_t *envelope)
@@ -195,6 +212,7 @@ static sheaf_err_t resolve(sheaf_batch_t *batch, sheaf_item_t *item, sheaf_fail_
             return sheaf_fail(fail, SHEAF_ERR_DEPENDENCY, "no item has the id \"%.*s\"", SHEAF_STR_ARG(edge->id));
         }
         sheaf_batch_item(batch, edge->blocker)->dependents_count++;
+        sheaf_batch_item(batch, edge->blocker)->readers += edge->is_read;
     }
     item->blockers = item->depends_on_count;
     return SHEAF_OK;

@@ -13,6 +13,12 @@
  * settles with; `fail` has the sentence. */
 sheaf_err_t sheaf_plan_item(sheaf_item_t *item, const sheaf_draft_t *draft, sheaf_fail_t *fail);
 
+/* Parts of that, for items whose question is made later (expand): normalises and routes item->url_text; what follows from
+ * the headers an item has of its own; whether its body is one the route takes. */
+sheaf_err_t sheaf_plan_url(sheaf_item_t *item, sheaf_fail_t *fail);
+sheaf_err_t sheaf_plan_own_headers(sheaf_item_t *item, sheaf_fail_t *fail);
+sheaf_err_t sheaf_plan_body_size(const sheaf_item_t *item, sheaf_fail_t *fail);
+
 /* Resolves depends_on of all items. DEPENDENCY or CYCLE; batch->fault says where. Linear in items and edges. */
 sheaf_err_t sheaf_plan_link(sheaf_batch_t *batch, sheaf_fail_t *fail);
 

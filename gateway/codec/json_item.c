@@ -224,6 +224,7 @@ static void finish_body(sheaf_reader_t *reader)
         return;
     reader->draft.has_body = true;
     reader->draft.body_is_json = is_json && type.base == NULL;
+    reader->draft.body_is_value = is_json;
     if (is_json)
         reader->draft.body = reader->body;
     else if (reader->is_base64 || kind == SHEAF_MEDIA_BINARY)

@@ -264,7 +264,7 @@ static void take_word(sheaf_pool_t *pool, sheaf_str_t word, sheaf_str_t *rest, s
     } else {
         assert_true(sheaf_str_eq(word, SHEAF_STR("body")));
         draft->body = *rest;
-        draft->has_body = draft->body_is_json = true;
+        draft->has_body = draft->body_is_json = draft->body_is_value = true;
         *rest = SHEAF_STR_NONE;
     }
 }

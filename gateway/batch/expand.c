@@ -1,0 +1,482 @@
+#include "gateway/batch/expand.h"
+
+#include <stdlib.h>
+
+#include "gateway/base/pointer.h"
+#include "gateway/batch/inherit.h"
+#include "gateway/batch/plan.h"
+#include "gateway/batch/reference.h"
+
+typedef struct text {
+    char *base;
+    size_t len, size, limit;
+    bool is_over; /* more came than `limit` */
+} text_t;
+
+typedef struct expansion {
+    sheaf_item_t *item;
+    sheaf_fail_t *fail;
+    sheaf_pool_t *scratch;
+    const sheaf_item_t *read; /* whose body `flat` is */
+    sheaf_str_t flat;
+    sheaf_str_t query; /* of a Location, to go behind the path */
+    text_t text;
+} expansion_t;
+
+/* What a reference found: JSON source text, or plain text. */
+typedef struct value {
+    sheaf_str_t text;
+    bool is_json;
+} value_t;
+
+/* --- text that grows --- */
+
+static void begin(expansion_t *expansion, size_t limit)
+{
+    expansion->text.len = 0;
+    expansion->text.limit = limit;
+    expansion->text.is_over = false;
+}
+
+static void put(expansion_t *expansion, const char *bytes, size_t len)
+{
+    text_t *text = &expansion->text;
+
+    text->is_over = text->is_over || len > text->limit - text->len;
+    if (text->is_over || len == 0)
+        return;
+    if (text->len + len > text->size) {
+        text->size = (text->len + len) * 2;
+        text->base = sheaf_realloc(text->base, text->size);
+    }
+    memcpy(text->base + text->len, bytes, len);
+    text->len += len;
+}
+
+static void put_str(expansion_t *expansion, sheaf_str_t s)
+{
+    put(expansion, s.base, s.len);
+}
+
+static sheaf_str_t text_of(const expansion_t *expansion)
+{
+    return sheaf_str(expansion->text.base, expansion->text.len);
+}
+
+static void put_percent(expansion_t *expansion, char c)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    char code[3] = {'%', hex[(unsigned char)c >> 4], hex[(unsigned char)c & 15]};
+
+    put(expansion, code, sizeof(code));
+}
+
+static bool is_unreserved(char c)
+{
+    return (c >= '0' && c <= '9') || (sheaf_lower(c) >= 'a' && sheaf_lower(c) <= 'z') || c == '-' || c == '.' ||
+           c == '_' || c == '~';
+}
+
+static void put_encoded(expansion_t *expansion, sheaf_str_t s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if (is_unreserved(s.base[i]))
+            put(expansion, &s.base[i], 1);
+        else
+            put_percent(expansion, s.base[i]);
+    }
+}
+
+/* Plain text as a JSON string; bytes that are not UTF-8 are read as ISO-8859-1, as in results. */
+static void put_quoted(expansion_t *expansion, sheaf_str_t s)
+{
+    bool is_utf8 = sheaf_utf8_valid_prefix(s) == s.len;
+    char code[8];
+
+    put(expansion, "\"", 1);
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.base[i];
+
+        if (c == '"' || c == '\\')
+            put(expansion, "\\", 1);
+        if (c < 0x20) {
+            snprintf(code, sizeof(code), "\\u%04x", c);
+            put(expansion, code, 6);
+        } else if (c >= 0x80 && !is_utf8) {
+            code[0] = (char)(0xc0 | (c >> 6));
+            code[1] = (char)(0x80 | (c & 0x3f));
+            put(expansion, code, 2);
+        } else {
+            put(expansion, &s.base[i], 1);
+        }
+    }
+    put(expansion, "\"", 1);
+}
+
+/* --- what a reference finds --- */
+
+static sheaf_err_t unresolved(const expansion_t *expansion, const sheaf_reference_t *reference, const char *why)
+{
+    size_t len = reference->text.len < 128 ? reference->text.len : 128;
+
+    return sheaf_fail(expansion->fail, SHEAF_ERR_UNRESOLVED, "the reference \"%.*s\" %s", (int)len,
+                      reference->text.base, why);
+}
+
+/* The body in one run of bytes: as it lies when it is one chunk, else copied, once for all references in a row. */
+static sheaf_str_t flatten(expansion_t *expansion, const sheaf_item_t *from)
+{
+    const sheaf_buf_t *body = from->body;
+    char *copy;
+
+    if (body->first.next == NULL)
+        return sheaf_str(body->first.bytes, body->len);
+    if (expansion->read == from)
+        return expansion->flat;
+    copy = sheaf_pool_alloc(expansion->scratch, body->len);
+    sheaf_buf_copy(body, copy);
+    expansion->read = from;
+    expansion->flat = sheaf_str(copy, body->len);
+    return expansion->flat;
+}
+
+static sheaf_err_t find_in_body(expansion_t *expansion, const sheaf_reference_t *reference, const sheaf_item_t *from,
+                                value_t *ret_value)
+{
+    sheaf_json_t root;
+
+    if (from->body == NULL)
+        return unresolved(expansion, reference, "found no body");
+    if (!from->json_is_valid)
+        return unresolved(expansion, reference, "found a body that is not JSON");
+    root = sheaf_json_root(flatten(expansion, from));
+    ret_value->is_json = true;
+    if (!sheaf_pointer_find(root, reference->path, expansion->scratch, &ret_value->text))
+        return unresolved(expansion, reference, "found nothing");
+    return SHEAF_OK;
+}
+
+static sheaf_err_t find(expansion_t *expansion, const sheaf_reference_t *reference, value_t *ret_value)
+{
+    const sheaf_item_t *item = expansion->item;
+    const sheaf_item_t *from = sheaf_batch_item(item->batch, item->depends_on[reference->edge].blocker);
+    const sheaf_header_t *header;
+
+    if (reference->kind == SHEAF_REFERENCE_BODY)
+        return find_in_body(expansion, reference, from, ret_value);
+    if (reference->kind == SHEAF_REFERENCE_STATUS) {
+        ret_value->text = sheaf_pool_printf(expansion->scratch, "%u", (unsigned)from->status);
+        ret_value->is_json = true;
+        return SHEAF_OK;
+    }
+    header = sheaf_headers_find(&from->answer, reference->path);
+    if (header == NULL)
+        return unresolved(expansion, reference, "found no such header");
+    *ret_value = (value_t){header->value, false};
+    return SHEAF_OK;
+}
+
+/* The same as text, for places that take scalars only. */
+static sheaf_err_t find_scalar(expansion_t *expansion, const sheaf_reference_t *reference, sheaf_str_t *ret_text)
+{
+    value_t value;
+    sheaf_err_t err = find(expansion, reference, &value);
+
+    if (err != SHEAF_OK)
+        return err;
+    *ret_text = value.text;
+    if (!value.is_json)
+        return SHEAF_OK;
+    switch (sheaf_json_type(value.text)) {
+    case SHEAF_JSON_STRING:
+        *ret_text = sheaf_json_string(value.text, expansion->scratch);
+        return SHEAF_OK;
+    case SHEAF_JSON_NULL:
+        return unresolved(expansion, reference, "found null");
+    case SHEAF_JSON_ARRAY:
+        return unresolved(expansion, reference, "found an array where a plain value is wanted");
+    case SHEAF_JSON_OBJECT:
+        return unresolved(expansion, reference, "found an object where a plain value is wanted");
+    default:
+        return SHEAF_OK;
+    }
+}
+
+/* --- where the thing is that another item made --- */
+
+/* Takes scheme and authority off; false when they are not those the client itself speaks to. */
+static bool is_ours(const sheaf_batch_t *batch, sheaf_str_t *location)
+{
+    sheaf_str_t rest = *location, authority;
+    const char *mark = rest.len == 0 ? NULL : memmem(rest.base, rest.len, "://", 3);
+    size_t skip = 0, end;
+
+    if (sheaf_str_starts(rest, SHEAF_STR("//")))
+        skip = 2;
+    else if (mark != NULL && memchr(rest.base, '/', rest.len) == mark + 1 &&
+             memchr(rest.base, '?', (size_t)(mark - rest.base)) == NULL)
+        skip = (size_t)(mark - rest.base) + 3;
+    if (skip == 0)
+        return true; /* relative; one with another scheme does not pass as a url */
+    rest = sheaf_str(rest.base + skip, rest.len - skip);
+    for (end = 0; end < rest.len && rest.base[end] != '/' && rest.base[end] != '?'; end++)
+        ;
+    authority = sheaf_str(rest.base, end);
+    *location = end < rest.len ? sheaf_str(rest.base + end, rest.len - end) : SHEAF_STR("/");
+    return authority.len > 0 && sheaf_str_ieq(authority, batch->outer->host);
+}
+
+/* RFC 3986 5.2.3: relative references start in the folder of what they were found at. */
+static sheaf_str_t folder_of(sheaf_str_t path)
+{
+    const char *slash = memrchr(path.base, '/', path.len);
+
+    return sheaf_str(path.base, slash == NULL ? 0 : (size_t)(slash - path.base) + 1);
+}
+
+static sheaf_err_t put_location(expansion_t *expansion, const sheaf_reference_t *reference)
+{
+    sheaf_item_t *item = expansion->item;
+    sheaf_batch_t *batch = item->batch;
+    const sheaf_item_t *from = sheaf_batch_item(batch, item->depends_on[reference->edge].blocker);
+    const sheaf_header_t *header = sheaf_headers_find(&from->answer, SHEAF_STR("location"));
+    sheaf_str_t location;
+    sheaf_url_t url;
+
+    if (sheaf_url_normalise(expansion->scratch, from->url_text, batch->base, SHEAF_ITEM_URL_MAX, &url, NULL) !=
+        SHEAF_OK)
+        return unresolved(expansion, reference, "names an item without a usable url");
+    if (header != NULL) {
+        location = header->value;
+        location = sheaf_str_cut(&location, '#');
+        if (!is_ours(batch, &location))
+            return unresolved(expansion, reference, "found a Location at another authority");
+        if (location.len > 0 && sheaf_url_normalise(expansion->scratch, location, folder_of(url.path),
+                                                    SHEAF_ITEM_URL_MAX, &url, NULL) != SHEAF_OK)
+            return unresolved(expansion, reference, "found a Location that is no usable url");
+    }
+    put_str(expansion, url.path);
+    expansion->query = url.query;
+    return SHEAF_OK;
+}
+
+/* --- the url --- */
+
+static bool is_dot(sheaf_str_t text, size_t *at)
+{
+    if (text.base[*at] == '.') {
+        *at += 1;
+        return true;
+    }
+    if (*at + 3 > text.len || text.base[*at] != '%' || text.base[*at + 1] != '2' ||
+        sheaf_lower(text.base[*at + 2]) != 'e')
+        return false;
+    *at += 3;
+    return true;
+}
+
+/* Is the segment empty, "." or "..", also when its dots are escaped? */
+static bool is_no_name(sheaf_str_t segment)
+{
+    size_t at = 0;
+    unsigned dots = 0;
+
+    while (at < segment.len && is_dot(segment, &at))
+        dots++;
+    return at == segment.len && dots <= 2;
+}
+
+static sheaf_str_t segment_around(sheaf_str_t path, size_t at)
+{
+    size_t start = at, end = at;
+
+    while (start > 0 && path.base[start - 1] != '/')
+        start--;
+    while (end < path.len && path.base[end] != '/' && path.base[end] != '?')
+        end++;
+    return sheaf_str(path.base + start, end - start);
+}
+
+/* Puts the values in; `ends` takes for each reference in the path where its value ends. */
+static sheaf_err_t put_url(expansion_t *expansion, size_t *ends, const sheaf_reference_t **whose, uint32_t *ret_count)
+{
+    bool in_query = false;
+
+    for (const sheaf_piece_t *piece = expansion->item->recipe->url.first; piece != NULL; piece = piece->next) {
+        sheaf_str_t value;
+        sheaf_err_t err;
+
+        if (piece->reference == NULL) {
+            put_str(expansion, piece->text);
+            in_query = in_query || (piece->text.len > 0 && memchr(piece->text.base, '?', piece->text.len) != NULL);
+            continue;
+        }
+        if (piece->reference->kind == SHEAF_REFERENCE_LOCATION) {
+            err = put_location(expansion, piece->reference);
+        } else {
+            err = find_scalar(expansion, piece->reference, &value);
+            if (err == SHEAF_OK)
+                put_encoded(expansion, value);
+            if (!in_query) {
+                whose[*ret_count] = piece->reference;
+                ends[(*ret_count)++] = expansion->text.len;
+            }
+        }
+        if (err != SHEAF_OK)
+            return err;
+    }
+    if (expansion->query.base != NULL) {
+        put(expansion, in_query ? "&" : "?", 1);
+        put_str(expansion, expansion->query);
+    }
+    return SHEAF_OK;
+}
+
+static sheaf_err_t make_url(expansion_t *expansion)
+{
+    size_t ends[SHEAF_REFERENCES_MAX];
+    const sheaf_reference_t *whose[SHEAF_REFERENCES_MAX];
+    uint32_t count = 0;
+    sheaf_err_t err;
+
+    begin(expansion, SHEAF_ITEM_URL_MAX);
+    err = put_url(expansion, ends, whose, &count);
+    if (err != SHEAF_OK)
+        return err;
+    if (expansion->text.is_over)
+        return sheaf_fail(expansion->fail, SHEAF_ERR_ITEM_URL, "the url with its values is longer than %u bytes",
+                          SHEAF_ITEM_URL_MAX);
+    for (uint32_t i = 0; i < count; i++)
+        if (is_no_name(segment_around(text_of(expansion), ends[i])))
+            return unresolved(expansion, whose[i], "found a value that makes a segment of the url empty, . or ..");
+    expansion->item->url_text = sheaf_pool_dup(expansion->item->pool, text_of(expansion));
+    return sheaf_plan_url(expansion->item, expansion->fail);
+}
+
+/* --- headers --- */
+
+static sheaf_err_t make_value(expansion_t *expansion, const sheaf_template_t *value, sheaf_str_t *ret_text)
+{
+    begin(expansion, SHEAF_ITEM_HEADERS_MAX);
+    for (const sheaf_piece_t *piece = value->first; piece != NULL; piece = piece->next) {
+        sheaf_str_t text = piece->text;
+
+        if (piece->reference != NULL) {
+            sheaf_err_t err = find_scalar(expansion, piece->reference, &text);
+
+            if (err != SHEAF_OK)
+                return err;
+            if (sheaf_header_value_span(text.base, text.len) < text.len)
+                return unresolved(expansion, piece->reference, "found a value with control characters");
+        }
+        put_str(expansion, text);
+    }
+    if (expansion->text.is_over)
+        return sheaf_fail(expansion->fail, SHEAF_ERR_ITEM_TOO_LARGE, "the headers are larger than 64 KiB");
+    *ret_text = sheaf_pool_dup(expansion->item->pool, text_of(expansion));
+    return SHEAF_OK;
+}
+
+static sheaf_err_t make_headers(expansion_t *expansion)
+{
+    sheaf_item_t *item = expansion->item;
+    const struct sheaf_recipe *recipe = item->recipe;
+    sheaf_headers_t made = {0};
+    size_t len = 0;
+    sheaf_err_t err = SHEAF_OK;
+
+    for (uint32_t i = 0; i < recipe->headers.count && err == SHEAF_OK; i++) {
+        sheaf_str_t value = recipe->headers.entries[i].value;
+
+        if (recipe->values[i].first != NULL)
+            err = make_value(expansion, &recipe->values[i], &value);
+        len += value.len;
+        if (err == SHEAF_OK && len > SHEAF_ITEM_HEADERS_MAX)
+            err = sheaf_fail(expansion->fail, SHEAF_ERR_ITEM_TOO_LARGE, "the headers are larger than 64 KiB");
+        sheaf_headers_add(&made, expansion->scratch, recipe->headers.entries[i].name, value);
+    }
+    if (err == SHEAF_OK)
+        err = sheaf_inherit_own(item->pool, &made, &item->exchange.headers, expansion->fail);
+    return err == SHEAF_OK ? sheaf_plan_own_headers(item, expansion->fail) : err;
+}
+
+/* --- the body --- */
+
+static sheaf_err_t make_body(expansion_t *expansion)
+{
+    sheaf_item_t *item = expansion->item;
+
+    begin(expansion, item->route->max_body_bytes);
+    for (const sheaf_piece_t *piece = item->recipe->body.first; piece != NULL && !expansion->text.is_over;
+         piece = piece->next) {
+        value_t value = {piece->text, true};
+
+        if (piece->reference != NULL) {
+            sheaf_err_t err = find(expansion, piece->reference, &value);
+
+            if (err != SHEAF_OK)
+                return err;
+        }
+        if (value.is_json)
+            put_str(expansion, value.text);
+        else
+            put_quoted(expansion, value.text);
+    }
+    if (expansion->text.is_over)
+        return sheaf_fail(expansion->fail, SHEAF_ERR_ITEM_TOO_LARGE,
+                          "the body with its values is larger than the %llu bytes the route takes",
+                          (unsigned long long)item->route->max_body_bytes);
+    item->made_body = expansion->text.base;
+    item->exchange.body = text_of(expansion);
+    item->batch->reserved_bytes += expansion->text.len; /* until it is dropped */
+    item->made_body_size = expansion->text.len;
+    expansion->text = (text_t){0};
+    return SHEAF_OK;
+}
+
+/* --- the whole --- */
+
+static sheaf_err_t make(expansion_t *expansion)
+{
+    sheaf_item_t *item = expansion->item;
+    const struct sheaf_recipe *recipe = item->recipe;
+    sheaf_err_t err = SHEAF_OK;
+
+    if (recipe->url.first != NULL)
+        err = make_url(expansion);
+    if (err == SHEAF_OK && recipe->values != NULL)
+        err = make_headers(expansion);
+    if (err == SHEAF_OK && recipe->body.first != NULL)
+        return make_body(expansion);
+    return err == SHEAF_OK ? sheaf_plan_body_size(item, expansion->fail) : err;
+}
+
+sheaf_err_t sheaf_expand_item(sheaf_item_t *item, sheaf_fail_t *fail)
+{
+    expansion_t expansion = {.item = item, .fail = fail, .scratch = sheaf_pool_new()};
+    sheaf_err_t err = make(&expansion);
+
+    free(expansion.text.base);
+    sheaf_pool_free(expansion.scratch);
+    return err;
+}
+
+void sheaf_expand_leave(sheaf_item_t *item)
+{
+    for (uint32_t i = 0; i < item->depends_on_count; i++) {
+        sheaf_edge_t *edge = &item->depends_on[i];
+
+        if (!edge->is_read)
+            continue;
+        edge->is_read = false;
+        sheaf_item_unread(sheaf_batch_item(item->batch, edge->blocker));
+    }
+}
+
+void sheaf_expand_drop(sheaf_item_t *item)
+{
+    item->batch->reserved_bytes -= item->made_body_size;
+    item->made_body_size = 0;
+    free(item->made_body);
+    item->made_body = NULL;
+}
