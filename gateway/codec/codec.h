@@ -57,6 +57,7 @@ const sheaf_problem_form_t *sheaf_codec_refusal(const sheaf_endpoint_conf_t *end
 
 extern const sheaf_decoder_t sheaf_json_in;
 extern const sheaf_decoder_t sheaf_ndjson_in;
+extern const sheaf_decoder_t sheaf_xml_in;
 extern const sheaf_encoder_t sheaf_json_out;
 extern const sheaf_encoder_t sheaf_ndjson_out;
 extern const sheaf_encoder_t sheaf_json_seq_out;

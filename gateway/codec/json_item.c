@@ -1,6 +1,7 @@
 /* codec/json_item.c - one item of a JSON batch: its members, its edges, its body. */
 #include "gateway/base/base64.h"
 #include "gateway/codec/json_reader.h"
+#include "gateway/codec/word.h"
 
 /* --- the members of an item --- */
 
@@ -45,20 +46,11 @@ static sheaf_err_t item_body_encoding(sheaf_reader_t *reader, sheaf_json_t value
     return sheaf_reader_locate(reader, sheaf_reader_at("bodyEncoding", value));
 }
 
-/* "2xx" is a class, 409 (a number or a string) one status. */
+/* A number or a string. */
 static bool take_status(sheaf_reader_t *reader, sheaf_json_t value, uint16_t *ret_status)
 {
-    sheaf_str_t text = sheaf_reader_is(value, SHEAF_JSON_STRING) ? sheaf_json_string(value, reader->pool) : value;
-    uint64_t status;
-
-    if (text.len == 3 && text.base[0] >= '1' && text.base[0] <= '5' && memcmp(text.base + 1, "xx", 2) == 0) {
-        *ret_status = (uint16_t)(text.base[0] - '0');
-        return true;
-    }
-    if (!sheaf_str_to_u64(text, &status) || status < 100 || status > 599)
-        return false;
-    *ret_status = (uint16_t)status;
-    return true;
+    return sheaf_word_status(sheaf_reader_is(value, SHEAF_JSON_STRING) ? sheaf_json_string(value, reader->pool) : value,
+                             ret_status);
 }
 
 static sheaf_err_t edge_statuses(sheaf_reader_t *reader, sheaf_reader_place_t place, sheaf_json_t value,

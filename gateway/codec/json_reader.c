@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "gateway/codec/word.h"
+
 /* --- pointers (RFC 6901) --- */
 
 static void pointer_add_index(sheaf_fail_t *fail, uint32_t index)
@@ -58,27 +60,6 @@ sheaf_err_t sheaf_reader_string(sheaf_reader_t *reader, const char *member, shea
     return SHEAF_OK;
 }
 
-/* "500ms", "2s", "1m"; false for anything else. What does not fit into 64 bits is no duration. */
-static bool parse_duration(sheaf_str_t text, uint64_t *ret_ms)
-{
-    static const struct {
-        sheaf_str_t unit;
-        uint64_t ms;
-    } units[] = {{{"ms", 2}, 1}, {{"s", 1}, 1000}, {{"m", 1}, 60000}};
-    uint64_t count;
-
-    for (size_t i = 0; i < SHEAF_COUNT(units); i++) {
-        if (!sheaf_str_ends(text, units[i].unit))
-            continue;
-        text.len -= units[i].unit.len;
-        if (!sheaf_str_to_u64(text, &count) || count > UINT64_MAX / 60000)
-            return false;
-        *ret_ms = count * units[i].ms;
-        return true;
-    }
-    return false;
-}
-
 sheaf_err_t sheaf_reader_timeout(sheaf_reader_t *reader, sheaf_json_t value, uint64_t *ret_ms)
 {
     sheaf_str_t text;
@@ -88,7 +69,7 @@ sheaf_err_t sheaf_reader_timeout(sheaf_reader_t *reader, sheaf_json_t value, uin
         return sheaf_reader_wrong_type(reader, sheaf_reader_at("timeout", value),
                                        "a duration as a string, such as \"500ms\"");
     text = sheaf_json_string(value, reader->pool);
-    if (!parse_duration(text, &ms))
+    if (!sheaf_word_duration(text, &ms))
         sheaf_fail(reader->fail, SHEAF_ERR_VALUE, "\"timeout\" takes a duration such as \"500ms\", \"2s\" or \"1m\"");
     else if (ms == 0)
         sheaf_fail(reader->fail, SHEAF_ERR_VALUE, "\"timeout\" must be longer than 0");
