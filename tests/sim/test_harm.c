@@ -75,10 +75,13 @@ static uint32_t run(size_t world, uint32_t harm_at, harm_t harm)
     sim->on_event = do_harm;
     sim->harm_at = harm_at;
     sim->harm = harm;
-    sim_batch(sim, "a GET /any/a after l", "b POST /any/b body {}", "c GET /users/3 after b", "d GET /any/d after b,c",
-              "e PATCH /users/4 after d body [1]", "f GET /nowhere", "g GET /any/g after f", "h HEAD /any/h",
-              "i GET /orders/9 for 100ms", "j POST /any/j after i with authorization: x",
-              "k GET /any/k with authorization: x", "l GET /any/l after k");
+    sim_batch(
+        sim, "a GET /any/a after l", "b POST /any/b body {}", "c GET /users/3 after b", "d GET /any/d after b,c",
+        "e PATCH /users/4 after d body [1]", "f GET /nowhere", "g GET /any/g after f", "h HEAD /any/h",
+        "i GET /orders/9 for 100ms", "j POST /any/j after i with authorization: x",
+        "k GET /any/k with authorization: x", "l GET /any/l after k",
+        "m POST /any/m?${a.body/a/1} after a,k body {\"x\":{\"$result\":\"a.body/a\"},\"y\":{\"$result\":\"k.body\"}}",
+        "n GET /any/${m.body/none} after m", "o GET $l/${m.status} after l,m with x-from: ${k.headers.content-type}");
     sim_start(sim);
     while (sim_oldest(sim) != NULL) {
         char id[8];
@@ -89,12 +92,14 @@ static uint32_t run(size_t world, uint32_t harm_at, harm_t harm)
 
     assert_int_equal(sim->done, 1);
     assert_int_equal(sim->batch->open, 0);
-    assert_int_equal(sim->batch->succeeded + sim->batch->failed, 12);
-    for (uint32_t i = 0; i < 12; i++) {
+    assert_int_equal(sim->batch->succeeded + sim->batch->failed, 15);
+    for (uint32_t i = 0; i < 15; i++) {
         assert_int_equal(sim->batch->items[i].state, SHEAF_ITEM_SETTLED);
         assert_true(sim->batch->is_abandoned ? sim->heard[i] <= 1 : sim->heard[i] == 1);
         assert_true(sim->batch->items[i].status >= 200);
     }
+    assert_int_equal(sim->batch->kept_bytes, 0);
+    assert_int_equal(sim->batch->reserved_bytes, 0);
     events = sim->events;
     sim_free(sim); /* nothing flies, nothing is queued, every gauge is back at nought */
     return events;
