@@ -151,6 +151,8 @@ sheaf_err_t sheaf_batch_add(sheaf_batch_t *batch, const sheaf_draft_t *draft, sh
 
     item = next_item(batch);
     item->id = id;
+    item->label = draft->label;
+    item->set = draft->set;
     keep_dependencies(item, draft);
     plan(item, draft);
     batch->count++;

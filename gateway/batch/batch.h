@@ -88,6 +88,7 @@ struct sheaf_batch {
     bool stops_on_error;
     bool urls_are_below_base; /* a leading slash means the base too, and no url leaves it */
     bool inherits_nothing;    /* the headers of the outer request stay with it */
+    bool is_multipart;        /* items go by their labels, and those that were stopped have no result */
     sheaf_fault_t fault;
 
     sheaf_item_t *items; /* by sheaf_batch_item() only */

@@ -51,6 +51,8 @@ typedef struct sheaf_draft {
     uint32_t depends_on_count;
     bool is_in_change_set; /* atomicityGroup */
     bool has_condition;    /* OData `if` */
+    sheaf_str_t label;     /* what a multipart client calls it; absent: nothing */
+    uint32_t set;          /* items of one change set share a number from 1; 0: none */
     sheaf_err_t err;       /* not SHEAF_OK: the item cannot run (bad base64, ...); it settles with this */
     char detail[160];
 } sheaf_draft_t;
@@ -64,6 +66,8 @@ typedef struct sheaf_item {
 
     /* the question */
     sheaf_str_t id;
+    sheaf_str_t label;               /* Content-ID as a multipart client wrote it; absent: none */
+    uint32_t set;                    /* answered in one nested part with others of that number; 0: by itself */
     sheaf_str_t url_text;            /* as the client wrote it: the href of an XML result */
     const sheaf_route_conf_t *route; /* NULL when none was found */
     uint64_t timeout_ms;

@@ -17,6 +17,7 @@ typedef struct sheaf_encoder {
     bool lingers;        /* may wait for the batch to end and go out in one write */
     sheaf_order_t order; /* of the results when neither the batch nor the endpoint says */
     uint16_t status;     /* what stands in the place of 207; 0: nothing does */
+    bool wants_nonce;
     void (*begin)(sheaf_encode_t *encode);
     void (*item)(sheaf_encode_t *encode, const sheaf_item_t *item);
     void (*end)(sheaf_encode_t *encode); /* summary and closing */
@@ -31,11 +32,13 @@ typedef struct sheaf_decoder {
     const sheaf_encoder_t *answers_with; /* whatever Accept says; NULL: Accept chooses */
 } sheaf_decoder_t;
 
-/* One answer being written. Zero-initialise, set the first three. */
+/* One answer being written. Zero-initialise, set the first three, and `nonce` (random, nobody can guess it) where the
+ * encoder wants one. */
 struct sheaf_encode {
     const sheaf_encoder_t *encoder;
     const sheaf_batch_t *batch;
     sheaf_out_t *out;
+    uint8_t nonce[16];
     uint32_t count; /* items written */
     void *state;    /* the encoder's, in the batch's pool */
 };
@@ -59,6 +62,8 @@ extern const sheaf_decoder_t sheaf_json_in;
 extern const sheaf_decoder_t sheaf_ndjson_in;
 extern const sheaf_decoder_t sheaf_xml_in;
 extern const sheaf_encoder_t sheaf_json_out;
+extern const sheaf_decoder_t sheaf_multipart_in;
+extern const sheaf_encoder_t sheaf_multipart_out;
 extern const sheaf_encoder_t sheaf_ndjson_out;
 extern const sheaf_encoder_t sheaf_json_seq_out;
 extern const sheaf_decoder_t sheaf_apisix_in;

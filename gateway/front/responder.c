@@ -1,5 +1,8 @@
 #include "gateway/front/responder.h"
 
+#include <stdlib.h>
+#include <sys/random.h>
+
 #include "gateway/front/watchdog.h"
 #include "gateway/http/problem.h"
 
@@ -27,6 +30,8 @@ void sheaf_responder_start(sheaf_visit_t *visit, const sheaf_encoder_t *encoder)
     if (batch->order == SHEAF_ORDER_DEFAULT)
         batch->order = encoder->order;
     visit->encode = (sheaf_encode_t){.encoder = encoder, .batch = batch, .out = &visit->out};
+    if (encoder->wants_nonce && getrandom(visit->encode.nonce, sizeof(visit->encode.nonce), 0) < 0)
+        abort(); /* 16 bytes never fail once the kernel has booted: a guessable boundary would be worse */
     visit->marks = sheaf_pool_alloc(batch->pool, (batch->size + 1) * sizeof(*visit->marks));
     if (batch->order == SHEAF_ORDER_COMPLETION)
         visit->settled = sheaf_pool_alloc(batch->pool, (batch->size + 1) * sizeof(*visit->settled));
@@ -158,7 +163,8 @@ static void begin_answer(sheaf_visit_t *visit)
 {
     h2o_req_t *req = visit->req;
     const sheaf_encoder_t *encoder = visit->encode.encoder;
-    const char *type = encoder->content_type_of == NULL ? encoder->content_type : encoder->content_type_of(&visit->encode);
+    const char *type =
+        encoder->content_type_of == NULL ? encoder->content_type : encoder->content_type_of(&visit->encode);
 
     visit->status =
         sheaf_verdict_status(&visit->verdict, (sheaf_status_t)visit->batch->endpoint->status, visit->is_done);

@@ -84,6 +84,39 @@ bool sheaf_media_parse(sheaf_str_t value, sheaf_media_t *ret_media)
     return true;
 }
 
+static sheaf_str_t without_escapes(sheaf_pool_t *pool, sheaf_str_t text)
+{
+    char *copy;
+    size_t len = 0;
+
+    if (text.len == 0 || memchr(text.base, '\\', text.len) == NULL)
+        return text;
+    copy = sheaf_pool_alloc(pool, text.len);
+    for (size_t i = 0; i < text.len; i++) {
+        i += text.base[i] == '\\' && i + 1 < text.len;
+        copy[len++] = text.base[i];
+    }
+    return sheaf_str(copy, len);
+}
+
+bool sheaf_media_param(sheaf_pool_t *pool, sheaf_str_t value, const char *name, sheaf_str_t *ret_text)
+{
+    sheaf_str_t rest = sheaf_str_trim(value), found, text;
+    sheaf_media_t media;
+
+    if (!sheaf_media_parse(value, &media))
+        return false;
+    sheaf_str_cut(&rest, '/');
+    take_token(&rest);
+    while (rest.len > 0 && take_param(&rest, &found, &text)) {
+        if (!sheaf_str_ieq(found, sheaf_str_of(name)))
+            continue;
+        *ret_text = without_escapes(pool, text);
+        return true;
+    }
+    return false;
+}
+
 bool sheaf_media_is(const sheaf_media_t *media, const char *type_slash_subtype)
 {
     sheaf_str_t subtype = sheaf_str_of(type_slash_subtype);

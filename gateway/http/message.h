@@ -22,6 +22,9 @@ typedef struct sheaf_media {
 } sheaf_media_t;
 
 bool sheaf_media_parse(sheaf_str_t value, sheaf_media_t *ret_media);
+/* The parameter `name` of a media type, without quotes and escapes: a slice of `value`, or in `pool`. False when it is
+ * not there, or `value` is no media type. */
+bool sheaf_media_param(sheaf_pool_t *pool, sheaf_str_t value, const char *name, sheaf_str_t *ret_text);
 bool sheaf_media_is(const sheaf_media_t *media, const char *type_slash_subtype); /* ignores case and parameters */
 
 typedef enum sheaf_media_kind {
