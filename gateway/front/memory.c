@@ -46,9 +46,10 @@ static sheaf_memory_level_t look(sheaf_memory_t *memory, uint64_t most_bytes, ui
     if (used == 0) /* another malloc, which does not tell */
         used = resident_bytes(memory);
     if (used < tight) {
-        if (now_ms - memory->trimmed_ms >= TRIM_EVERY_MS)
+        if (now_ms - memory->trimmed_ms >= TRIM_EVERY_MS) {
             malloc_trim(0); /* it is free, only not given back: the next look is cheap again */
-        memory->trimmed_ms = now_ms;
+            memory->trimmed_ms = now_ms;
+        }
         return SHEAF_MEMORY_FINE;
     }
     return used < full ? SHEAF_MEMORY_TIGHT : SHEAF_MEMORY_FULL;

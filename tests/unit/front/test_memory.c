@@ -1,0 +1,152 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <malloc.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "gateway/front/memory.h"
+
+/* What malloc and the kernel say is handed in: these two stand before those of libc. */
+static uint64_t handed_out;
+static int sums, trims;
+
+struct mallinfo2 mallinfo2(void)
+{
+    sums++;
+    return (struct mallinfo2){.uordblks = handed_out / 2, .hblkhd = handed_out - handed_out / 2};
+}
+
+int malloc_trim(size_t pad)
+{
+    (void)pad;
+    trims++;
+    return 1;
+}
+
+#define MOST 100000000
+
+typedef struct {
+    sheaf_memory_t memory;
+    uint64_t now_ms;
+} fixture_t;
+
+static void set_resident(const sheaf_memory_t *memory, uint64_t bytes)
+{
+    char text[128];
+    int len = snprintf(text, sizeof(text), "999999 %llu 7 1 0 3 0\n",
+                       (unsigned long long)(bytes / (uint64_t)sysconf(_SC_PAGESIZE)));
+
+    assert_int_equal(ftruncate(memory->statm_fd, 0), 0);
+    assert_int_equal(pwrite(memory->statm_fd, text, (size_t)len, 0), len);
+}
+
+static int set_up(void **state)
+{
+    static fixture_t fixture;
+
+    fixture = (fixture_t){.memory = {.statm_fd = memfd_create("statm", MFD_CLOEXEC)}, .now_ms = 1000000};
+    assert_true(fixture.memory.statm_fd > 0);
+    handed_out = 0;
+    sums = trims = 0;
+    *state = &fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    fixture_t *fixture = *state;
+
+    return close(fixture->memory.statm_fd);
+}
+
+/* The level at the next moment at which it is looked. */
+static sheaf_memory_level_t level_of(fixture_t *fixture, uint64_t resident, uint64_t used)
+{
+    set_resident(&fixture->memory, resident);
+    handed_out = used;
+    fixture->now_ms += 100;
+    return sheaf_memory_level(&fixture->memory, MOST, fixture->now_ms);
+}
+
+static void what_malloc_handed_out_decides(void **state)
+{
+    assert_int_equal(level_of(*state, MOST, MOST / 100 * 95 - 1), SHEAF_MEMORY_FINE);
+    assert_int_equal(level_of(*state, MOST, MOST / 100 * 95), SHEAF_MEMORY_TIGHT);
+    assert_int_equal(level_of(*state, MOST, MOST / 100 * 98 - 1), SHEAF_MEMORY_TIGHT);
+    assert_int_equal(level_of(*state, MOST, MOST / 100 * 98), SHEAF_MEMORY_FULL);
+    assert_int_equal(level_of(*state, 2 * (uint64_t)MOST, 2 * (uint64_t)MOST), SHEAF_MEMORY_FULL);
+    assert_int_equal(level_of(*state, MOST, MOST / 2), SHEAF_MEMORY_FINE); /* and it is over as soon as it is freed */
+}
+
+static void far_from_the_limit_nothing_dear_is_asked(void **state)
+{
+    assert_int_equal(level_of(*state, MOST / 100 * 94, MOST), SHEAF_MEMORY_FINE);
+    assert_int_equal(sums, 0);
+    assert_int_equal(trims, 0);
+}
+
+static void it_is_looked_at_ten_times_a_second(void **state)
+{
+    fixture_t *fixture = *state;
+
+    assert_int_equal(level_of(fixture, MOST, MOST), SHEAF_MEMORY_FULL);
+    set_resident(&fixture->memory, 0);
+    assert_int_equal(sheaf_memory_level(&fixture->memory, MOST, fixture->now_ms + 99), SHEAF_MEMORY_FULL);
+    assert_int_equal(sheaf_memory_level(&fixture->memory, MOST, fixture->now_ms + 100), SHEAF_MEMORY_FINE);
+}
+
+static void what_is_free_is_given_back_every_five_seconds(void **state)
+{
+    for (int i = 0; i < 100; i++) /* ten seconds, and the kernel's number does not sink */
+        assert_int_equal(level_of(*state, MOST, MOST / 2), SHEAF_MEMORY_FINE);
+    assert_int_equal(trims, 2);
+}
+
+static void a_malloc_that_does_not_tell_is_believed_the_kernel(void **state)
+{
+    assert_int_equal(level_of(*state, MOST / 100 * 96, 0), SHEAF_MEMORY_TIGHT);
+    assert_int_equal(level_of(*state, MOST / 100 * 99, 0), SHEAF_MEMORY_FULL);
+    assert_int_equal(trims, 0);
+}
+
+static void numbers_that_cannot_be_read_stop_nobody(void **state)
+{
+    fixture_t *fixture = *state;
+
+    handed_out = MOST;
+    assert_int_equal(sheaf_memory_level(&fixture->memory, MOST, 1), SHEAF_MEMORY_FINE); /* an empty file */
+    assert_int_equal(pwrite(fixture->memory.statm_fd, "nonsense", 8, 0), 8);
+    assert_int_equal(sheaf_memory_level(&fixture->memory, MOST, 200), SHEAF_MEMORY_FINE);
+}
+
+static void the_kernels_own_number_is_read(void **state)
+{
+    sheaf_memory_t memory = {0};
+
+    (void)state;
+    handed_out = MOST;
+    assert_int_equal(sheaf_memory_level(&memory, 100 * 1024, 1), SHEAF_MEMORY_FULL); /* more than 100 KiB are there */
+    assert_true(memory.statm_fd > 0);
+    assert_int_equal(sheaf_memory_level(&memory, UINT64_MAX, 1000), SHEAF_MEMORY_FINE);
+    close(memory.statm_fd);
+}
+
+#define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_FIXTURE(what_malloc_handed_out_decides),
+        WITH_FIXTURE(far_from_the_limit_nothing_dear_is_asked),
+        WITH_FIXTURE(it_is_looked_at_ten_times_a_second),
+        WITH_FIXTURE(what_is_free_is_given_back_every_five_seconds),
+        WITH_FIXTURE(a_malloc_that_does_not_tell_is_believed_the_kernel),
+        WITH_FIXTURE(numbers_that_cannot_be_read_stop_nobody),
+        cmocka_unit_test(the_kernels_own_number_is_read),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
