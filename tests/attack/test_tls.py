@@ -146,9 +146,10 @@ class Killed(Tls):
     each = amount(15, 80)
 
     def round(self, state, alpn="http/1.1"):
-        pipes = [self.pipe(alpn, handshake=False) for _ in range(self.each)]
-        for pipe in pipes:
-            state(pipe)
+        pipes = []
+        for _ in range(self.each):  # each speaks at once: the last must not wait longer than a handshake may
+            pipes.append(self.pipe(alpn, handshake=False))
+            state(pipes[-1])
         for pipe in pipes:
             self.kill(pipe.sock)
         self.settled()
