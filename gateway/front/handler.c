@@ -1,4 +1,5 @@
 /* front/handler.c - from libh2o's request to a running batch, or to a refusal. */
+#include "gateway/codec/describe.h"
 #include "gateway/front/guard/frames.h"
 #include "gateway/front/lingering.h"
 #include "gateway/front/responder.h"
@@ -54,18 +55,45 @@ static int refuse(sheaf_visit_t *visit, const sheaf_fail_t *fail)
     return 0;
 }
 
+static void add_header(h2o_req_t *req, const char *name, const char *value)
+{
+    h2o_add_header_by_str(&req->pool, &req->res.headers, name, strlen(name), 1, NULL, value, strlen(value));
+}
+
+/* The document that describes the endpoint, in the request's pool. */
+static h2o_iovec_t description_of(const sheaf_visit_t *visit)
+{
+    h2o_iovec_t text;
+    sheaf_iovec_t piece;
+    sheaf_out_t out;
+
+    sheaf_out_init(&out);
+    sheaf_describe_write(visit->endpoint, &out);
+    text = h2o_iovec_init(sheaf_h2o_alloc(&visit->req->pool, out.len), 0);
+    while (sheaf_out_peek(&out, &piece, 1, SIZE_MAX) == 1) {
+        memcpy(text.base + text.len, piece.base, piece.len);
+        text.len += piece.len;
+        sheaf_out_consume(&out, piece.len);
+    }
+    sheaf_out_fini(&out);
+    return text;
+}
+
 static int answer_options(sheaf_visit_t *visit)
 {
-    const char *types = sheaf_codec_decodable(visit->endpoint);
+    h2o_iovec_t text = description_of(visit);
     h2o_req_t *req = visit->req;
 
-    req->res.status = 204;
-    req->res.reason = sheaf_status_reason(204);
-    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("allow"), 1, NULL, H2O_STRLIT("POST, OPTIONS"));
-    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("accept-post"), 1, NULL, types, strlen(types));
+    req->res.status = 200;
+    req->res.reason = sheaf_status_reason(200);
+    req->res.content_length = text.len;
+    add_header(req, "allow", sheaf_describe_methods(visit->endpoint));
+    add_header(req, "accept-post", sheaf_codec_decodable(visit->endpoint));
+    add_header(req, "content-type", "application/json");
+    visit->flying_bytes = text.len;
     visit->is_started = visit->is_final = visit->is_sending = true;
     sheaf_watchdog_progress(visit, true);
-    h2o_send_inline(req, "", 0);
+    h2o_send_inline(req, text.base, text.len);
     return 0;
 }
 

@@ -198,7 +198,7 @@ class OneStream(Attack):
     def test_an_empty_answer_too(self):
         """Only END_STREAM is left to send, and that waits for the window as well."""
         client = self.open_both()
-        head = tuple((name, b"OPTIONS") if name == b":method" else (name, value) for name, value in HEAD)
+        head = tuple((name, b"HEAD") if name == b":method" else (name, value) for name, value in HEAD)
         self.pour(client.sock, frame(RST_STREAM, 0, 1, self.CANCEL) + headers(3, flags=END_HEADERS | END_STREAM, head=head))
         self.until_reset(client, 5)
         self.assertEqual(self.resets(client), [(3, self.CANCEL)])

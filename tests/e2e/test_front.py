@@ -48,8 +48,10 @@ class Framing(Raw):
 
     def test_options_and_head(self):
         out = self.talk(b"OPTIONS /batch HTTP/1.1\r\nHost: h\r\n\r\nHEAD /batch HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
-        self.assertIn(b"HTTP/1.1 204 ", out)
+        self.assertIn(b"HTTP/1.1 200 ", out)
+        self.assertIn(b"allow: POST, OPTIONS\r\n", out)
         self.assertIn(b"accept-post: application/json", out)
+        self.assertIn(b'"limits":{"maxItems":100,"maxBody":1048576,', out)
         self.assertIn(b"HTTP/1.1 405 ", out)
         self.assertTrue(out.endswith(b"\r\n\r\n"), "a HEAD has no body")
 

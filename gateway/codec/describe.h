@@ -1,0 +1,14 @@
+/* codec/describe.h - what an endpoint takes and gives, for the client that asks with OPTIONS. */
+#ifndef SHEAF_CODEC_DESCRIBE_H
+#define SHEAF_CODEC_DESCRIBE_H
+
+#include "gateway/codec/codec.h"
+
+/* The methods of the endpoint, as Allow has them. */
+const char *sheaf_describe_methods(const sheaf_endpoint_conf_t *endpoint);
+
+/* Appends a JSON document: path, kind, dialect; media types of requests and responses; limits (bytes, milliseconds,
+ * counts); and what goes where a batch does not say. */
+void sheaf_describe_write(const sheaf_endpoint_conf_t *endpoint, sheaf_out_t *out);
+
+#endif
