@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "gateway/batch/each.h"
 #include "gateway/batch/fanout.h"
 #include "gateway/batch/ids.h"
 #include "gateway/batch/inherit.h"
@@ -225,8 +226,10 @@ sheaf_item_t *sheaf_batch_feed_next(sheaf_batch_t *batch)
 sheaf_err_t sheaf_batch_seal(sheaf_batch_t *batch, sheaf_fail_t *fail)
 {
     const sheaf_endpoint_conf_t *endpoint = batch->endpoint;
-    sheaf_err_t err = sheaf_plan_link(batch, fail);
+    sheaf_err_t err;
 
+    sheaf_each_make_room(batch);
+    err = sheaf_plan_link(batch, fail);
     batch->total = batch->feed.next != NULL ? batch->feed.total : batch->count;
     if (err == SHEAF_OK)
         err = sheaf_inherit_build(batch, fail);
@@ -256,7 +259,7 @@ void sheaf_batch_encoded(sheaf_batch_t *batch, uint32_t index)
     item->is_encoded = true;
     batch->encoded_bytes += sheaf_item_held(item);
     if (batch->order == SHEAF_ORDER_REQUEST)
-        batch->first_unsent = item->after;
+        batch->first_unsent = sheaf_each_skip_silent(batch, item->after);
     sheaf_fanout_wake(batch);
 }
 

@@ -50,7 +50,8 @@ typedef struct sheaf_outer {
 
 typedef struct sheaf_watch {
     void (*on_item)(sheaf_batch_t *batch, uint32_t index); /* settled; its answer is final */
-    void (*on_done)(sheaf_batch_t *batch);                 /* all settled and nothing flies; may free the batch */
+    void (*on_order)(sheaf_batch_t *batch); /* request order has changed: what is next may be there already; or NULL */
+    void (*on_done)(sheaf_batch_t *batch);  /* all settled and nothing flies; may free the batch */
 } sheaf_watch_t;
 
 /* Where the items of a long batch come from while it runs: only a window of them is there at a time.
@@ -99,6 +100,8 @@ struct sheaf_batch {
     sheaf_feed_t feed; /* next is NULL when all items are there from the start */
     bool shows_index;  /* ids may repeat: results carry the index beside them */
 
+    uint32_t silent; /* items without a result: forEach items that were spread */
+
     /* running */
     uint32_t open; /* not settled */
     uint32_t flying;
@@ -140,6 +143,12 @@ static inline sheaf_item_t *sheaf_batch_item(const sheaf_batch_t *batch, uint32_
 static inline bool sheaf_batch_is_full(const sheaf_batch_t *batch)
 {
     return batch->count < batch->total && batch->open == 0 && batch->count - batch->oldest >= batch->size;
+}
+
+/* How many results the batch has, once it is done. */
+static inline uint32_t sheaf_batch_results(const sheaf_batch_t *batch)
+{
+    return batch->count - batch->silent;
 }
 
 /* `outer` may be used until free. */

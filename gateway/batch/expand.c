@@ -156,12 +156,23 @@ static sheaf_err_t find_in_body(expansion_t *expansion, const sheaf_reference_t 
     return SHEAF_OK;
 }
 
+static sheaf_err_t find_in_element(expansion_t *expansion, const sheaf_reference_t *reference, value_t *ret_value)
+{
+    ret_value->is_json = true;
+    if (!sheaf_pointer_find(expansion->item->each, reference->path, expansion->scratch, &ret_value->text))
+        return unresolved(expansion, reference, "found nothing");
+    return SHEAF_OK;
+}
+
 static sheaf_err_t find(expansion_t *expansion, const sheaf_reference_t *reference, value_t *ret_value)
 {
     const sheaf_item_t *item = expansion->item;
-    const sheaf_item_t *from = sheaf_batch_item(item->batch, item->depends_on[reference->edge].blocker);
+    const sheaf_item_t *from;
     const sheaf_header_t *header;
 
+    if (reference->kind == SHEAF_REFERENCE_EACH)
+        return find_in_element(expansion, reference, ret_value);
+    from = sheaf_batch_item(item->batch, item->depends_on[reference->edge].blocker);
     if (reference->kind == SHEAF_REFERENCE_BODY)
         return find_in_body(expansion, reference, from, ret_value);
     if (reference->kind == SHEAF_REFERENCE_STATUS) {
@@ -461,8 +472,47 @@ sheaf_err_t sheaf_expand_item(sheaf_item_t *item, sheaf_fail_t *fail)
     return err;
 }
 
+sheaf_err_t sheaf_expand_array(sheaf_item_t *item, const sheaf_reference_t *array, sheaf_json_t *ret_array,
+                               sheaf_fail_t *fail)
+{
+    expansion_t expansion = {.item = item, .fail = fail, .scratch = sheaf_pool_new()};
+    value_t value;
+    sheaf_err_t err = find(&expansion, array, &value);
+
+    if (err == SHEAF_OK && sheaf_json_type(value.text) != SHEAF_JSON_ARRAY)
+        err = unresolved(&expansion, array, "found no array");
+    *ret_array = value.text;
+    if (err == SHEAF_OK && expansion.read != NULL) { /* it lies in a copy that goes with the scratch */
+        item->made_body = sheaf_alloc(value.text.len);
+        memcpy(item->made_body, value.text.base, value.text.len);
+        item->made_body_size = value.text.len;
+        item->batch->reserved_bytes += value.text.len;
+        *ret_array = sheaf_str(item->made_body, value.text.len);
+    }
+    sheaf_pool_free(expansion.scratch);
+    return err;
+}
+
+/* Elements read through the item they come from: the last one to have read lets go for all. */
+static void leave_whole(sheaf_item_t *element)
+{
+    sheaf_item_t *whole = sheaf_batch_item(element->batch, element->whole);
+
+    if (element->has_left)
+        return;
+    element->has_left = true;
+    if (--whole->inside > 0)
+        return;
+    sheaf_expand_leave(whole);
+    sheaf_expand_drop(whole);
+}
+
 void sheaf_expand_leave(sheaf_item_t *item)
 {
+    if (item->is_element) {
+        leave_whole(item);
+        return;
+    }
     for (uint32_t i = 0; i < item->depends_on_count; i++) {
         sheaf_edge_t *edge = &item->depends_on[i];
 

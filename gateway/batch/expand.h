@@ -7,10 +7,15 @@
 #define SHEAF_BATCH_EXPAND_H
 
 #include "gateway/batch/batch.h"
+#include "gateway/batch/reference.h"
 
 /* Fills the exchange of `item`, which has a recipe. UNRESOLVED names the reference that found nothing, or nothing that
  * fits its place; other errs are those of sheaf_plan_item. The body made is the item's until sheaf_expand_drop. */
 sheaf_err_t sheaf_expand_item(sheaf_item_t *item, sheaf_fail_t *fail);
+
+/* The array that a forEach item names, as source text that stays until sheaf_expand_leave. UNRESOLVED when none is there. */
+sheaf_err_t sheaf_expand_array(sheaf_item_t *item, const sheaf_reference_t *array, sheaf_json_t *ret_array,
+                               sheaf_fail_t *fail);
 
 /* The item has read all it will of others, or never will: what waited for that is given back. More than once is fine. */
 void sheaf_expand_leave(sheaf_item_t *item);

@@ -1,5 +1,6 @@
 #include "gateway/batch/fanout.h"
 
+#include "gateway/batch/each.h"
 #include "gateway/batch/expand.h"
 #include "gateway/batch/inherit.h"
 
@@ -48,7 +49,7 @@ void sheaf_batch_start(sheaf_batch_t *batch, const sheaf_watch_t *watch, void *w
 {
     if (batch->order == SHEAF_ORDER_DEFAULT)
         batch->order = SHEAF_ORDER_REQUEST;
-    uint32_t slots = batch->feed.next != NULL ? batch->size : batch->count;
+    uint32_t slots = batch->size; /* of the window, or with room for what forEach items become */
 
     batch->watch = watch;
     batch->watch_data = watch_data;
@@ -233,6 +234,8 @@ static void mark_urgent(sheaf_batch_t *batch)
         top = item->below;
         for (uint32_t i = 0; item->state == SHEAF_ITEM_WAITING && i < item->depends_on_count; i++)
             mark(batch, item->depends_on[i].blocker, &top);
+        for (uint32_t i = 0; item->state == SHEAF_ITEM_WAITING && i < item->elements_count; i++)
+            mark(batch, item->elements + i, &top);
     }
 }
 
@@ -289,6 +292,27 @@ static uint32_t first_of(const sheaf_batch_t *batch, const sheaf_ready_t *set)
     return slot == SHEAF_READY_NONE ? slot : batch->oldest + ((slot - start) & batch->mask);
 }
 
+/* Puts the elements of a forEach item in its place. */
+static void spread(sheaf_item_t *item)
+{
+    sheaf_batch_t *batch = item->batch;
+    sheaf_fail_t fail;
+    uint32_t first;
+    sheaf_err_t err = sheaf_each_spread(item, &first, &fail);
+
+    if (err != SHEAF_OK) {
+        settle_grounded(item, err, sheaf_str_of(fail.detail));
+        return;
+    }
+    take_off(item);
+    for (uint32_t i = first; i < batch->count; i++)
+        sheaf_ready_put(item->is_urgent ? &batch->urgent : &batch->ready, slot_of(sheaf_batch_item(batch, i)));
+    if (item->elements_count == 0)
+        sheaf_item_settle(item);
+    if (!batch->is_abandoned && batch->watch->on_order != NULL)
+        batch->watch->on_order(batch);
+}
+
 static bool launch_next(sheaf_batch_t *batch)
 {
     uint32_t index;
@@ -303,6 +327,10 @@ static bool launch_next(sheaf_batch_t *batch)
     item = sheaf_batch_item(batch, index);
     if (item->err != SHEAF_OK) {
         settle_grounded(item, item->err, item->detail);
+        return true;
+    }
+    if (sheaf_each_is_whole(item)) {
+        spread(item);
         return true;
     }
     if (batch->flying >= batch->parallel)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "gateway/batch/batch.h"
+#include "gateway/batch/each.h"
 #include "gateway/batch/expand.h"
 #include "gateway/http/problem.h"
 
@@ -164,7 +165,7 @@ void sheaf_item_fail(sheaf_item_t *item, sheaf_err_t err, sheaf_str_t detail)
     item->json_is_valid = false;
     item->err = err;
     item->status = sheaf_err_status(err);
-    if (item->batch->is_abandoned)
+    if (item->batch->is_abandoned || item->is_silent)
         return; /* nobody will read it */
     item->detail = sheaf_pool_dup(item->pool, sheaf_str_of(fail.detail));
     write_problem(item, &fail);
@@ -231,6 +232,18 @@ static void release_dependents(const sheaf_item_t *item)
     }
 }
 
+static void count_result(const sheaf_item_t *item)
+{
+    sheaf_batch_t *batch = item->batch;
+
+    if (!sheaf_item_has_failed(item)) {
+        batch->succeeded++;
+        return;
+    }
+    batch->failed++;
+    batch->is_stopped = batch->is_stopped || batch->stops_on_error;
+}
+
 bool sheaf_item_settle(sheaf_item_t *item)
 {
     sheaf_batch_t *batch = item->batch;
@@ -238,7 +251,8 @@ bool sheaf_item_settle(sheaf_item_t *item)
     if (item->state == SHEAF_ITEM_SETTLED)
         return false;
 
-    count_settled(item);
+    if (!item->is_silent)
+        count_settled(item);
     if (item->state == SHEAF_ITEM_FLYING) {
         batch->flying--;
         batch->urgent_flying -= item->is_urgent;
@@ -250,16 +264,14 @@ bool sheaf_item_settle(sheaf_item_t *item)
     batch->held_bytes += sheaf_item_held(item);
     item->state = SHEAF_ITEM_SETTLED;
     batch->open--;
-    if (sheaf_item_has_failed(item))
-        batch->failed++;
-    else
-        batch->succeeded++;
-    if (sheaf_item_has_failed(item) && batch->stops_on_error)
-        batch->is_stopped = true;
+    if (!item->is_silent)
+        count_result(item);
 
     release_dependents(item);
-    if (!batch->is_abandoned)
+    if (!batch->is_abandoned && !item->is_silent)
         batch->watch->on_item(batch, item->index);
+    if (item->is_element)
+        sheaf_each_element_settled(item);
     sheaf_soon(batch->env.soon, &batch->pump);
     return true;
 }

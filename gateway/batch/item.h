@@ -33,6 +33,7 @@ typedef struct sheaf_edge {
     const uint16_t *statuses; /* 1 to 5: a whole class (2 = 2xx); 100 to 599: that status; NULL: 2xx */
     uint32_t status_count;
     uint32_t blocker, dependent; /* indexes, once the batch is sealed */
+    bool is_named;               /* some reference of the dependent names the blocker */
     bool is_read;                /* the dependent will read the answer of the blocker */
 } sheaf_edge_t;
 
@@ -47,6 +48,8 @@ typedef struct sheaf_draft {
     bool body_is_json;   /* content-type application/json is added when no header names one */
     bool body_is_value;  /* the body is a JSON value that passed sheaf_json_check: references in it are resolved */
     uint64_t timeout_ms; /* 0: none */
+    sheaf_str_t
+        for_each; /* reference to an array, listed in depends_on: the item runs once per element; absent: once */
     const sheaf_edge_t *depends_on;
     uint32_t depends_on_count;
     bool is_in_change_set; /* atomicityGroup */
@@ -78,10 +81,14 @@ typedef struct sheaf_item {
     uint32_t blockers; /* dependencies that have not settled */
     sheaf_exchange_t exchange;
     uint64_t sent_us;
-    uint64_t reserved_bytes;     /* of the batch's budget */
-    struct sheaf_recipe *recipe; /* what it takes from others; NULL: nothing */
-    char *made_body;             /* by `expand`, while it flies */
-    size_t made_body_size;       /* counted among the batch's reserved bytes */
+    uint64_t reserved_bytes;                   /* of the batch's budget */
+    struct sheaf_recipe *recipe;               /* what it takes from others; NULL: nothing */
+    bool is_element, has_left;                 /* of a forEach item; and will not read any more */
+    uint32_t whole;                            /* which */
+    sheaf_json_t each;                         /* its element */
+    uint32_t elements, elements_count, inside; /* of one that is spread: first, how many, that may still read */
+    char *made_body;                           /* by `expand`, while it flies */
+    size_t made_body_size;                     /* counted among the batch's reserved bytes */
 
     /* private */
     uint32_t below;   /* on the stack of a walk */

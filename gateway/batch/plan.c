@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "gateway/batch/each.h"
 #include "gateway/batch/ids.h"
 #include "gateway/batch/inherit.h"
 #include "gateway/batch/reference.h"
@@ -213,6 +214,12 @@ static sheaf_err_t resolve(sheaf_batch_t *batch, sheaf_item_t *item, sheaf_fail_
         }
         sheaf_batch_item(batch, edge->blocker)->dependents_count++;
         sheaf_batch_item(batch, edge->blocker)->readers += edge->is_read;
+        if (edge->is_named && sheaf_each_is_whole(sheaf_batch_item(batch, edge->blocker)) && item->err == SHEAF_OK) {
+            item->err = SHEAF_ERR_REFERENCE;
+            item->detail =
+                sheaf_pool_printf(item->pool, "\"%.*s\" runs once for each element: it has no answer to refer to",
+                                  SHEAF_STR_ARG(edge->id));
+        }
     }
     item->blockers = item->depends_on_count;
     return SHEAF_OK;

@@ -79,6 +79,13 @@ static sheaf_str_t shown(sheaf_str_t text)
     return sheaf_str(text.base, text.len < 96 ? text.len : 96);
 }
 
+static void mark_edge(sheaf_edge_t *edge, const sheaf_reference_t *reference)
+{
+    edge->is_named = true;
+    if (reference->kind != SHEAF_REFERENCE_STATUS)
+        edge->is_read = true;
+}
+
 /* Adds a parsed reference whose edge is known. */
 static sheaf_err_t add_reference(compiler_t *compiler, sheaf_template_t *into, const sheaf_reference_t *reference)
 {
@@ -89,10 +96,20 @@ static sheaf_err_t add_reference(compiler_t *compiler, sheaf_template_t *into, c
                           SHEAF_REFERENCES_MAX);
     kept = sheaf_pool_alloc(compiler->pool, sizeof(*kept));
     *kept = *reference;
-    if (kept->kind != SHEAF_REFERENCE_STATUS)
-        compiler->item->depends_on[kept->edge].is_read = true;
+    if (kept->kind != SHEAF_REFERENCE_EACH)
+        mark_edge(&compiler->item->depends_on[kept->edge], kept);
     add_piece(compiler, into, SHEAF_STR_NONE, kept);
     return SHEAF_OK;
+}
+
+/* "each" is the element, "each/POINTER" something in it. */
+static bool parse_each(sheaf_str_t text, sheaf_reference_t *ret_reference)
+{
+    if (!sheaf_str_starts(text, SHEAF_STR("each")))
+        return false;
+    *ret_reference = (sheaf_reference_t){.kind = SHEAF_REFERENCE_EACH, .text = text};
+    ret_reference->path = sheaf_str(text.base + 4, text.len - 4);
+    return sheaf_pointer_is_valid(ret_reference->path);
 }
 
 static sheaf_err_t take_reference(compiler_t *compiler, sheaf_template_t *into, sheaf_str_t text)
@@ -102,6 +119,8 @@ static sheaf_err_t take_reference(compiler_t *compiler, sheaf_template_t *into, 
     if (text.len > SHEAF_REFERENCE_SIZE_MAX)
         return sheaf_fail(compiler->fail, SHEAF_ERR_REFERENCE, "the reference \"%.*s...\" is longer than %u bytes",
                           SHEAF_STR_ARG(shown(text)), SHEAF_REFERENCE_SIZE_MAX);
+    if (compiler->recipe->each != NULL && parse_each(text, &reference))
+        return add_reference(compiler, into, &reference);
     if (!sheaf_reference_parse(compiler->pool, text, &reference))
         return sheaf_fail(compiler->fail, SHEAF_ERR_REFERENCE,
                           "\"%.*s\" is no reference: ID.body/POINTER, ID.status and ID.headers.NAME are",
@@ -304,6 +323,24 @@ static sheaf_err_t take_body(compiler_t *compiler, sheaf_json_t body)
     return err;
 }
 
+/* What forEach names: the body of an item it depends on, or an array in it. */
+static sheaf_err_t take_for_each(compiler_t *compiler, sheaf_str_t text)
+{
+    sheaf_reference_t *reference = sheaf_pool_alloc(compiler->pool, sizeof(*reference));
+
+    if (text.base == NULL)
+        return SHEAF_OK;
+    if (text.len > SHEAF_REFERENCE_SIZE_MAX || !sheaf_reference_parse(compiler->pool, text, reference) ||
+        reference->kind != SHEAF_REFERENCE_BODY)
+        return sheaf_fail(compiler->fail, SHEAF_ERR_REFERENCE, "\"forEach\" takes a reference such as ID.body/POINTER");
+    if (!find_edge(compiler->item, reference->id, &reference->edge))
+        return sheaf_fail(compiler->fail, SHEAF_ERR_REFERENCE,
+                          "\"forEach\" names an item that \"dependsOn\" does not list");
+    mark_edge(&compiler->item->depends_on[reference->edge], reference);
+    compiler->recipe->each = reference;
+    return SHEAF_OK;
+}
+
 sheaf_err_t sheaf_reference_compile(sheaf_item_t *item, const sheaf_draft_t *draft, sheaf_fail_t *fail)
 {
     struct sheaf_recipe recipe = {0};
@@ -312,12 +349,15 @@ sheaf_err_t sheaf_reference_compile(sheaf_item_t *item, const sheaf_draft_t *dra
 
     if (item->depends_on_count == 0)
         return SHEAF_OK;
-    err = take_url(&compiler, draft->url);
+    err = take_for_each(&compiler, draft->for_each);
+    if (err == SHEAF_OK)
+        err = take_url(&compiler, draft->url);
     if (err == SHEAF_OK)
         err = take_headers(&compiler, &draft->headers);
     if (err == SHEAF_OK && draft->has_body && draft->body_is_value)
         err = take_body(&compiler, draft->body);
-    if (err != SHEAF_OK || (recipe.url.first == NULL && recipe.values == NULL && recipe.body.first == NULL))
+    if (err != SHEAF_OK ||
+        (recipe.url.first == NULL && recipe.values == NULL && recipe.body.first == NULL && recipe.each == NULL))
         return err;
     item->recipe = sheaf_pool_alloc(item->pool, sizeof(recipe));
     *item->recipe = recipe;

@@ -18,6 +18,7 @@ typedef enum sheaf_reference_kind {
     SHEAF_REFERENCE_BODY,     /* path: JSON pointer */
     SHEAF_REFERENCE_STATUS,   /* no path */
     SHEAF_REFERENCE_HEADER,   /* path: name, lower-case */
+    SHEAF_REFERENCE_EACH,     /* path: JSON pointer into the element; "each" and "each/POINTER" in a forEach item */
     SHEAF_REFERENCE_LOCATION, /* no path: where the thing is that the other item made */
 } sheaf_reference_kind_t;
 
@@ -45,7 +46,8 @@ struct sheaf_recipe {
     sheaf_headers_t headers;  /* as written */
     sheaf_template_t *values; /* one for each of headers; NULL: none has anything to resolve */
     sheaf_template_t body;
-    uint32_t count; /* references in all */
+    uint32_t count;                /* references in all */
+    const sheaf_reference_t *each; /* the array of a forEach item; else NULL */
 };
 
 /* Parses what stands between "${" and "}", or in "$result". False when it is none. `pool` takes a lower-case name. */

@@ -165,8 +165,8 @@ static void dav_end(sheaf_encode_t *encode)
 
     sheaf_pen_open(&pen, encode->out, 192);
     SHEAF_PEN(&pen, "<D:responsedescription>");
-    sheaf_pen_u64(&pen, batch->count);
-    sheaf_pen_put(&pen, batch->count == 1 ? SHEAF_STR(" item, ") : SHEAF_STR(" items, "));
+    sheaf_pen_u64(&pen, sheaf_batch_results(batch));
+    sheaf_pen_put(&pen, sheaf_batch_results(batch) == 1 ? SHEAF_STR(" item, ") : SHEAF_STR(" items, "));
     sheaf_pen_u64(&pen, batch->succeeded);
     SHEAF_PEN(&pen, " succeeded, ");
     sheaf_pen_u64(&pen, batch->failed);

@@ -137,6 +137,30 @@ static sheaf_err_t item_depends_on(sheaf_reader_t *reader, sheaf_json_t value)
     return SHEAF_OK;
 }
 
+static sheaf_err_t item_for_each(sheaf_reader_t *reader, sheaf_json_t value)
+{
+    return sheaf_reader_string(reader, "forEach", value, &reader->draft.for_each);
+}
+
+/* Who runs for each element of an item's answer depends on that item, whether it says so or not. */
+static void depend_on_array(sheaf_reader_t *reader)
+{
+    sheaf_draft_t *draft = &reader->draft;
+    sheaf_str_t rest = draft->for_each, id = sheaf_str_cut(&rest, '.');
+    sheaf_edge_t *edges;
+
+    if (draft->for_each.base == NULL)
+        return;
+    for (uint32_t i = 0; i < draft->depends_on_count; i++)
+        if (sheaf_str_eq(draft->depends_on[i].id, id))
+            return;
+    edges = sheaf_pool_zalloc(reader->pool, (draft->depends_on_count + 1) * sizeof(*edges));
+    if (draft->depends_on_count > 0)
+        memcpy(edges, draft->depends_on, draft->depends_on_count * sizeof(*edges));
+    edges[draft->depends_on_count++].id = id;
+    draft->depends_on = edges;
+}
+
 static sheaf_err_t item_timeout(sheaf_reader_t *reader, sheaf_json_t value)
 {
     return sheaf_reader_timeout(reader, value, &reader->draft.timeout_ms);
@@ -165,6 +189,7 @@ static const sheaf_reader_member_t item_members[] = {
     {{"headers", 7}, item_headers, false},
     {{"body", 4}, item_body, true},
     {{"dependsOn", 9}, item_depends_on, false},
+    {{"forEach", 7}, item_for_each, false},
     {{"timeout", 7}, item_timeout, false},
     {{"bodyEncoding", 12}, item_body_encoding, false},
     {{"atomicityGroup", 14}, item_atomicity_group, false},
@@ -242,6 +267,7 @@ sheaf_err_t sheaf_reader_item(sheaf_reader_t *reader, sheaf_json_t item)
         sheaf_fail(reader->fail, SHEAF_ERR_MEMBER, "the item has no \"url\"");
         return sheaf_reader_locate(reader, sheaf_reader_at(NULL, item));
     }
+    depend_on_array(reader);
     finish_body(reader);
     return SHEAF_OK;
 }

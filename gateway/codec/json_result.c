@@ -174,7 +174,7 @@ void sheaf_json_result_put(sheaf_pen_t *pen, const sheaf_item_t *item, bool is_o
 void sheaf_json_result_summary(sheaf_pen_t *pen, const sheaf_batch_t *batch)
 {
     SHEAF_PEN(pen, "\"summary\":{\"total\":");
-    sheaf_pen_u64(pen, batch->count);
+    sheaf_pen_u64(pen, sheaf_batch_results(batch));
     SHEAF_PEN(pen, ",\"succeeded\":");
     sheaf_pen_u64(pen, batch->succeeded);
     SHEAF_PEN(pen, ",\"failed\":");

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#include "gateway/batch/each.h"
 #include "gateway/front/watchdog.h"
 #include "gateway/http/problem.h"
 
@@ -14,13 +15,14 @@
 #define IOVECS              64
 
 static void on_item(sheaf_batch_t *batch, uint32_t index);
+static void on_order(sheaf_batch_t *batch);
 static void on_done(sheaf_batch_t *batch);
 static void on_linger_over(sheaf_deadline_t *node);
 static void on_gathered(sheaf_deadline_t *node);
 static void respond(sheaf_task_t *task);
 static void on_proceed(h2o_generator_t *self, h2o_req_t *req);
 
-static const sheaf_watch_t watch = {on_item, on_done};
+static const sheaf_watch_t watch = {.on_item = on_item, .on_order = on_order, .on_done = on_done};
 
 void sheaf_responder_start(sheaf_visit_t *visit, const sheaf_encoder_t *encoder)
 {
@@ -61,6 +63,14 @@ static void on_item(sheaf_batch_t *batch, uint32_t index)
         sheaf_soon(visit->front->env.soon, &visit->respond);
 }
 
+static void on_order(sheaf_batch_t *batch)
+{
+    sheaf_visit_t *visit = batch->watch_data;
+
+    if (visit->req != NULL)
+        sheaf_soon(visit->front->env.soon, &visit->respond);
+}
+
 static void on_done(sheaf_batch_t *batch)
 {
     sheaf_visit_t *visit = batch->watch_data;
@@ -89,13 +99,14 @@ static void on_gathered(sheaf_deadline_t *node)
 
 /* --- encoding --- */
 
-static const sheaf_item_t *next_item(const sheaf_visit_t *visit)
+static const sheaf_item_t *next_item(sheaf_visit_t *visit)
 {
     const sheaf_batch_t *batch = visit->batch;
 
     if (visit->settled != NULL)
         return visit->taken < visit->settled_count ? sheaf_batch_item(batch, visit->settled[visit->taken & batch->mask])
                                                    : NULL;
+    visit->turn = sheaf_each_skip_silent(batch, visit->turn);
     if (visit->turn >= batch->count || sheaf_batch_item(batch, visit->turn)->state != SHEAF_ITEM_SETTLED)
         return NULL;
     return sheaf_batch_item(batch, visit->turn);
@@ -105,8 +116,7 @@ static void encode_item(sheaf_visit_t *visit, const sheaf_item_t *item)
 {
     size_t before = visit->out.len;
 
-    if (!item->is_silent)
-        visit->encode.encoder->item(&visit->encode, item);
+    visit->encode.encoder->item(&visit->encode, item);
     visit->encoded_bytes += visit->out.len - before;
     visit->marks[visit->marks_head++ & visit->batch->mask] = (sheaf_mark_sent_t){visit->encoded_bytes, item->index};
     visit->taken++;
@@ -125,7 +135,7 @@ static void encode_ready(sheaf_visit_t *visit)
     visit->encoded_bytes += visit->out.len - before;
     while (visit->out.len < AHEAD_MOST && (item = next_item(visit)) != NULL)
         encode_item(visit, item);
-    if (!visit->is_done || visit->taken < visit->batch->count || visit->has_ended)
+    if (!visit->is_done || visit->taken < sheaf_batch_results(visit->batch) || visit->has_ended)
         return;
     before = visit->out.len;
     visit->encode.encoder->end(&visit->encode);

@@ -42,6 +42,28 @@ class References(Case):
                                 {"id": "v", "url": "/o/echo?${u.body/method}", "dependsOn": ["u"]}])
         self.assertEqual(results["v"]["body"]["target"], "/echo?POST")
 
+    def test_for_each_runs_once_per_element_in_its_place(self):
+        items = [{"id": "list", "method": "POST", "url": "/o/echo?a=1"},
+                 {"id": "x", "method": "POST", "url": "/o/echo?n=${each/0}", "forEach": "list.body/headers",
+                  "body": {"whole": {"$result": "each"}}},
+                 {"id": "z", "url": "/o/echo?${list.status}", "dependsOn": ["x", "list"]}]
+        for order in ("request", "completion"):
+            answer = self.sheaf.batch(items, order=order)
+            count = len(answer.results["list"]["body"]["headers"])
+            self.assertGreater(count, 1)
+            self.assertEqual(answer.json["summary"], {"total": count + 2, "succeeded": count + 2, "failed": 0})
+            if order == "request":
+                self.assertEqual([result["id"] for result in answer.json["responses"]],
+                                 ["list", *(f"x[{i}]" for i in range(count)), "z"])
+            for i, (name, _) in enumerate(answer.results["list"]["body"]["headers"]):
+                self.assertEqual(answer.results[f"x[{i}]"]["body"]["target"], f"/echo?n={name}")
+
+    def test_for_each_of_what_is_no_array_is_a_424(self):
+        answer = self.sheaf.batch([{"id": "list", "method": "POST", "url": "/o/echo"},
+                                   {"id": "x", "url": "/o/echo", "forEach": "list.body/target"},
+                                   {"id": "y", "url": "/o/echo", "forEach": "list.body"}])
+        self.assertEqual([result["status"] for result in answer.json["responses"]], [200, 424, 424])
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -129,7 +129,15 @@ static void on_done(sheaf_batch_t *batch)
     sim->done++;
 }
 
-static const sheaf_watch_t watch = {on_item, on_done};
+static void on_order(sheaf_batch_t *batch)
+{
+    sim_t *sim = batch->watch_data;
+
+    if (sim->encodes && batch->order == SHEAF_ORDER_REQUEST)
+        encode_in_order(sim);
+}
+
+static const sheaf_watch_t watch = {.on_item = on_item, .on_order = on_order, .on_done = on_done};
 
 /* --- the snapshot, by hand --- */
 
@@ -256,6 +264,8 @@ static void take_word(sheaf_pool_t *pool, sheaf_str_t word, sheaf_str_t *rest, s
 
         sheaf_headers_add(&draft->headers, pool, name, value);
         *rest = SHEAF_STR_NONE;
+    } else if (sheaf_str_eq(word, SHEAF_STR("each"))) {
+        draft->for_each = sheaf_str_cut(rest, ' ');
     } else if (sheaf_str_eq(word, SHEAF_STR("for"))) {
         sheaf_str_t ms = sheaf_str_cut(rest, 'm');
 
@@ -477,7 +487,7 @@ int sim_down(void **state)
 
     assert_int_equal(sim->done, 1);
     for (uint32_t i = 0; i < sim->batch->count && !sim->batch->is_abandoned; i++)
-        assert_int_equal(sim->heard[i], 1);
+        assert_int_equal(sim->heard[i], !sheaf_batch_item(sim->batch, i)->is_silent);
     sim_free(sim);
     return 0;
 }
