@@ -1,0 +1,88 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "gateway/base/pointer.h"
+
+/* The value at `pointer` in `doc`; NULL: nothing is there. */
+static void expect(const char *doc, const char *pointer, const char *wanted)
+{
+    sheaf_pool_t *pool = sheaf_pool_new();
+    sheaf_json_t found = SHEAF_STR_NONE;
+    bool is_there;
+
+    assert_true(sheaf_pointer_is_valid(sheaf_str_of(pointer)));
+    is_there = sheaf_pointer_find(sheaf_json_root(sheaf_str_of(doc)), sheaf_str_of(pointer), pool, &found);
+    if (is_there != (wanted != NULL))
+        fail_msg("%s is %s", pointer, is_there ? "there" : "not there");
+    if (wanted != NULL) {
+        assert_int_equal(found.len, strlen(wanted));
+        assert_memory_equal(found.base, wanted, found.len);
+    }
+    sheaf_pool_free(pool);
+}
+
+/* RFC 6901 section 5 */
+static void the_examples_of_the_rfc(void **state)
+{
+    const char *doc =
+        "{\"foo\": [\"bar\", \"baz\"], \"\": 0, \"a/b\": 1, \"c%d\": 2, \"e^f\": 3, \"g|h\": 4, \"i\\\\j\": 5,"
+        " \"k\\\"l\": 6, \" \": 7, \"m~n\": 8}";
+
+    (void)state;
+    expect(doc, "", doc);
+    expect(doc, "/foo", "[\"bar\", \"baz\"]");
+    expect(doc, "/foo/0", "\"bar\"");
+    expect(doc, "/", "0");
+    expect(doc, "/a~1b", "1");
+    expect(doc, "/c%d", "2");
+    expect(doc, "/e^f", "3");
+    expect(doc, "/g|h", "4");
+    expect(doc, "/i\\j", "5");
+    expect(doc, "/k\"l", "6");
+    expect(doc, "/ ", "7");
+    expect(doc, "/m~0n", "8");
+}
+
+static void what_is_not_there_is_not_found(void **state)
+{
+    const char *doc = "{\"a\":[1,{\"b\":null}],\"~1\":2}";
+
+    (void)state;
+    expect(doc, "/a/1/b", "null");
+    expect(doc, "/a/1/b/c", NULL);
+    expect(doc, "/a/2", NULL);
+    expect(doc, "/a/-", NULL);
+    expect(doc, "/a/00", NULL);
+    expect(doc, "/a/01", NULL);
+    expect(doc, "/a/+1", NULL);
+    expect(doc, "/a/18446744073709551616", NULL);
+    expect(doc, "/a/", NULL);
+    expect(doc, "/b", NULL);
+    expect(doc, "/~01", "2");
+    expect("{\"\\u0061\":1,\"a\":2}", "/a", "1");
+    expect("7", "/a", NULL);
+}
+
+static void malformed_pointers_are_refused(void **state)
+{
+    (void)state;
+    assert_false(sheaf_pointer_is_valid(SHEAF_STR("a")));
+    assert_false(sheaf_pointer_is_valid(SHEAF_STR("/~")));
+    assert_false(sheaf_pointer_is_valid(SHEAF_STR("/~2")));
+    assert_true(sheaf_pointer_is_valid(SHEAF_STR("/~0~1")));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_examples_of_the_rfc),
+        cmocka_unit_test(what_is_not_there_is_not_found),
+        cmocka_unit_test(malformed_pointers_are_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
