@@ -67,6 +67,28 @@ void sheaf_batch_free(sheaf_batch_t *batch)
     free(batch);
 }
 
+/* --- what the client prefers --- */
+
+void sheaf_batch_prefer(sheaf_batch_t *batch, const sheaf_prefer_t *prefer)
+{
+    uint64_t wait_ms = (uint64_t)prefer->wait_s * 1000;
+
+    batch->prefer = *prefer;
+    if (prefer->has_wait && wait_ms < batch->timeout_ms)
+        batch->timeout_ms = wait_ms;
+    if (prefer->continues != SHEAF_CONTINUE_UNSAID)
+        batch->stops_on_error = prefer->continues == SHEAF_CONTINUE_NO;
+}
+
+sheaf_prefer_t sheaf_batch_preferred(const sheaf_batch_t *batch)
+{
+    sheaf_prefer_t applied = batch->prefer;
+
+    if (applied.continues != SHEAF_CONTINUE_UNSAID && (applied.continues == SHEAF_CONTINUE_NO) != batch->stops_on_error)
+        applied.continues = SHEAF_CONTINUE_UNSAID; /* the envelope says otherwise */
+    return applied;
+}
+
 /* --- adding --- */
 
 static void refuse(sheaf_batch_t *batch, unsigned member)

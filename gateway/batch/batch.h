@@ -12,6 +12,7 @@
 #include "gateway/base/metrics.h"
 #include "gateway/batch/item.h"
 #include "gateway/batch/ready.h"
+#include "gateway/http/prefer.h"
 
 typedef struct sheaf_batch sheaf_batch_t;
 
@@ -90,6 +91,7 @@ struct sheaf_batch {
     bool urls_are_below_base; /* a leading slash means the base too, and no url leaves it */
     bool inherits_nothing;    /* the headers of the outer request stay with it */
     bool is_multipart;        /* items go by their labels, and those that were stopped have no result */
+    sheaf_prefer_t prefer;    /* what of it applies beyond the members above is for codecs to read */
     sheaf_fault_t fault;
 
     sheaf_item_t *items; /* by sheaf_batch_item() only */
@@ -156,6 +158,12 @@ sheaf_batch_t *sheaf_batch_new(const sheaf_batch_env_t *env, const sheaf_endpoin
                                const sheaf_outer_t *outer);
 /* Nothing may be flying: before start, or in or after on_done. */
 void sheaf_batch_free(sheaf_batch_t *batch);
+
+/* Takes what the client prefers (RFC 7240) as defaults of the envelope, whose own members win: wait lowers timeout_ms,
+ * continue-on-error sets stops_on_error. Before the decoder. */
+void sheaf_batch_prefer(sheaf_batch_t *batch, const sheaf_prefer_t *prefer);
+/* Which of the preferences hold, once the batch is sealed: for Preference-Applied. */
+sheaf_prefer_t sheaf_batch_preferred(const sheaf_batch_t *batch);
 
 /* Adds an item; limits are checked here, once for all codecs. An item that cannot run (bad url, method, header, no
  * route, ...) is added and settles with its own error once the batch runs. An error is the envelope's (TOO_MANY_ITEMS,

@@ -232,7 +232,7 @@ sheaf_err_t sheaf_reader_members(sheaf_reader_t *reader, sheaf_json_t object, co
 
         if (member == NULL && name.len > 0 && name.base[0] == '@')
             continue; /* annotations (OData JSON 4.5) */
-        if (member == NULL && reader->ignores_unknown)
+        if (member == NULL && (reader->ignores_unknown || reader->batch->prefer.handling == SHEAF_HANDLING_LENIENT))
             continue;
         if (member == NULL)
             return unknown_member(reader, members, count, source);

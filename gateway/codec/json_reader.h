@@ -82,7 +82,8 @@ sheaf_err_t sheaf_reader_headers(sheaf_reader_t *reader, sheaf_json_t object, sh
                                  sheaf_str_t *type);
 
 /* Hands each member of `object` to the row of `members` that has its name; names that start with `@` are ignored, other
- * unknown ones refused with the nearest known one, unless the reader ignores them. */
+ * unknown ones refused with the nearest known one, unless the reader ignores them or the client prefers that (RFC 7240,
+ * handling=lenient). */
 sheaf_err_t sheaf_reader_members(sheaf_reader_t *reader, sheaf_json_t object, const sheaf_reader_member_t *members,
                                  size_t count);
 

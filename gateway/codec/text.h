@@ -2,9 +2,10 @@
 #ifndef SHEAF_CODEC_TEXT_H
 #define SHEAF_CODEC_TEXT_H
 
-#include "gateway/batch/item.h"
+#include "gateway/batch/batch.h"
 
-/* False for HEAD, for statuses without a body (and 205) and for empty bodies: the result has no body then. */
+/* False for HEAD, for statuses without a body (and 205), for empty bodies, and for successes under
+ * Prefer: return=minimal: the result has no body then. */
 bool sheaf_text_is_there(const sheaf_item_t *item);
 
 /* The whole body is valid UTF-8, also where characters stand across chunks. */

@@ -49,6 +49,16 @@ static void take_outer(sheaf_visit_t *visit, sheaf_pool_t *pool)
     outer->is_http2 = req->version >= 0x200;
 }
 
+static void take_preferences(sheaf_visit_t *visit)
+{
+    sheaf_prefer_t prefer = {0};
+
+    for (uint32_t i = 0; i < visit->headers.count; i++)
+        if (sheaf_str_eq(visit->headers.entries[i].name, SHEAF_STR("prefer")))
+            sheaf_prefer_add(&prefer, visit->headers.entries[i].value);
+    sheaf_batch_prefer(visit->batch, &prefer);
+}
+
 static int refuse(sheaf_visit_t *visit, const sheaf_fail_t *fail)
 {
     sheaf_responder_refuse(visit, fail);
@@ -141,6 +151,7 @@ static int start_batch(sheaf_visit_t *visit, const sheaf_endpoint_conf_t *endpoi
         return refuse(visit, &fail);
     visit->batch = sheaf_batch_new(&visit->epoch->env, endpoint, &visit->outer);
     take_outer(visit, visit->batch->pool);
+    take_preferences(visit);
     body = sheaf_pool_dup(visit->batch->pool, str_of(req->entity));
     visit->body_bytes = body.len;
     sheaf_count(visit->front->env.metrics, SHEAF_METRIC_BYTES_IN, body.len);

@@ -169,6 +169,17 @@ static void add_header(h2o_req_t *req, const char *name, const char *value, size
     h2o_add_header_by_str(&req->pool, &req->res.headers, name, strlen(name), 1, NULL, value, len);
 }
 
+/* RFC 7240 section 3 */
+static void add_preferences(sheaf_visit_t *visit)
+{
+    sheaf_prefer_t applied = sheaf_batch_preferred(visit->batch);
+    char text[SHEAF_PREFER_MAX];
+    size_t len = sheaf_prefer_write(&applied, text);
+
+    if (len > 0)
+        add_header(visit->req, "preference-applied", h2o_strdup(&visit->req->pool, text, len).base, len);
+}
+
 static void begin_answer(sheaf_visit_t *visit)
 {
     h2o_req_t *req = visit->req;
@@ -186,6 +197,7 @@ static void begin_answer(sheaf_visit_t *visit)
     add_header(req, "content-type", type, strlen(type));
     add_header(req, "cache-control", H2O_STRLIT("no-store"));
     add_header(req, "vary", H2O_STRLIT("accept"));
+    add_preferences(visit);
     if (visit->front->is_draining || visit->front->memory.level != SHEAF_MEMORY_FINE)
         req->http1_is_persistent = 0;
     visit->is_started = true;
