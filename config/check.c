@@ -236,6 +236,14 @@ static void settle_base(sheaf_pool_t *pool, sheaf_endpoint_conf_t *endpoint)
         endpoint->base = sheaf_pool_printf(pool, "%.*s/", SHEAF_STR_ARG(endpoint->base));
 }
 
+/* What stands before the results is written before they are known. */
+static void check_envelope(sheaf_report_t *report, const sheaf_yaml_t *node, const sheaf_endpoint_conf_t *endpoint)
+{
+    if (endpoint->envelope == SHEAF_ENVELOPE_DATA && endpoint->status == SHEAF_STATUS_MIXED)
+        sheaf_report_error(report, member_mark(node, SHEAF_STR("envelope")),
+                           "`envelope: data` needs a status that is known beforehand, not `status: mixed`");
+}
+
 static void check_endpoints(sheaf_report_t *report, const sheaf_yaml_t *root, sheaf_snapshot_t *snapshot)
 {
     const sheaf_yaml_t **nodes = sheaf_alloc((snapshot->conf.endpoints.count + 1) * sizeof(*nodes));
@@ -245,6 +253,7 @@ static void check_endpoints(sheaf_report_t *report, const sheaf_yaml_t *root, sh
     for (uint32_t i = 0; i < snapshot->conf.endpoints.count; i++, node = node->next) {
         nodes[i] = node;
         settle_base(snapshot->pool, &snapshot->conf.endpoints.items[i]);
+        check_envelope(report, node, &snapshot->conf.endpoints.items[i]);
     }
     sorted = sort_endpoints(snapshot);
     check_twins(report, &snapshot->conf, nodes, sorted);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "gateway/batch/each.h"
+#include "gateway/batch/coalesce.h"
 #include "gateway/batch/fanout.h"
 #include "gateway/batch/ids.h"
 #include "gateway/batch/inherit.h"
@@ -264,6 +265,7 @@ sheaf_err_t sheaf_batch_seal(sheaf_batch_t *batch, sheaf_fail_t *fail)
         batch->parallel = (uint32_t)endpoint->parallel;
     if (batch->timeout_ms == 0 || batch->timeout_ms > endpoint->timeout_ms)
         batch->timeout_ms = endpoint->timeout_ms;
+    sheaf_coalesce_share(batch);
     return SHEAF_OK;
 }
 

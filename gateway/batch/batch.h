@@ -88,6 +88,7 @@ struct sheaf_batch {
     uint32_t parallel;
     sheaf_order_t order; /* SHEAF_ORDER_DEFAULT until whoever starts the batch settles it */
     bool stops_on_error;
+    bool reports_repeats;     /* items that share an exchange with an earlier one only name it (208) */
     bool urls_are_below_base; /* a leading slash means the base too, and no url leaves it */
     bool inherits_nothing;    /* the headers of the outer request stay with it */
     bool is_multipart;        /* items go by their labels, and those that were stopped have no result */

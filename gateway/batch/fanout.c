@@ -1,6 +1,7 @@
 #include "gateway/batch/fanout.h"
 
 #include "gateway/batch/each.h"
+#include "gateway/batch/coalesce.h"
 #include "gateway/batch/expand.h"
 #include "gateway/batch/inherit.h"
 
@@ -63,7 +64,7 @@ void sheaf_batch_start(sheaf_batch_t *batch, const sheaf_watch_t *watch, void *w
 
         /* one that cannot run waits for nobody, but still settles in its turn: with onError: stop, what stands before
          * it goes first */
-        if (item->blockers > 0 && item->err == SHEAF_OK)
+        if ((item->blockers > 0 || item->leader != NULL) && item->err == SHEAF_OK)
             continue;
         item->state = SHEAF_ITEM_READY;
         sheaf_ready_put(&batch->ready, i);
@@ -149,12 +150,20 @@ static void take_off(sheaf_item_t *item)
     sheaf_ready_drop(&item->batch->doomed, slot_of(item));
 }
 
+/* Whoever shares the answer has it before the watch hears of the leader, which may give it back at once. */
+static void settle(sheaf_item_t *item)
+{
+    sheaf_coalesce_hand_on(item);
+    sheaf_item_settle(item);
+    sheaf_coalesce_settle(item);
+}
+
 /* Settles an item that does not fly, with an error. */
 static void settle_grounded(sheaf_item_t *item, sheaf_err_t err, sheaf_str_t detail)
 {
     take_off(item);
     sheaf_item_fail(item, err, detail);
-    sheaf_item_settle(item);
+    settle(item);
 }
 
 static void settle_stopped(sheaf_item_t *item)
@@ -181,9 +190,13 @@ static void settle_rest(sheaf_batch_t *batch)
     if (batch->rest_is_stopped)
         return;
     batch->rest_is_stopped = true; /* once: from here on nothing waits and nothing is ready */
-    for (uint32_t i = batch->oldest; i < batch->count && !batch->is_abandoned; i++)
-        if (sheaf_batch_item(batch, i)->state < SHEAF_ITEM_FLYING)
-            settle_stopped(sheaf_batch_item(batch, i));
+    for (uint32_t i = batch->oldest; i < batch->count && !batch->is_abandoned; i++) {
+        sheaf_item_t *item = sheaf_batch_item(batch, i);
+        bool is_asked = item->leader != NULL && item->leader->state == SHEAF_ITEM_FLYING;
+
+        if (item->state < SHEAF_ITEM_FLYING && !is_asked)
+            settle_stopped(item);
+    }
 }
 
 /* What comes too late, or after a stop, settles in its slot: every item has its result. */
@@ -236,6 +249,8 @@ static void mark_urgent(sheaf_batch_t *batch)
             mark(batch, item->depends_on[i].blocker, &top);
         for (uint32_t i = 0; item->state == SHEAF_ITEM_WAITING && i < item->elements_count; i++)
             mark(batch, item->elements + i, &top);
+        if (item->state == SHEAF_ITEM_WAITING && item->leader != NULL)
+            mark(batch, item->leader->index, &top);
     }
 }
 
@@ -369,10 +384,10 @@ static void launch(sheaf_item_t *item)
     batch->reserved_bytes += item->reserved_bytes;
     batch->flying++;
     batch->urgent_flying += item->is_urgent;
-    if (batch->env.metrics != NULL) {
+    if (batch->env.metrics != NULL || batch->endpoint->timing)
         item->sent_us = batch->env.clock->read_us(batch->env.clock);
+    if (batch->env.metrics != NULL)
         sheaf_gauge(batch->env.metrics, SHEAF_METRIC_ITEMS_IN_FLIGHT, 1);
-    }
     sheaf_inherit_attach(item);
     item->exchange.sink = &sink;
     item->exchange.flow = batch;
@@ -422,7 +437,7 @@ static void on_done(sheaf_exchange_t *exchange, sheaf_err_t err, const char *det
         sheaf_item_fail(item, err, why);
     else
         sheaf_item_complete(item);
-    sheaf_item_settle(item);
+    settle(item);
 }
 
 /* --- ends that nobody waited for --- */
@@ -437,7 +452,7 @@ static void cut_short(sheaf_item_t *item, sheaf_err_t err)
     item->batch->env.dispatch->cancel(item->batch->env.dispatch, &item->exchange);
     sheaf_inherit_detach(item);
     sheaf_item_fail(item, err, SHEAF_STR_NONE);
-    sheaf_item_settle(item);
+    settle(item);
 }
 
 static void on_deadline(sheaf_deadline_t *node)

@@ -254,6 +254,8 @@ bool sheaf_item_settle(sheaf_item_t *item)
     if (!item->is_silent)
         count_settled(item);
     if (item->state == SHEAF_ITEM_FLYING) {
+        if (batch->endpoint->timing)
+            item->elapsed_us = batch->env.clock->read_us(batch->env.clock) - item->sent_us;
         batch->flying--;
         batch->urgent_flying -= item->is_urgent;
     }

@@ -89,6 +89,12 @@ typedef struct sheaf_item {
     uint32_t elements, elements_count, inside; /* of one that is spread: first, how many, that may still read */
     char *made_body;                           /* by `expand`, while it flies */
     size_t made_body_size;                     /* counted among the batch's reserved bytes */
+    struct sheaf_item *leader;      /* whose exchange answers it as well; NULL: its own (coalesce.h) */
+    struct sheaf_item *next_sharer; /* of the items with one leader, the leader among them, in request order */
+    uint64_t reserved_bytes;        /* of the batch's budget */
+    struct sheaf_recipe *recipe;    /* what it takes from others; NULL: nothing */
+    char *made_body;                /* by `expand`, while it flies */
+    size_t made_body_size;          /* counted among the batch's reserved bytes */
 
     /* private */
     uint32_t below;   /* on the stack of a walk */
@@ -104,6 +110,8 @@ typedef struct sheaf_item {
     uint16_t status;        /* 0 until the head is there */
     sheaf_err_t err;        /* SHEAF_OK when a backend answered, whatever its status */
     sheaf_str_t detail;     /* a sentence when err; absent otherwise */
+    bool is_repeat;         /* the result only says that it is that of its leader (RFC 5842) */
+    uint64_t elapsed_us;    /* from launch to settling, where the endpoint says `timing`; 0 when it never flew */
     sheaf_headers_t answer; /* end-to-end headers that go into the result, values checked; empty once given back */
     char *head;             /* where they live when they are large, else NULL: in the batch's pool */
     size_t head_size;
@@ -118,6 +126,12 @@ typedef struct sheaf_item {
 static inline bool sheaf_item_has_failed(const sheaf_item_t *item)
 {
     return item->status >= 400;
+}
+
+/* The status that stands in its result: 208 when it is reported as a repetition. */
+static inline uint16_t sheaf_item_shown_status(const sheaf_item_t *item)
+{
+    return item->is_repeat ? 208 : item->status;
 }
 
 /* Bytes of its answer that count against the batch's budget once it has settled. */

@@ -37,9 +37,9 @@ static sheaf_str_t pick_href(sheaf_encode_t *encode, const sheaf_item_t *item, s
 static void put_status(sheaf_pen_t *pen, const sheaf_item_t *item)
 {
     SHEAF_PEN(pen, "</D:href><D:status>HTTP/1.1 ");
-    sheaf_pen_u64(pen, item->status);
+    sheaf_pen_u64(pen, sheaf_item_shown_status(item));
     sheaf_pen_byte(pen, ' ');
-    sheaf_pen_put(pen, sheaf_str_of(sheaf_status_reason(item->status)));
+    sheaf_pen_put(pen, sheaf_str_of(sheaf_status_reason(sheaf_item_shown_status(item))));
     SHEAF_PEN(pen, "</D:status>");
 }
 
@@ -56,7 +56,7 @@ static void put_location(sheaf_pen_t *pen, const sheaf_item_t *item, sheaf_pool_
 {
     const sheaf_header_t *location = sheaf_headers_find(&item->answer, SHEAF_STR("location"));
 
-    if (item->status < 300 || item->status > 399 || location == NULL)
+    if (item->status < 300 || item->status > 399 || location == NULL || item->is_repeat)
         return;
     SHEAF_PEN(pen, "<D:location><D:href>");
     sheaf_pen_xml(pen, sheaf_href_encode(pool, location->value, SHEAF_HREF_URI), SHEAF_PEN_TEXT);
@@ -126,8 +126,17 @@ static void put_item(sheaf_pen_t *pen, const sheaf_item_t *item, sheaf_str_t url
         SHEAF_PEN(pen, "\" url=\"");
         sheaf_pen_xml(pen, url, SHEAF_PEN_ATTRIBUTE);
     }
+    if (item->batch->endpoint->timing) {
+        SHEAF_PEN(pen, "\" elapsedMs=\"");
+        sheaf_pen_ms(pen, item->elapsed_us);
+    }
+    if (item->is_repeat) {
+        SHEAF_PEN(pen, "\" sameAs=\"");
+        sheaf_pen_xml_field(pen, item->leader->id, SHEAF_PEN_ATTRIBUTE);
+    }
     SHEAF_PEN(pen, "\">");
-    put_headers(pen, &item->answer);
+    if (!item->is_repeat)
+        put_headers(pen, &item->answer);
     if (sheaf_text_is_there(item))
         put_body(pen, item);
     SHEAF_PEN(pen, "</S:item>");

@@ -44,6 +44,11 @@ static sheaf_err_t batch_order(sheaf_reader_t *reader, sheaf_json_t value)
     return err;
 }
 
+static sheaf_err_t batch_repeat(sheaf_reader_t *reader, sheaf_json_t value)
+{
+    return sheaf_reader_word(reader, "repeat", value, "full", "reported", &reader->batch->reports_repeats);
+}
+
 static sheaf_err_t batch_parallel(sheaf_reader_t *reader, sheaf_json_t value)
 {
     uint64_t parallel;
@@ -63,6 +68,7 @@ static const sheaf_reader_member_t batch_members[] = {
     {{"requests", 8}, batch_requests, false}, {{"headers", 7}, batch_headers, false},
     {{"timeout", 7}, batch_timeout, false},   {{"onError", 7}, batch_on_error, false},
     {{"order", 5}, batch_order, false},       {{"parallel", 8}, batch_parallel, false},
+    {{"repeat", 6}, batch_repeat, false},
 };
 
 sheaf_err_t sheaf_reader_envelope(sheaf_reader_t *reader, sheaf_json_t object)

@@ -2,8 +2,23 @@
 #include "gateway/codec/codec.h"
 #include "gateway/codec/json_result.h"
 
+/* For clients that look for everything in "data"; `status: mixed`, which is not known yet, is refused beside it. */
+static bool wraps(const sheaf_encode_t *encode)
+{
+    return encode->batch->endpoint->envelope == SHEAF_ENVELOPE_DATA;
+}
+
 static void json_begin(sheaf_encode_t *encode)
 {
+    const sheaf_endpoint_conf_t *endpoint = encode->batch->endpoint;
+    sheaf_str_t status = endpoint->status == SHEAF_STATUS_200   ? SHEAF_STR("{\"status\":200")
+                         : endpoint->status == SHEAF_STATUS_202 ? SHEAF_STR("{\"status\":202")
+                                                                : SHEAF_STR("{\"status\":207");
+
+    if (wraps(encode)) {
+        sheaf_out_str(encode->out, status);
+        sheaf_out_str(encode->out, SHEAF_STR(",\"data\":"));
+    }
     sheaf_out_str(encode->out, SHEAF_STR("{\"responses\":["));
 }
 
@@ -26,6 +41,8 @@ static void json_end(sheaf_encode_t *encode)
     SHEAF_PEN(&pen, "],");
     sheaf_json_result_summary(&pen, encode->batch);
     sheaf_pen_byte(&pen, '}');
+    if (wraps(encode))
+        sheaf_pen_byte(&pen, '}');
     sheaf_pen_close(&pen);
 }
 

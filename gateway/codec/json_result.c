@@ -155,6 +155,13 @@ static void put_body(sheaf_pen_t *pen, const sheaf_item_t *item, bool is_one_lin
     sheaf_pen_byte(pen, '"');
 }
 
+static void put_same_as(sheaf_pen_t *pen, const sheaf_item_t *leader)
+{
+    SHEAF_PEN(pen, ",\"sameAs\":\"");
+    sheaf_pen_json(pen, leader->id);
+    sheaf_pen_byte(pen, '"');
+}
+
 void sheaf_json_result_put(sheaf_pen_t *pen, const sheaf_item_t *item, bool is_one_line)
 {
     bool is_graph = item->batch->endpoint->dialect == SHEAF_DIALECT_GRAPH;
@@ -162,10 +169,17 @@ void sheaf_json_result_put(sheaf_pen_t *pen, const sheaf_item_t *item, bool is_o
     SHEAF_PEN(pen, "{\"id\":\"");
     sheaf_pen_json(pen, item->id);
     SHEAF_PEN(pen, "\",\"status\":");
-    sheaf_pen_u64(pen, item->status);
+    sheaf_pen_u64(pen, sheaf_item_shown_status(item));
+    if (item->batch->endpoint->timing) {
+        SHEAF_PEN(pen, ",\"elapsedMs\":");
+        sheaf_pen_ms(pen, item->elapsed_us);
+    }
     SHEAF_PEN(pen, ",\"headers\":{");
-    put_headers(pen, item, is_graph);
+    if (!item->is_repeat)
+        put_headers(pen, item, is_graph);
     sheaf_pen_byte(pen, '}');
+    if (item->is_repeat)
+        put_same_as(pen, item->leader);
     if (sheaf_text_is_there(item))
         put_body(pen, item, is_one_line);
     sheaf_pen_byte(pen, '}');

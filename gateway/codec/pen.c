@@ -42,6 +42,14 @@ void sheaf_pen_u64(sheaf_pen_t *pen, uint64_t value)
     pen->at += sheaf_u64_to_dec(value, pen->at);
 }
 
+void sheaf_pen_ms(sheaf_pen_t *pen, uint64_t us)
+{
+    sheaf_pen_u64(pen, us / 1000);
+    sheaf_pen_byte(pen, '.');
+    for (uint64_t digit = 100; digit > 0; digit /= 10)
+        sheaf_pen_byte(pen, (char)('0' + us / digit % 10));
+}
+
 void sheaf_pen_buf(sheaf_pen_t *pen, sheaf_buf_t *buf)
 {
     if (buf->len < PEN_COPIED_BYTES) {

@@ -45,6 +45,9 @@ static inline void sheaf_pen_byte(sheaf_pen_t *pen, char c)
 
 void sheaf_pen_u64(sheaf_pen_t *pen, uint64_t value);
 
+/* Microseconds as milliseconds with three decimals. */
+void sheaf_pen_ms(sheaf_pen_t *pen, uint64_t us);
+
 /* All bytes of `buf`: copied when small, held when large. */
 void sheaf_pen_buf(sheaf_pen_t *pen, sheaf_buf_t *buf);
 

@@ -53,7 +53,7 @@ void sheaf_responder_start(sheaf_visit_t *visit, const sheaf_encoder_t *encoder)
 static void on_item(sheaf_batch_t *batch, uint32_t index)
 {
     sheaf_visit_t *visit = batch->watch_data;
-    uint16_t status = sheaf_batch_item(batch, index)->status;
+    uint16_t status = sheaf_item_shown_status(sheaf_batch_item(batch, index));
 
     visit->classes[status / 100 < 6 ? status / 100 : 5]++;
     sheaf_verdict_add(&visit->verdict, status);
