@@ -89,6 +89,7 @@ typedef struct sheaf_servers {
 #define SHEAF_KEY_ENUM_change_sets(n)     SHEAF_MEMBER_ENUM(change_sets, n)
 #define SHEAF_KEY_ENUM_on_error(n)        SHEAF_MEMBER_ENUM(on_error, n)
 #define SHEAF_KEY_ENUM_on_client_abort(n) SHEAF_MEMBER_ENUM(on_client_abort, n)
+#define SHEAF_KEY_ENUM_envelope(n)        SHEAF_MEMBER_ENUM(envelope, n)
 #define SHEAF_KEY_ENUM_dialect(n)         SHEAF_MEMBER_ENUM(dialect, n)
 #define SHEAF_KEY_ENUM_encoded_slashes(n) SHEAF_MEMBER_ENUM(encoded_slashes, n)
 #define SHEAF_KEY_ENUM_log_format(n)      SHEAF_MEMBER_ENUM(log_format, n)

@@ -1,7 +1,8 @@
 /* unit/codec/results.h - batches of results from a golden in.json, and oracles that read what encoders write.
  *
- * in.json: {"dialect": "graph", "step": bytes per chunk, "items": [{"id", "method", "url", "status", "error": slug,
- * "detail", "headers": [[name, value]], "body" or "hex"}]}; a value {"hex": "..."} stands for any bytes. */
+ * in.json: {"dialect": "graph", "envelope": "data", "timing": true, "step": bytes per chunk, "items": [{"id", "method",
+ * "url", "status", "error": slug, "detail", "headers": [[name, value]], "body" or "hex", "elapsed_us", "same_as": index of
+ * an item before it}]}; a value {"hex": "..."} stands for any bytes. */
 #ifndef SHEAF_TESTS_CODEC_RESULTS_H
 #define SHEAF_TESTS_CODEC_RESULTS_H
 
@@ -48,6 +49,8 @@ static inline void result_add(sheaf_batch_t *batch, const json_t *from, size_t s
 
     item->answer.count = 0;
     item->status = (uint16_t)json_integer_value(json_object_get(from, "status"));
+    item->elapsed_us = (uint64_t)json_integer_value(json_object_get(from, "elapsed_us"));
+    item->is_repeat = json_object_get(from, "same_as") != NULL;
     item->err = result_err(json_string_value(json_object_get(from, "error")));
     if (detail != NULL)
         item->detail = sheaf_pool_dup(batch->pool, sheaf_str_of(detail));
@@ -80,10 +83,16 @@ static inline char *result_encode(const char *folder, const sheaf_encoder_t *enc
     kit.endpoint.max_items = 1000;
     if (json_object_get(doc, "dialect") != NULL)
         kit.endpoint.dialect = result_dialect(json_string_value(json_object_get(doc, "dialect")));
+    if (json_object_get(doc, "envelope") != NULL)
+        kit.endpoint.envelope = SHEAF_ENVELOPE_DATA;
+    kit.endpoint.timing = json_is_true(json_object_get(doc, "timing"));
     if (json_object_get(doc, "step") != NULL)
         step = json_integer_value(json_object_get(doc, "step"));
     batch = kit_batch(&kit);
     json_array_foreach(json_object_get(doc, "items"), i, item) result_add(batch, item, (size_t)step);
+    json_array_foreach(json_object_get(doc, "items"), i, item) if (sheaf_batch_item(batch, (uint32_t)i)->is_repeat)
+        sheaf_batch_item(batch, (uint32_t)i)
+            ->leader = sheaf_batch_item(batch, (uint32_t)json_integer_value(json_object_get(item, "same_as")));
     text = kit_encode(batch, encoder, ret_len);
     sheaf_batch_free(batch);
     kit_fini(&kit);
