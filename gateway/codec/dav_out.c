@@ -137,7 +137,7 @@ static void put_item(sheaf_pen_t *pen, const sheaf_item_t *item, sheaf_str_t url
     SHEAF_PEN(pen, "\">");
     if (!item->is_repeat)
         put_headers(pen, &item->answer);
-    if (sheaf_text_is_there(item))
+    if (!item->is_repeat && sheaf_text_is_there(item))
         put_body(pen, item);
     SHEAF_PEN(pen, "</S:item>");
 }

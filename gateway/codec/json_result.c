@@ -180,7 +180,7 @@ void sheaf_json_result_put(sheaf_pen_t *pen, const sheaf_item_t *item, bool is_o
     sheaf_pen_byte(pen, '}');
     if (item->is_repeat)
         put_same_as(pen, item->leader);
-    if (sheaf_text_is_there(item))
+    else if (sheaf_text_is_there(item))
         put_body(pen, item, is_one_line);
     sheaf_pen_byte(pen, '}');
 }

@@ -303,26 +303,6 @@ static sheaf_err_t read_parts(reader_t *reader, sheaf_str_t text, sheaf_str_t co
 
 /* --- the batch --- */
 
-/* RFC 7240, and OData's older name for it: by default what stands behind a failed request is not processed. */
-static bool prefers_to_continue(const sheaf_headers_t *outer)
-{
-    for (uint32_t i = 0; i < outer->count; i++) {
-        sheaf_str_t rest = outer->entries[i].value;
-
-        if (!sheaf_str_eq(outer->entries[i].name, SHEAF_STR("prefer")))
-            continue;
-        while (rest.len > 0) {
-            sheaf_str_t value = sheaf_str_cut(&rest, ',');
-            sheaf_str_t name = sheaf_str_trim(sheaf_str_cut(&value, '='));
-
-            if (sheaf_str_ieq(name, SHEAF_STR("continue-on-error")) ||
-                sheaf_str_ieq(name, SHEAF_STR("odata.continue-on-error")))
-                return value.base == NULL || !sheaf_str_ieq(sheaf_str_trim(value), SHEAF_STR("false"));
-        }
-    }
-    return false;
-}
-
 static sheaf_err_t multipart_decode(sheaf_batch_t *batch, sheaf_str_t body, sheaf_fail_t *fail)
 {
     sheaf_fail_t unasked;
@@ -331,8 +311,9 @@ static sheaf_err_t multipart_decode(sheaf_batch_t *batch, sheaf_str_t body, shea
 
     batch->is_multipart = true;
     batch->order = SHEAF_ORDER_REQUEST;
-    if (batch->endpoint->on_error != SHEAF_ON_ERROR_CONTINUE)
-        batch->stops_on_error = !prefers_to_continue(batch->outer->headers);
+    /* by default what stands behind a failed request is not processed (OData 4.01 11.7.4) */
+    if (batch->prefer.continues == SHEAF_CONTINUE_UNSAID)
+        batch->stops_on_error = batch->endpoint->on_error != SHEAF_ON_ERROR_CONTINUE;
     if (reader.doc.base == NULL)
         reader.doc = body = SHEAF_STR("");
     err = read_parts(&reader, body, find(batch->outer->headers, "content-type"));

@@ -4,8 +4,8 @@
 
 #include "gateway/batch/batch.h"
 
-/* False for HEAD, for statuses without a body (and 205), for empty bodies, for successes under
- * Prefer: return=minimal and for reported repetitions: the result has no body then. */
+/* False for HEAD, for statuses without a body (and 205), for empty bodies, and for successes under
+ * Prefer: return=minimal: the result has no body then. */
 bool sheaf_text_is_there(const sheaf_item_t *item);
 
 /* The whole body is valid UTF-8, also where characters stand across chunks. */

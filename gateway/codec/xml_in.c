@@ -34,6 +34,13 @@ static void batch_order(sheaf_xml_reader_t *reader, sheaf_str_t value)
         sheaf_xml_refuse(reader, SHEAF_ERR_VALUE, "\"order\" takes request or completion");
 }
 
+static void batch_repeat(sheaf_xml_reader_t *reader, sheaf_str_t value)
+{
+    reader->batch->reports_repeats = sheaf_str_eq(value, SHEAF_STR("reported"));
+    if (!reader->batch->reports_repeats && !sheaf_str_eq(value, SHEAF_STR("full")))
+        sheaf_xml_refuse(reader, SHEAF_ERR_VALUE, "\"repeat\" takes full or reported");
+}
+
 static void batch_parallel(sheaf_xml_reader_t *reader, sheaf_str_t value)
 {
     uint64_t parallel;
@@ -45,10 +52,8 @@ static void batch_parallel(sheaf_xml_reader_t *reader, sheaf_str_t value)
 }
 
 static const sheaf_xml_attribute_t batch_attributes[] = {
-    {"timeout", batch_timeout},
-    {"onError", batch_on_error},
-    {"order", batch_order},
-    {"parallel", batch_parallel},
+    {"timeout", batch_timeout},   {"onError", batch_on_error}, {"order", batch_order},
+    {"parallel", batch_parallel}, {"repeat", batch_repeat},
 };
 
 static void header_name(sheaf_xml_reader_t *reader, sheaf_str_t value)

@@ -50,7 +50,8 @@ void sheaf_xml_attributes(sheaf_xml_reader_t *reader, const char *element, const
                              SHEAF_XML_MAX_ATTRIBUTES);
         else if (row != NULL)
             row->take(reader, sheaf_str_of(attributes[i + 1]));
-        else if (strchr(attributes[i], SHEAF_XML_SEPARATOR) == NULL)
+        else if (strchr(attributes[i], SHEAF_XML_SEPARATOR) == NULL &&
+                 reader->batch->prefer.handling != SHEAF_HANDLING_LENIENT)
             sheaf_xml_refuse(reader, SHEAF_ERR_MEMBER, "\"%.60s\" is no attribute of <%s>", attributes[i], element);
     }
 }

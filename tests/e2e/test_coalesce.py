@@ -59,6 +59,18 @@ class Coalesce(Case):
         item = again.find(SHEAF_NS + "item")
         self.assertEqual((dict(item.attrib)["sameAs"], len(item)), ("0", 0))
 
+    def test_batches_in_xml_and_lines_may_ask_for_it(self):
+        xml = ('<batch xmlns="urn:sheaf:batch" repeat="reported"><request url="/once/text"/><request url="/once/text"/>'
+               '</batch>')
+        lines = '{"batch":{"repeat":"reported"}}\n{"url":"/once/text"}\n{"url":"/once/text"}\n'
+        for body, content_type in ((xml, "application/xml"), (lines, "application/x-ndjson")):
+            answer = self.sheaf.post(body, {"Content-Type": content_type, "Accept": "application/json"})
+            self.assertEqual([result["status"] for result in answer.json["responses"]], [200, 208])
+
+    def test_formats_that_cannot_say_so_repeat(self):
+        answer = self.sheaf.batch(["/once/json/10"] * 2, headers={"Accept": "multipart/mixed"}, repeat="reported")
+        self.assertEqual(answer.body.count(b"HTTP/1.1 200 OK"), 2)
+
     def test_the_word_must_be_one_of_two(self):
         answer = self.sheaf.batch(["/once/text"], repeat="never")
         self.assertEqual((answer.status, answer.json["pointer"]), (400, "/repeat"))

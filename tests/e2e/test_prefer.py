@@ -57,6 +57,12 @@ class Prefer(Case):
         self.ask(items, "handling=strict", status=400)
         self.ask(items, "wait=5", status=400)
 
+    def test_lenient_handling_ignores_unknown_attributes(self):
+        body = '<batch xmlns="urn:sheaf:batch" shape="round"><request url="/o/text" colour="red"/></batch>'
+        for prefer, status in (("handling=lenient", 207), ("handling=strict", 400)):
+            answer = self.sheaf.post(body, {"Content-Type": "application/xml", "Prefer": prefer})
+            self.assertEqual(answer.status, status)
+
     def test_items_do_not_inherit_it(self):
         answer = self.ask(["/o/echo"], "wait=5")
         self.assertNotIn("wait=5", str(answer.json["responses"][0].get("body")))

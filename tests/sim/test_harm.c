@@ -62,7 +62,7 @@ static const struct {
     {SHEAF_ORDER_COMPLETION, SHEAF_ON_ERROR_STOP, SHEAF_ON_CLIENT_ABORT_FINISH_UNSAFE, 2, 1, true, false, true},
 };
 
-#define COUNT 16 /* items */
+#define COUNT 19 /* items */
 
 static uint32_t run(size_t world, uint32_t harm_at, harm_t harm)
 {
@@ -97,6 +97,7 @@ static uint32_t run(size_t world, uint32_t harm_at, harm_t harm)
               "i GET /orders/9 for 100ms", "j POST /any/j after i with authorization: x",
               "k GET /any/k with authorization: x", "l GET /any/l after k", "m GET /any/m", "n GET /any/m",
               "o GET /any/m", "p GET /any/p after n");
+        "p GET /any/p", "q GET /any/p", "r GET /any/p", "s GET /any/s after q");
     sim_start(sim);
     while (sim_oldest(sim) != NULL) {
         char id[8];
