@@ -89,12 +89,8 @@ typedef struct sheaf_item {
     uint32_t elements, elements_count, inside; /* of one that is spread: first, how many, that may still read */
     char *made_body;                           /* by `expand`, while it flies */
     size_t made_body_size;                     /* counted among the batch's reserved bytes */
-    struct sheaf_item *leader;      /* whose exchange answers it as well; NULL: its own (coalesce.h) */
+    struct sheaf_item *leader;                 /* whose exchange answers it as well; NULL: its own (coalesce.h) */
     struct sheaf_item *next_sharer; /* of the items with one leader, the leader among them, in request order */
-    uint64_t reserved_bytes;        /* of the batch's budget */
-    struct sheaf_recipe *recipe;    /* what it takes from others; NULL: nothing */
-    char *made_body;                /* by `expand`, while it flies */
-    size_t made_body_size;          /* counted among the batch's reserved bytes */
 
     /* private */
     uint32_t below;   /* on the stack of a walk */

@@ -62,8 +62,6 @@ static const struct {
     {SHEAF_ORDER_COMPLETION, SHEAF_ON_ERROR_STOP, SHEAF_ON_CLIENT_ABORT_FINISH_UNSAFE, 2, 1, true, false, true},
 };
 
-#define COUNT 19 /* items */
-
 static uint32_t run(size_t world, uint32_t harm_at, harm_t harm)
 {
     static char cookie[4000];
@@ -90,14 +88,8 @@ static uint32_t run(size_t world, uint32_t harm_at, harm_t harm)
         "m POST /any/m?${a.body/a/1} after a,k body {\"x\":{\"$result\":\"a.body/a\"},\"y\":{\"$result\":\"k.body\"}}",
         "n GET /any/${m.body/none} after m", "o GET $l/${m.status} after l,m with x-from: ${k.headers.content-type}",
         "p POST /any/p/${each} each a.body/a after a,k body [{\"$result\":\"k.body/a\"},{\"$result\":\"a.body/a\"}]",
-        "q GET /any/q?${h.status} after p,h", "r GET /any/${each} each b.body/none after b");
-        "n GET /any/${m.body/none} after m", "o GET $l/${m.status} after l,m with x-from: ${k.headers.content-type}");
-    sim_batch(sim, "a GET /any/a after l", "b POST /any/b body {}", "c GET /users/3 after b", "d GET /any/d after b,c",
-              "e PATCH /users/4 after d body [1]", "f GET /nowhere", "g GET /any/g after f", "h HEAD /any/h",
-              "i GET /orders/9 for 100ms", "j POST /any/j after i with authorization: x",
-              "k GET /any/k with authorization: x", "l GET /any/l after k", "m GET /any/m", "n GET /any/m",
-              "o GET /any/m", "p GET /any/p after n");
-        "p GET /any/p", "q GET /any/p", "r GET /any/p", "s GET /any/s after q");
+        "q GET /any/q?${h.status} after p,h", "r GET /any/${each} each b.body/none after b", "s GET /any/s",
+        "t GET /any/s", "u GET /any/s", "v GET /any/v after t");
     sim_start(sim);
     while (sim_oldest(sim) != NULL) {
         char id[8];
@@ -110,10 +102,6 @@ static uint32_t run(size_t world, uint32_t harm_at, harm_t harm)
     assert_int_equal(sim->batch->open, 0);
     assert_int_equal(sim->batch->succeeded + sim->batch->failed, sheaf_batch_results(sim->batch));
     for (uint32_t i = 0; i < sim->batch->count; i++) {
-    assert_int_equal(sim->batch->succeeded + sim->batch->failed, 15);
-    for (uint32_t i = 0; i < 15; i++) {
-    assert_int_equal(sim->batch->succeeded + sim->batch->failed, COUNT);
-    for (uint32_t i = 0; i < COUNT; i++) {
         assert_int_equal(sim->batch->items[i].state, SHEAF_ITEM_SETTLED);
         if (sim->batch->is_abandoned)
             assert_true(sim->heard[i] <= 1);
