@@ -103,7 +103,8 @@ struct sheaf_batch {
     sheaf_feed_t feed; /* next is NULL when all items are there from the start */
     bool shows_index;  /* ids may repeat: results carry the index beside them */
 
-    uint32_t silent; /* items without a result: forEach items that were spread */
+    uint64_t inherited_bytes; /* by each item, from the outer request and the envelope */
+    uint32_t silent;          /* items without a result: forEach items that were spread */
 
     /* running */
     uint32_t open; /* not settled */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "gateway/batch/expand.h"
+#include "gateway/batch/inherit.h"
 #include "gateway/batch/reference.h"
 
 void sheaf_each_make_room(sheaf_batch_t *batch)
@@ -53,13 +54,16 @@ static void add_element(sheaf_item_t *item, sheaf_json_t value, uint32_t at)
 static sheaf_err_t count_elements(const sheaf_item_t *item, sheaf_json_t array, uint32_t *ret_count, sheaf_fail_t *fail)
 {
     const sheaf_batch_t *batch = item->batch;
-    uint64_t room = batch->endpoint->max_items - (batch->count - batch->silent) + 1; /* its own place is free */
+    uint64_t most = sheaf_inherit_most_items(batch), taken = sheaf_batch_results(batch) - 1; /* its own place is free */
+    uint64_t room;
     sheaf_json_iter_t iter = sheaf_json_iter(array);
     sheaf_json_t value;
     uint64_t count = 0;
 
     while (sheaf_json_next_element(&iter, &value))
         count++;
+    most = most < batch->endpoint->max_items ? most : batch->endpoint->max_items;
+    room = most > taken ? most - taken : 0;
     if (count > room)
         return sheaf_fail(fail, SHEAF_ERR_REFERENCE, "\"forEach\" found %llu elements, and the batch has room for %llu",
                           (unsigned long long)count, (unsigned long long)room);

@@ -304,16 +304,26 @@ static sheaf_str_t write_wire(const sheaf_headers_t *list, char *dst)
     return sheaf_str(dst, (size_t)(at - dst));
 }
 
+static uint64_t most_inherited(const sheaf_endpoint_conf_t *endpoint)
+{
+    return endpoint->max_inherited_bytes != 0 ? endpoint->max_inherited_bytes
+                                              : INHERITED_PER_ITEM * endpoint->max_items;
+}
+
+uint64_t sheaf_inherit_most_items(const sheaf_batch_t *batch)
+{
+    return batch->inherited_bytes == 0 ? UINT64_MAX : most_inherited(batch->endpoint) / batch->inherited_bytes;
+}
+
 /* What one item inherits is paid for once and sent once per item: a header field that is a byte in HPACK must not become
  * gigabytes towards the backends. So there is a bound per item and one for all of them. */
 static sheaf_err_t check_inherited(sheaf_batch_t *batch, size_t bytes, sheaf_fail_t *fail)
 {
     const sheaf_endpoint_conf_t *endpoint = batch->endpoint;
     uint64_t each = batch->env.snapshot->conf.limits.inherited_bytes;
-    uint64_t total = endpoint->max_inherited_bytes;
+    uint64_t total = most_inherited(endpoint);
 
-    if (total == 0)
-        total = INHERITED_PER_ITEM * endpoint->max_items;
+    batch->inherited_bytes = bytes;
     if (bytes <= each && (uint64_t)bytes * batch->total <= total)
         return SHEAF_OK;
     sheaf_count(batch->env.metrics, SHEAF_METRIC_REFUSED_INHERITED, 1);

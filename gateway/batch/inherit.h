@@ -29,6 +29,9 @@ sheaf_err_t sheaf_inherit_own(sheaf_pool_t *pool, const sheaf_headers_t *from, s
  * together more than the endpoint's max_inherited. */
 sheaf_err_t sheaf_inherit_build(sheaf_batch_t *batch, sheaf_fail_t *fail);
 
+/* How many items may inherit what these do before it is more than max_inherited. After build. */
+uint64_t sheaf_inherit_most_items(const sheaf_batch_t *batch);
+
 /* Is what the item sends, its own headers and those it inherits, within SHEAF_ITEM_HEADERS_MAX? After build. */
 bool sheaf_inherit_fits(const sheaf_item_t *item);
 
