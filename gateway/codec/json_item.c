@@ -1,5 +1,6 @@
 /* codec/json_item.c - one item of a JSON batch: its members, its edges, its body. */
 #include "gateway/base/base64.h"
+#include "gateway/batch/ids.h"
 #include "gateway/codec/json_reader.h"
 #include "gateway/codec/word.h"
 
@@ -168,10 +169,12 @@ static sheaf_err_t item_timeout(sheaf_reader_t *reader, sheaf_json_t value)
 
 static sheaf_err_t item_atomicity_group(sheaf_reader_t *reader, sheaf_json_t value)
 {
-    sheaf_str_t group;
+    sheaf_str_t group = SHEAF_STR("");
+    sheaf_err_t err = sheaf_reader_string(reader, "atomicityGroup", value, &group);
 
     reader->draft.is_in_change_set = true;
-    return sheaf_reader_string(reader, "atomicityGroup", value, &group);
+    reader->draft.set = sheaf_ids_hash(group) | 1; /* only neighbours are compared: a nested answer in multipart */
+    return err;
 }
 
 static sheaf_err_t item_if(sheaf_reader_t *reader, sheaf_json_t value)

@@ -46,12 +46,15 @@ static bool find_delimiter(const sheaf_multipart_t *multipart, size_t from, deli
     return false;
 }
 
-/* Without the line break that belongs to the delimiter at `end`. */
+/* Without the line break that belongs to the delimiter at `end`. Behind a delimiter line that ends in a bare LF all do:
+ * a CR is content then. */
 static sheaf_str_t content(sheaf_str_t text, size_t start, size_t end)
 {
+    bool is_lf = text.base[start - 2] != '\r'; /* a delimiter and its line break stand before */
+
     if (end > start && text.base[end - 1] == '\n')
         end--;
-    if (end > start && text.base[end - 1] == '\r')
+    if (!is_lf && end > start && text.base[end - 1] == '\r')
         end--;
     return sheaf_str(text.base + start, end - start);
 }

@@ -9,6 +9,8 @@
 #include "gateway/codec/multipart.h"
 #include "gateway/http/message.h"
 
+#define NAMES_MAX 8 /* items that one request can name by $x */
+
 typedef struct reader {
     sheaf_batch_t *batch;
     sheaf_pool_t *pool;
@@ -81,27 +83,50 @@ static bool is_known(const reader_t *reader, sheaf_str_t id)
     return sheaf_ids_find(reader->batch->ids, id) != SHEAF_IDS_NONE;
 }
 
-/* `$x` as the first segment of the url means the answer of x: it has to be there first (OData 4.01 11.7.3.1). Only
- * Content-IDs that stood before count, the set's own first: `$metadata` and its like are no references. */
-static void depend_on_name(const reader_t *reader, sheaf_draft_t *draft)
+static bool has_edge(const sheaf_draft_t *draft, sheaf_str_t id)
 {
-    sheaf_str_t segment = named_segment(draft->url), id, rest;
-    sheaf_edge_t *edge;
+    for (uint32_t i = 0; i < draft->depends_on_count; i++)
+        if (sheaf_str_eq(draft->depends_on[i].id, id))
+            return true;
+    return false;
+}
+
+/* `$x` as the first segment means the answer of x: it has to be there first (OData 4.01 11.7.3.1). Only Content-IDs that
+ * stood before count, the set's own first, then the batch's, then the last set's: `$metadata` and its like are no references. Returns `text` with the id that
+ * x has here. */
+static sheaf_str_t follow_name(const reader_t *reader, sheaf_draft_t *draft, sheaf_edge_t *edges, sheaf_str_t text)
+{
+    sheaf_str_t segment = named_segment(text), id, rest;
 
     if (segment.len == 0)
-        return;
+        return text;
     id = id_of(reader, reader->set, segment);
     if (reader->set != 0 && !is_known(reader, id))
         id = segment;
+    if (!is_known(reader, id) && reader->sets != 0)
+        id = id_of(reader, reader->sets, segment);
     if (!is_known(reader, id))
-        return;
-    edge = sheaf_pool_zalloc(reader->pool, sizeof(*edge));
-    edge->id = id;
-    draft->depends_on = edge;
-    draft->depends_on_count = 1;
-    rest =
-        sheaf_str(segment.base + segment.len, (size_t)(draft->url.base + draft->url.len - segment.base) - segment.len);
-    draft->url = sheaf_pool_printf(reader->pool, "$%.*s%.*s", SHEAF_STR_ARG(id), SHEAF_STR_ARG(rest));
+        return text;
+    if (!has_edge(draft, id)) {
+        if (draft->depends_on_count == NAMES_MAX)
+            return text;
+        edges[draft->depends_on_count++] = (sheaf_edge_t){.id = id};
+        draft->depends_on = edges;
+    }
+    rest = sheaf_str(segment.base + segment.len, (size_t)(text.base + text.len - segment.base) - segment.len);
+    return sheaf_pool_printf(reader->pool, "$%.*s%.*s", SHEAF_STR_ARG(id), SHEAF_STR_ARG(rest));
+}
+
+/* `If-Match: $x` means the ETag of x (11.7.3.2). */
+static void follow_names(const reader_t *reader, sheaf_draft_t *draft, sheaf_edge_t *edges)
+{
+    draft->url = follow_name(reader, draft, edges, draft->url);
+    for (uint32_t i = 0; i < draft->headers.count; i++) {
+        sheaf_header_t *header = &draft->headers.entries[i];
+
+        if (sheaf_str_eq(header->name, SHEAF_STR("if-match")) || sheaf_str_eq(header->name, SHEAF_STR("if-none-match")))
+            header->value = follow_name(reader, draft, edges, header->value);
+    }
 }
 
 /* --- the request in a part --- */
@@ -111,25 +136,33 @@ static bool is_version(sheaf_str_t word)
     return word.len > 5 && sheaf_str_ieq(sheaf_str(word.base, 5), SHEAF_STR("HTTP/"));
 }
 
-/* An absolute url that names us is its path; another one stays as it is and is refused like any. */
+static bool starts_with(sheaf_str_t text, sheaf_str_t prefix)
+{
+    return text.len >= prefix.len && sheaf_str_ieq(sheaf_str(text.base, prefix.len), prefix);
+}
+
+static sheaf_str_t without_port(sheaf_str_t authority, sheaf_str_t port)
+{
+    return sheaf_str_ends(authority, port) ? sheaf_str(authority.base, authority.len - port.len) : authority;
+}
+
+/* An absolute url that names us is its path, whatever its scheme: what stands before us may have ended TLS. Another one
+ * stays as it is and is refused like any. */
 static sheaf_str_t without_authority(const reader_t *reader, sheaf_str_t target)
 {
-    sheaf_str_t host = reader->batch->outer->host, scheme = target, rest;
-    size_t skipped;
+    bool is_https = starts_with(target, SHEAF_STR("https://"));
+    sheaf_str_t port = is_https ? SHEAF_STR(":443") : SHEAF_STR(":80"), rest;
+    size_t start = is_https ? 8 : 7, end = start;
 
-    if (sheaf_str_ieq(sheaf_str_cut(&scheme, ':'), SHEAF_STR("http")))
-        skipped = 7;
-    else if (target.len > 6 && sheaf_str_ieq(sheaf_str(target.base, 6), SHEAF_STR("https:")))
-        skipped = 8;
-    else
+    if (!is_https && !starts_with(target, SHEAF_STR("http://")))
         return target;
-    if (target.len < skipped + host.len || host.len == 0 ||
-        !sheaf_str_ieq(sheaf_str(target.base + skipped, host.len), host))
+    while (end < target.len && target.base[end] != '/' && target.base[end] != '?')
+        end++;
+    if (!sheaf_str_ieq(without_port(sheaf_str(target.base + start, end - start), port),
+                       without_port(reader->batch->outer->host, port)))
         return target;
-    rest = sheaf_str(target.base + skipped + host.len, target.len - skipped - host.len);
-    if (rest.len == 0)
-        return SHEAF_STR("/");
-    return rest.base[0] == '/' ? rest : target;
+    rest = sheaf_str(target.base + end, target.len - end);
+    return starts_with(rest, SHEAF_STR("/")) ? rest : sheaf_pool_printf(reader->pool, "/%.*s", SHEAF_STR_ARG(rest));
 }
 
 /* METHOD target [HTTP/x.y]; blanks in the target are the target's. */
@@ -202,8 +235,8 @@ static void keep_headers(reader_t *reader, sheaf_draft_t *draft, const sheaf_hea
 
 static sheaf_err_t read_request(reader_t *reader, sheaf_str_t content, const sheaf_headers_t *mime)
 {
-    sheaf_draft_t draft = {.set = reader->batch->endpoint->change_sets == SHEAF_CHANGE_SETS_FLAT ? 0 : reader->set,
-                           .is_in_change_set = reader->set != 0};
+    sheaf_draft_t draft = {.set = reader->set, .is_in_change_set = reader->set != 0};
+    sheaf_edge_t edges[NAMES_MAX]; /* the batch copies them */
     sheaf_headers_t headers = {0};
     sheaf_str_t line, label = find(mime, "content-id");
     const char *why = NULL, *start = content.base;
@@ -223,7 +256,7 @@ static sheaf_err_t read_request(reader_t *reader, sheaf_str_t content, const she
     check_encoding(&draft, mime);
     check_length(&draft, &headers);
     keep_headers(reader, &draft, &headers);
-    depend_on_name(reader, &draft);
+    follow_names(reader, &draft, edges);
     take_body(&draft, content);
     if (sheaf_batch_add(reader->batch, &draft, reader->fail) != SHEAF_OK)
         return locate(reader, start);
@@ -314,6 +347,8 @@ static sheaf_err_t multipart_decode(sheaf_batch_t *batch, sheaf_str_t body, shea
     /* by default what stands behind a failed request is not processed (OData 4.01 11.7.4) */
     if (batch->prefer.continues == SHEAF_CONTINUE_UNSAID)
         batch->stops_on_error = batch->endpoint->on_error != SHEAF_ON_ERROR_CONTINUE;
+    if (batch->stops_on_error)
+        batch->parallel = 1; /* clients tell the answers by their number: those that are there must be the first */
     if (reader.doc.base == NULL)
         reader.doc = body = SHEAF_STR("");
     err = read_parts(&reader, body, find(batch->outer->headers, "content-type"));

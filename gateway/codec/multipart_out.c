@@ -17,6 +17,7 @@ typedef struct state {
     char set[sizeof(SET_PREFIX) + NONCE_DIGITS];
     char content_type[sizeof("multipart/mixed; boundary=" BATCH_PREFIX) + NONCE_DIGITS];
     uint32_t open_set;
+    bool is_over; /* the batch has stopped: nothing that follows was processed */
 } state_t;
 
 static size_t expected_len(const sheaf_item_t *item)
@@ -165,12 +166,25 @@ static const char *multipart_content_type(const sheaf_encode_t *encode)
     return ((const state_t *)encode->state)->content_type;
 }
 
+/* Not processed: not there (OData 4.01 11.7.4). Where one item runs after another that is all behind the first failure,
+ * also what failed without being tried. */
+static bool is_absent(const sheaf_encode_t *encode, const sheaf_item_t *item)
+{
+    const sheaf_batch_t *batch = encode->batch;
+    state_t *state = encode->state;
+    bool is_absent = batch->is_multipart && (state->is_over || item->err == SHEAF_ERR_STOPPED);
+
+    if (batch->stops_on_error && batch->parallel == 1 && sheaf_item_has_failed(item))
+        state->is_over = true;
+    return is_absent;
+}
+
 static void multipart_item(sheaf_encode_t *encode, const sheaf_item_t *item)
 {
     sheaf_pen_t pen;
 
-    if (encode->batch->is_multipart && item->err == SHEAF_ERR_STOPPED)
-        return; /* not processed: not there (OData 4.01 11.7.4) */
+    if (is_absent(encode, item))
+        return;
     encode->count++;
     sheaf_pen_open(&pen, encode->out, expected_len(item));
     open_part(&pen, encode->state, item->set);

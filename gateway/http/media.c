@@ -29,6 +29,19 @@ static sheaf_str_t take_token(sheaf_str_t *rest)
     return token;
 }
 
+/* Up to a blank or a ';': boundaries with '=', '/' or '(' in them stand unquoted in the field. */
+static sheaf_str_t take_word(sheaf_str_t *rest)
+{
+    size_t len = 0;
+
+    while (len < rest->len && rest->base[len] != ';' && rest->base[len] != ' ' && rest->base[len] != '\t')
+        len++;
+    sheaf_str_t word = {rest->base, len};
+
+    *rest = sheaf_str(rest->base + len, rest->len - len);
+    return word;
+}
+
 /* A quoted-string, which begins at `rest`; the text between the quotes, escapes as they are. */
 static bool take_quoted(sheaf_str_t *rest, sheaf_str_t *ret_text)
 {
@@ -59,7 +72,7 @@ static bool take_param(sheaf_str_t *rest, sheaf_str_t *ret_name, sheaf_str_t *re
         return false;
     if (rest->len > 0 && rest->base[0] == '"')
         return take_quoted(rest, ret_value);
-    *ret_value = take_token(rest);
+    *ret_value = sheaf_str_ieq(*ret_name, SHEAF_STR("boundary")) ? take_word(rest) : take_token(rest);
     return ret_value->len > 0;
 }
 
