@@ -9,6 +9,8 @@
 
 #include "tests/unit/codec/plans.h"
 
+static sheaf_prefer_t preferences;
+
 static void set_up(kit_t *kit, sheaf_pool_t *pool, sheaf_str_t line)
 {
     sheaf_str_t value = line, name = sheaf_str_cut(&value, ':');
@@ -17,7 +19,7 @@ static void set_up(kit_t *kit, sheaf_pool_t *pool, sheaf_str_t line)
     if (sheaf_str_eq(name, SHEAF_STR("content-type")))
         sheaf_headers_add(&kit->outer_headers, pool, SHEAF_STR("content-type"), value);
     else if (sheaf_str_eq(name, SHEAF_STR("prefer")))
-        sheaf_headers_add(&kit->outer_headers, pool, SHEAF_STR("prefer"), value);
+        sheaf_prefer_add(&preferences, value);
     else if (sheaf_str_eq(name, SHEAF_STR("on-error")))
         kit->endpoint.on_error = sheaf_str_eq(value, SHEAF_STR("stop")) ? SHEAF_ON_ERROR_STOP : SHEAF_ON_ERROR_CONTINUE;
     else if (sheaf_str_eq(name, SHEAF_STR("change-sets")))
@@ -45,6 +47,7 @@ static char *decode(kit_t *kit, sheaf_str_t body, const char **ret_name, size_t 
     size_t plan_len;
     FILE *file;
 
+    sheaf_batch_prefer(batch, &preferences);
     if (sheaf_multipart_in.decode(batch, body, &fail) != SHEAF_OK) {
         *ret_name = "error";
         text = plan_print_fail(&fail, ret_len);
@@ -74,6 +77,7 @@ static bool is_decoded_as_written(const char *folder)
 
     assert_non_null(in);
     kit_init(&kit);
+    preferences = (sheaf_prefer_t){0};
     while ((line = sheaf_str_cut(&rest, '\n')).len > 0)
         set_up(&kit, pool, line);
     got = decode(&kit, rest, &name, &len);
