@@ -271,7 +271,7 @@ sheaf_err_t sheaf_json_check(sheaf_str_t doc, uint16_t max_depth, sheaf_fail_t *
 {
     check_t *check = sheaf_alloc(sizeof(*check)); /* its frames stay unset until they are opened */
 
-    check->doc = doc;
+    check->doc = doc.base == NULL ? SHEAF_STR("") : doc; /* an absent one is an empty one */
     check->depth = 0;
     check->names = NULL;
     check->name_count = check->name_size = 0;

@@ -28,6 +28,16 @@ static const struct {
     {"{\"a/b~c\":x}", "value", "/a~1b~0c", 1, 10},
 };
 
+static void an_absent_document_is_an_empty_one(void **state)
+{
+    sheaf_fail_t fail;
+
+    (void)state;
+    assert_int_equal(sheaf_json_check(SHEAF_STR_NONE, 64, &fail), SHEAF_ERR_SYNTAX);
+    assert_int_equal(fail.line, 1);
+    assert_int_equal(fail.column, 1);
+}
+
 static void an_error_names_its_place(void **state)
 {
     for (size_t i = 0; i < SHEAF_COUNT(broken); i++) {
@@ -134,6 +144,7 @@ static void a_twin_is_found_among_few_and_among_many(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_absent_document_is_an_empty_one),
         cmocka_unit_test(an_error_names_its_place),
         cmocka_unit_test(cursors_walk_in_document_order),
         cmocka_unit_test(many_members_take_no_quadratic_time),
