@@ -1,20 +1,12 @@
-/* Any bytes as an NDJSON batch: either understood, or refused with an err, a sentence and a place inside the document. */
-#include "tests/unit/codec/kit.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+/* Any bytes as a batch in lines. */
+#include "tests/fuzz/codec/decode.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    sheaf_batch_t *batch;
-    sheaf_fail_t fail;
     kit_t kit;
 
     kit_init(&kit);
-    batch = kit_batch(&kit);
-    if (sheaf_ndjson_in.decode(batch, sheaf_str((const char *)data, size), &fail) != SHEAF_OK)
-        if (fail.err == SHEAF_OK || fail.detail[0] == '\0' || !fail.has_pointer || fail.line == 0 || fail.column == 0)
-            abort();
-    sheaf_batch_free(batch);
+    fuzz_decode(&kit, &sheaf_ndjson_in, sheaf_str((const char *)data, size), true);
     kit_fini(&kit);
     return 0;
 }
