@@ -37,12 +37,6 @@ typedef struct url {
 
 /* --- query parameters, encoded as ngx.encode_args does --- */
 
-static bool is_unreserved(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
-           c == '_' || c == '~';
-}
-
 static void url_init(url_t *url)
 {
     url->len = 0; /* the text is left as it is: it is large, and there are many */
@@ -68,7 +62,7 @@ static void url_put_encoded(url_t *url, sheaf_str_t text)
         unsigned char c = (unsigned char)text.base[i];
         char encoded[3] = {'%', digits[c >> 4], digits[c & 15]};
 
-        if (is_unreserved(text.base[i]))
+        if (sheaf_url_is_unreserved(text.base[i]))
             url_put(url, sheaf_str(&text.base[i], 1));
         else
             url_put(url, sheaf_str(encoded, sizeof(encoded)));

@@ -11,19 +11,6 @@ size_t sheaf_dialect_expected(const sheaf_item_t *item)
     return item->body != NULL && item->body->len < 1024 ? len + item->body->len : len;
 }
 
-/* "content-type" as "Content-Type", as nginx and Go have it. */
-static void put_name(sheaf_pen_t *pen, sheaf_str_t name)
-{
-    bool starts_word = true;
-
-    for (size_t i = 0; i < name.len; i++) {
-        char c = name.base[i];
-
-        sheaf_pen_byte(pen, starts_word && c >= 'a' && c <= 'z' ? (char)(c - 0x20) : c);
-        starts_word = c == '-';
-    }
-}
-
 /* How often the name of entry `index` stands from there on; 0 when it stood before. */
 static uint32_t times(const sheaf_headers_t *headers, uint32_t index)
 {
@@ -67,7 +54,7 @@ void sheaf_dialect_put_headers(sheaf_pen_t *pen, const sheaf_item_t *item, sheaf
             continue;
         sheaf_pen_put(pen, is_first ? SHEAF_STR("\"") : SHEAF_STR(",\""));
         is_first = false;
-        put_name(pen, headers->entries[i].name);
+        sheaf_pen_field_name(pen, headers->entries[i].name);
         sheaf_pen_put(pen, is_array ? SHEAF_STR("\":[") : SHEAF_STR("\":"));
         put_values(pen, headers, i);
         if (is_array)

@@ -11,24 +11,11 @@ size_t sheaf_json_result_expected(const sheaf_item_t *item)
     return item->body != NULL && item->body->len < 1024 ? len + item->body->len : len;
 }
 
-/* "content-type" as "Content-Type", which Microsoft's SDK looks for. */
-static void put_canonical_name(sheaf_pen_t *pen, sheaf_str_t name)
-{
-    bool starts_word = true;
-
-    for (size_t i = 0; i < name.len; i++) {
-        char c = name.base[i];
-
-        sheaf_pen_byte(pen, starts_word && c >= 'a' && c <= 'z' ? (char)(c - 0x20) : c);
-        starts_word = c == '-';
-    }
-}
-
 static void put_name(sheaf_pen_t *pen, sheaf_str_t name, bool is_graph)
 {
     sheaf_pen_byte(pen, '"');
     if (is_graph)
-        put_canonical_name(pen, name);
+        sheaf_pen_field_name(pen, name); /* Microsoft's SDK looks for "Content-Type" */
     else
         sheaf_pen_put(pen, name); /* a token: nothing in it needs an escape */
     SHEAF_PEN(pen, "\":");

@@ -42,6 +42,18 @@ void sheaf_pen_u64(sheaf_pen_t *pen, uint64_t value)
     pen->at += sheaf_u64_to_dec(value, pen->at);
 }
 
+void sheaf_pen_field_name(sheaf_pen_t *pen, sheaf_str_t name)
+{
+    bool starts_word = true;
+
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.base[i];
+
+        sheaf_pen_byte(pen, starts_word && c >= 'a' && c <= 'z' ? (char)(c - 0x20) : c);
+        starts_word = c == '-';
+    }
+}
+
 void sheaf_pen_ms(sheaf_pen_t *pen, uint64_t us)
 {
     sheaf_pen_u64(pen, us / 1000);

@@ -48,6 +48,9 @@ void sheaf_pen_u64(sheaf_pen_t *pen, uint64_t value);
 /* Microseconds as milliseconds with three decimals. */
 void sheaf_pen_ms(sheaf_pen_t *pen, uint64_t us);
 
+/* A field name in the case that HTTP/1 writers have: "content-type" as "Content-Type". */
+void sheaf_pen_field_name(sheaf_pen_t *pen, sheaf_str_t name);
+
 /* All bytes of `buf`: copied when small, held when large. */
 void sheaf_pen_buf(sheaf_pen_t *pen, sheaf_buf_t *buf);
 

@@ -58,12 +58,6 @@ static int hex_value(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static bool is_unreserved(uint8_t byte)
-{
-    return (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') ||
-           byte == '-' || byte == '.' || byte == '_' || byte == '~';
-}
-
 /* First bytes of UTF-8 sequences that may be overlong: a slash written as C0 AF or E0 80 AF. */
 static bool may_be_overlong(uint8_t byte)
 {
@@ -96,7 +90,7 @@ static bool percent_is_normal(sheaf_str_t text, size_t at)
 {
     int value = percent_value(text, at);
 
-    if (value <= 0 || is_unreserved((uint8_t)value) || may_be_overlong((uint8_t)value))
+    if (value <= 0 || sheaf_url_is_unreserved((char)value) || may_be_overlong((uint8_t)value))
         return false;
     return text.base[at + 1] < 'a' && text.base[at + 2] < 'a';
 }
@@ -186,7 +180,7 @@ static sheaf_err_t put_next(writer_t *writer, sheaf_str_t text, size_t *at, shea
         if (value < 0)
             return refuse(fail, "the url holds a malformed percent-encoding");
         *at += 3;
-        if (!is_unreserved((uint8_t)value))
+        if (!sheaf_url_is_unreserved((char)value))
             return put_encoded(writer, (uint8_t)value, fail);
         put_plain(writer, (char)value);
         return SHEAF_OK;

@@ -18,6 +18,14 @@ typedef struct sheaf_url {
     bool has_encoded_slash; /* path holds %2F or %5C */
 } sheaf_url_t;
 
+/* RFC 3986 2.3: what never needs percent-encoding. */
+static inline bool sheaf_url_is_unreserved(char c)
+{
+    char lower = sheaf_lower(c);
+
+    return (c >= '0' && c <= '9') || (lower >= 'a' && lower <= 'z') || c == '-' || c == '.' || c == '_' || c == '~';
+}
+
 /* `text` is what the client wrote, at most `limit_bytes` long; `base` is a normalised path ending in '/'.
  * Strings are slices of `text` when it is normalised already (the usual case), else they land in `pool`. A path that
  * would begin with `//` once its dot segments are gone is refused, and so are overlong UTF-8 sequences, which some
