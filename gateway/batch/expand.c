@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
-#include "gateway/base/pointer.h"
 #include "gateway/batch/inherit.h"
+#include "gateway/batch/lookup.h"
 #include "gateway/batch/plan.h"
 #include "gateway/batch/reference.h"
 
@@ -16,18 +16,10 @@ typedef struct text {
 typedef struct expansion {
     sheaf_item_t *item;
     sheaf_fail_t *fail;
-    sheaf_pool_t *scratch;
-    const sheaf_item_t *read; /* whose body `flat` is */
-    sheaf_str_t flat;
+    sheaf_lookup_t lookup;
     sheaf_str_t query; /* of a Location, to go behind the path */
     text_t text;
 } expansion_t;
-
-/* What a reference found: JSON source text, or plain text. */
-typedef struct value {
-    sheaf_str_t text;
-    bool is_json;
-} value_t;
 
 /* --- text that grows --- */
 
@@ -71,16 +63,10 @@ static void put_percent(expansion_t *expansion, char c)
     put(expansion, code, sizeof(code));
 }
 
-static bool is_unreserved(char c)
-{
-    return (c >= '0' && c <= '9') || (sheaf_lower(c) >= 'a' && sheaf_lower(c) <= 'z') || c == '-' || c == '.' ||
-           c == '_' || c == '~';
-}
-
 static void put_encoded(expansion_t *expansion, sheaf_str_t s)
 {
     for (size_t i = 0; i < s.len; i++) {
-        if (is_unreserved(s.base[i]))
+        if (sheaf_url_is_unreserved(s.base[i]))
             put(expansion, &s.base[i], 1);
         else
             put_percent(expansion, s.base[i]);
@@ -113,165 +99,19 @@ static void put_quoted(expansion_t *expansion, sheaf_str_t s)
     put(expansion, "\"", 1);
 }
 
-/* --- what a reference finds --- */
-
-static sheaf_err_t unresolved(const expansion_t *expansion, const sheaf_reference_t *reference, const char *why)
-{
-    size_t len = reference->text.len < 128 ? reference->text.len : 128;
-
-    return sheaf_fail(expansion->fail, SHEAF_ERR_UNRESOLVED, "the reference \"%.*s\" %s", (int)len,
-                      reference->text.base, why);
-}
-
-/* The body in one run of bytes: as it lies when it is one chunk, else copied, once for all references in a row. */
-static sheaf_str_t flatten(expansion_t *expansion, const sheaf_item_t *from)
-{
-    const sheaf_buf_t *body = from->body;
-    char *copy;
-
-    if (body->first.next == NULL)
-        return sheaf_str(body->first.bytes, body->len);
-    if (expansion->read == from)
-        return expansion->flat;
-    copy = sheaf_pool_alloc(expansion->scratch, body->len);
-    sheaf_buf_copy(body, copy);
-    expansion->read = from;
-    expansion->flat = sheaf_str(copy, body->len);
-    return expansion->flat;
-}
-
-static sheaf_err_t find_in_body(expansion_t *expansion, const sheaf_reference_t *reference, const sheaf_item_t *from,
-                                value_t *ret_value)
-{
-    sheaf_json_t root;
-
-    if (from->body == NULL)
-        return unresolved(expansion, reference, "found no body");
-    if (!from->json_is_valid)
-        return unresolved(expansion, reference, "found a body that is not JSON");
-    root = sheaf_json_root(flatten(expansion, from));
-    ret_value->is_json = true;
-    if (!sheaf_pointer_find(root, reference->path, expansion->scratch, &ret_value->text))
-        return unresolved(expansion, reference, "found nothing");
-    return SHEAF_OK;
-}
-
-static sheaf_err_t find_in_element(expansion_t *expansion, const sheaf_reference_t *reference, value_t *ret_value)
-{
-    ret_value->is_json = true;
-    if (!sheaf_pointer_find(expansion->item->each, reference->path, expansion->scratch, &ret_value->text))
-        return unresolved(expansion, reference, "found nothing");
-    return SHEAF_OK;
-}
-
-static sheaf_err_t find(expansion_t *expansion, const sheaf_reference_t *reference, value_t *ret_value)
-{
-    const sheaf_item_t *item = expansion->item;
-    const sheaf_item_t *from;
-    const sheaf_header_t *header;
-
-    if (reference->kind == SHEAF_REFERENCE_EACH)
-        return find_in_element(expansion, reference, ret_value);
-    from = sheaf_batch_item(item->batch, item->depends_on[reference->edge].blocker);
-    if (reference->kind == SHEAF_REFERENCE_BODY)
-        return find_in_body(expansion, reference, from, ret_value);
-    if (reference->kind == SHEAF_REFERENCE_STATUS) {
-        ret_value->text = sheaf_pool_printf(expansion->scratch, "%u", (unsigned)from->status);
-        ret_value->is_json = true;
-        return SHEAF_OK;
-    }
-    header = sheaf_headers_find(&from->answer, reference->path);
-    if (header == NULL)
-        return unresolved(expansion, reference, "found no such header");
-    *ret_value = (value_t){header->value, false};
-    return SHEAF_OK;
-}
-
-/* The same as text, for places that take scalars only. */
-static sheaf_err_t find_scalar(expansion_t *expansion, const sheaf_reference_t *reference, sheaf_str_t *ret_text)
-{
-    value_t value;
-    sheaf_err_t err = find(expansion, reference, &value);
-
-    if (err != SHEAF_OK)
-        return err;
-    *ret_text = value.text;
-    if (!value.is_json)
-        return SHEAF_OK;
-    switch (sheaf_json_type(value.text)) {
-    case SHEAF_JSON_STRING:
-        *ret_text = sheaf_json_string(value.text, expansion->scratch);
-        return SHEAF_OK;
-    case SHEAF_JSON_NULL:
-        return unresolved(expansion, reference, "found null");
-    case SHEAF_JSON_ARRAY:
-        return unresolved(expansion, reference, "found an array where a plain value is wanted");
-    case SHEAF_JSON_OBJECT:
-        return unresolved(expansion, reference, "found an object where a plain value is wanted");
-    default:
-        return SHEAF_OK;
-    }
-}
-
-/* --- where the thing is that another item made --- */
-
-/* Takes scheme and authority off; false when they are not those the client itself speaks to. */
-static bool is_ours(const sheaf_batch_t *batch, sheaf_str_t *location)
-{
-    sheaf_str_t rest = *location, authority;
-    const char *mark = rest.len == 0 ? NULL : memmem(rest.base, rest.len, "://", 3);
-    size_t skip = 0, end;
-
-    if (sheaf_str_starts(rest, SHEAF_STR("//")))
-        skip = 2;
-    else if (mark != NULL && memchr(rest.base, '/', rest.len) == mark + 1 &&
-             memchr(rest.base, '?', (size_t)(mark - rest.base)) == NULL)
-        skip = (size_t)(mark - rest.base) + 3;
-    if (skip == 0)
-        return true; /* relative; one with another scheme does not pass as a url */
-    rest = sheaf_str(rest.base + skip, rest.len - skip);
-    for (end = 0; end < rest.len && rest.base[end] != '/' && rest.base[end] != '?'; end++)
-        ;
-    authority = sheaf_str(rest.base, end);
-    *location = end < rest.len ? sheaf_str(rest.base + end, rest.len - end) : SHEAF_STR("/");
-    return authority.len > 0 && sheaf_str_ieq(authority, batch->outer->host);
-}
-
-/* RFC 3986 5.2.3: relative references start in the folder of what they were found at. */
-static sheaf_str_t folder_of(sheaf_str_t path)
-{
-    const char *slash = memrchr(path.base, '/', path.len);
-
-    return sheaf_str(path.base, slash == NULL ? 0 : (size_t)(slash - path.base) + 1);
-}
+/* --- the url --- */
 
 static sheaf_err_t put_location(expansion_t *expansion, const sheaf_reference_t *reference)
 {
-    sheaf_item_t *item = expansion->item;
-    sheaf_batch_t *batch = item->batch;
-    const sheaf_item_t *from = sheaf_batch_item(batch, item->depends_on[reference->edge].blocker);
-    const sheaf_header_t *header = sheaf_headers_find(&from->answer, SHEAF_STR("location"));
-    sheaf_str_t location;
     sheaf_url_t url;
+    sheaf_err_t err = sheaf_lookup_location(&expansion->lookup, reference, &url);
 
-    if (sheaf_url_normalise(expansion->scratch, from->url_text, batch->base, SHEAF_ITEM_URL_MAX, &url, NULL) !=
-        SHEAF_OK)
-        return unresolved(expansion, reference, "names an item without a usable url");
-    if (header != NULL) {
-        location = header->value;
-        location = sheaf_str_cut(&location, '#');
-        if (!is_ours(batch, &location))
-            return unresolved(expansion, reference, "found a Location at another authority");
-        if (location.len > 0 && sheaf_url_normalise(expansion->scratch, location, folder_of(url.path),
-                                                    SHEAF_ITEM_URL_MAX, &url, NULL) != SHEAF_OK)
-            return unresolved(expansion, reference, "found a Location that is no usable url");
-    }
+    if (err != SHEAF_OK)
+        return err;
     put_str(expansion, url.path);
     expansion->query = url.query;
     return SHEAF_OK;
 }
-
-/* --- the url --- */
 
 static bool is_dot(sheaf_str_t text, size_t *at)
 {
@@ -325,7 +165,7 @@ static sheaf_err_t put_url(expansion_t *expansion, size_t *ends, const sheaf_ref
         if (piece->reference->kind == SHEAF_REFERENCE_LOCATION) {
             err = put_location(expansion, piece->reference);
         } else {
-            err = find_scalar(expansion, piece->reference, &value);
+            err = sheaf_lookup_scalar(&expansion->lookup, piece->reference, &value);
             if (err == SHEAF_OK)
                 put_encoded(expansion, value);
             if (!in_query) {
@@ -359,7 +199,8 @@ static sheaf_err_t make_url(expansion_t *expansion)
                           SHEAF_ITEM_URL_MAX);
     for (uint32_t i = 0; i < count; i++)
         if (is_no_name(segment_around(text_of(expansion), ends[i])))
-            return unresolved(expansion, whose[i], "found a value that makes a segment of the url empty, . or ..");
+            return sheaf_lookup_fail(&expansion->lookup, whose[i],
+                                     "found a value that makes a segment of the url empty, . or ..");
     expansion->item->url_text = sheaf_pool_dup(expansion->item->pool, text_of(expansion));
     return sheaf_plan_url(expansion->item, expansion->fail);
 }
@@ -373,12 +214,12 @@ static sheaf_err_t make_value(expansion_t *expansion, const sheaf_template_t *va
         sheaf_str_t text = piece->text;
 
         if (piece->reference != NULL) {
-            sheaf_err_t err = find_scalar(expansion, piece->reference, &text);
+            sheaf_err_t err = sheaf_lookup_scalar(&expansion->lookup, piece->reference, &text);
 
             if (err != SHEAF_OK)
                 return err;
             if (sheaf_header_value_span(text.base, text.len) < text.len)
-                return unresolved(expansion, piece->reference, "found a value with control characters");
+                return sheaf_lookup_fail(&expansion->lookup, piece->reference, "found a value with control characters");
         }
         put_str(expansion, text);
     }
@@ -404,7 +245,7 @@ static sheaf_err_t make_headers(expansion_t *expansion)
         len += value.len;
         if (err == SHEAF_OK && len > SHEAF_ITEM_HEADERS_MAX)
             err = sheaf_fail(expansion->fail, SHEAF_ERR_ITEM_TOO_LARGE, "the headers are larger than 64 KiB");
-        sheaf_headers_add(&made, expansion->scratch, recipe->headers.entries[i].name, value);
+        sheaf_headers_add(&made, expansion->lookup.scratch, recipe->headers.entries[i].name, value);
     }
     if (err == SHEAF_OK)
         err = sheaf_inherit_own(item->pool, &made, &item->exchange.headers, expansion->fail);
@@ -420,10 +261,10 @@ static sheaf_err_t make_body(expansion_t *expansion)
     begin(expansion, item->route->max_body_bytes);
     for (const sheaf_piece_t *piece = item->recipe->body.first; piece != NULL && !expansion->text.is_over;
          piece = piece->next) {
-        value_t value = {piece->text, true};
+        sheaf_found_t value = {piece->text, true};
 
         if (piece->reference != NULL) {
-            sheaf_err_t err = find(expansion, piece->reference, &value);
+            sheaf_err_t err = sheaf_lookup_value(&expansion->lookup, piece->reference, &value);
 
             if (err != SHEAF_OK)
                 return err;
@@ -464,32 +305,32 @@ static sheaf_err_t make(expansion_t *expansion)
 
 sheaf_err_t sheaf_expand_item(sheaf_item_t *item, sheaf_fail_t *fail)
 {
-    expansion_t expansion = {.item = item, .fail = fail, .scratch = sheaf_pool_new()};
+    expansion_t expansion = {.item = item, .fail = fail, .lookup = {item, fail, .scratch = sheaf_pool_new()}};
     sheaf_err_t err = make(&expansion);
 
     free(expansion.text.base);
-    sheaf_pool_free(expansion.scratch);
+    sheaf_pool_free(expansion.lookup.scratch);
     return err;
 }
 
 sheaf_err_t sheaf_expand_array(sheaf_item_t *item, const sheaf_reference_t *array, sheaf_json_t *ret_array,
                                sheaf_fail_t *fail)
 {
-    expansion_t expansion = {.item = item, .fail = fail, .scratch = sheaf_pool_new()};
-    value_t value;
-    sheaf_err_t err = find(&expansion, array, &value);
+    sheaf_lookup_t lookup = {item, fail, .scratch = sheaf_pool_new()};
+    sheaf_found_t value;
+    sheaf_err_t err = sheaf_lookup_value(&lookup, array, &value);
 
     if (err == SHEAF_OK && sheaf_json_type(value.text) != SHEAF_JSON_ARRAY)
-        err = unresolved(&expansion, array, "found no array");
+        err = sheaf_lookup_fail(&lookup, array, "found no array");
     *ret_array = value.text;
-    if (err == SHEAF_OK && expansion.read != NULL) { /* it lies in a copy that goes with the scratch */
+    if (err == SHEAF_OK && lookup.flats != NULL) { /* it lies in a copy that goes with the scratch */
         item->made_body = sheaf_alloc(value.text.len);
         memcpy(item->made_body, value.text.base, value.text.len);
         item->made_body_size = value.text.len;
         item->batch->reserved_bytes += value.text.len;
         *ret_array = sheaf_str(item->made_body, value.text.len);
     }
-    sheaf_pool_free(expansion.scratch);
+    sheaf_pool_free(lookup.scratch);
     return err;
 }
 

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "gateway/batch/forwarded.h"
+
 #define INHERITED_PER_ITEM UINT64_C(8192) /* of max_inherited when the endpoint does not say: what most servers take */
 
 /* A block for items that override names in `shared`; counted by the items that fly with it, and kept by the batch as
@@ -140,146 +142,6 @@ static void inherit_outer(sheaf_batch_t *batch, const sheaf_headers_t *envelope)
         join_cookies(&batch->shared.list, batch->pool);
 }
 
-/* All fields called `name`, joined with ", " (RFC 9110 5.3); absent when there is none. */
-static sheaf_str_t joined(const sheaf_batch_t *batch, sheaf_str_t name)
-{
-    const sheaf_headers_t *outer = batch->outer->headers;
-    sheaf_str_t all = SHEAF_STR_NONE;
-
-    for (uint32_t i = 0; i < outer->count; i++) {
-        sheaf_str_t value = sheaf_str_trim(outer->entries[i].value);
-
-        if (!sheaf_str_eq(outer->entries[i].name, name) || value.len == 0 || !sheaf_header_value_is_valid(value))
-            continue;
-        all = all.base == NULL ? value
-                               : sheaf_pool_printf(batch->pool, "%.*s, %.*s", SHEAF_STR_ARG(all), SHEAF_STR_ARG(value));
-    }
-    return all;
-}
-
-/* --- Via --- */
-
-/* The next element of a Via value without its comments (RFC 9110 7.6.3; commas in comments part nothing). */
-static sheaf_str_t next_via(sheaf_str_t *rest)
-{
-    uint32_t depth = 0;
-    size_t len = 0, i = 0;
-
-    for (; i < rest->len; i++) {
-        char c = rest->base[i];
-
-        if (c == ',' && depth == 0)
-            break;
-        if (depth > 0 && c == '\\') {
-            i++;
-            continue;
-        }
-        if (c == '(')
-            depth++;
-        else if (c == ')' && depth > 0)
-            depth--;
-        if (depth == 0 && c != ')')
-            len = len == i ? i + 1 : len; /* only what stands before the first comment */
-    }
-    sheaf_str_t element = sheaf_str_trim(sheaf_str(rest->base, len));
-    *rest = i < rest->len ? sheaf_str(rest->base + i + 1, rest->len - i - 1) : SHEAF_STR_NONE;
-    return element;
-}
-
-static bool is_loop(sheaf_str_t via)
-{
-    while (via.len > 0) {
-        sheaf_str_t element = next_via(&via);
-        const char *gap = element.len == 0 ? NULL : memchr(element.base, ' ', element.len);
-        sheaf_str_t by;
-
-        if (gap == NULL)
-            continue;
-        by = sheaf_str_trim(sheaf_str(gap, element.len - (size_t)(gap - element.base)));
-        if (sheaf_str_ieq(by, SHEAF_STR(SHEAF_PSEUDONYM)))
-            return true;
-    }
-    return false;
-}
-
-/* --- trust headers: the gateway's own --- */
-
-static sheaf_str_t ip_text(sheaf_pool_t *pool, const uint8_t ip[16])
-{
-    char text[SHEAF_IP_TEXT_MAX];
-
-    sheaf_ip_print(ip, text);
-    return sheaf_pool_dup(pool, sheaf_str_of(text));
-}
-
-static bool is_trusted(const sheaf_batch_t *batch, const uint8_t ip[16])
-{
-    const sheaf_cidrs_t *trusted = &batch->env.snapshot->conf.trusted_proxies;
-
-    return sheaf_cidr_has(trusted->items, trusted->count, ip);
-}
-
-/* An X-Forwarded-For element: an address, with a port or brackets as some proxies write them. */
-static bool parse_hop(sheaf_str_t hop, uint8_t ret_ip[16])
-{
-    const char *colon;
-
-    if (hop.len > 0 && hop.base[0] == '[') {
-        const char *close = memchr(hop.base, ']', hop.len);
-
-        return close != NULL && sheaf_ip_parse(sheaf_str(hop.base + 1, (size_t)(close - hop.base) - 1), ret_ip);
-    }
-    if (sheaf_ip_parse(hop, ret_ip))
-        return true;
-    colon = hop.len == 0 ? NULL : memchr(hop.base, ':', hop.len);
-    return colon != NULL && sheaf_ip_parse(sheaf_str(hop.base, (size_t)(colon - hop.base)), ret_ip);
-}
-
-/* The right-most address in `forwarded` that is no trusted proxy. Behind an element that is no address nobody knows
- * who wrote the rest: the search ends there. */
-static sheaf_str_t real_ip(const sheaf_batch_t *batch, sheaf_str_t forwarded, sheaf_str_t peer)
-{
-    while (forwarded.len > 0) {
-        const char *comma = memrchr(forwarded.base, ',', forwarded.len);
-        size_t start = comma == NULL ? 0 : (size_t)(comma - forwarded.base) + 1;
-        sheaf_str_t hop = sheaf_str_trim(sheaf_str(forwarded.base + start, forwarded.len - start));
-        uint8_t ip[16];
-
-        if (!parse_hop(hop, ip))
-            return peer;
-        if (!is_trusted(batch, ip))
-            return ip_text(batch->pool, ip);
-        forwarded.len = comma == NULL ? 0 : start - 1;
-    }
-    return peer;
-}
-
-static void add_own(sheaf_batch_t *batch, sheaf_str_t name, sheaf_str_t believed, sheaf_str_t own)
-{
-    sheaf_str_t value = believed.len > 0 ? believed : own;
-
-    if (value.len > 0 && sheaf_header_value_is_valid(value))
-        sheaf_headers_add(&batch->shared.list, batch->pool, name, value);
-}
-
-static void add_trust(sheaf_batch_t *batch)
-{
-    const sheaf_outer_t *outer = batch->outer;
-    sheaf_str_t peer = ip_text(batch->pool, outer->peer);
-    bool is_believed = is_trusted(batch, outer->peer);
-    sheaf_str_t chain = is_believed ? joined(batch, SHEAF_STR("x-forwarded-for")) : SHEAF_STR_NONE;
-    sheaf_str_t proto = is_believed ? joined(batch, SHEAF_STR("x-forwarded-proto")) : SHEAF_STR_NONE;
-    sheaf_str_t host = is_believed ? joined(batch, SHEAF_STR("x-forwarded-host")) : SHEAF_STR_NONE;
-    sheaf_str_t longer = SHEAF_STR_NONE;
-
-    if (chain.len > 0)
-        longer = sheaf_pool_printf(batch->pool, "%.*s, %.*s", SHEAF_STR_ARG(chain), SHEAF_STR_ARG(peer));
-    add_own(batch, SHEAF_STR("x-forwarded-for"), longer, peer);
-    add_own(batch, SHEAF_STR("x-forwarded-proto"), proto, outer->scheme);
-    add_own(batch, SHEAF_STR("x-forwarded-host"), host, outer->host);
-    add_own(batch, SHEAF_STR("x-real-ip"), real_ip(batch, chain, peer), peer);
-}
-
 /* --- the blocks --- */
 
 static size_t wire_len(const sheaf_headers_t *list)
@@ -363,27 +225,20 @@ static sheaf_err_t take_envelope(sheaf_batch_t *batch, sheaf_fail_t *fail)
 sheaf_err_t sheaf_inherit_build(sheaf_batch_t *batch, sheaf_fail_t *fail)
 {
     sheaf_headers_t *list = &batch->shared.list;
-    sheaf_str_t via = joined(batch, SHEAF_STR("via"));
-    sheaf_str_t mine = batch->outer->is_http2 ? SHEAF_STR("2 " SHEAF_PSEUDONYM) : SHEAF_STR("1.1 " SHEAF_PSEUDONYM);
     sheaf_err_t err = take_envelope(batch, fail);
     const sheaf_header_t *type;
     size_t len;
 
+    if (err == SHEAF_OK)
+        err = sheaf_forwarded_check(batch, fail);
     if (err != SHEAF_OK)
         return err;
-    if (is_loop(via)) {
-        batch->fault = (sheaf_fault_t){UINT32_MAX, SHEAF_FAULT_ITEM, 0};
-        return sheaf_fail(fail, SHEAF_ERR_LOOP, "Via names this gateway already");
-    }
     if (!batch->inherits_nothing)
         inherit_outer(batch, &batch->headers);
     for (uint32_t i = 0; i < batch->headers.count; i++)
         if (!sheaf_str_eq(batch->headers.entries[i].name, SHEAF_STR("content-type"))) /* only with a body: see plan */
             sheaf_headers_add(list, batch->pool, batch->headers.entries[i].name, batch->headers.entries[i].value);
-    add_trust(batch);
-    if (via.len > 0)
-        mine = sheaf_pool_printf(batch->pool, "%.*s, %.*s", SHEAF_STR_ARG(via), SHEAF_STR_ARG(mine));
-    sheaf_headers_add(list, batch->pool, SHEAF_STR("via"), mine);
+    sheaf_forwarded_add(batch);
 
     type = sheaf_headers_find(&batch->headers, SHEAF_STR("content-type"));
     len = wire_len(list);

@@ -11,9 +11,6 @@
 
 #include "gateway/batch/batch.h"
 
-/* The name the gateway goes by in Via. */
-#define SHEAF_PSEUDONYM "sheaf"
-
 /* Headers of one item, with what it inherits, and of the envelope: bytes; fields that are its own. */
 #define SHEAF_ITEM_HEADERS_MAX (64u * 1024u)
 #define SHEAF_ITEM_FIELDS_MAX  256u

@@ -1,0 +1,19 @@
+/* batch/forwarded.h - the fields that the gateway writes itself: Via (RFC 9110 7.6.3), X-Forwarded-For, -Proto, -Host and
+ * X-Real-IP.
+ *
+ * Those of a client are dropped; only what a peer in trusted_proxies says is believed and appended to. */
+#ifndef SHEAF_BATCH_FORWARDED_H
+#define SHEAF_BATCH_FORWARDED_H
+
+#include "gateway/batch/batch.h"
+
+/* The name the gateway goes by in Via. */
+#define SHEAF_PSEUDONYM "sheaf"
+
+/* LOOP when the outer request has been here before. */
+sheaf_err_t sheaf_forwarded_check(sheaf_batch_t *batch, sheaf_fail_t *fail);
+
+/* Adds them to the headers that every item sends. */
+void sheaf_forwarded_add(sheaf_batch_t *batch);
+
+#endif
