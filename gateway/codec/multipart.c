@@ -95,54 +95,78 @@ sheaf_str_t sheaf_multipart_line(sheaf_str_t *rest)
     return line;
 }
 
-static bool is_folded(sheaf_str_t line)
+static bool is_folded(sheaf_str_t rest)
 {
-    return line.len > 0 && (line.base[0] == ' ' || line.base[0] == '\t');
+    return rest.len > 0 && (rest.base[0] == ' ' || rest.base[0] == '\t');
 }
 
-static sheaf_str_t joined(sheaf_pool_t *pool, sheaf_str_t value, sheaf_str_t more)
+/* The lines of one field, line breaks and all, off `*rest`; `*ret_lines` of them. */
+static sheaf_str_t take_lines(sheaf_str_t *rest, uint32_t *ret_lines)
 {
-    more = sheaf_str_trim(more);
-    return more.len == 0 ? value : sheaf_pool_printf(pool, "%.*s %.*s", SHEAF_STR_ARG(value), SHEAF_STR_ARG(more));
+    const char *start = rest->base;
+    sheaf_str_t line;
+
+    *ret_lines = 0;
+    do {
+        line = sheaf_multipart_line(rest);
+        *ret_lines += 1;
+    } while (is_folded(*rest));
+    return sheaf_str(start, (size_t)(line.base - start) + line.len);
 }
 
-static bool take_field(sheaf_pool_t *pool, sheaf_str_t line, sheaf_headers_t *fields)
+/* A folded value with a space for each fold: in one copy, however many there are. */
+static sheaf_str_t unfold(sheaf_pool_t *pool, sheaf_str_t lines)
 {
-    sheaf_str_t value = line;
+    char *value = sheaf_pool_alloc(pool, lines.len), *at = value;
+
+    while (lines.len > 0) {
+        sheaf_str_t line = sheaf_str_trim(sheaf_multipart_line(&lines));
+
+        if (line.len == 0)
+            continue;
+        if (at > value)
+            *at++ = ' ';
+        memcpy(at, line.base, line.len);
+        at += line.len;
+    }
+    return sheaf_str(value, (size_t)(at - value));
+}
+
+static bool take_field(sheaf_pool_t *pool, sheaf_str_t lines, bool is_folded, sheaf_headers_t *fields)
+{
+    sheaf_str_t value = lines;
     sheaf_str_t name = sheaf_str_cut(&value, ':');
 
-    value = value.base == NULL ? value : sheaf_str_trim(value);
-    if (value.base == NULL || !sheaf_header_name_is_valid(name) || !sheaf_header_value_is_valid(value))
+    if (value.base == NULL || !sheaf_header_name_is_valid(name))
+        return false;
+    value = is_folded ? unfold(pool, value) : sheaf_str_trim(value);
+    if (!sheaf_header_value_is_valid(value))
         return false;
     sheaf_headers_add(fields, pool, sheaf_header_lower(pool, name), value);
     return true;
 }
 
+/* A blank line ends the fields and belongs to them. */
+static bool take_blank_line(sheaf_str_t *rest)
+{
+    sheaf_str_t before = *rest;
+
+    if (sheaf_multipart_line(rest).len == 0)
+        return true;
+    *rest = before;
+    return false;
+}
+
 bool sheaf_multipart_fields(sheaf_pool_t *pool, sheaf_str_t *rest, sheaf_headers_t *ret_fields, const char **ret_why)
 {
-    uint32_t lines = 0;
+    uint32_t count = 0, lines;
 
-    while (rest->len > 0) {
-        sheaf_str_t before = *rest, line = sheaf_multipart_line(rest);
-        bool is_good = true;
+    while (rest->len > 0 && !take_blank_line(rest)) {
+        sheaf_str_t before = *rest, field = take_lines(rest, &lines);
 
-        if (line.len == 0)
-            return true;
-        *ret_why = "there are too many header fields";
-        if (lines++ < SHEAF_MULTIPART_FIELDS_MAX) {
-            *ret_why = "this is no header field";
-            if (is_folded(line) && ret_fields->count > 0) {
-                sheaf_header_t *last = &ret_fields->entries[ret_fields->count - 1];
-
-                is_good = sheaf_header_value_is_valid(sheaf_str_trim(line));
-                last->value = joined(pool, last->value, line);
-            } else {
-                is_good = take_field(pool, line, ret_fields);
-            }
-        } else {
-            is_good = false;
-        }
-        if (!is_good) {
+        count += lines;
+        *ret_why = count > SHEAF_MULTIPART_FIELDS_MAX ? "there are too many header fields" : "this is no header field";
+        if (count > SHEAF_MULTIPART_FIELDS_MAX || !take_field(pool, field, lines > 1, ret_fields)) {
             *rest = before;
             return false;
         }

@@ -10,7 +10,7 @@
 #include "gateway/http/header.h"
 
 #define SHEAF_MULTIPART_BOUNDARY_MAX 70u  /* RFC 2046 5.1.1 */
-#define SHEAF_MULTIPART_FIELDS_MAX   256u /* header fields of one part, and of one request in it */
+#define SHEAF_MULTIPART_FIELDS_MAX   256u /* lines of header fields of one part, and of one request in it */
 
 typedef struct sheaf_multipart {
     sheaf_str_t text;     /* the whole of it, borrowed */

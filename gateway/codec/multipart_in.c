@@ -303,7 +303,7 @@ static sheaf_err_t read_part(reader_t *reader, sheaf_str_t part)
         rest = sheaf_str(part.base + part.len, 0);
     type = find(&mime, "content-type");
     /* parameters (msgtype=request, a lonely semicolon) say nothing that the part does not */
-    if (sheaf_str_starts(type, SHEAF_STR("multipart/")))
+    if (starts_with(type, SHEAF_STR("multipart/")))
         return read_set(reader, rest, type);
     type = sheaf_str_trim(sheaf_str_cut(&type, ';'));
     if (type.base != NULL && sheaf_media_parse(type, &media) && sheaf_media_is(&media, "application/http"))

@@ -3,6 +3,7 @@
  * Strict, because its readers cut by hand: CRLF only, nothing before the first delimiter, no empty reason, no head
  * without a field, a body even where it is empty. The boundaries come from a nonce that no backend can guess, so they
  * are not in any body and nothing has to be looked through. */
+#include "gateway/batch/forwarded.h"
 #include "gateway/codec/codec.h"
 #include "gateway/codec/href.h"
 #include "gateway/codec/pen.h"
@@ -53,18 +54,11 @@ static sheaf_str_t usual_name(sheaf_str_t name)
 static void put_name(sheaf_pen_t *pen, sheaf_str_t name)
 {
     sheaf_str_t usual = usual_name(name);
-    bool starts_word = true;
 
-    if (usual.base != NULL) {
+    if (usual.base != NULL)
         sheaf_pen_put(pen, usual);
-        return;
-    }
-    for (size_t i = 0; i < name.len; i++) {
-        char c = name.base[i];
-
-        sheaf_pen_byte(pen, starts_word && c >= 'a' && c <= 'z' ? (char)(c - 0x20) : c);
-        starts_word = c == '-';
-    }
+    else
+        sheaf_pen_field_name(pen, name);
 }
 
 static void put_headers(sheaf_pen_t *pen, const sheaf_item_t *item)
@@ -77,14 +71,18 @@ static void put_headers(sheaf_pen_t *pen, const sheaf_item_t *item)
     }
 }
 
-/* The length of a body that is not shown would be wrong for the readers that trust it; but a head must hold a field. */
+/* A 204 has no Content-Length (RFC 9110 8.6), and that of a body which is not shown would be wrong for readers that trust
+ * it. But a head must hold a field: then it is the one that a gateway may always add. */
 static void put_length(sheaf_pen_t *pen, const sheaf_item_t *item)
 {
     bool has_body = sheaf_text_is_there(item);
-    bool is_hidden = item->status == 304 || sheaf_str_eq(item->exchange.method, SHEAF_STR("HEAD"));
 
-    if (!has_body && is_hidden && item->answer.count > 0)
+    if (!has_body &&
+        (sheaf_status_has_no_body(item->status) || sheaf_str_eq(item->exchange.method, SHEAF_STR("HEAD")))) {
+        if (item->answer.count == 0)
+            SHEAF_PEN(pen, "Via: 1.1 " SHEAF_PSEUDONYM "\r\n");
         return;
+    }
     SHEAF_PEN(pen, "Content-Length: ");
     sheaf_pen_u64(pen, has_body ? item->body->len : 0);
     SHEAF_PEN(pen, "\r\n");

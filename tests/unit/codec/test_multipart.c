@@ -81,6 +81,28 @@ static void there_is_a_bound_on_fields(void **state)
     sheaf_pool_free(pool);
 }
 
+/* A megabyte of folded lines is one value of that length, not the sum of all its beginnings. */
+static void a_folded_value_is_copied_once(void **state)
+{
+    enum { LINES = 250, LINE = 4096 };
+    sheaf_pool_t *pool = sheaf_pool_new();
+    sheaf_headers_t fields = {0};
+    char *text = malloc(2 + LINES * LINE);
+    sheaf_str_t rest = {text, 2 + LINES * LINE};
+    const char *why;
+
+    (void)state;
+    memset(text, 'x', rest.len);
+    memcpy(text, "a:", 2);
+    for (size_t i = 0; i < LINES; i++)
+        memcpy(text + 2 + i * LINE, "\r\n ", 3);
+    assert_true(sheaf_multipart_fields(pool, &rest, &fields, &why));
+    assert_int_equal(fields.entries[0].value.len, LINES * (LINE - 2) - 1);
+    assert_true(sheaf_pool_bytes(pool) < 3 * LINES * LINE);
+    free(text);
+    sheaf_pool_free(pool);
+}
+
 /* Parts to the very end, each a head, a blank line and a whole request. */
 static bool is_multipart(const char *text, size_t len)
 {
@@ -126,6 +148,7 @@ int main(void)
         cmocka_unit_test(parts_are_cut_at_delimiters_and_nowhere_else),
         cmocka_unit_test(fields_end_at_a_blank_line_or_the_end_and_may_be_folded),
         cmocka_unit_test(there_is_a_bound_on_fields),
+        cmocka_unit_test(a_folded_value_is_copied_once),
         cmocka_unit_test(a_hostile_body_never_breaks_the_answer),
         cmocka_unit_test(every_case_is_encoded_as_written),
     };
