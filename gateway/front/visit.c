@@ -65,7 +65,7 @@ static void log_visit(const sheaf_visit_t *visit, uint64_t us)
     sheaf_log_u64(&line, "status", visit->status);
     if (visit->refused != SHEAF_OK)
         sheaf_log_str(&line, "error", sheaf_str_of(sheaf_err_slug(visit->refused)));
-    sheaf_log_u64(&line, "items", batch == NULL ? 0 : batch->count);
+    sheaf_log_u64(&line, "items", batch == NULL ? 0 : sheaf_batch_results(batch));
     sheaf_log_u64(&line, "2xx", visit->classes[2]);
     sheaf_log_u64(&line, "3xx", visit->classes[3]);
     sheaf_log_u64(&line, "4xx", visit->classes[4]);

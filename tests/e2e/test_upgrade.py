@@ -58,14 +58,13 @@ class Line(Sheaf):
     def status_of(self, pid):
         if pid == self.first:
             return self.process.wait(DEADLINE)
-        deadline = time.monotonic() + DEADLINE
-        while time.monotonic() < deadline:
+
+        def ended():
             with contextlib.suppress(ChildProcessError):
                 done, status = os.waitpid(pid, os.WNOHANG)
-                if done == pid:
-                    return os.waitstatus_to_exitcode(status)
-            time.sleep(0.005)
-        raise AssertionError(f"{pid} did not end")
+                return done == pid and (os.waitstatus_to_exitcode(status),)
+
+        return wait_until(ended, what=f"the end of {pid}")[0]
 
     def stop(self):
         try:
