@@ -217,3 +217,21 @@ bool sheaf_json_u64(sheaf_json_t value, uint64_t *ret_value)
 {
     return sheaf_json_type(value) == SHEAF_JSON_NUMBER && sheaf_str_to_u64(value, ret_value);
 }
+
+const char *sheaf_json_scalar(sheaf_json_t value, sheaf_pool_t *pool, sheaf_str_t *ret_text)
+{
+    switch (sheaf_json_type(value)) {
+    case SHEAF_JSON_STRING:
+        *ret_text = sheaf_json_string(value, pool);
+        return NULL;
+    case SHEAF_JSON_NULL:
+        return "found null";
+    case SHEAF_JSON_ARRAY:
+        return "found an array where a plain value is wanted";
+    case SHEAF_JSON_OBJECT:
+        return "found an object where a plain value is wanted";
+    default:
+        *ret_text = value;
+        return NULL;
+    }
+}

@@ -6,98 +6,15 @@
 #include "gateway/batch/lookup.h"
 #include "gateway/batch/plan.h"
 #include "gateway/batch/reference.h"
-
-typedef struct text {
-    char *base;
-    size_t len, size, limit;
-    bool is_over; /* more came than `limit` */
-} text_t;
+#include "gateway/http/sheet.h"
 
 typedef struct expansion {
     sheaf_item_t *item;
     sheaf_fail_t *fail;
     sheaf_lookup_t lookup;
     sheaf_str_t query; /* of a Location, to go behind the path */
-    text_t text;
+    sheaf_sheet_t sheet;
 } expansion_t;
-
-/* --- text that grows --- */
-
-static void begin(expansion_t *expansion, size_t limit)
-{
-    expansion->text.len = 0;
-    expansion->text.limit = limit;
-    expansion->text.is_over = false;
-}
-
-static void put(expansion_t *expansion, const char *bytes, size_t len)
-{
-    text_t *text = &expansion->text;
-
-    text->is_over = text->is_over || len > text->limit - text->len;
-    if (text->is_over || len == 0)
-        return;
-    if (text->len + len > text->size) {
-        text->size = (text->len + len) * 2;
-        text->base = sheaf_realloc(text->base, text->size);
-    }
-    memcpy(text->base + text->len, bytes, len);
-    text->len += len;
-}
-
-static void put_str(expansion_t *expansion, sheaf_str_t s)
-{
-    put(expansion, s.base, s.len);
-}
-
-static sheaf_str_t text_of(const expansion_t *expansion)
-{
-    return sheaf_str(expansion->text.base, expansion->text.len);
-}
-
-static void put_percent(expansion_t *expansion, char c)
-{
-    static const char hex[] = "0123456789ABCDEF";
-    char code[3] = {'%', hex[(unsigned char)c >> 4], hex[(unsigned char)c & 15]};
-
-    put(expansion, code, sizeof(code));
-}
-
-static void put_encoded(expansion_t *expansion, sheaf_str_t s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        if (sheaf_url_is_unreserved(s.base[i]))
-            put(expansion, &s.base[i], 1);
-        else
-            put_percent(expansion, s.base[i]);
-    }
-}
-
-/* Plain text as a JSON string; bytes that are not UTF-8 are read as ISO-8859-1, as in results. */
-static void put_quoted(expansion_t *expansion, sheaf_str_t s)
-{
-    bool is_utf8 = sheaf_utf8_valid_prefix(s) == s.len;
-    char code[8];
-
-    put(expansion, "\"", 1);
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.base[i];
-
-        if (c == '"' || c == '\\')
-            put(expansion, "\\", 1);
-        if (c < 0x20) {
-            snprintf(code, sizeof(code), "\\u%04x", c);
-            put(expansion, code, 6);
-        } else if (c >= 0x80 && !is_utf8) {
-            code[0] = (char)(0xc0 | (c >> 6));
-            code[1] = (char)(0x80 | (c & 0x3f));
-            put(expansion, code, 2);
-        } else {
-            put(expansion, &s.base[i], 1);
-        }
-    }
-    put(expansion, "\"", 1);
-}
 
 /* --- the url --- */
 
@@ -108,44 +25,9 @@ static sheaf_err_t put_location(expansion_t *expansion, const sheaf_reference_t 
 
     if (err != SHEAF_OK)
         return err;
-    put_str(expansion, url.path);
+    sheaf_sheet_put(&expansion->sheet, url.path);
     expansion->query = url.query;
     return SHEAF_OK;
-}
-
-static bool is_dot(sheaf_str_t text, size_t *at)
-{
-    if (text.base[*at] == '.') {
-        *at += 1;
-        return true;
-    }
-    if (*at + 3 > text.len || text.base[*at] != '%' || text.base[*at + 1] != '2' ||
-        sheaf_lower(text.base[*at + 2]) != 'e')
-        return false;
-    *at += 3;
-    return true;
-}
-
-/* Is the segment empty, "." or "..", also when its dots are escaped? */
-static bool is_no_name(sheaf_str_t segment)
-{
-    size_t at = 0;
-    unsigned dots = 0;
-
-    while (at < segment.len && is_dot(segment, &at))
-        dots++;
-    return at == segment.len && dots <= 2;
-}
-
-static sheaf_str_t segment_around(sheaf_str_t path, size_t at)
-{
-    size_t start = at, end = at;
-
-    while (start > 0 && path.base[start - 1] != '/')
-        start--;
-    while (end < path.len && path.base[end] != '/' && path.base[end] != '?')
-        end++;
-    return sheaf_str(path.base + start, end - start);
 }
 
 /* Puts the values in; `ends` takes for each reference in the path where its value ends. */
@@ -158,7 +40,7 @@ static sheaf_err_t put_url(expansion_t *expansion, size_t *ends, const sheaf_ref
         sheaf_err_t err;
 
         if (piece->reference == NULL) {
-            put_str(expansion, piece->text);
+            sheaf_sheet_put(&expansion->sheet, piece->text);
             in_query = in_query || (piece->text.len > 0 && memchr(piece->text.base, '?', piece->text.len) != NULL);
             continue;
         }
@@ -167,18 +49,18 @@ static sheaf_err_t put_url(expansion_t *expansion, size_t *ends, const sheaf_ref
         } else {
             err = sheaf_lookup_scalar(&expansion->lookup, piece->reference, &value);
             if (err == SHEAF_OK)
-                put_encoded(expansion, value);
+                sheaf_sheet_put_encoded(&expansion->sheet, value);
             if (!in_query) {
                 whose[*ret_count] = piece->reference;
-                ends[(*ret_count)++] = expansion->text.len;
+                ends[(*ret_count)++] = expansion->sheet.len;
             }
         }
         if (err != SHEAF_OK)
             return err;
     }
     if (expansion->query.base != NULL) {
-        put(expansion, in_query ? "&" : "?", 1);
-        put_str(expansion, expansion->query);
+        sheaf_sheet_put(&expansion->sheet, in_query ? SHEAF_STR("&") : SHEAF_STR("?"));
+        sheaf_sheet_put(&expansion->sheet, expansion->query);
     }
     return SHEAF_OK;
 }
@@ -190,18 +72,18 @@ static sheaf_err_t make_url(expansion_t *expansion)
     uint32_t count = 0;
     sheaf_err_t err;
 
-    begin(expansion, SHEAF_ITEM_URL_MAX);
+    sheaf_sheet_begin(&expansion->sheet, SHEAF_ITEM_URL_MAX);
     err = put_url(expansion, ends, whose, &count);
     if (err != SHEAF_OK)
         return err;
-    if (expansion->text.is_over)
+    if (expansion->sheet.is_over)
         return sheaf_fail(expansion->fail, SHEAF_ERR_ITEM_URL, "the url with its values is longer than %u bytes",
                           SHEAF_ITEM_URL_MAX);
     for (uint32_t i = 0; i < count; i++)
-        if (is_no_name(segment_around(text_of(expansion), ends[i])))
+        if (sheaf_url_names_nothing(sheaf_sheet_text(&expansion->sheet), ends[i]))
             return sheaf_lookup_fail(&expansion->lookup, whose[i],
                                      "found a value that makes a segment of the url empty, . or ..");
-    expansion->item->url_text = sheaf_pool_dup(expansion->item->pool, text_of(expansion));
+    expansion->item->url_text = sheaf_pool_dup(expansion->item->pool, sheaf_sheet_text(&expansion->sheet));
     return sheaf_plan_url(expansion->item, expansion->fail);
 }
 
@@ -209,7 +91,7 @@ static sheaf_err_t make_url(expansion_t *expansion)
 
 static sheaf_err_t make_value(expansion_t *expansion, const sheaf_template_t *value, sheaf_str_t *ret_text)
 {
-    begin(expansion, SHEAF_ITEM_HEADERS_MAX);
+    sheaf_sheet_begin(&expansion->sheet, SHEAF_ITEM_HEADERS_MAX);
     for (const sheaf_piece_t *piece = value->first; piece != NULL; piece = piece->next) {
         sheaf_str_t text = piece->text;
 
@@ -221,11 +103,11 @@ static sheaf_err_t make_value(expansion_t *expansion, const sheaf_template_t *va
             if (sheaf_header_value_span(text.base, text.len) < text.len)
                 return sheaf_lookup_fail(&expansion->lookup, piece->reference, "found a value with control characters");
         }
-        put_str(expansion, text);
+        sheaf_sheet_put(&expansion->sheet, text);
     }
-    if (expansion->text.is_over)
+    if (expansion->sheet.is_over)
         return sheaf_fail(expansion->fail, SHEAF_ERR_ITEM_TOO_LARGE, "the headers are larger than 64 KiB");
-    *ret_text = sheaf_pool_dup(expansion->item->pool, text_of(expansion));
+    *ret_text = sheaf_pool_dup(expansion->item->pool, sheaf_sheet_text(&expansion->sheet));
     return SHEAF_OK;
 }
 
@@ -258,8 +140,8 @@ static sheaf_err_t make_body(expansion_t *expansion)
 {
     sheaf_item_t *item = expansion->item;
 
-    begin(expansion, item->route->max_body_bytes);
-    for (const sheaf_piece_t *piece = item->recipe->body.first; piece != NULL && !expansion->text.is_over;
+    sheaf_sheet_begin(&expansion->sheet, item->route->max_body_bytes);
+    for (const sheaf_piece_t *piece = item->recipe->body.first; piece != NULL && !expansion->sheet.is_over;
          piece = piece->next) {
         sheaf_found_t value = {piece->text, true};
 
@@ -270,19 +152,19 @@ static sheaf_err_t make_body(expansion_t *expansion)
                 return err;
         }
         if (value.is_json)
-            put_str(expansion, value.text);
+            sheaf_sheet_put(&expansion->sheet, value.text);
         else
-            put_quoted(expansion, value.text);
+            sheaf_sheet_put_quoted(&expansion->sheet, value.text);
     }
-    if (expansion->text.is_over)
+    if (expansion->sheet.is_over)
         return sheaf_fail(expansion->fail, SHEAF_ERR_ITEM_TOO_LARGE,
                           "the body with its values is larger than the %llu bytes the route takes",
                           (unsigned long long)item->route->max_body_bytes);
-    item->made_body = expansion->text.base;
-    item->exchange.body = text_of(expansion);
-    item->batch->reserved_bytes += expansion->text.len; /* until it is dropped */
-    item->made_body_size = expansion->text.len;
-    expansion->text = (text_t){0};
+    item->made_body = expansion->sheet.base;
+    item->exchange.body = sheaf_sheet_text(&expansion->sheet);
+    item->batch->reserved_bytes += expansion->sheet.len; /* until it is dropped */
+    item->made_body_size = expansion->sheet.len;
+    expansion->sheet = (sheaf_sheet_t){0};
     return SHEAF_OK;
 }
 
@@ -308,7 +190,7 @@ sheaf_err_t sheaf_expand_item(sheaf_item_t *item, sheaf_fail_t *fail)
     expansion_t expansion = {.item = item, .fail = fail, .lookup = {item, fail, .scratch = sheaf_pool_new()}};
     sheaf_err_t err = make(&expansion);
 
-    free(expansion.text.base);
+    sheaf_sheet_fini(&expansion.sheet);
     sheaf_pool_free(expansion.lookup.scratch);
     return err;
 }

@@ -83,25 +83,15 @@ sheaf_err_t sheaf_lookup_scalar(sheaf_lookup_t *lookup, const sheaf_reference_t 
 {
     sheaf_found_t value;
     sheaf_err_t err = sheaf_lookup_value(lookup, reference, &value);
+    const char *why;
 
     if (err != SHEAF_OK)
         return err;
     *ret_text = value.text;
     if (!value.is_json)
         return SHEAF_OK;
-    switch (sheaf_json_type(value.text)) {
-    case SHEAF_JSON_STRING:
-        *ret_text = sheaf_json_string(value.text, lookup->scratch);
-        return SHEAF_OK;
-    case SHEAF_JSON_NULL:
-        return sheaf_lookup_fail(lookup, reference, "found null");
-    case SHEAF_JSON_ARRAY:
-        return sheaf_lookup_fail(lookup, reference, "found an array where a plain value is wanted");
-    case SHEAF_JSON_OBJECT:
-        return sheaf_lookup_fail(lookup, reference, "found an object where a plain value is wanted");
-    default:
-        return SHEAF_OK;
-    }
+    why = sheaf_json_scalar(value.text, lookup->scratch, ret_text);
+    return why == NULL ? SHEAF_OK : sheaf_lookup_fail(lookup, reference, why);
 }
 
 /* --- where the thing is that another item made --- */

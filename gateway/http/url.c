@@ -317,3 +317,33 @@ sheaf_err_t sheaf_url_normalise(sheaf_pool_t *pool, sheaf_str_t text, sheaf_str_
         return refuse(fail, "the url is absolute: an item names a path, not a host");
     return rewrite(pool, text, base, ret_url, fail);
 }
+
+/* --- the name of a segment --- */
+
+static bool is_dot(sheaf_str_t text, size_t *at)
+{
+    if (text.base[*at] == '.') {
+        *at += 1;
+        return true;
+    }
+    if (*at + 3 > text.len || text.base[*at] != '%' || text.base[*at + 1] != '2' ||
+        sheaf_lower(text.base[*at + 2]) != 'e')
+        return false;
+    *at += 3;
+    return true;
+}
+
+bool sheaf_url_names_nothing(sheaf_str_t path, size_t at)
+{
+    size_t start = at, end = at;
+    unsigned dots = 0;
+
+    while (start > 0 && path.base[start - 1] != '/')
+        start--;
+    while (end < path.len && path.base[end] != '/' && path.base[end] != '?')
+        end++;
+    path.len = end;
+    while (start < end && is_dot(path, &start))
+        dots++;
+    return start == end && dots <= 2;
+}

@@ -26,6 +26,10 @@ static inline bool sheaf_url_is_unreserved(char c)
     return (c >= '0' && c <= '9') || (lower >= 'a' && lower <= 'z') || c == '-' || c == '.' || c == '_' || c == '~';
 }
 
+/* Is the segment of `path` around the byte `at` empty, "." or "..", also when its dots are escaped? `path` may go on with
+ * a query. */
+bool sheaf_url_names_nothing(sheaf_str_t path, size_t at);
+
 /* `text` is what the client wrote, at most `limit_bytes` long; `base` is a normalised path ending in '/'.
  * Strings are slices of `text` when it is normalised already (the usual case), else they land in `pool`. A path that
  * would begin with `//` once its dot segments are gone is refused, and so are overlong UTF-8 sequences, which some
