@@ -28,20 +28,21 @@ typedef struct sheaf_hole {
     sheaf_str_t source; /* item, params, query, headers, body; or the id of an item that is referred to */
     sheaf_str_t path;   /* the pointer, "" for the whole; or the name behind the '.' */
     bool is_named;      /* SOURCE.NAME */
-    bool is_reference;  /* not filled: it stays as it is written, for the batch to resolve. Set by who checks the source */
+    bool is_reference;  /* not filled: written so that the batch resolves it. Set by who knows the items' ids; not in a
+                           place within a JSON string, where nothing is resolved */
     sheaf_str_t fallback; /* behind ":-"; absent: there must be a value */
     sheaf_place_t place;
 } sheaf_hole_t;
 
 typedef struct sheaf_stencil_piece {
-    sheaf_str_t text; /* before the hole, as it will be sent */
+    sheaf_str_t text;   /* before the hole, as it will be sent */
     sheaf_hole_t *hole; /* NULL: the last piece */
 } sheaf_stencil_piece_t;
 
 typedef struct sheaf_stencil {
     sheaf_stencil_piece_t *pieces;
     uint32_t count;
-    bool is_url;
+    bool is_url, is_json; /* neither: text */
     /* What is made goes to an item with dependsOn, which looks for references: then filled values are written so that
      * nothing in them is one, and a literal "${" stays escaped. Set by who knows. */
     bool is_scanned;
