@@ -168,6 +168,7 @@ class Bulk(Case):
 
     def test_a_client_that_leaves_ends_it(self):
         client = RawClient(self.sheaf.at)
+        wait_until(lambda: self.origin.count()["flying"] == 0, what="the end of what flew before")
         self.origin.reset()
         client.post([json.loads(DELAY)] * 1000, path="/waits")
         wait_until(lambda: self.origin.count()["flying"] == 64, what="what flies")
