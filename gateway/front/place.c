@@ -70,7 +70,8 @@ static void keep_params(sheaf_visit_t *visit, const sheaf_match_t *match)
 
 static sheaf_str_t allow_of(h2o_req_t *req, sheaf_str_t methods)
 {
-    h2o_iovec_t text = h2o_concat(&req->pool, h2o_iovec_init(methods.base, methods.len), h2o_iovec_init(", OPTIONS", 9));
+    h2o_iovec_t text =
+        h2o_concat(&req->pool, h2o_iovec_init(methods.base, methods.len), h2o_iovec_init(", OPTIONS", 9));
 
     return str_of(text);
 }

@@ -270,7 +270,8 @@ static void add_parameter(json_t *parameters, const char *in, sheaf_str_t name, 
     json_t *known;
     size_t i;
 
-    json_array_foreach(parameters, i, known) {
+    json_array_foreach(parameters, i, known)
+    {
         if (strcmp(json_string_value(json_object_get(known, "in")), in) != 0 ||
             !sheaf_str_ieq(sheaf_str_of(json_string_value(json_object_get(known, "name"))), name))
             continue;
