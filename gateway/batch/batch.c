@@ -178,6 +178,7 @@ sheaf_err_t sheaf_batch_add(sheaf_batch_t *batch, const sheaf_draft_t *draft, sh
     item = next_item(batch);
     item->id = id;
     item->label = draft->label;
+    item->group = draft->group;
     item->set = batch->endpoint->change_sets == SHEAF_CHANGE_SETS_INDEPENDENT ? draft->set : 0;
     keep_dependencies(item, draft);
     plan(item, draft);
