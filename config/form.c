@@ -145,7 +145,7 @@ static void load_field(const form_t *form, const sheaf_yaml_t *node, sheaf_field
         sheaf_report_error(form->report, node->mark, "the header `%.*s` must be a single value",
                            SHEAF_VALUE_ARG(node->name));
     else {
-        field->name = sheaf_header_lower(form->pool, node->name);
+        field->name = sheaf_header_lower(form->pool, sheaf_pool_dup(form->pool, node->name));
         field->value = load_text(form, node, false);
         fields->count += field->value != NULL;
     }

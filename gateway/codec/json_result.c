@@ -163,6 +163,10 @@ void sheaf_json_result_put(sheaf_pen_t *pen, const sheaf_item_t *item, bool is_o
     SHEAF_PEN(pen, "{\"id\":\"");
     sheaf_pen_json(pen, item->id);
     sheaf_pen_byte(pen, '"');
+    if (item->batch->shows_index) {
+        SHEAF_PEN(pen, ",\"index\":");
+        sheaf_pen_u64(pen, item->index);
+    }
     if (item->group.base != NULL)
         put_group(pen, item->group);
     SHEAF_PEN(pen, ",\"status\":");

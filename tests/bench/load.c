@@ -1,9 +1,9 @@
 /* bench/load.c - posts one batch over and over, and believes no answer it has not read.
  *
- *   load PORT BODY_FILE ACCEPT MARK N CONNECTIONS SECONDS
+ *   load PORT BODY_FILE TYPE ACCEPT MARK N CONNECTIONS SECONDS [HEADER]
  *
  * Each connection posts the bytes of BODY_FILE to /batch, reads the whole answer (Content-Length or chunked), counts
- * MARK in it (it must stand there N times) and posts again. Prints
+ * MARK in it (it must stand there N times) and posts again. HEADER is one more field of the request. Prints
  * {"batches":..,"bad":..,"seconds":..,"p50_us":..,"p99_us":..}; exits 1 when an answer was bad. */
 #include <stdbool.h>
 #include <stdio.h>
@@ -178,7 +178,7 @@ static void on_connected(uv_connect_t *req, int status)
     post_batch(req->handle->data);
 }
 
-static void read_post(const char *path, const char *accept)
+static void read_post(const char *path, const char *type, const char *accept, const char *more)
 {
     FILE *file = fopen(path, "rb");
     size_t body_len, head_len;
@@ -189,13 +189,13 @@ static void read_post(const char *path, const char *accept)
     body_len = (size_t)ftell(file);
     rewind(file);
     body = malloc(body_len);
-    load.post = malloc(body_len + 512);
+    load.post = malloc(body_len + strlen(type) + strlen(accept) + strlen(more) + 256);
     if (fread(body, 1, body_len, file) != body_len)
         die("cannot read the batch");
     head_len = (size_t)sprintf(load.post,
-                               "POST /batch HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-                               "Accept: %s\r\nContent-Length: %zu\r\n\r\n",
-                               accept, body_len);
+                               "POST /batch HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: %s\r\n"
+                               "Accept: %s\r\n%s%sContent-Length: %zu\r\n\r\n",
+                               type, accept, more, *more == '\0' ? "" : "\r\n", body_len);
     memcpy(load.post + head_len, body, body_len);
     load.post_len = head_len + body_len;
     free(body);
@@ -207,16 +207,16 @@ int main(int argc, char **argv)
     uv_loop_t *loop = uv_default_loop();
     struct sockaddr_in address;
 
-    if (argc != 8)
-        die("usage: load PORT BODY_FILE ACCEPT MARK N CONNECTIONS SECONDS");
+    if (argc != 9 && argc != 10)
+        die("usage: load PORT BODY_FILE TYPE ACCEPT MARK N CONNECTIONS SECONDS [HEADER]");
     uv_ip4_addr("127.0.0.1", atoi(argv[1]), &address);
-    read_post(argv[2], argv[3]);
-    load.mark = argv[4];
-    load.n = (unsigned)atoi(argv[5]);
+    read_post(argv[2], argv[3], argv[4], argc == 10 ? argv[9] : "");
+    load.mark = argv[5];
+    load.n = (unsigned)atoi(argv[6]);
     load.latencies_us = malloc(LATENCIES * sizeof(uint32_t));
     load.started_ns = uv_hrtime();
-    load.stop_ns = load.started_ns + (uint64_t)(atof(argv[7]) * 1e9);
-    load.running = atoi(argv[6]);
+    load.stop_ns = load.started_ns + (uint64_t)(atof(argv[8]) * 1e9);
+    load.running = atoi(argv[7]);
     for (int i = 0; i < load.running; i++) {
         client_t *client = calloc(1, sizeof(*client));
         uv_tcp_init(loop, &client->tcp);

@@ -1,10 +1,18 @@
 """Results a line at a time: NDJSON and JSON text sequences."""
+import contextlib
 import json
 import os
+import random
+import re
 import signal
+import socket
+import statistics
+import time
 import unittest
 
-from harness import Case, RawClient
+from harness import DEADLINE, ROOT, Case, RawClient
+
+RELEASE = ROOT / "build/release/sheaf"
 
 NDJSON, JSON_SEQ = "application/x-ndjson", "application/json-seq"
 SLOW_FIRST = ["/o/delay/300", "/o/text", "/o/delay/100"]
@@ -94,6 +102,73 @@ class Lines(Case):
             data += more
         self.assertIn(b'"id":"1"', data)
         self.assertNotIn(b"summary", data)
+
+
+class Held:
+    """A backend that answers a request when it is told to."""
+
+    def __init__(self, stack):
+        self.stack, self.asked = stack, {}
+        self.listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=128))
+        self.listener.settimeout(DEADLINE)
+        self.at = self.listener.getsockname()[1]
+
+    def take(self, count):
+        """Accepts `count` requests, each on a connection of its own."""
+        for _ in range(count):
+            sock = self.stack.enter_context(self.listener.accept()[0])
+            sock.settimeout(DEADLINE)
+            head = b""
+            while b"\r\n\r\n" not in head:
+                more = sock.recv(65536)
+                assert more, f"the gateway hung up after {head!r}"
+                head += more
+            self.asked[re.match(rb"GET /(\S+) ", head)[1].decode()] = sock
+
+    def answer(self, name):
+        body = json.dumps({"name": name}).encode()
+        self.asked[name].sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+                                 % (len(body), body))
+
+
+@unittest.skipUnless(RELEASE.exists(), "times are those of the release build")
+class Latency(Case):
+    ITEMS = 20
+
+    def latencies(self, accept):
+        """Milliseconds from a backend's answer to its line at the client, one answer after the other in random order."""
+        with contextlib.ExitStack() as stack:
+            held = Held(stack)
+            sheaf = self.start(binary=str(RELEASE), upstreams=f'held: {{servers: ["http://127.0.0.1:{held.at}"], timeout: 60s}}',
+                               routes='- {match: "/held/{rest...}", rewrite: "/{rest...}", upstream: held}', endpoint="timeout: 60s")
+            body = json.dumps([{"id": f"n{index}", "url": f"/held/n{index}"} for index in range(self.ITEMS)]).encode()
+            client = RawClient(sheaf.at)
+            stack.callback(client.close)
+            client.send(f"POST /batch HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nAccept: {accept}\r\n"
+                        f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            held.take(self.ITEMS)
+            taken = []
+            for name in random.sample(sorted(held.asked), self.ITEMS):
+                started = time.monotonic()
+                held.answer(name)
+                line = client.read_until(b'"body":{"name": "%s"}}\n' % name.encode())
+                taken.append(1000 * (time.monotonic() - started))
+                self.assertEqual(line.count(b'"body"'), 1, "one answer, one line")
+            while not line.endswith(b"\r\n0\r\n\r\n"):  # the summary may have come with the last result
+                line += client.read_until(b"\n")
+            self.assertIn(b'"succeeded":20', line)
+        return taken
+
+    def assert_at_once(self, accept):
+        taken = self.latencies(accept)
+        print(f"{accept}: {statistics.median(taken):.2f} ms, at most {max(taken):.2f} ms", flush=True)
+        self.assertLess(statistics.median(taken), 5)
+
+    def test_a_result_leaves_within_five_milliseconds_of_its_answer(self):
+        self.assert_at_once(NDJSON)
+
+    def test_a_result_in_a_sequence_leaves_as_soon(self):
+        self.assert_at_once(JSON_SEQ)
 
 
 if __name__ == "__main__":
