@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "config/blueprint.h"
 #include "config/tls.h"
 #include "config/value.h"
 
@@ -254,6 +255,7 @@ static void check_endpoints(sheaf_report_t *report, const sheaf_yaml_t *root, sh
         nodes[i] = node;
         settle_base(snapshot->pool, &snapshot->conf.endpoints.items[i]);
         check_envelope(report, node, &snapshot->conf.endpoints.items[i]);
+        sheaf_blueprint_check(report, snapshot->pool, node, &snapshot->conf.endpoints.items[i]);
     }
     sorted = sort_endpoints(snapshot);
     check_twins(report, &snapshot->conf, nodes, sorted);

@@ -12,6 +12,7 @@
 typedef struct sheaf_server_conf sheaf_server_conf_t;
 typedef struct sheaf_cidr sheaf_cidr_t;
 typedef struct sheaf_rewrite sheaf_rewrite_t;
+typedef struct sheaf_stencil sheaf_stencil_t;
 
 /* Where something was written, from 1; 0 = it was not. */
 typedef struct sheaf_mark {
@@ -41,6 +42,30 @@ typedef struct sheaf_cidrs {
     sheaf_cidr_t *items;
     uint32_t count;
 } sheaf_cidrs_t;
+
+/* Header fields of an item: names in lower case. */
+typedef struct sheaf_field_conf {
+    sheaf_str_t name;
+    sheaf_stencil_t *value;
+} sheaf_field_conf_t;
+
+typedef struct sheaf_fields {
+    sheaf_field_conf_t *items;
+    uint32_t count;
+} sheaf_fields_t;
+
+/* What an item waits for: as in a batch. */
+typedef struct sheaf_edge_conf {
+    sheaf_str_t id;
+    uint16_t *statuses; /* 1 to 5: a whole class; 100 to 599: that status; NULL: 2xx */
+    uint32_t status_count;
+    sheaf_mark_t mark;
+} sheaf_edge_conf_t;
+
+typedef struct sheaf_edges {
+    sheaf_edge_conf_t *items;
+    uint32_t count;
+} sheaf_edges_t;
 
 typedef struct sheaf_servers {
     sheaf_server_conf_t *items;
@@ -77,13 +102,21 @@ typedef struct sheaf_servers {
 #define SHEAF_KEY_FILE(n)      SHEAF_MEMBER(FILE, sheaf_file_t, n)
 #define SHEAF_KEY_CIDRS(n)     SHEAF_MEMBER(CIDRS, sheaf_cidrs_t, n)
 #define SHEAF_KEY_TEXTS(n)     SHEAF_MEMBER(TEXTS, sheaf_texts_t, n)
+#define SHEAF_KEY_METHOD(n)    SHEAF_MEMBER(METHOD, sheaf_str_t, n)
 #define SHEAF_KEY_METHODS(n)   SHEAF_MEMBER(METHODS, sheaf_texts_t, n)
 #define SHEAF_KEY_SERVERS(n)   SHEAF_MEMBER(SERVERS, sheaf_servers_t, n)
 #define SHEAF_KEY_WORKERS(n)   SHEAF_MEMBER(WORKERS, uint32_t, n)
 #define SHEAF_KEY_MODE(n)      SHEAF_MEMBER(MODE, uint32_t, n)
 #define SHEAF_KEY_UPSTREAM(n)  SHEAF_MEMBER(UPSTREAM, uint32_t, n)
 #define SHEAF_KEY_REWRITE(n)   SHEAF_MEMBER(REWRITE, sheaf_rewrite_t *, n)
+#define SHEAF_KEY_STENCIL(n)   SHEAF_MEMBER(STENCIL, sheaf_stencil_t *, n)
+#define SHEAF_KEY_URL(n)       SHEAF_MEMBER(URL, sheaf_stencil_t *, n)
+#define SHEAF_KEY_BODY(n)      SHEAF_MEMBER(BODY, sheaf_stencil_t *, n)
+#define SHEAF_KEY_FIELDS(n)    SHEAF_MEMBER(FIELDS, sheaf_fields_t, n)
+#define SHEAF_KEY_EDGES(n)     SHEAF_MEMBER(EDGES, sheaf_edges_t, n)
+#define SHEAF_KEY_JSON(n)      SHEAF_MEMBER(JSON, sheaf_str_t, n)
 #define SHEAF_KEY_ENUM_kind(n)            SHEAF_MEMBER_ENUM(kind, n)
+#define SHEAF_KEY_ENUM_response(n)        SHEAF_MEMBER_ENUM(response, n)
 #define SHEAF_KEY_ENUM_order(n)           SHEAF_MEMBER_ENUM(order, n)
 #define SHEAF_KEY_ENUM_status(n)          SHEAF_MEMBER_ENUM(status, n)
 #define SHEAF_KEY_ENUM_change_sets(n)     SHEAF_MEMBER_ENUM(change_sets, n)
@@ -100,8 +133,10 @@ typedef struct sheaf_servers {
 #define SHEAF_KEY_OBJECT_drain(n)  SHEAF_MEMBER_OBJECT(drain, n)
 #define SHEAF_KEY_OBJECT_log(n)    SHEAF_MEMBER_OBJECT(log, n)
 #define SHEAF_KEY_OBJECT_limits(n) SHEAF_MEMBER_OBJECT(limits, n)
+#define SHEAF_KEY_OBJECT_each(n)   SHEAF_MEMBER_OBJECT(each, n)
 #define SHEAF_KEY_OBJECT_tls(n)    SHEAF_MEMBER_OBJECT(tls, n)
 #define SHEAF_KEY_LIST_certificate(n) SHEAF_MEMBER_ITEMS(LIST, certificate, n)
+#define SHEAF_KEY_LIST_item(n)     SHEAF_MEMBER_ITEMS(LIST, item, n)
 #define SHEAF_KEY_LIST_listener(n) SHEAF_MEMBER_ITEMS(LIST, listener, n)
 #define SHEAF_KEY_LIST_route(n)    SHEAF_MEMBER_ITEMS(LIST, route, n)
 #define SHEAF_KEY_LIST_endpoint(n) SHEAF_MEMBER_ITEMS(LIST, endpoint, n)

@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "config/form.h"
+#include "config/nearest.h"
 #include "config/table.h"
 #include "config/value.h"
 
@@ -46,36 +48,15 @@ static void collect_upstreams(loader_t *loader, const sheaf_yaml_t *root)
     qsort(loader->upstreams, loader->upstream_count, sizeof(named_t), by_name);
 }
 
-/* --- nearest names --- */
-
-typedef struct nearest {
-    sheaf_str_t wanted, name;
-    uint32_t distance;
-} nearest_t;
-
-static nearest_t nearest_start(sheaf_str_t wanted)
-{
-    /* one slip in three letters is a slip, more is another word */
-    return (nearest_t){wanted, SHEAF_STR_NONE, (uint32_t)(wanted.len < 6 ? 2 : wanted.len / 3) + 1};
-}
-
-static void nearest_try(nearest_t *nearest, sheaf_str_t name)
-{
-    uint32_t distance = sheaf_str_distance(nearest->wanted, name);
-
-    if (distance < nearest->distance && distance < name.len) {
-        nearest->distance = distance;
-        nearest->name = name;
-    }
-}
+/* --- unknown keys --- */
 
 /* The key that an unknown one was probably meant to be, or NULL. */
 static const sheaf_key_t *meant_key(const sheaf_section_t *section, sheaf_str_t name)
 {
-    nearest_t nearest = nearest_start(name);
+    sheaf_nearest_t nearest = sheaf_nearest_start(name);
 
     for (uint32_t i = 0; i < section->key_count; i++)
-        nearest_try(&nearest, section->keys[i].name);
+        sheaf_nearest_try(&nearest, section->keys[i].name);
     return nearest.name.base != NULL ? sheaf_section_key(section, nearest.name) : NULL;
 }
 
@@ -122,7 +103,7 @@ static bool in_range(loader_t *loader, const sheaf_key_t *key, const sheaf_yaml_
 
 static sheaf_err_t load_word(const sheaf_key_t *key, sheaf_str_t text, uint8_t *ret_value, sheaf_fail_t *fail)
 {
-    nearest_t nearest = nearest_start(text);
+    sheaf_nearest_t nearest = sheaf_nearest_start(text);
     char words[128] = "";
     size_t len = 0;
 
@@ -133,7 +114,7 @@ static sheaf_err_t load_word(const sheaf_key_t *key, sheaf_str_t text, uint8_t *
             *ret_value = (uint8_t)i;
             return SHEAF_OK;
         }
-        nearest_try(&nearest, word);
+        sheaf_nearest_try(&nearest, word);
         len += (size_t)snprintf(words + len, sizeof(words) - len, "%s%s",
                                 i == 0                    ? ""
                                 : i + 1 < key->word_count ? ", "
@@ -150,7 +131,7 @@ static sheaf_err_t load_word(const sheaf_key_t *key, sheaf_str_t text, uint8_t *
 static sheaf_err_t load_upstream(const loader_t *loader, sheaf_str_t text, uint32_t *ret_index, sheaf_fail_t *fail)
 {
     named_t wanted = {text, 0};
-    nearest_t nearest = nearest_start(text);
+    sheaf_nearest_t nearest = sheaf_nearest_start(text);
     const named_t *found = loader->upstream_count == 0
                                ? NULL
                                : bsearch(&wanted, loader->upstreams, loader->upstream_count, sizeof(named_t), by_name);
@@ -160,7 +141,7 @@ static sheaf_err_t load_upstream(const loader_t *loader, sheaf_str_t text, uint3
         return SHEAF_OK;
     }
     for (uint32_t i = 0; i < loader->upstream_count && !sheaf_report_is_full(loader->report); i++)
-        nearest_try(&nearest, loader->upstreams[i].name);
+        sheaf_nearest_try(&nearest, loader->upstreams[i].name);
     if (nearest.name.base != NULL)
         return sheaf_fail(fail, SHEAF_ERR_CONFIG, "unknown upstream `%.*s`, did you mean `%.*s`?",
                           SHEAF_VALUE_ARG(text), SHEAF_VALUE_ARG(nearest.name));
@@ -217,6 +198,9 @@ static void load_scalar(loader_t *loader, const sheaf_key_t *key, const sheaf_ya
         break;
     case SHEAF_KIND_OF_FILE:
         err = sheaf_files_read(loader->files, node->text, member, &fail);
+        break;
+    case SHEAF_KIND_OF_METHOD:
+        err = sheaf_value_method(loader->pool, node->text, member, &fail);
         break;
     case SHEAF_KIND_OF_UPSTREAM:
         err = load_upstream(loader, node->text, member, &fail);
@@ -357,12 +341,14 @@ static sheaf_yaml_kind_t wanted_kind(sheaf_key_kind_t kind)
     switch (kind) {
     case SHEAF_KIND_OF_OBJECT:
     case SHEAF_KIND_OF_MAP:
+    case SHEAF_KIND_OF_FIELDS:
         return SHEAF_YAML_MAPPING;
     case SHEAF_KIND_OF_LIST:
     case SHEAF_KIND_OF_CIDRS:
     case SHEAF_KIND_OF_TEXTS:
     case SHEAF_KIND_OF_METHODS:
     case SHEAF_KIND_OF_SERVERS:
+    case SHEAF_KIND_OF_EDGES:
         return SHEAF_YAML_SEQUENCE;
     default:
         return SHEAF_YAML_SCALAR;
@@ -382,6 +368,10 @@ static void load_value(loader_t *loader, const sheaf_key_t *key, const sheaf_yam
 
     if (node->is_bad)
         return;
+    if (sheaf_form_is(key->kind, node->kind)) {
+        sheaf_form_load(loader->pool, loader->report, key, node, member);
+        return;
+    }
     if (node->kind == SHEAF_YAML_NULL) {
         sheaf_report_error(loader->report, node->mark, "`%.*s` has no value", SHEAF_STR_ARG(key->name));
         return;

@@ -48,6 +48,8 @@ static void put_size(FILE *file, const sheaf_key_t *key)
     fputs("}, {\"$ref\": \"#/$defs/size\"}, " ENV_REF "]", file);
 }
 
+#define ANY_TYPE "\"type\": [\"string\", \"number\", \"boolean\", \"null\", \"array\", \"object\"]"
+
 static const char *const simple_kinds[] = {
     [SHEAF_KIND_OF_TEXT] = "\"type\": \"string\"",
     [SHEAF_KIND_OF_PATH] = "\"anyOf\": [{\"type\": \"string\", \"pattern\": \"^/\"}, " ENV_REF "]",
@@ -63,6 +65,15 @@ static const char *const simple_kinds[] = {
         "\"type\": \"array\", \"minItems\": 1, \"items\": {\"anyOf\": [{\"$ref\": \"#/$defs/server\"}, " ENV_REF "]}",
     [SHEAF_KIND_OF_MODE] =
         "\"anyOf\": [{\"type\": \"integer\"}, {\"type\": \"string\", \"pattern\": \"^0?[0-7]{3}$\"}, " ENV_REF "]",
+    [SHEAF_KIND_OF_METHOD] = "\"type\": \"string\"",
+    [SHEAF_KIND_OF_STENCIL] = "\"type\": [\"string\", \"number\", \"boolean\"]",
+    [SHEAF_KIND_OF_URL] = "\"type\": \"string\"",
+    [SHEAF_KIND_OF_BODY] = ANY_TYPE,
+    [SHEAF_KIND_OF_JSON] = ANY_TYPE,
+    [SHEAF_KIND_OF_FIELDS] = "\"type\": [\"object\", \"null\"], \"additionalProperties\": {\"type\": [\"string\", "
+                             "\"number\", \"boolean\"]}",
+    [SHEAF_KIND_OF_EDGES] = "\"type\": [\"array\", \"null\"], \"items\": {\"anyOf\": [{\"type\": \"string\"}, "
+                            "{\"$ref\": \"#/$defs/edge\"}]}",
     [SHEAF_KIND_OF_UPSTREAM] = "\"type\": \"string\"",
     [SHEAF_KIND_OF_REWRITE] = "\"anyOf\": [{\"type\": \"string\", \"pattern\": \"^/\"}, " ENV_REF "]",
 };
@@ -165,14 +176,19 @@ void sheaf_schema_print(FILE *file)
           "  \"description\": \"The configuration of Sheaf, a reverse-proxy batch gateway.\",\n",
           file);
     put_section(file, sheaf_section_root(), "  ");
-    fputs(",\n  \"$defs\": {\n"
-          "    \"env\": {\"type\": \"string\", \"pattern\": \"" ENV_PATTERN "\"},\n"
-          "    \"duration\": {\"type\": \"string\", \"pattern\": \"^[0-9]+(ms|s|m|h)$\"},\n"
-          "    \"size\": {\"type\": \"string\", \"pattern\": \"^[0-9]+(B|KiB|MiB|GiB)?$\"},\n"
-          "    \"address\": {\"type\": \"string\", \"pattern\": "
-          "\"^(unix:/.+|(\\\\[[0-9A-Fa-f:.]+\\\\]|[0-9.]*):[0-9]+)$\"},\n"
-          "    \"server\": {\"type\": \"string\", \"pattern\": \"^http://[^/?#@]+$\"}",
-          file);
+    fputs(
+        ",\n  \"$defs\": {\n"
+        "    \"env\": {\"type\": \"string\", \"pattern\": \"" ENV_PATTERN "\"},\n"
+        "    \"duration\": {\"type\": \"string\", \"pattern\": \"^[0-9]+(ms|s|m|h)$\"},\n"
+        "    \"size\": {\"type\": \"string\", \"pattern\": \"^[0-9]+(B|KiB|MiB|GiB)?$\"},\n"
+        "    \"address\": {\"type\": \"string\", \"pattern\": "
+        "\"^(unix:/.+|(\\\\[[0-9A-Fa-f:.]+\\\\]|[0-9.]*):[0-9]+)$\"},\n"
+        "    \"server\": {\"type\": \"string\", \"pattern\": \"^http://[^/?#@]+$\"},\n"
+        "    \"status\": {\"type\": [\"integer\", \"string\"], \"pattern\": \"^[1-5]([0-9]{2}|xx)$\"},\n"
+        "    \"edge\": {\"type\": \"object\", \"required\": [\"id\"], \"additionalProperties\": false, \"properties\": "
+        "{\"id\": {\"type\": \"string\"}, \"status\": {\"anyOf\": [{\"$ref\": \"#/$defs/status\"}, "
+        "{\"type\": \"array\", \"minItems\": 1, \"items\": {\"$ref\": \"#/$defs/status\"}}]}}}",
+        file);
     put_definitions(file, sheaf_section_root());
     fputs("\n  }\n}\n", file);
 }

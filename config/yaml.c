@@ -194,6 +194,7 @@ static void put_scalar(reader_t *reader, struct fy_event *event, sheaf_str_t tex
     sheaf_fail_t fail;
 
     node->text = text;
+    node->is_plain = is_plain;
     if (!sheaf_env_is_in(node->text))
         return;
     if (sheaf_env_expand(reader->pool, node->text, &node->text, &bad, &fail) == SHEAF_OK)

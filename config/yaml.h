@@ -26,6 +26,7 @@ struct sheaf_yaml {
     sheaf_str_t text; /* of a scalar, and of a null as written */
     sheaf_str_t name; /* its key, when it is the value of a mapping's key; absent elsewhere */
     sheaf_mark_t name_mark;
+    bool is_plain;              /* a scalar without quotes */
     bool is_bad;                /* its value could not be made; told already, not to be read */
     sheaf_yaml_t *first, *next; /* children in the order of the text */
     uint32_t count;

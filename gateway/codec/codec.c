@@ -13,37 +13,48 @@ typedef struct encoder_row {
     const sheaf_encoder_t *encoder;
 } encoder_row_t;
 
+/* Each list is made of its own lines; media types with the separator in front, so that skipping two bytes gives the
+ * list. */
+#define ROW(symbol, media)  {media, &sheaf_##symbol},
+#define NAME(symbol, media) ", " media
+#define NONE(symbol, media)
+
+#define DECODER ROW
+#define BULK    NONE
+#define ENCODER NONE
 static const decoder_row_t decoders[] = {
-#define DECODER(symbol, media) {media, &sheaf_##symbol},
-#define ENCODER(symbol, media)
 #include "gateway/codec/codecs.def"
-#undef DECODER
-#undef ENCODER
 };
-
-static const encoder_row_t encoders[] = {
-#define DECODER(symbol, media)
-#define ENCODER(symbol, media) {media, &sheaf_##symbol},
-#include "gateway/codec/codecs.def"
 #undef DECODER
-#undef ENCODER
-};
-
-/* Each media type with its separator in front, so that skipping the first two bytes gives the list. */
+#define DECODER NAME
 static const char decodable[] =
-#define DECODER(symbol, media) ", " media
-#define ENCODER(symbol, media)
 #include "gateway/codec/codecs.def"
-#undef DECODER
-#undef ENCODER
     ;
-
-static const char encodable[] =
-#define DECODER(symbol, media)
-#define ENCODER(symbol, media) ", " media
-#include "gateway/codec/codecs.def"
 #undef DECODER
+#define DECODER NONE
+
+#undef BULK
+#define BULK ROW
+static const decoder_row_t bulk_decoders[] = {
+#include "gateway/codec/codecs.def"
+};
+#undef BULK
+#define BULK NAME
+static const char bulk_decodable[] =
+#include "gateway/codec/codecs.def"
+    ;
+#undef BULK
+#define BULK NONE
+
 #undef ENCODER
+#define ENCODER ROW
+static const encoder_row_t encoders[] = {
+#include "gateway/codec/codecs.def"
+};
+#undef ENCODER
+#define ENCODER NAME
+static const char encodable[] =
+#include "gateway/codec/codecs.def"
     ;
 
 /* An endpoint that speaks another gateway's dialect reads JSON its own way, and reads nothing else. */
@@ -59,21 +70,30 @@ static const sheaf_decoder_t *dialect_of(const sheaf_endpoint_conf_t *endpoint)
     }
 }
 
+static const sheaf_decoder_t *find_decoder(const decoder_row_t *rows, size_t count, const sheaf_media_t *media)
+{
+    for (size_t i = 0; i < count; i++)
+        if (sheaf_media_is(media, rows[i].media))
+            return rows[i].decoder;
+    return NULL;
+}
+
 const sheaf_decoder_t *sheaf_codec_decoder(const sheaf_endpoint_conf_t *endpoint, sheaf_str_t content_type)
 {
     sheaf_media_t media;
 
-    if (content_type.base == NULL || !sheaf_media_parse(content_type, &media))
+    if (content_type.base == NULL)
+        return endpoint->kind == SHEAF_KIND_BULK ? &sheaf_bulk_ids_in : NULL;
+    if (!sheaf_media_parse(content_type, &media))
         return NULL;
     if (media.charset.base != NULL && !sheaf_str_ieq(media.charset, SHEAF_STR("utf-8")))
         return NULL;
 
+    if (endpoint->kind == SHEAF_KIND_BULK)
+        return find_decoder(bulk_decoders, SHEAF_COUNT(bulk_decoders), &media);
     if (dialect_of(endpoint) != NULL)
         return sheaf_media_is(&media, "application/json") ? dialect_of(endpoint) : NULL;
-    for (size_t i = 0; i < SHEAF_COUNT(decoders); i++)
-        if (sheaf_media_is(&media, decoders[i].media))
-            return decoders[i].decoder;
-    return NULL;
+    return find_decoder(decoders, SHEAF_COUNT(decoders), &media);
 }
 
 const sheaf_encoder_t *sheaf_codec_encoder(sheaf_str_t accept)
@@ -94,6 +114,8 @@ const sheaf_encoder_t *sheaf_codec_encoder(sheaf_str_t accept)
 
 const char *sheaf_codec_decodable(const sheaf_endpoint_conf_t *endpoint)
 {
+    if (endpoint->kind == SHEAF_KIND_BULK)
+        return bulk_decodable + 2;
     return dialect_of(endpoint) != NULL ? "application/json" : decodable + 2;
 }
 

@@ -60,6 +60,9 @@ const sheaf_problem_form_t *sheaf_codec_refusal(const sheaf_endpoint_conf_t *end
 
 extern const sheaf_decoder_t sheaf_json_in;
 extern const sheaf_decoder_t sheaf_ndjson_in;
+extern const sheaf_decoder_t sheaf_bulk_json_in;
+extern const sheaf_decoder_t sheaf_bulk_ndjson_in;
+extern const sheaf_decoder_t sheaf_bulk_ids_in; /* no Content-Type: elements from the query */
 extern const sheaf_decoder_t sheaf_xml_in;
 extern const sheaf_encoder_t sheaf_json_out;
 extern const sheaf_decoder_t sheaf_multipart_in;

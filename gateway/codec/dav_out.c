@@ -18,18 +18,22 @@ static size_t expected_len(const sheaf_item_t *item)
 }
 
 /* The first item that asks for a URL has it as its href; later ones, and items without an acceptable URL, are named by
- * a urn, and `*ret_url` is then what stands in their url attribute. */
+ * a urn, and `*ret_url` is then what stands in their url attribute. In a window, where nothing is kept of those that went,
+ * all are named so, by their index because ids may repeat. */
 static sheaf_str_t pick_href(sheaf_encode_t *encode, const sheaf_item_t *item, sheaf_str_t *ret_url)
 {
-    sheaf_pool_t *pool = encode->batch->pool;
+    sheaf_pool_t *pool = item->pool;
     sheaf_str_t href = sheaf_href_of(pool, item);
+    bool shows_index = item->batch->shows_index;
     sheaf_str_t id;
 
     *ret_url = SHEAF_STR_NONE;
-    if (href.base != NULL && sheaf_hrefs_add(encode->state, pool, href))
+    if (href.base != NULL && !shows_index && sheaf_hrefs_add(encode->state, pool, href))
         return href;
 
     *ret_url = href.base != NULL ? href : sheaf_href_encode(pool, item->url_text, SHEAF_HREF_URI);
+    if (shows_index)
+        return sheaf_pool_printf(pool, "urn:sheaf:index:%u", item->index);
     id = sheaf_href_encode(pool, item->id, SHEAF_HREF_NAME);
     return sheaf_pool_printf(pool, "urn:sheaf:item:%.*s", SHEAF_STR_ARG(id));
 }
@@ -52,14 +56,14 @@ static void put_description(sheaf_pen_t *pen, const sheaf_item_t *item)
     SHEAF_PEN(pen, "</D:responsedescription>");
 }
 
-static void put_location(sheaf_pen_t *pen, const sheaf_item_t *item, sheaf_pool_t *pool)
+static void put_location(sheaf_pen_t *pen, const sheaf_item_t *item)
 {
     const sheaf_header_t *location = sheaf_headers_find(&item->answer, SHEAF_STR("location"));
 
     if (item->status < 300 || item->status > 399 || location == NULL || item->is_repeat)
         return;
     SHEAF_PEN(pen, "<D:location><D:href>");
-    sheaf_pen_xml(pen, sheaf_href_encode(pool, location->value, SHEAF_HREF_URI), SHEAF_PEN_TEXT);
+    sheaf_pen_xml(pen, sheaf_href_encode(item->pool, location->value, SHEAF_HREF_URI), SHEAF_PEN_TEXT);
     SHEAF_PEN(pen, "</D:href></D:location>");
 }
 
@@ -122,6 +126,10 @@ static void put_item(sheaf_pen_t *pen, const sheaf_item_t *item, sheaf_str_t url
 {
     SHEAF_PEN(pen, "<S:item id=\"");
     sheaf_pen_xml_field(pen, item->id, SHEAF_PEN_ATTRIBUTE);
+    if (item->batch->shows_index) {
+        SHEAF_PEN(pen, "\" index=\"");
+        sheaf_pen_u64(pen, item->index);
+    }
     if (url.base != NULL) {
         SHEAF_PEN(pen, "\" url=\"");
         sheaf_pen_xml(pen, url, SHEAF_PEN_ATTRIBUTE);
@@ -161,7 +169,7 @@ static void dav_item(sheaf_encode_t *encode, const sheaf_item_t *item)
     put_status(&pen, item);
     if (item->err != SHEAF_OK)
         put_description(&pen, item);
-    put_location(&pen, item, encode->batch->pool);
+    put_location(&pen, item);
     put_item(&pen, item, url);
     SHEAF_PEN(&pen, "</D:response>\n");
     sheaf_pen_close(&pen);

@@ -155,7 +155,13 @@ void sheaf_json_result_put(sheaf_pen_t *pen, const sheaf_item_t *item, bool is_o
 
     SHEAF_PEN(pen, "{\"id\":\"");
     sheaf_pen_json(pen, item->id);
-    SHEAF_PEN(pen, "\",\"status\":");
+    if (item->batch->shows_index) {
+        SHEAF_PEN(pen, "\",\"index\":");
+        sheaf_pen_u64(pen, item->index);
+        SHEAF_PEN(pen, ",\"status\":");
+    } else {
+        SHEAF_PEN(pen, "\",\"status\":");
+    }
     sheaf_pen_u64(pen, sheaf_item_shown_status(item));
     if (item->batch->endpoint->timing) {
         SHEAF_PEN(pen, ",\"elapsedMs\":");

@@ -117,8 +117,9 @@ static sheaf_err_t check_request(const sheaf_front_t *front, h2o_req_t *req, con
                                  const sheaf_decoder_t **ret_decoder, const sheaf_encoder_t **ret_encoder,
                                  sheaf_fail_t *fail)
 {
-    if (!h2o_memis(req->method.base, req->method.len, H2O_STRLIT("POST")))
-        return sheaf_fail(fail, SHEAF_ERR_METHOD, "a batch is sent with POST");
+    if (!sheaf_str_eq(str_of(req->method), endpoint->method))
+        return sheaf_fail(fail, SHEAF_ERR_METHOD, "a %s is sent with %.*s",
+                          endpoint->kind == SHEAF_KIND_BULK ? "bulk" : "batch", SHEAF_STR_ARG(endpoint->method));
     if (sheaf_frames_why_cut(req) == SHEAF_ERR_TOO_LARGE) {
         sheaf_front_say_too_large(front, fail);
         return SHEAF_ERR_TOO_LARGE;

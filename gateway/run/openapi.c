@@ -56,6 +56,8 @@ static json_t *item_schema(void)
         members, "dependsOn",
         json_pack("{s:s, s:{s:[{s:s}, o]}}", "type", "array", "items", "oneOf", "type", "string", edge_schema()));
     json_object_set_new(members, "timeout", text("A duration such as 500ms or 2s."));
+    json_object_set_new(members, "forEach",
+                        text("Runs the item once per element of an array in the answer of another: list.body/items."));
     json_object_set_new(members, "atomicityGroup", text("A change set that the item is part of."));
     return json_pack("{s:s, s:[s], s:o}", "type", "object", "required", "url", "properties", members);
 }
@@ -65,12 +67,16 @@ static json_t *result_schema(void)
     json_t *members = json_object();
 
     json_object_set_new(members, "id", text("Of the item."));
+    json_object_set_new(members, "index", whole_number(0, "Of the element, in the answer to a bulk."));
     json_object_set_new(members, "status", whole_number(100, "HTTP status of the item's own answer."));
     json_object_set_new(members, "headers",
                         json_pack("{s:s, s:s}", "type", "object", "description", "End-to-end header fields."));
     json_object_set_new(members, "body",
                         json_pack("{s:s}", "description", "JSON as the backend wrote it, text, or base64."));
     json_object_set_new(members, "bodyEncoding", json_pack("{s:s}", "const", "base64"));
+    json_object_set_new(members, "elapsedMs",
+                        json_pack("{s:s, s:s}", "type", "number", "description", "From launch to answer."));
+    json_object_set_new(members, "sameAs", text("With status 208: the id of the item that has the answer."));
     return json_pack("{s:s, s:[s,s,s], s:o}", "type", "object", "required", "id", "status", "headers", "properties",
                      members);
 }
@@ -132,11 +138,22 @@ static json_t *batch_schema(const sheaf_endpoint_conf_t *endpoint)
     json_object_set_new(members, "timeout", text("A duration such as 2s; the endpoint's if that is less."));
     json_object_set_new(members, "onError", one_of("continue", "stop", "What happens after a failed item."));
     json_object_set_new(members, "order", one_of("request", "completion", "Order of the results."));
+    json_object_set_new(members, "repeat", one_of("full", "reported", "How a shared answer is given again."));
     json_object_set_new(
         members, "parallel",
         json_pack("{s:s, s:i, s:I}", "type", "integer", "minimum", 1, "maximum", (json_int_t)endpoint->parallel));
     return json_pack("{s:[{s:s, s:[s], s:o}, o]}", "oneOf", "type", "object", "required", "requests", "properties",
                      members, items);
+}
+
+/* The elements, or an object that holds them. */
+static json_t *bulk_schema(const sheaf_endpoint_conf_t *endpoint)
+{
+    json_t *items = json_pack("{s:s, s:I}", "type", "array", "maxItems", (json_int_t)endpoint->max_items);
+    json_t *object =
+        json_pack("{s:s, s:[s], s:{s:O}}", "type", "object", "required", "items", "properties", "items", items);
+
+    return json_pack("{s:[o, o]}", "oneOf", items, object);
 }
 
 /* {"application/json": {"schema": ...}, ...} of a list "a, b, c": formats that are not JSON have no schema. */
@@ -176,32 +193,62 @@ static json_t *responses(const sheaf_endpoint_conf_t *endpoint)
     return json_pack("{s:o, s:o}", status_of(endpoint), results, "default", problem);
 }
 
-static json_t *endpoint_item(const sheaf_endpoint_conf_t *endpoint)
+static json_t *request_body(const sheaf_endpoint_conf_t *endpoint)
 {
-    json_t *post = json_object();
+    bool is_bulk = endpoint->kind == SHEAF_KIND_BULK;
 
-    json_object_set_new(post, "summary", json_string("Many requests in one"));
-    json_object_set_new(post, "description",
+    return json_pack(
+        "{s:b, s:o}", "required", !is_bulk, "content",
+        content(sheaf_codec_decodable(endpoint), is_bulk ? bulk_schema(endpoint) : batch_schema(endpoint)));
+}
+
+static json_t *ids_parameter(void)
+{
+    return json_pack("[{s:s, s:s, s:s, s:s, s:b, s:{s:s, s:{s:s}}}]", "name", "ids", "in", "query", "description",
+                     "The elements, instead of a body.", "style", "form", "explode", 0, "schema", "type", "array",
+                     "items", "type", "string");
+}
+
+static json_t *operation(const sheaf_endpoint_conf_t *endpoint)
+{
+    bool is_bulk = endpoint->kind == SHEAF_KIND_BULK;
+    json_t *made = json_object();
+
+    json_object_set_new(made, "summary", json_string(is_bulk ? "Many elements in one" : "Many requests in one"));
+    json_object_set_new(made, "description",
                         json_sprintf("At most %llu items and %llu bytes, %llu ms for all of them.",
                                      (unsigned long long)endpoint->max_items,
                                      (unsigned long long)endpoint->max_body_bytes,
                                      (unsigned long long)endpoint->timeout_ms));
-    json_object_set_new(post, "requestBody",
-                        json_pack("{s:b, s:o}", "required", 1, "content",
-                                  content(sheaf_codec_decodable(endpoint), batch_schema(endpoint))));
-    json_object_set_new(post, "responses", responses(endpoint));
-    return json_pack("{s:o}", "post", post);
+    if (is_bulk)
+        json_object_set_new(made, "parameters", ids_parameter());
+    json_object_set_new(made, "requestBody", request_body(endpoint));
+    json_object_set_new(made, "responses", responses(endpoint));
+    return made;
+}
+
+/* Endpoints that share a path differ in their method. */
+static void add_endpoint(json_t *paths, const sheaf_endpoint_conf_t *endpoint)
+{
+    json_t *item = json_object_getn(paths, endpoint->path.base, endpoint->path.len);
+    char method[33];
+    size_t len = endpoint->method.len < sizeof(method) ? endpoint->method.len : sizeof(method) - 1;
+
+    for (size_t i = 0; i < len; i++)
+        method[i] = sheaf_lower(endpoint->method.base[i]);
+    if (item == NULL) {
+        item = json_object();
+        json_object_setn_new(paths, endpoint->path.base, endpoint->path.len, item);
+    }
+    json_object_setn_new(item, method, len, operation(endpoint));
 }
 
 static json_t *document(const sheaf_snapshot_t *snapshot)
 {
     json_t *paths = json_object();
 
-    for (uint32_t i = 0; i < snapshot->conf.endpoints.count; i++) {
-        const sheaf_endpoint_conf_t *endpoint = &snapshot->conf.endpoints.items[i];
-
-        json_object_setn_new(paths, endpoint->path.base, endpoint->path.len, endpoint_item(endpoint));
-    }
+    for (uint32_t i = 0; i < snapshot->conf.endpoints.count; i++)
+        add_endpoint(paths, &snapshot->conf.endpoints.items[i]);
     return json_pack("{s:s, s:{s:s, s:s}, s:o, s:o}", "openapi", "3.1.0", "info", "title", "Batches of requests",
                      "version", SHEAF_VERSION, "paths", paths, "components", components());
 }

@@ -11,6 +11,7 @@
 
 #include "config/snapshot.h"
 #include "config/table.h"
+#include "gateway/http/stencil.h"
 
 #define FOLDER "tests/golden/config"
 
@@ -49,6 +50,39 @@ static void dump_cidrs(FILE *out, const sheaf_cidrs_t *cidrs)
     }
 }
 
+/* Holes in angle brackets with their place; references in square ones. */
+static void dump_stencil(FILE *out, const sheaf_stencil_t *stencil)
+{
+    static const char *const places[] = {"text", "path", "query", "value", "string"};
+
+    fputs(stencil != NULL && stencil->is_scanned ? " scanned " : " ", out);
+    for (uint32_t i = 0; stencil != NULL && i < stencil->count; i++) {
+        const sheaf_hole_t *hole = stencil->pieces[i].hole;
+
+        fprintf(out, "%.*s", SHEAF_STR_ARG(stencil->pieces[i].text));
+        if (hole != NULL)
+            fprintf(out, hole->is_reference ? "[%s %.*s]" : "<%s %.*s>", places[hole->place],
+                    SHEAF_STR_ARG(hole->text));
+    }
+}
+
+static void dump_fields(FILE *out, const sheaf_fields_t *fields)
+{
+    for (uint32_t i = 0; i < fields->count; i++) {
+        fprintf(out, " %.*s:", SHEAF_STR_ARG(fields->items[i].name));
+        dump_stencil(out, fields->items[i].value);
+    }
+}
+
+static void dump_edges(FILE *out, const sheaf_edges_t *edges)
+{
+    for (uint32_t i = 0; i < edges->count; i++) {
+        fprintf(out, " %.*s", SHEAF_STR_ARG(edges->items[i].id));
+        for (uint32_t k = 0; k < edges->items[i].status_count; k++)
+            fprintf(out, "/%u", edges->items[i].statuses[k]);
+    }
+}
+
 static void dump_value(FILE *out, const sheaf_key_t *key, const char *member)
 {
     const void *at = member;
@@ -58,6 +92,8 @@ static void dump_value(FILE *out, const sheaf_key_t *key, const char *member)
     switch (key->kind) {
     case SHEAF_KIND_OF_TEXT:
     case SHEAF_KIND_OF_PATH:
+    case SHEAF_KIND_OF_METHOD:
+    case SHEAF_KIND_OF_JSON:
         fprintf(out, " %.*s", SHEAF_STR_ARG(*(const sheaf_str_t *)at));
         break;
     case SHEAF_KIND_OF_FILE:
@@ -96,6 +132,17 @@ static void dump_value(FILE *out, const sheaf_key_t *key, const char *member)
         break;
     case SHEAF_KIND_OF_ENUM:
         fprintf(out, " %s", key->words[*(const uint8_t *)at]);
+        break;
+    case SHEAF_KIND_OF_STENCIL:
+    case SHEAF_KIND_OF_URL:
+    case SHEAF_KIND_OF_BODY:
+        dump_stencil(out, *(sheaf_stencil_t *const *)at);
+        break;
+    case SHEAF_KIND_OF_FIELDS:
+        dump_fields(out, at);
+        break;
+    case SHEAF_KIND_OF_EDGES:
+        dump_edges(out, at);
         break;
     default:
         break;
