@@ -103,9 +103,9 @@ static void put_headers(sheaf_pen_t *pen, const sheaf_item_t *item, bool is_grap
     }
 }
 
-static void put_text(sheaf_pen_t *pen, const sheaf_buf_t *body)
+void sheaf_json_result_text(sheaf_pen_t *pen, const sheaf_buf_t *body)
 {
-    SHEAF_PEN(pen, ",\"body\":\"");
+    sheaf_pen_byte(pen, '"');
     for (const sheaf_chunk_t *chunk = &body->first; chunk != NULL; chunk = chunk->next)
         sheaf_pen_json(pen, sheaf_str(chunk->bytes, chunk->len));
     sheaf_pen_byte(pen, '"');
@@ -134,11 +134,19 @@ static void put_body(sheaf_pen_t *pen, const sheaf_item_t *item, bool is_one_lin
         return;
     }
     if (is_text && sheaf_text_is_utf8(item->body)) {
-        put_text(pen, item->body);
+        SHEAF_PEN(pen, ",\"body\":");
+        sheaf_json_result_text(pen, item->body);
         return;
     }
     SHEAF_PEN(pen, ",\"bodyEncoding\":\"base64\",\"body\":\"");
     sheaf_pen_base64(pen, item->body);
+    sheaf_pen_byte(pen, '"');
+}
+
+static void put_group(sheaf_pen_t *pen, sheaf_str_t group)
+{
+    SHEAF_PEN(pen, ",\"atomicityGroup\":\"");
+    sheaf_pen_json(pen, group);
     sheaf_pen_byte(pen, '"');
 }
 
@@ -149,19 +157,24 @@ static void put_same_as(sheaf_pen_t *pen, const sheaf_item_t *leader)
     sheaf_pen_byte(pen, '"');
 }
 
+static void put_index(sheaf_pen_t *pen, uint32_t index)
+{
+    SHEAF_PEN(pen, ",\"index\":");
+    sheaf_pen_u64(pen, index);
+}
+
 void sheaf_json_result_put(sheaf_pen_t *pen, const sheaf_item_t *item, bool is_one_line)
 {
     bool is_graph = item->batch->endpoint->dialect == SHEAF_DIALECT_GRAPH;
 
     SHEAF_PEN(pen, "{\"id\":\"");
     sheaf_pen_json(pen, item->id);
-    if (item->batch->shows_index) {
-        SHEAF_PEN(pen, "\",\"index\":");
-        sheaf_pen_u64(pen, item->index);
-        SHEAF_PEN(pen, ",\"status\":");
-    } else {
-        SHEAF_PEN(pen, "\",\"status\":");
-    }
+    sheaf_pen_byte(pen, '"');
+    if (item->batch->shows_index)
+        put_index(pen, item->index);
+    if (item->group.base != NULL)
+        put_group(pen, item->group);
+    SHEAF_PEN(pen, ",\"status\":");
     sheaf_pen_u64(pen, sheaf_item_shown_status(item));
     if (item->batch->endpoint->timing) {
         SHEAF_PEN(pen, ",\"elapsedMs\":");

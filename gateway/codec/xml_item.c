@@ -1,5 +1,6 @@
 /* codec/xml_item.c - one <request> of an XML batch: its attributes, its edges, its headers, its body. */
 #include "gateway/base/base64.h"
+#include "gateway/batch/ids.h"
 #include "gateway/codec/word.h"
 #include "gateway/codec/xml_reader.h"
 
@@ -32,9 +33,25 @@ static void request_encoding(sheaf_xml_reader_t *reader, sheaf_str_t value)
         sheaf_xml_refuse(reader, SHEAF_ERR_VALUE, "\"encoding\" takes text or base64");
 }
 
+static void request_for_each(sheaf_xml_reader_t *reader, sheaf_str_t value)
+{
+    reader->draft.for_each = sheaf_pool_dup(reader->pool, value);
+}
+
+static void request_atomicity_group(sheaf_xml_reader_t *reader, sheaf_str_t value)
+{
+    reader->draft.is_in_change_set = true;
+    reader->draft.set = sheaf_ids_hash(value) | 1; /* as in JSON */
+}
+
 static const sheaf_xml_attribute_t request_attributes[] = {
-    {"id", request_id},           {"method", request_method},     {"url", request_url},
-    {"timeout", request_timeout}, {"encoding", request_encoding},
+    {"id", request_id},
+    {"method", request_method},
+    {"url", request_url},
+    {"timeout", request_timeout},
+    {"encoding", request_encoding},
+    {"forEach", request_for_each},
+    {"atomicityGroup", request_atomicity_group},
 };
 
 void sheaf_xml_request_start(sheaf_xml_reader_t *reader, const XML_Char **attributes)
@@ -249,9 +266,25 @@ static void finish_body(sheaf_xml_reader_t *reader)
         return;
     draft->has_body = true;
     type = settle_type(reader);
-    if (draft->err == SHEAF_OK && !reader->is_base64 && sheaf_media_kind(type) == SHEAF_MEDIA_JSON &&
-        sheaf_json_check(draft->body, SHEAF_XML_MAX_DEPTH, NULL) != SHEAF_OK)
+    if (draft->err != SHEAF_OK || reader->is_base64 || sheaf_media_kind(type) != SHEAF_MEDIA_JSON)
+        return;
+    draft->body_is_value = sheaf_json_check(draft->body, SHEAF_XML_MAX_DEPTH, NULL) == SHEAF_OK;
+    if (!draft->body_is_value)
         refuse_body(reader, "the body is not valid JSON");
+}
+
+/* Who runs for each element of an item's answer depends on that item, whether it says so or not. */
+static void depend_on_array(sheaf_xml_reader_t *reader)
+{
+    sheaf_str_t rest = reader->draft.for_each, id = sheaf_str_cut(&rest, '.');
+
+    if (reader->draft.for_each.base == NULL)
+        return;
+    for (uint32_t i = 0; i < reader->edge_count; i++)
+        if (sheaf_str_eq(reader->edges[i].id, id))
+            return;
+    add_edge(reader);
+    last_edge(reader)->id = id;
 }
 
 static void keep_mark(sheaf_xml_reader_t *reader)
@@ -267,6 +300,7 @@ static void keep_mark(sheaf_xml_reader_t *reader)
 
 void sheaf_xml_request_end(sheaf_xml_reader_t *reader)
 {
+    depend_on_array(reader);
     reader->draft.depends_on = reader->edges;
     reader->draft.depends_on_count = reader->edge_count;
     finish_body(reader);

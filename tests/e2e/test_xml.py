@@ -47,6 +47,15 @@ class XmlBatches(Case):
         self.assertEqual((kind, body), ("application/xml", element.replace("<p:order", '<p:order xmlns:p="urn:shop"', 1)))
         self.assertEqual(ElementTree.fromstring(body).tag, "{urn:shop}order")
 
+    def test_an_item_runs_for_each_element_and_takes_its_values(self):
+        answer = self.sheaf.post(batch(
+            '<request id="list" method="POST" url="/o/echo"><header name="x-a">1</header><body>0</body></request>',
+            '<request id="x" method="POST" url="/o/echo?n=${each/0}" forEach="list.body/headers">'
+            '<body>{"name":{"$result":"each/0"},"of":{"$result":"list.body/method"}}</body><dependsOn id="list"/></request>'), XML)
+        first = answer.results["x[0]"]["body"]
+        name = answer.results["list"]["body"]["headers"][0][0]
+        self.assertEqual((first["target"], json.loads(first["body"])), (f"/echo?n={name}", {"name": name, "of": "POST"}))
+
     def test_a_doctype_refuses_the_batch_and_nothing_is_expanded(self):
         bomb = '<!DOCTYPE b [<!ENTITY a "aaaaaaaaaa">' + "".join(
             f'<!ENTITY {name} "{f"&{before};" * 10}">' for before, name in zip("abcdefgh", "bcdefghi")) + "]>\n"
