@@ -120,6 +120,8 @@ static sheaf_err_t take_id(sheaf_batch_t *batch, sheaf_str_t id, sheaf_str_t *re
     if (id.base == NULL)
         id = sheaf_pool_dup(batch->pool, sheaf_str(digits, sheaf_u64_to_dec(batch->count, digits)));
     refusal = sheaf_ids_refusal(id);
+    if (refusal == NULL && !batch->is_multipart && sheaf_ids_is_of_element(id))
+        refusal = "ends in [digits]";
     if (refusal != NULL) {
         refuse(batch, SHEAF_FAULT_ID);
         return sheaf_fail(fail, SHEAF_ERR_ID, "the id %s", refusal);
@@ -190,6 +192,7 @@ sheaf_err_t sheaf_batch_add(sheaf_batch_t *batch, const sheaf_draft_t *draft, sh
     item = next_item(batch);
     item->id = id;
     item->label = draft->label;
+    item->group = draft->group;
     item->set = batch->endpoint->change_sets == SHEAF_CHANGE_SETS_INDEPENDENT ? draft->set : 0;
     keep_dependencies(item, draft);
     plan(item, draft);

@@ -167,6 +167,7 @@ void sheaf_coalesce_settle(sheaf_item_t *leader)
             continue;
         item->elapsed_us = leader->elapsed_us;
         item->is_repeat = is_repeat;
+        sheaf_count(item->batch->env.metrics, SHEAF_METRIC_ITEMS_SHARED, 1);
         sheaf_item_settle(item);
     }
 }

@@ -147,17 +147,6 @@ uint32_t sheaf_ids_find(const sheaf_ids_t *ids, sheaf_str_t id)
     return slot->id.base == NULL ? SHEAF_IDS_NONE : slot->index;
 }
 
-static bool ends_in_index(sheaf_str_t id)
-{
-    size_t at = id.len - 1;
-
-    if (id.base[at] != ']')
-        return false;
-    while (at > 0 && id.base[at - 1] >= '0' && id.base[at - 1] <= '9')
-        at--;
-    return at < id.len - 1 && at > 0 && id.base[at - 1] == '[';
-}
-
 const char *sheaf_ids_refusal(sheaf_str_t id)
 {
     size_t chars = 0;
@@ -174,7 +163,16 @@ const char *sheaf_ids_refusal(sheaf_str_t id)
     }
     if (sheaf_utf8_valid_prefix(id) != id.len)
         return "is not valid UTF-8";
-    if (chars > 128)
-        return "is longer than 128 characters";
-    return ends_in_index(id) ? "ends in [digits]" : NULL;
+    return chars > 128 ? "is longer than 128 characters" : NULL;
+}
+
+bool sheaf_ids_is_of_element(sheaf_str_t id)
+{
+    size_t at = id.len - 1;
+
+    if (id.len == 0 || id.base[at] != ']')
+        return false;
+    while (at > 0 && id.base[at - 1] >= '0' && id.base[at - 1] <= '9')
+        at--;
+    return at < id.len - 1 && at > 0 && id.base[at - 1] == '[';
 }

@@ -20,8 +20,10 @@ bool sheaf_ids_add(sheaf_ids_t *ids, sheaf_str_t id, uint32_t index);
 /* SHEAF_IDS_NONE when nobody has it. */
 uint32_t sheaf_ids_find(const sheaf_ids_t *ids, sheaf_str_t id);
 
-/* 1 to 128 characters of valid UTF-8 without controls, not ending in `[digits]`. NULL when fine, else what is wrong. */
+/* 1 to 128 characters of valid UTF-8 without controls. NULL when fine, else what is wrong. */
 const char *sheaf_ids_refusal(sheaf_str_t id);
+/* It ends in `[digits]`, as only the elements of a forEach item do: where a batch can hold one, others may not. */
+bool sheaf_ids_is_of_element(sheaf_str_t id);
 
 /* Hash of any text under the key of this process: no client can choose texts that collide. */
 uint32_t sheaf_ids_hash(sheaf_str_t text);

@@ -244,6 +244,17 @@ static void count_result(const sheaf_item_t *item)
     batch->is_stopped = batch->is_stopped || batch->stops_on_error;
 }
 
+bool sheaf_item_leaves_body_out(const sheaf_item_t *item)
+{
+    return item->status / 100 == 2 && item->batch->prefer.returns == SHEAF_RETURN_MINIMAL;
+}
+
+static void drop_body(sheaf_item_t *item)
+{
+    sheaf_buf_drop(item->body);
+    item->body = NULL;
+}
+
 bool sheaf_item_settle(sheaf_item_t *item)
 {
     sheaf_batch_t *batch = item->batch;
@@ -251,6 +262,8 @@ bool sheaf_item_settle(sheaf_item_t *item)
     if (item->state == SHEAF_ITEM_SETTLED)
         return false;
 
+    if (item->readers == 0 && sheaf_item_leaves_body_out(item))
+        drop_body(item); /* before it counts: nobody will see it */
     if (!item->is_silent)
         count_settled(item);
     if (item->state == SHEAF_ITEM_FLYING) {
@@ -314,9 +327,25 @@ void sheaf_item_sent(sheaf_item_t *item)
     item->is_sent = true;
 }
 
+/* The head stays: the client is still to get it. */
+static void give_body_back(sheaf_item_t *item)
+{
+    size_t len = item->body == NULL ? 0 : item->body->len;
+
+    item->batch->held_bytes -= len;
+    if (item->is_encoded)
+        item->batch->encoded_bytes -= len;
+    sheaf_gauge(item->batch->env.metrics, SHEAF_METRIC_RESULT_BYTES_HELD, -(int64_t)len);
+    drop_body(item);
+}
+
 void sheaf_item_unread(sheaf_item_t *item)
 {
     SHEAF_ASSERT(item->readers > 0);
-    if (--item->readers == 0 && item->is_sent)
+    if (--item->readers > 0)
+        return;
+    if (item->is_sent)
         sheaf_item_give_back(item);
+    else if (item->state == SHEAF_ITEM_SETTLED && sheaf_item_leaves_body_out(item))
+        give_body_back(item);
 }

@@ -53,6 +53,7 @@ typedef struct sheaf_draft {
     const sheaf_edge_t *depends_on;
     uint32_t depends_on_count;
     bool is_in_change_set; /* atomicityGroup */
+    sheaf_str_t group;     /* its name; absent: none */
     bool has_condition;    /* OData `if` */
     sheaf_str_t label;     /* what a multipart client calls it; absent: nothing */
     uint32_t set;          /* items of one change set share a number from 1; 0: none */
@@ -70,6 +71,7 @@ typedef struct sheaf_item {
     /* the question */
     sheaf_str_t id;
     sheaf_str_t label;               /* Content-ID as a multipart client wrote it; absent: none */
+    sheaf_str_t group;               /* atomicityGroup, repeated in its result (OData JSON 4.01 19.4); absent: none */
     uint32_t set;                    /* answered in one nested part with others of that number; 0: by itself */
     sheaf_str_t url_text;            /* as the client wrote it: the href of an XML result */
     const sheaf_route_conf_t *route; /* NULL when none was found */
@@ -152,6 +154,9 @@ void sheaf_item_complete(sheaf_item_t *item);
  * empty one takes the title of `err`. Does not settle. */
 void sheaf_item_fail(sheaf_item_t *item, sheaf_err_t err, sheaf_str_t detail);
 
+/* Its result has no body although it has one: a success under Prefer: return=minimal. */
+bool sheaf_item_leaves_body_out(const sheaf_item_t *item);
+
 /* Settles the item with the answer it has: counts it, queues what waited for it (in ready or doomed: the pump launches,
  * so settle never nests), tells the watch, queues the pump. Answers, timeouts and cancels all end here; there is no
  * other way for an item to end. Returns true if this call settled it, false if it was settled already.
@@ -161,7 +166,7 @@ bool sheaf_item_settle(sheaf_item_t *item);
 /* Gives the body and a large head back to the system and to the budget, whoever may want to read them. */
 void sheaf_item_give_back(sheaf_item_t *item);
 
-/* One that read its answer no longer does: the last one gives back what the client has. */
+/* One that read its answer no longer does: the last one gives back what the client has, or never gets. */
 void sheaf_item_unread(sheaf_item_t *item);
 
 /* The client has its answer: gives it back, or keeps it for those that will read it. */

@@ -173,6 +173,8 @@ static sheaf_err_t item_atomicity_group(sheaf_reader_t *reader, sheaf_json_t val
     sheaf_err_t err = sheaf_reader_string(reader, "atomicityGroup", value, &group);
 
     reader->draft.is_in_change_set = true;
+    if (err == SHEAF_OK)
+        reader->draft.group = group;
     reader->draft.set = sheaf_ids_hash(group) | 1; /* only neighbours are compared: a nested answer in multipart */
     return err;
 }

@@ -143,11 +143,24 @@ static void put_body(sheaf_pen_t *pen, const sheaf_item_t *item, bool is_one_lin
     sheaf_pen_byte(pen, '"');
 }
 
+static void put_group(sheaf_pen_t *pen, sheaf_str_t group)
+{
+    SHEAF_PEN(pen, ",\"atomicityGroup\":\"");
+    sheaf_pen_json(pen, group);
+    sheaf_pen_byte(pen, '"');
+}
+
 static void put_same_as(sheaf_pen_t *pen, const sheaf_item_t *leader)
 {
     SHEAF_PEN(pen, ",\"sameAs\":\"");
     sheaf_pen_json(pen, leader->id);
     sheaf_pen_byte(pen, '"');
+}
+
+static void put_index(sheaf_pen_t *pen, uint32_t index)
+{
+    SHEAF_PEN(pen, ",\"index\":");
+    sheaf_pen_u64(pen, index);
 }
 
 void sheaf_json_result_put(sheaf_pen_t *pen, const sheaf_item_t *item, bool is_one_line)
@@ -156,13 +169,12 @@ void sheaf_json_result_put(sheaf_pen_t *pen, const sheaf_item_t *item, bool is_o
 
     SHEAF_PEN(pen, "{\"id\":\"");
     sheaf_pen_json(pen, item->id);
-    if (item->batch->shows_index) {
-        SHEAF_PEN(pen, "\",\"index\":");
-        sheaf_pen_u64(pen, item->index);
-        SHEAF_PEN(pen, ",\"status\":");
-    } else {
-        SHEAF_PEN(pen, "\",\"status\":");
-    }
+    sheaf_pen_byte(pen, '"');
+    if (item->batch->shows_index)
+        put_index(pen, item->index);
+    if (item->group.base != NULL)
+        put_group(pen, item->group);
+    SHEAF_PEN(pen, ",\"status\":");
     sheaf_pen_u64(pen, sheaf_item_shown_status(item));
     if (item->batch->endpoint->timing) {
         SHEAF_PEN(pen, ",\"elapsedMs\":");

@@ -233,25 +233,36 @@ static void keep_headers(reader_t *reader, sheaf_draft_t *draft, const sheaf_hea
             sheaf_headers_add(&draft->headers, reader->pool, from->entries[i].name, from->entries[i].value);
 }
 
+/* The request line and the header fields off `*content`, which leaves the body. What is no request is this item's fault
+ * alone: the delimiters still say where its siblings stand, and they are told by their number. */
+static void take_request_head(reader_t *reader, sheaf_draft_t *draft, sheaf_str_t *content, sheaf_headers_t *headers)
+{
+    const char *why = NULL;
+    sheaf_str_t line;
+
+    do
+        line = sheaf_multipart_line(content);
+    while (line.len == 0 && content->len > 0);
+    if (!take_request_line(reader, draft, line)) {
+        fail_item(draft, SHEAF_ERR_BAD_REQUEST, "the part does not begin with a request line");
+        draft->method = SHEAF_STR_NONE;
+        draft->url = SHEAF_STR("");
+        *content = SHEAF_STR_NONE;
+    } else if (content->base != NULL && !sheaf_multipart_fields(reader->pool, content, headers, &why)) {
+        fail_item(draft, SHEAF_ERR_ITEM_HEADER, why);
+        *content = SHEAF_STR_NONE;
+    }
+}
+
 static sheaf_err_t read_request(reader_t *reader, sheaf_str_t content, const sheaf_headers_t *mime)
 {
     sheaf_draft_t draft = {.set = reader->set, .is_in_change_set = reader->set != 0};
     sheaf_edge_t edges[NAMES_MAX]; /* the batch copies them */
     sheaf_headers_t headers = {0};
-    sheaf_str_t line, label = find(mime, "content-id");
-    const char *why = NULL, *start = content.base;
+    sheaf_str_t label = find(mime, "content-id");
+    const char *start = content.base;
 
-    do
-        line = sheaf_multipart_line(&content);
-    while (line.len == 0 && content.len > 0);
-    if (!take_request_line(reader, &draft, line)) {
-        sheaf_fail(reader->fail, SHEAF_ERR_SYNTAX, "the part does not begin with a request line");
-        return locate(reader, start);
-    }
-    if (content.base != NULL && !sheaf_multipart_fields(reader->pool, &content, &headers, &why)) {
-        fail_item(&draft, SHEAF_ERR_ITEM_HEADER, why);
-        content = SHEAF_STR_NONE;
-    }
+    take_request_head(reader, &draft, &content, &headers);
     take_id(reader, &draft, label.base != NULL ? label : find(&headers, "content-id"));
     check_encoding(&draft, mime);
     check_length(&draft, &headers);

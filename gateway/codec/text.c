@@ -4,9 +4,7 @@ bool sheaf_text_is_there(const sheaf_item_t *item)
 {
     if (item->body == NULL || item->body->len == 0)
         return false;
-    if (item->status / 100 == 2 && item->batch->prefer.returns == SHEAF_RETURN_MINIMAL)
-        return false;
-    if (sheaf_status_has_no_body(item->status) || item->status == 205)
+    if (sheaf_item_leaves_body_out(item) || sheaf_status_has_no_body(item->status) || item->status == 205)
         return false;
     return !sheaf_str_eq(item->exchange.method, SHEAF_STR("HEAD"));
 }

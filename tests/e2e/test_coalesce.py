@@ -26,6 +26,15 @@ class Coalesce(Case):
             self.assertEqual(result["headers"], results[0]["headers"])
         self.assertEqual(self.served(), 2)
 
+    def test_a_reference_to_one_that_shares_finds_its_answer(self):
+        asked = {"method": "GET", "url": "/once/echo?n=1"}
+        results = self.run_items({"id": "a", **asked}, {"id": "b", **asked}, {
+            "id": "c", "method": "POST", "url": "/o/echo?m=${b.body/method}", "dependsOn": ["b"],
+            "body": {"$result": "b.body/target"}}, repeat="reported")
+        self.assertEqual([result["status"] for result in results], [200, 208, 200])
+        self.assertEqual((results[2]["body"]["target"], results[2]["body"]["body"]), ("/echo?m=GET", '"/echo?n=1"'))
+        self.assertEqual(self.served(), 2)
+
     def test_large_bodies_are_whole_for_everybody(self):
         results = self.run_items(*["/once/json/300000"] * 8)
         self.assertEqual(len({str(result["body"]) for result in results}), 1)
@@ -39,8 +48,15 @@ class Coalesce(Case):
         self.assertEqual(self.served(), 2)
 
     def test_other_routes_share_nothing(self):
+        before = self.sheaf.metrics()["sheaf_items_shared_total"]
         self.run_items("/o/text", "/o/text")
         self.assertEqual(self.served(), 2)
+        self.assertEqual(self.sheaf.metrics()["sheaf_items_shared_total"], before)
+
+    def test_items_that_share_are_counted(self):
+        before = self.sheaf.metrics()["sheaf_items_shared_total"]
+        self.run_items(*["/once/text"] * 5)
+        self.assertEqual(self.sheaf.metrics()["sheaf_items_shared_total"], before + 4)
 
     def test_repetitions_are_reported_in_json(self):
         first, again, other = self.run_items("/once/text", "/once/text", "/o/text", repeat="reported")

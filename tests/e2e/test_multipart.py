@@ -85,6 +85,14 @@ class Multipart(Case):
                          ["<response-7c1e7f5e-7a0a-4a9c-8e9a-4a4f3d3f9c22 + a>", "<response-x>", "<response-y>"])
         self.assertEqual(json.loads(parts[0].body)["target"], "/echo?q=1")
 
+    def test_a_part_that_is_no_request_fails_alone(self):
+        ours = [http_part("GET /o/text", "Content-ID: a"), http_part("hello", "Content-ID: b[1]"), http_part(""),
+                http_part("GET"), http_part("GET /o/text", "Content-ID: c")]
+        parts = self.parts(multipart(*ours), path="/on")
+        self.assertEqual([(part.mime.get("Content-ID"), part.status) for part in parts],
+                         [("a", 200), ("b[1]", 400), (None, 400), (None, 400), ("c", 200)])
+        self.assertEqual(json.loads(parts[1].body)["type"], "urn:sheaf:problem:bad-request")
+
     def test_forms_of_targets(self):
         host = f"127.0.0.1:{self.sheaf.at}"
         for target in ("/o/echo?a=b c", "o/echo?a=b c", f"http://{host}/o/echo?a=b c", f"HTTPS://{host}/o/echo?a=b c"):
@@ -150,7 +158,6 @@ class Multipart(Case):
                 ("", "syntax", 1), ("--b\r\n" + good, "syntax", 4), ("no delimiter", "syntax", 1),
                 (multipart("\r\nGET /o/text"), "member", 2), (multipart("Content-Type: text/plain\r\n\r\nx"), "member", 2),
                 (multipart(good, "Content-Type application/http\r\n\r\nGET /"), "syntax", 6),
-                (multipart(http_part("GET")), "syntax", 4), (multipart(http_part("")), "syntax", 4),
                 (multipart(http_part("GET /o/text", "Content-ID: x"), http_part("GET /o/text", "Content-ID: <x>")), "id", 10),
                 (nested, "member", None)):
             with self.subTest(body=body):

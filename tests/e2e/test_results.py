@@ -1,5 +1,6 @@
 """What comes back: every kind of backend answer in its own place, in JSON and in XML."""
 import base64
+import json
 import unittest
 import xml.etree.ElementTree as xml
 
@@ -145,6 +146,28 @@ class Results(Case):
         group, condition = self.run_items({"url": "/o/text", "atomicityGroup": "g"}, {"url": "/o/text", "if": "x"})
         self.assert_problem(group, 501, "change-sets")
         self.assert_problem(condition, 424, "condition")
+
+    def test_results_name_the_group_of_their_items(self):
+        sheaf = self.start(endpoint="change_sets: flat")
+        items = ({"url": "/o/text", "atomicityGroup": "g"}, {"url": "/o/status/404", "atomicityGroup": "g"}, "/o/text")
+        for accept in ("application/json", "application/x-ndjson"):
+            answer = sheaf.batch(items, {"Accept": accept}, order="request")
+            results = (answer.json["responses"] if accept == "application/json"
+                       else [json.loads(line) for line in answer.body.splitlines()[:3]])
+            self.assertEqual([(result.get("atomicityGroup"), result["status"]) for result in results],
+                             [("g", 200), ("g", 404), (None, 200)])
+
+    def test_a_batch_in_xml_may_have_groups_too(self):
+        sheaf = self.start(endpoint="change_sets: flat")
+        body = """<batch xmlns="urn:sheaf:batch"><request url="/o/text" atomicityGroup="g &amp; &#233;"/><request url="/o/xml"/></batch>"""
+        groups = {}
+        for accept in ("application/json", "application/xml"):
+            answer = sheaf.request("POST", "/batch", body, {"Content-Type": "application/xml", "Accept": accept})
+            self.assertEqual(answer.status, 207, answer.body)
+            groups[accept] = ([item.get("atomicityGroup") for item in xml.fromstring(answer.body).iter(OWN + "item")]
+                              if accept == "application/xml"
+                              else [result.get("atomicityGroup") for result in answer.json["responses"]])
+        self.assertEqual(groups, dict.fromkeys(groups, ["g & é", None]))
 
     def test_a_reused_connection_that_dies_is_retried_for_idempotent_methods(self):
         for _ in range(10):

@@ -223,6 +223,34 @@ static void a_205_makes_room_by_its_length_like_any_other(void **state)
     assert_int_equal(sim->batch->reserved_bytes, 0);
 }
 
+static void what_nobody_will_see_is_given_back_at_once(void **state)
+{
+    sim_t *sim = *state;
+    sheaf_batch_t *batch;
+
+    sim->sends = sim->encodes = false;
+    batch = sim_batch(sim, "a GET /any/1", "b GET /any/2", "c GET /any/${b.body/id} after b,d", "d GET /any/4",
+                      "e GET /any/5");
+    batch->prefer.returns = SHEAF_RETURN_MINIMAL;
+    sim_start(sim);
+    sim_answer(sim, "a", 200, "{\"id\":7}");
+    assert_null(sim_item(sim, "a")->body);
+    assert_int_equal(batch->held_bytes, 0);
+    assert_true(sheaf_str_eq(sim_item(sim, "a")->content_type, SHEAF_STR("application/json"))); /* the head is shown */
+    sim_answer(sim, "b", 200, "{\"id\":7}");                                                    /* c reads it */
+    assert_int_equal(batch->held_bytes, 8);
+    assert_int_equal(sim->metrics.values[SHEAF_METRIC_RESULT_BYTES_HELD], 8);
+    sheaf_batch_encoded(batch, 0);
+    sheaf_batch_encoded(batch, 1);
+    sim_answer(sim, "d", 200, "{}"); /* c starts, and has read it */
+    assert_int_equal(batch->held_bytes, 0);
+    assert_int_equal(batch->encoded_bytes, 0);
+    assert_int_equal(sim->metrics.values[SHEAF_METRIC_RESULT_BYTES_HELD], 0);
+    sim_answer(sim, "c", 200, "{}");
+    sim_answer(sim, "e", 404, "{}"); /* failures are shown */
+    assert_int_equal(batch->held_bytes, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,6 +263,7 @@ int main(void)
         SIM_STORY(a_large_head_counts_until_it_is_sent),
         SIM_STORY(results_held_back_by_the_responder_fill_the_budget_and_no_more),
         SIM_STORY(a_205_makes_room_by_its_length_like_any_other),
+        SIM_STORY(what_nobody_will_see_is_given_back_at_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

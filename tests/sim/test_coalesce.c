@@ -38,6 +38,7 @@ static void items_that_ask_the_same_share_one_exchange(void **state)
     assert_int_equal(sim->batch->succeeded, 4);
     assert_int_equal(sim->sent_count, 2);
     assert_int_equal(sim->metrics.values[SHEAF_METRIC_ITEMS_2XX], 4);
+    assert_int_equal(sim->metrics.values[SHEAF_METRIC_ITEMS_SHARED], 2);
 }
 
 static void each_has_the_whole_answer_and_the_budget_counts_it_for_each(void **state)
@@ -160,6 +161,39 @@ static void dependents_of_followers_start(void **state)
     sim_answer(sim, "c", 200, "{}");
 }
 
+static void a_reference_finds_what_it_names_in_the_answer_of_a_follower(void **state)
+{
+    sim_t *sim = *state;
+
+    sim_batch(sim, "a GET /any/1", "b GET /any/1", "c GET /users/${b.body/id}?s=${b.status} after b",
+              "d GET /users/${a.body/id} after a,c");
+    sim_start(sim);
+    sim_answer(sim, "a", 200, "{\"id\":12345678901234567890}");
+    assert_string_equal(sim_flying(sim), "c");
+    assert_true(sheaf_str_eq(sim_item(sim, "c")->exchange.target, SHEAF_STR("/v1/people/12345678901234567890?s=200")));
+    assert_null(sim_item(sim, "b")->body);
+    assert_non_null(sim_item(sim, "a")->body); /* the client has both, but d is still to read that of a */
+    sim_answer(sim, "c", 200, "{}");
+    assert_null(sim_item(sim, "a")->body);
+    assert_true(sheaf_str_eq(sim_item(sim, "d")->exchange.target, SHEAF_STR("/v1/people/12345678901234567890")));
+    sim_answer(sim, "d", 200, "{}");
+    assert_int_equal(sim->batch->held_bytes, 0);
+}
+
+static void a_reference_to_a_reported_repetition_finds_the_whole_answer(void **state)
+{
+    sim_t *sim = *state;
+    sheaf_batch_t *batch =
+        sim_batch(sim, "a GET /any/1", "b GET /any/1", "c GET /users/${b.body/id}?s=${b.status} after b");
+
+    batch->reports_repeats = true;
+    sim_start(sim);
+    sim_answer(sim, "a", 200, "{\"id\":7}");
+    assert_int_equal(sheaf_item_shown_status(sim_item(sim, "b")), 208);
+    assert_true(sheaf_str_eq(sim_item(sim, "c")->exchange.target, SHEAF_STR("/v1/people/7?s=200")));
+    sim_answer(sim, "c", 200, "{}");
+}
+
 static void a_stop_lets_followers_of_what_flies_finish(void **state)
 {
     sim_t *sim = *state;
@@ -236,6 +270,8 @@ int main(void)
         TEST(a_follower_takes_no_place_in_flight),
         TEST(a_failure_is_everybodys),
         TEST(dependents_of_followers_start),
+        TEST(a_reference_finds_what_it_names_in_the_answer_of_a_follower),
+        TEST(a_reference_to_a_reported_repetition_finds_the_whole_answer),
         TEST(a_stop_lets_followers_of_what_flies_finish),
         TEST(the_deadline_of_the_batch_ends_followers_too),
         TEST(repetitions_are_reported_when_asked_for),

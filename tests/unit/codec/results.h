@@ -1,7 +1,7 @@
 /* unit/codec/results.h - batches of results from a golden in.json, and oracles that read what encoders write.
  *
  * in.json: {"dialect": "graph", "envelope": "data", "timing": true, "step": bytes per chunk, "items": [{"id", "method",
- * "url", "status", "error": slug, "detail", "headers": [[name, value]], "body" or "hex", "elapsed_us", "same_as": index of
+ * "url", "group", "status", "error": slug, "detail", "headers": [[name, value]], "body" or "hex", "elapsed_us", "same_as": index of
  * an item before it}]}; a value {"hex": "..."} stands for any bytes. */
 #ifndef SHEAF_TESTS_CODEC_RESULTS_H
 #define SHEAF_TESTS_CODEC_RESULTS_H
@@ -41,6 +41,7 @@ static inline void result_add(sheaf_batch_t *batch, const json_t *from, size_t s
 {
     const char *method = json_string_value(json_object_get(from, "method"));
     const char *url = json_string_value(json_object_get(from, "url"));
+    const char *group = json_string_value(json_object_get(from, "group"));
     const char *detail = json_string_value(json_object_get(from, "detail"));
     sheaf_item_t *item = kit_add(batch, json_string_value(json_object_get(from, "id")), method == NULL ? "GET" : method,
                                  url == NULL ? "/users/1" : url);
@@ -48,6 +49,7 @@ static inline void result_add(sheaf_batch_t *batch, const json_t *from, size_t s
     size_t i;
 
     item->answer.count = 0;
+    item->group = group == NULL ? SHEAF_STR_NONE : sheaf_pool_dup(batch->pool, sheaf_str_of(group));
     item->status = (uint16_t)json_integer_value(json_object_get(from, "status"));
     item->elapsed_us = (uint64_t)json_integer_value(json_object_get(from, "elapsed_us"));
     item->is_repeat = json_object_get(from, "same_as") != NULL;
