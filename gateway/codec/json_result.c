@@ -156,6 +156,12 @@ static void put_same_as(sheaf_pen_t *pen, const sheaf_item_t *leader)
     sheaf_pen_byte(pen, '"');
 }
 
+static void put_index(sheaf_pen_t *pen, uint32_t index)
+{
+    SHEAF_PEN(pen, ",\"index\":");
+    sheaf_pen_u64(pen, index);
+}
+
 void sheaf_json_result_put(sheaf_pen_t *pen, const sheaf_item_t *item, bool is_one_line)
 {
     bool is_graph = item->batch->endpoint->dialect == SHEAF_DIALECT_GRAPH;
@@ -163,10 +169,8 @@ void sheaf_json_result_put(sheaf_pen_t *pen, const sheaf_item_t *item, bool is_o
     SHEAF_PEN(pen, "{\"id\":\"");
     sheaf_pen_json(pen, item->id);
     sheaf_pen_byte(pen, '"');
-    if (item->batch->shows_index) {
-        SHEAF_PEN(pen, ",\"index\":");
-        sheaf_pen_u64(pen, item->index);
-    }
+    if (item->batch->shows_index)
+        put_index(pen, item->index);
     if (item->group.base != NULL)
         put_group(pen, item->group);
     SHEAF_PEN(pen, ",\"status\":");
