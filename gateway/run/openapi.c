@@ -185,7 +185,7 @@ static json_t *responses(const sheaf_endpoint_conf_t *endpoint)
 {
     json_t *results = json_pack("{s:s, s:o}", "description",
                                 "Every item's own status, headers and body. Items that failed are among them.",
-                                "content", content(sheaf_codec_encodable(), ref("Results")));
+                                "content", content(sheaf_codec_encodable(endpoint), ref("Results")));
     json_t *problem = json_pack("{s:s, s:o}", "description", "The batch could not be understood: nothing was sent.",
                                 "content", content(SHEAF_PROBLEM_MEDIA, ref("Problem")));
 

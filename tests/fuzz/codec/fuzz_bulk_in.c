@@ -9,10 +9,10 @@ static void require(bool claim)
         abort();
 }
 
-static bool has_control(sheaf_str_t text)
+static bool has_blank_or_control(sheaf_str_t text)
 {
     for (size_t i = 0; i < text.len; i++)
-        if ((unsigned char)text.base[i] < ' ' || text.base[i] == 127)
+        if ((unsigned char)text.base[i] <= ' ' || text.base[i] == 127)
             return true;
     return false;
 }
@@ -23,9 +23,9 @@ static void check_draft(const sheaf_draft_t *draft)
         require(draft->detail[0] != '\0');
         return;
     }
-    require(draft->url.len > 7 && memcmp(draft->url.base, "/users/", 7) == 0 && !has_control(draft->url));
+    require(draft->url.len > 7 && memcmp(draft->url.base, "/users/", 7) == 0 && !has_blank_or_control(draft->url));
     require(memchr(draft->url.base + 7, '/', draft->url.len - 7) == NULL);
-    require(draft->headers.count == 1 && !has_control(draft->headers.entries[0].value));
+    require(draft->headers.count == 1 && sheaf_header_value_is_valid(draft->headers.entries[0].value));
     require(draft->has_body && sheaf_json_check(draft->body, SHEAF_JSON_MAX_DEPTH, NULL) == SHEAF_OK);
 }
 
@@ -54,13 +54,31 @@ static void decode(kit_t *kit, const sheaf_decoder_t *decoder, sheaf_str_t doc, 
     sheaf_batch_free(batch);
 }
 
+static void make_bulk(kit_t *kit)
+{
+    sheaf_pool_t *pool = kit->snapshot.pool;
+    sheaf_each_conf_t *each = &kit->endpoint.each;
+
+    kit->endpoint.kind = SHEAF_KIND_BULK;
+    kit->endpoint.max_items = 1000;
+    each->method = SHEAF_STR("POST");
+    each->id = bulks_text(pool, "${item/id}", false);
+    each->url = bulks_text(pool, "/users/${item/id}?q=${item/a/0:-x}", true);
+    each->headers.items = sheaf_pool_zalloc(pool, sizeof(*each->headers.items));
+    each->headers.items[0].name = SHEAF_STR("x-name");
+    each->headers.items[0].value = bulks_text(pool, "is ${item/name:-none}", false);
+    each->headers.count = 1;
+    each->body = bulks_object(pool);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     sheaf_str_t doc = sheaf_str((const char *)data, size);
     char *query = sheaf_alloc(size + 4);
     kit_t kit;
 
-    bulks_init(&kit);
+    kit_init(&kit);
+    make_bulk(&kit);
     decode(&kit, &sheaf_bulk_json_in, doc, true);
     decode(&kit, &sheaf_bulk_ndjson_in, doc, true);
     memcpy(query, "ids=", 4);

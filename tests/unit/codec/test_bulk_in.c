@@ -5,30 +5,16 @@
 
 #include <cmocka.h>
 
-#include "gateway/http/stencil.h"
+#include "tests/unit/codec/bulks.h"
 #include "tests/unit/codec/kit.h"
-
-static sheaf_stencil_t *parsed(sheaf_pool_t *pool, const char *text, bool is_url)
-{
-    sheaf_stencil_t *stencil = NULL;
-
-    assert_int_equal(sheaf_stencil_parse(pool, sheaf_str_of(text), is_url, &stencil, NULL), SHEAF_OK);
-    return stencil;
-}
 
 static void bulk_init(kit_t *kit)
 {
-    sheaf_pool_t *pool;
-    sheaf_stencil_maker_t *maker;
-
     kit_init(kit);
-    pool = kit->snapshot.pool;
-    maker = sheaf_stencil_maker_new(pool);
-    assert_int_equal(sheaf_stencil_maker_put_string(maker, SHEAF_STR("${item}"), NULL), SHEAF_OK);
     kit->endpoint.kind = SHEAF_KIND_BULK;
     kit->endpoint.each.method = SHEAF_STR("POST");
-    kit->endpoint.each.url = parsed(pool, "/users/${item/id:-0}", true);
-    kit->endpoint.each.body = sheaf_stencil_maker_end(maker);
+    kit->endpoint.each.url = bulks_text(kit->snapshot.pool, "/users/${item/id:-0}", true);
+    kit->endpoint.each.body = bulks_value(kit->snapshot.pool, "${item}");
 }
 
 static sheaf_draft_t next_draft(sheaf_batch_t *batch, uint32_t index)
@@ -102,7 +88,7 @@ static void what_an_element_lacks_is_told_and_nothing_else_is_made(void **state)
 
     (void)state;
     bulk_init(&kit);
-    kit.endpoint.each.id = parsed(kit.snapshot.pool, "${item/id}", false);
+    kit.endpoint.each.id = bulks_text(kit.snapshot.pool, "${item/id}", false);
     batch = kit_batch(&kit);
     assert_int_equal(sheaf_bulk_json_in.decode(batch, SHEAF_STR("[{}]"), NULL), SHEAF_OK);
     draft = next_draft(batch, 0);

@@ -68,6 +68,24 @@ static void a_dialect_says_the_one_format_it_has(void **state)
     kit_fini(&kit);
 }
 
+static void a_bulk_says_how_its_elements_come(void **state)
+{
+    json_t *doc, *requests;
+    kit_t kit;
+
+    (void)state;
+    kit_init(&kit);
+    kit.endpoint.kind = SHEAF_KIND_BULK;
+    doc = describe(&kit.endpoint);
+    requests = json_object_get(doc, "requests");
+    assert_string_equal(json_string_value(json_object_get(doc, "kind")), "bulk");
+    assert_int_equal(json_array_size(requests), 2);
+    assert_string_equal(json_string_value(json_array_get(requests, 1)), "application/x-ndjson");
+    assert_true(json_array_size(json_object_get(doc, "responses")) >= 5);
+    json_decref(doc);
+    kit_fini(&kit);
+}
+
 static void a_path_is_escaped(void **state)
 {
     json_t *doc;
@@ -87,6 +105,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(limits_formats_and_defaults_are_told),
         cmocka_unit_test(a_dialect_says_the_one_format_it_has),
+        cmocka_unit_test(a_bulk_says_how_its_elements_come),
         cmocka_unit_test(a_path_is_escaped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
