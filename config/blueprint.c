@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "config/value.h"
+#include "gateway/http/header.h"
 #include "gateway/http/message.h"
 #include "gateway/http/stencil.h"
 #include "gateway/http/template.h"
@@ -55,6 +56,14 @@ static bool is_param(const check_t *check, sheaf_str_t name)
     return false;
 }
 
+/* What says who the client is, and what only goes for the connection, is not for items. */
+static bool is_withheld(const check_t *check, sheaf_str_t name)
+{
+    unsigned withheld = SHEAF_HEADER_TRUST | SHEAF_HEADER_HOP_BY_HOP | SHEAF_HEADER_FRAMING;
+
+    return (sheaf_header_classify(sheaf_header_lower(check->pool, name)) & withheld) != 0;
+}
+
 /* What the request supplies. NULL, or what is wrong with the hole; "" when the source is none of these. */
 static const char *refuse_supply(const check_t *check, const sheaf_hole_t *hole)
 {
@@ -69,6 +78,8 @@ static const char *refuse_supply(const check_t *check, const sheaf_hole_t *hole)
     }
     if (!sheaf_str_eq(hole->source, SHEAF_STR("query")) && !sheaf_str_eq(hole->source, SHEAF_STR("headers")))
         return "";
+    if (sheaf_str_eq(hole->source, SHEAF_STR("headers")) && hole->is_named && is_withheld(check, hole->path))
+        return "a header of the connection, or one that clients could lie in, is not passed on";
     return hole->is_named ? NULL : "`${query}` and `${headers}` take a name: ${query.NAME}";
 }
 
@@ -243,13 +254,20 @@ static void check_merged(const check_t *check, uint32_t index)
                            "`forEach` gives many answers, `response: merge` has one place for them");
 }
 
+static bool runs_on_edge(const sheaf_item_conf_t *item)
+{
+    sheaf_str_t rest = item->forEach;
+
+    return find_edge(item, sheaf_str_cut(&rest, '.')) != NULL;
+}
+
 static void check_item(check_t *check, uint32_t index)
 {
     sheaf_item_conf_t *item = check->item = &check->endpoint->items.items[index];
 
     check_id(check, index);
     check_edges(check);
-    if (item->forEach.base != NULL && item->dependsOn.count == 0)
+    if (item->forEach.base != NULL && !runs_on_edge(item))
         sheaf_report_error(check->report, mark_of(check, SHEAF_STR("forEach")),
                            "`forEach` takes the answer of an item that `dependsOn` lists");
     check_stencil(check, item->url, mark_of(check, SHEAF_STR("url")));

@@ -148,66 +148,51 @@ static void check_routes(sheaf_report_t *report, const sheaf_yaml_t *root, sheaf
 
 /* --- endpoints --- */
 
-typedef struct pathed { /* sorting needs the path beside the index */
-    sheaf_str_t path;
-    uint32_t index;
-} pathed_t;
-
-static int by_path(const void *a, const void *b)
+static void check_path(sheaf_report_t *report, sheaf_snapshot_t *snapshot, const sheaf_yaml_t *node, uint32_t index)
 {
-    const pathed_t *x = a, *y = b;
-    size_t len = x->path.len < y->path.len ? x->path.len : y->path.len;
-    int order = len > 0 ? memcmp(x->path.base, y->path.base, len) : 0;
+    const sheaf_endpoint_conf_t *endpoint = &snapshot->conf.endpoints.items[index];
+    sheaf_mark_t mark = member_mark(node, SHEAF_STR("path"));
+    uint32_t clash = SHEAF_NO_ROUTE;
+    sheaf_fail_t fail;
 
-    if (order != 0)
-        return order;
-    if (x->path.len != y->path.len)
-        return x->path.len < y->path.len ? -1 : 1;
-    return (x->index > y->index) - (x->index < y->index);
+    if (endpoint->path.base == NULL) /* told already */
+        return;
+    if (sheaf_router_add(snapshot->endpoints, index, endpoint->path, &endpoint->method, 1, &clash, &fail) == SHEAF_OK)
+        return;
+    if (clash == SHEAF_NO_ROUTE)
+        sheaf_report_error(report, mark, "%s", fail.detail);
+    else
+        sheaf_report_error(report, mark, "the path `%.*s` is taken by the endpoint in line %u",
+                           SHEAF_VALUE_ARG(endpoint->path), snapshot->conf.endpoints.items[clash].mark.line);
 }
 
-static pathed_t *sort_endpoints(sheaf_snapshot_t *snapshot)
+/* The first endpoint of those at `path`. */
+static uint32_t find_endpoint(const sheaf_snapshot_t *snapshot, sheaf_str_t path)
 {
-    uint32_t count = snapshot->conf.endpoints.count;
-    pathed_t *sorted = sheaf_alloc((count + 1) * sizeof(*sorted));
+    uint32_t first = snapshot->conf.endpoints.count;
+    sheaf_match_t match;
 
-    for (uint32_t i = 0; i < count; i++)
-        sorted[i] = (pathed_t){snapshot->conf.endpoints.items[i].path, i};
-    qsort(sorted, count, sizeof(*sorted), by_path);
-    snapshot->endpoints_by_path = sheaf_pool_alloc(snapshot->pool, (count + 1) * sizeof(uint32_t));
-    for (uint32_t i = 0; i < count; i++)
-        snapshot->endpoints_by_path[i] = sorted[i].index;
-    return sorted;
-}
-
-static void check_twins(sheaf_report_t *report, const sheaf_conf_t *conf, const sheaf_yaml_t *const *nodes,
-                        const pathed_t *sorted)
-{
-    const pathed_t *first = NULL;
-
-    for (uint32_t i = 0; i < conf->endpoints.count; i++) {
-        if (sorted[i].path.base == NULL)
-            continue;
-        if (first == NULL || !sheaf_str_eq(first->path, sorted[i].path)) {
-            first = &sorted[i];
-            continue;
-        }
-        sheaf_report_error(report, member_mark(nodes[sorted[i].index], SHEAF_STR("path")),
-                           "the path `%.*s` is taken by the endpoint in line %u", SHEAF_VALUE_ARG(first->path),
-                           conf->endpoints.items[first->index].mark.line);
+    for (uint32_t i = 0; i < snapshot->conf.endpoints.count; i++) {
+        if (sheaf_snapshot_endpoint(snapshot, path, snapshot->conf.endpoints.items[i].method, &match) != NULL &&
+            match.route < first)
+            first = match.route;
     }
+    return first;
 }
 
-/* A literal route at an endpoint's path could never be reached; a parameter or rest that covers it still can. */
+/* A route at an endpoint's path could never be reached; a parameter or rest that covers it still can. */
 static void check_against_route(sheaf_report_t *report, const sheaf_snapshot_t *snapshot,
                                 const sheaf_yaml_t *const *nodes, const sheaf_route_conf_t *route)
 {
-    const sheaf_endpoint_conf_t *endpoint =
-        route->match.base != NULL ? sheaf_snapshot_endpoint(snapshot, route->match) : NULL;
+    const sheaf_endpoint_conf_t *endpoint;
+    uint32_t index;
 
-    if (endpoint == NULL)
+    if (route->match.base == NULL || sheaf_str_ends(route->match, SHEAF_STR("...}")) ||
+        !sheaf_snapshot_has_endpoint(snapshot, route->match))
         return;
-    sheaf_report_error(report, member_mark(nodes[endpoint - snapshot->conf.endpoints.items], SHEAF_STR("path")),
+    index = find_endpoint(snapshot, route->match);
+    endpoint = &snapshot->conf.endpoints.items[index];
+    sheaf_report_error(report, member_mark(nodes[index], SHEAF_STR("path")),
                        "the path `%.*s` is taken by the route in line %u", SHEAF_VALUE_ARG(endpoint->path),
                        route->mark.line);
 }
@@ -249,19 +234,18 @@ static void check_endpoints(sheaf_report_t *report, const sheaf_yaml_t *root, sh
 {
     const sheaf_yaml_t **nodes = sheaf_alloc((snapshot->conf.endpoints.count + 1) * sizeof(*nodes));
     const sheaf_yaml_t *node = children(root, SHEAF_STR("endpoints"));
-    pathed_t *sorted;
 
+    snapshot->endpoints = sheaf_router_new(snapshot->pool);
     for (uint32_t i = 0; i < snapshot->conf.endpoints.count; i++, node = node->next) {
         nodes[i] = node;
         settle_base(snapshot->pool, &snapshot->conf.endpoints.items[i]);
         check_envelope(report, node, &snapshot->conf.endpoints.items[i]);
         sheaf_blueprint_check(report, snapshot->pool, node, &snapshot->conf.endpoints.items[i]);
+        check_path(report, snapshot, node, i);
     }
-    sorted = sort_endpoints(snapshot);
-    check_twins(report, &snapshot->conf, nodes, sorted);
+    sheaf_router_build(snapshot->endpoints);
     for (uint32_t i = 0; i < snapshot->conf.routes.count; i++)
         check_against_route(report, snapshot, nodes, &snapshot->conf.routes.items[i]);
-    free(sorted);
     free(nodes);
 }
 

@@ -70,6 +70,7 @@ const sheaf_key_t *sheaf_section_key(const sheaf_section_t *section, sheaf_str_t
 static const char *const kind_names[] = {
     [SHEAF_KIND_OF_TEXT] = "text",
     [SHEAF_KIND_OF_PATH] = "path",
+    [SHEAF_KIND_OF_TEMPLATE] = "path",
     [SHEAF_KIND_OF_NUMBER] = "number",
     [SHEAF_KIND_OF_BOOL] = "true or false",
     [SHEAF_KIND_OF_DURATION] = "duration",

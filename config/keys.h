@@ -94,6 +94,7 @@ typedef struct sheaf_servers {
  * by way of SHEAF_MEMBER, _ENUM, _OBJECT and _ITEMS. */
 #define SHEAF_KEY_TEXT(n)      SHEAF_MEMBER(TEXT, sheaf_str_t, n)
 #define SHEAF_KEY_PATH(n)      SHEAF_MEMBER(PATH, sheaf_str_t, n)
+#define SHEAF_KEY_TEMPLATE(n)  SHEAF_MEMBER(TEMPLATE, sheaf_str_t, n)
 #define SHEAF_KEY_NUMBER(n)    SHEAF_MEMBER(NUMBER, uint64_t, n)
 #define SHEAF_KEY_BOOL(n)      SHEAF_MEMBER(BOOL, bool, n)
 #define SHEAF_KEY_DURATION(n)  SHEAF_MEMBER(DURATION, uint64_t, n##_ms)

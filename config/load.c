@@ -187,6 +187,9 @@ static void load_scalar(loader_t *loader, const sheaf_key_t *key, const sheaf_ya
     case SHEAF_KIND_OF_PATH:
         err = sheaf_value_path(loader->pool, node->text, member, &fail);
         break;
+    case SHEAF_KIND_OF_TEMPLATE:
+        err = sheaf_value_template(loader->pool, node->text, member, &fail);
+        break;
     case SHEAF_KIND_OF_BOOL:
         err = sheaf_value_bool(node->text, member, &fail);
         break;

@@ -53,6 +53,7 @@ static void put_size(FILE *file, const sheaf_key_t *key)
 static const char *const simple_kinds[] = {
     [SHEAF_KIND_OF_TEXT] = "\"type\": \"string\"",
     [SHEAF_KIND_OF_PATH] = "\"anyOf\": [{\"type\": \"string\", \"pattern\": \"^/\"}, " ENV_REF "]",
+    [SHEAF_KIND_OF_TEMPLATE] = "\"anyOf\": [{\"type\": \"string\", \"pattern\": \"^/\"}, " ENV_REF "]",
     [SHEAF_KIND_OF_BOOL] = "\"anyOf\": [{\"type\": \"boolean\"}, " ENV_REF "]",
     [SHEAF_KIND_OF_DURATION] = "\"anyOf\": [{\"$ref\": \"#/$defs/duration\"}, " ENV_REF "]",
     [SHEAF_KIND_OF_ADDRESS] = "\"anyOf\": [{\"$ref\": \"#/$defs/address\"}, " ENV_REF "]",

@@ -146,24 +146,19 @@ bool sheaf_cidr_has(const sheaf_cidr_t *list, uint32_t count, const uint8_t ip[1
     return false;
 }
 
-const sheaf_endpoint_conf_t *sheaf_snapshot_endpoint(const sheaf_snapshot_t *snapshot, sheaf_str_t path)
+const sheaf_endpoint_conf_t *sheaf_snapshot_endpoint(const sheaf_snapshot_t *snapshot, sheaf_str_t path,
+                                                     sheaf_str_t method, sheaf_match_t *ret_match)
 {
-    uint32_t low = 0, high = snapshot->conf.endpoints.count;
+    if (!sheaf_router_find(snapshot->endpoints, path, method, ret_match))
+        return NULL;
+    return &snapshot->conf.endpoints.items[ret_match->route];
+}
 
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        const sheaf_endpoint_conf_t *endpoint = &snapshot->conf.endpoints.items[snapshot->endpoints_by_path[middle]];
-        size_t len = path.len < endpoint->path.len ? path.len : endpoint->path.len;
-        int order = len > 0 ? memcmp(path.base, endpoint->path.base, len) : 0;
+bool sheaf_snapshot_has_endpoint(const sheaf_snapshot_t *snapshot, sheaf_str_t path)
+{
+    sheaf_match_t match;
 
-        if (order == 0 && path.len == endpoint->path.len)
-            return endpoint;
-        if (order < 0 || (order == 0 && path.len < endpoint->path.len))
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return NULL;
+    return sheaf_snapshot_endpoint(snapshot, path, SHEAF_STR(""), &match) != NULL || match.allow.base != NULL;
 }
 
 static bool is_same_server(const sheaf_server_conf_t *a, const sheaf_server_conf_t *b)

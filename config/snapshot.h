@@ -29,7 +29,7 @@ struct sheaf_snapshot {
     sheaf_conf_t conf;           /* the root of keys.def, with its lists: conf.listen.items[i], conf.upstreams.items[i],
                                conf.routes.items[i], conf.endpoints.items[i] */
     sheaf_router_t *routes;      /* over conf.routes, by index */
-    uint32_t *endpoints_by_path; /* indices of conf.endpoints, sorted by path */
+    sheaf_router_t *endpoints;   /* over conf.endpoints, by index: their paths and methods */
     sheaf_files_t files;         /* that the configuration names */
     struct ssl_ctx_st **tls; /* SSL_CTX of each of conf.listen, made from its `tls`; NULL where it speaks clear text */
     uint64_t hash;           /* of the text and of what ${env...} became */
@@ -56,8 +56,13 @@ bool sheaf_ip_parse(sheaf_str_t text, uint8_t ret_ip[16]);
 #define SHEAF_IP_TEXT_MAX 46
 void sheaf_ip_print(const uint8_t ip[16], char ret_text[SHEAF_IP_TEXT_MAX]);
 
-/* The endpoint whose path is `path` exactly, or NULL. */
-const sheaf_endpoint_conf_t *sheaf_snapshot_endpoint(const sheaf_snapshot_t *snapshot, sheaf_str_t path);
+/* The endpoint that answers `method` at `path`, which is normalised, or NULL; as sheaf_router_find `*ret_match` has the
+ * parameters, or the methods of the endpoints that are there. */
+const sheaf_endpoint_conf_t *sheaf_snapshot_endpoint(const sheaf_snapshot_t *snapshot, sheaf_str_t path,
+                                                     sheaf_str_t method, sheaf_match_t *ret_match);
+
+/* Is there an endpoint at `path`, whatever its method? */
+bool sheaf_snapshot_has_endpoint(const sheaf_snapshot_t *snapshot, sheaf_str_t path);
 
 /* Same servers, limits and times: an upstream that a reload left unchanged keeps its conns. */
 bool sheaf_upstream_conf_eq(const sheaf_upstream_conf_t *a, const sheaf_upstream_conf_t *b);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/un.h>
 
+#include "gateway/http/template.h"
 #include "gateway/http/url.h"
 
 #define PATH_MAX_BYTES 2048
@@ -160,6 +161,39 @@ sheaf_err_t sheaf_value_path(sheaf_pool_t *pool, sheaf_str_t text, sheaf_str_t *
         return sheaf_fail(fail, SHEAF_ERR_CONFIG, "the path `%.*s` must not hold an encoded slash",
                           SHEAF_VALUE_ARG(text));
     *ret_path = sheaf_pool_dup(pool, url.path);
+    return SHEAF_OK;
+}
+
+/* The template as it is matched: its literals as a normalised path has them. */
+static sheaf_str_t write_template(sheaf_pool_t *pool, const sheaf_template_t *template)
+{
+    sheaf_str_t path = SHEAF_STR("");
+
+    for (uint32_t i = 0; i < template->count; i++) {
+        sheaf_str_t text = template->segments[i].text;
+        bool is_param = template->segments[i].kind == SHEAF_SEGMENT_PARAM;
+
+        path = sheaf_pool_printf(pool, is_param ? "%.*s/{%.*s}" : "%.*s/%.*s", SHEAF_STR_ARG(path), SHEAF_STR_ARG(text));
+    }
+    return path;
+}
+
+sheaf_err_t sheaf_value_template(sheaf_pool_t *pool, sheaf_str_t text, sheaf_str_t *ret_path, sheaf_fail_t *fail)
+{
+    sheaf_template_t template;
+    sheaf_fail_t why;
+
+    if (text.len == 0 || text.base[0] != '/' || memchr(text.base, '{', text.len) == NULL)
+        return sheaf_value_path(pool, text, ret_path, fail);
+    if (text.len > PATH_MAX_BYTES)
+        return sheaf_fail(fail, SHEAF_ERR_CONFIG, "the path is longer than %d bytes", PATH_MAX_BYTES);
+    if (sheaf_template_parse(pool, text, &template, &why) != SHEAF_OK)
+        return sheaf_fail(fail, SHEAF_ERR_CONFIG, "the path `%.*s` cannot be used: %s", SHEAF_VALUE_ARG(text),
+                          why.detail);
+    if (template.segments[template.count - 1].kind == SHEAF_SEGMENT_REST)
+        return sheaf_fail(fail, SHEAF_ERR_CONFIG, "the path `%.*s` cannot be used: a parameter stands for one segment",
+                          SHEAF_VALUE_ARG(text));
+    *ret_path = write_template(pool, &template);
     return SHEAF_OK;
 }
 

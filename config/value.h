@@ -19,6 +19,8 @@ sheaf_err_t sheaf_value_workers(sheaf_str_t text, uint64_t max, uint64_t *ret_co
 sheaf_err_t sheaf_value_mode(sheaf_str_t text, uint32_t *ret_mode, sheaf_fail_t *fail);
 /* An absolute path, normalised (RFC 3986 6.2.2); no query, no encoded slash. */
 sheaf_err_t sheaf_value_path(sheaf_pool_t *pool, sheaf_str_t text, sheaf_str_t *ret_path, sheaf_fail_t *fail);
+/* The same, with segments that are {name}. */
+sheaf_err_t sheaf_value_template(sheaf_pool_t *pool, sheaf_str_t text, sheaf_str_t *ret_path, sheaf_fail_t *fail);
 /* 127.0.0.1:8080, [::1]:8080, :8080, unix:/path. */
 sheaf_err_t sheaf_value_address(sheaf_pool_t *pool, sheaf_str_t text, sheaf_address_t *ret_address, sheaf_fail_t *fail);
 /* 10.0.0.0/8, 10.1.2.3, fd00::/8. Bits beyond the prefix are cleared; `*ret_had_host_bits` tells that some were. */

@@ -42,7 +42,7 @@ sheaf_err_t sheaf_fail(sheaf_fail_t *fail, sheaf_err_t err, const char *format, 
     if (fail == NULL)
         return err;
     fail->err = err;
-    fail->pointer[0] = '\0';
+    fail->pointer[0] = fail->item[0] = '\0';
     fail->has_pointer = false;
     fail->line = fail->column = 0;
     va_start(args, format);

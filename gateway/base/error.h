@@ -20,6 +20,7 @@ typedef struct sheaf_fail {
     char detail[256];  /* one sentence for a person, UTF-8, NUL-terminated, cut when longer */
     char pointer[256]; /* RFC 6901, into the document as sent; "" = the whole document; see has_pointer */
     bool has_pointer;
+    char item[129];        /* the id of the item that it is about, NUL-terminated; "" = none */
     uint32_t line, column; /* from 1, columns in characters; 0 = unknown */
 } sheaf_fail_t;
 
@@ -28,7 +29,7 @@ const char *sheaf_err_slug(sheaf_err_t err);
 const char *sheaf_err_title(sheaf_err_t err);
 
 /* Fills err and detail and returns err, so that `return sheaf_fail(fail, SHEAF_ERR_X, "...")` reads well.
- * Clears pointer, line and column. `fail` may be NULL. */
+ * Clears pointer, item, line and column. `fail` may be NULL. */
 sheaf_err_t sheaf_fail(sheaf_fail_t *fail, sheaf_err_t err, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -15,15 +15,29 @@
 
 /* --- birth and death --- */
 
-/* Where relative urls start: the endpoint's `base`, else the folder of a path that ends in $batch, else the root. */
-static sheaf_str_t base_of(const sheaf_endpoint_conf_t *endpoint, sheaf_pool_t *pool)
+/* What stands in the request's path for `base`, which holds parameters and is where the endpoint's path begins. */
+static sheaf_str_t base_in_request(sheaf_str_t base, sheaf_str_t path, sheaf_pool_t *pool)
 {
-    sheaf_str_t path = endpoint->path;
+    size_t slashes = 0, len = 0;
 
-    if (endpoint->base.len > 0 && endpoint->base.base[endpoint->base.len - 1] == '/')
-        return endpoint->base;
-    if (endpoint->base.len > 0)
-        return sheaf_pool_printf(pool, "%.*s/", SHEAF_STR_ARG(endpoint->base));
+    for (size_t i = 0; i < base.len; i++)
+        slashes += base.base[i] == '/';
+    while (len < path.len && slashes > 0)
+        slashes -= path.base[len++] == '/';
+    return slashes == 0 ? sheaf_pool_dup(pool, sheaf_str(path.base, len)) : SHEAF_STR("/");
+}
+
+/* Where relative urls start: the endpoint's `base`, else the folder of a path that ends in $batch, else the root. */
+static sheaf_str_t base_of(const sheaf_endpoint_conf_t *endpoint, const sheaf_outer_t *outer, sheaf_pool_t *pool)
+{
+    sheaf_str_t path = endpoint->path, base = endpoint->base;
+
+    if (base.len > 0 && memchr(base.base, '{', base.len) != NULL)
+        return base_in_request(base, outer->path, pool);
+    if (base.len > 0 && base.base[base.len - 1] == '/')
+        return base;
+    if (base.len > 0)
+        return sheaf_pool_printf(pool, "%.*s/", SHEAF_STR_ARG(base));
     if (sheaf_str_ends(path, SHEAF_STR("/$batch")))
         return sheaf_str(path.base, path.len - (sizeof("$batch") - 1));
     return SHEAF_STR("/");
@@ -45,7 +59,7 @@ sheaf_batch_t *sheaf_batch_new(const sheaf_batch_env_t *env, const sheaf_endpoin
     batch->stops_on_error = endpoint->on_error == SHEAF_ON_ERROR_STOP;
     batch->fault.item = UINT32_MAX;
     batch->mask = UINT32_MAX;
-    batch->base = base_of(endpoint, batch->pool);
+    batch->base = base_of(endpoint, outer, batch->pool);
     batch->ids = sheaf_ids_new();
     batch->started_us = env->clock->read_us(env->clock);
     sheaf_fanout_init(batch);

@@ -41,6 +41,8 @@ typedef struct sheaf_outer {
     sheaf_str_t host;               /* Host or :authority */
     sheaf_str_t method;             /* as sent: POST */
     sheaf_str_t path;               /* normalised, without the query */
+    sheaf_str_t params[SHEAF_ROUTER_MAX_PARAMS]; /* what stands for those of the endpoint's path, percent-encoded */
+    uint32_t param_count;
     sheaf_str_t query;              /* behind the '?'; absent when there is none */
     sheaf_str_t content_type;       /* absent when none was sent */
     bool is_http2;
@@ -155,7 +157,7 @@ static inline uint32_t sheaf_batch_results(const sheaf_batch_t *batch)
     return batch->count - batch->silent;
 }
 
-/* `outer` may be used until free. */
+/* `outer` may be used until free; of it the path is there already. */
 sheaf_batch_t *sheaf_batch_new(const sheaf_batch_env_t *env, const sheaf_endpoint_conf_t *endpoint,
                                const sheaf_outer_t *outer);
 /* Nothing may be flying: before start, or in or after on_done. */

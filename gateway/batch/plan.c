@@ -70,7 +70,7 @@ static sheaf_err_t find_route(sheaf_item_t *item, const sheaf_url_t *url, sheaf_
     const sheaf_snapshot_t *snapshot = item->batch->env.snapshot;
     sheaf_match_t match;
 
-    if (sheaf_snapshot_endpoint(snapshot, url->path) != NULL)
+    if (sheaf_snapshot_has_endpoint(snapshot, url->path))
         return sheaf_fail(fail, SHEAF_ERR_ITEM_URL, "an item may not name a batch endpoint (no batch inside a batch)");
     if (!sheaf_router_find(snapshot->routes, url->path, item->exchange.method, &match)) {
         if (match.allow.base == NULL)

@@ -82,6 +82,8 @@ const sheaf_decoder_t *sheaf_codec_decoder(const sheaf_endpoint_conf_t *endpoint
 {
     sheaf_media_t media;
 
+    if (endpoint->kind == SHEAF_KIND_AGGREGATE)
+        return &sheaf_aggregate_in;
     if (content_type.base == NULL)
         return endpoint->kind == SHEAF_KIND_BULK ? &sheaf_bulk_ids_in : NULL;
     if (!sheaf_media_parse(content_type, &media))
@@ -96,10 +98,18 @@ const sheaf_decoder_t *sheaf_codec_decoder(const sheaf_endpoint_conf_t *endpoint
     return find_decoder(decoders, SHEAF_COUNT(decoders), &media);
 }
 
-const sheaf_encoder_t *sheaf_codec_encoder(sheaf_str_t accept)
+static bool merges(const sheaf_endpoint_conf_t *endpoint)
+{
+    return endpoint->kind == SHEAF_KIND_AGGREGATE && endpoint->response == SHEAF_RESPONSE_MERGE;
+}
+
+const sheaf_encoder_t *sheaf_codec_encoder(const sheaf_endpoint_conf_t *endpoint, sheaf_str_t accept)
 {
     const sheaf_encoder_t *best = NULL;
     uint32_t best_quality = 0;
+
+    if (merges(endpoint))
+        return sheaf_accept_quality(accept, sheaf_merge_out.content_type) > 0 ? &sheaf_merge_out : NULL;
 
     for (size_t i = 0; i < SHEAF_COUNT(encoders); i++) {
         uint32_t quality = sheaf_accept_quality(accept, encoders[i].media);
@@ -114,14 +124,16 @@ const sheaf_encoder_t *sheaf_codec_encoder(sheaf_str_t accept)
 
 const char *sheaf_codec_decodable(const sheaf_endpoint_conf_t *endpoint)
 {
+    if (endpoint->kind == SHEAF_KIND_AGGREGATE)
+        return sheaf_method_takes_body(endpoint->method) ? "application/json" : "";
     if (endpoint->kind == SHEAF_KIND_BULK)
         return bulk_decodable + 2;
     return dialect_of(endpoint) != NULL ? "application/json" : decodable + 2;
 }
 
-const char *sheaf_codec_encodable(void)
+const char *sheaf_codec_encodable(const sheaf_endpoint_conf_t *endpoint)
 {
-    return encodable + 2;
+    return merges(endpoint) ? sheaf_merge_out.content_type : encodable + 2;
 }
 
 const sheaf_problem_form_t *sheaf_codec_refusal(const sheaf_endpoint_conf_t *endpoint)

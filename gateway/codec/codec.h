@@ -18,6 +18,13 @@ typedef struct sheaf_encoder {
     sheaf_order_t order; /* of the results when neither the batch nor the endpoint says */
     uint16_t status;     /* what stands in the place of 207; 0: nothing does */
     bool wants_nonce;
+    /* One document of all items: nothing goes out before the batch has ended. */
+    bool is_whole;
+    /* NULL, or the header fields beside Content-Type, once the batch has ended; else they are Cache-Control: no-store and
+     * Vary: accept. Names and values are literals or in `pool`. */
+    void (*head)(const sheaf_encode_t *encode, sheaf_pool_t *pool, sheaf_headers_t *ret_headers);
+    /* NULL, or whether `item`, settled, leaves no answer but `fail`, whatever becomes of the others. */
+    bool (*refuses)(const sheaf_item_t *item, sheaf_fail_t *fail);
     void (*begin)(sheaf_encode_t *encode);
     void (*item)(sheaf_encode_t *encode, const sheaf_item_t *item);
     void (*end)(sheaf_encode_t *encode); /* summary and closing */
@@ -48,11 +55,11 @@ const sheaf_decoder_t *sheaf_codec_decoder(const sheaf_endpoint_conf_t *endpoint
 
 /* By Accept (fields joined with ", "; absent: anything): highest q wins, ties in the order JSON, XML, ... of
  * codecs.def. NULL when nothing is acceptable (406). */
-const sheaf_encoder_t *sheaf_codec_encoder(sheaf_str_t accept);
+const sheaf_encoder_t *sheaf_codec_encoder(const sheaf_endpoint_conf_t *endpoint, sheaf_str_t accept);
 
-/* "application/json, application/xml" for messages and Accept-Post. */
+/* "application/json, application/xml" for messages and Accept-Post; "" when requests have no body. */
 const char *sheaf_codec_decodable(const sheaf_endpoint_conf_t *endpoint);
-const char *sheaf_codec_encodable(void);
+const char *sheaf_codec_encodable(const sheaf_endpoint_conf_t *endpoint);
 
 /* How a request that `endpoint` (NULL: no one's) refuses as a whole is told so: its clients look for the error where
  * their gateway has it. */
@@ -73,6 +80,8 @@ extern const sheaf_decoder_t sheaf_apisix_in;
 extern const sheaf_encoder_t sheaf_apisix_out;
 extern const sheaf_decoder_t sheaf_tyk_in;
 extern const sheaf_encoder_t sheaf_tyk_out;
+extern const sheaf_decoder_t sheaf_aggregate_in; /* the request to an aggregate, whatever its body is */
+extern const sheaf_encoder_t sheaf_merge_out;    /* response: merge */
 extern const sheaf_encoder_t sheaf_dav_out;
 extern const sheaf_encoder_t sheaf_dav_text_out; /* the same as text/xml */
 

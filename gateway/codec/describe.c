@@ -5,12 +5,6 @@
 #include "gateway/batch/plan.h"
 #include "gateway/codec/pen.h"
 
-const char *sheaf_describe_methods(const sheaf_endpoint_conf_t *endpoint)
-{
-    (void)endpoint;
-    return "POST, OPTIONS";
-}
-
 /* The word that stands for an enumerated key in the configuration. */
 static sheaf_str_t word_of(const sheaf_endpoint_conf_t *endpoint, const char *name)
 {
@@ -38,6 +32,10 @@ static void put_number(sheaf_pen_t *pen, const char *name, uint64_t value)
 static void put_list(sheaf_pen_t *pen, const char *name, const char *types)
 {
     sheaf_pen_put(pen, sheaf_str_of(name));
+    if (*types == '\0') {
+        SHEAF_PEN(pen, "[]");
+        return;
+    }
     SHEAF_PEN(pen, "[\"");
     for (const char *at = types; *at != '\0'; at++) {
         if (*at == ',')
@@ -54,8 +52,16 @@ static const char *answers_of(const sheaf_endpoint_conf_t *endpoint)
     const sheaf_decoder_t *decoder = sheaf_codec_decoder(endpoint, SHEAF_STR("application/json"));
 
     if (decoder == NULL || decoder->answers_with == NULL)
-        return sheaf_codec_encodable();
+        return sheaf_codec_encodable(endpoint);
     return decoder->answers_with->content_type;
+}
+
+static void put_methods(sheaf_pen_t *pen, const sheaf_endpoint_conf_t *endpoint)
+{
+    put_text(pen, ",\"methods\":[", endpoint->method);
+    if (sheaf_str_eq(endpoint->method, SHEAF_STR("GET")))
+        SHEAF_PEN(pen, ",\"HEAD\"");
+    SHEAF_PEN(pen, ",\"OPTIONS\"]");
 }
 
 static void put_limits(sheaf_pen_t *pen, const sheaf_endpoint_conf_t *endpoint)
@@ -87,11 +93,45 @@ void sheaf_describe_write(const sheaf_endpoint_conf_t *endpoint, sheaf_out_t *ou
     put_text(&pen, "{\"path\":", endpoint->path);
     put_text(&pen, ",\"kind\":", word_of(endpoint, "kind"));
     put_text(&pen, ",\"dialect\":", word_of(endpoint, "dialect"));
-    put_list(&pen, ",\"methods\":", sheaf_describe_methods(endpoint));
+    put_methods(&pen, endpoint);
+    if (endpoint->kind == SHEAF_KIND_AGGREGATE)
+        put_text(&pen, ",\"response\":", word_of(endpoint, "response"));
     put_list(&pen, ",\"requests\":", sheaf_codec_decodable(endpoint));
     put_list(&pen, ",\"responses\":", answers_of(endpoint));
     put_limits(&pen, endpoint);
     put_defaults(&pen, endpoint);
     sheaf_pen_byte(&pen, '}');
     sheaf_pen_close(&pen);
+}
+
+/* Cuts a method off a list as Allow has it; HEAD is that of GET, and passed over. Absent at its end. */
+static sheaf_str_t cut_method(sheaf_str_t *rest)
+{
+    while (rest->base != NULL) {
+        sheaf_str_t method = sheaf_str_trim(sheaf_str_cut(rest, ','));
+
+        if (!sheaf_str_eq(method, SHEAF_STR("HEAD")))
+            return method;
+    }
+    return SHEAF_STR_NONE;
+}
+
+void sheaf_describe_path(const sheaf_snapshot_t *snapshot, sheaf_str_t path, sheaf_out_t *out)
+{
+    sheaf_str_t rest, method;
+    sheaf_match_t match;
+    bool is_list;
+
+    sheaf_snapshot_endpoint(snapshot, path, SHEAF_STR(""), &match);
+    rest = match.allow;
+    cut_method(&rest);
+    is_list = cut_method(&rest).base != NULL;
+    rest = match.allow;
+    for (const char *before = "["; (method = cut_method(&rest)).base != NULL; before = ",") {
+        if (is_list)
+            sheaf_out_put(out, before, 1);
+        sheaf_describe_write(sheaf_snapshot_endpoint(snapshot, path, method, &match), out);
+    }
+    if (is_list)
+        sheaf_out_put(out, "]", 1);
 }

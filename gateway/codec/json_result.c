@@ -103,9 +103,9 @@ static void put_headers(sheaf_pen_t *pen, const sheaf_item_t *item, bool is_grap
     }
 }
 
-static void put_text(sheaf_pen_t *pen, const sheaf_buf_t *body)
+void sheaf_json_result_text(sheaf_pen_t *pen, const sheaf_buf_t *body)
 {
-    SHEAF_PEN(pen, ",\"body\":\"");
+    sheaf_pen_byte(pen, '"');
     for (const sheaf_chunk_t *chunk = &body->first; chunk != NULL; chunk = chunk->next)
         sheaf_pen_json(pen, sheaf_str(chunk->bytes, chunk->len));
     sheaf_pen_byte(pen, '"');
@@ -134,7 +134,8 @@ static void put_body(sheaf_pen_t *pen, const sheaf_item_t *item, bool is_one_lin
         return;
     }
     if (is_text && sheaf_text_is_utf8(item->body)) {
-        put_text(pen, item->body);
+        SHEAF_PEN(pen, ",\"body\":");
+        sheaf_json_result_text(pen, item->body);
         return;
     }
     SHEAF_PEN(pen, ",\"bodyEncoding\":\"base64\",\"body\":\"");

@@ -18,4 +18,7 @@ void sheaf_json_result_put(sheaf_pen_t *pen, const sheaf_item_t *item, bool is_o
 /* "summary":{...}, without braces around it. */
 void sheaf_json_result_summary(sheaf_pen_t *pen, const sheaf_batch_t *batch);
 
+/* A body that is valid UTF-8 as a string. */
+void sheaf_json_result_text(sheaf_pen_t *pen, const sheaf_buf_t *body);
+
 #endif

@@ -2,6 +2,7 @@
 #include "gateway/codec/describe.h"
 #include "gateway/front/guard/frames.h"
 #include "gateway/front/lingering.h"
+#include "gateway/front/place.h"
 #include "gateway/front/responder.h"
 #include "gateway/front/watchdog.h"
 #include "gateway/http/problem.h"
@@ -43,7 +44,9 @@ static void take_outer(sheaf_visit_t *visit, sheaf_pool_t *pool)
     outer->scheme = visit->client->tls != NULL ? SHEAF_STR("https") : SHEAF_STR("http"); /* :scheme is hearsay */
     outer->host = sheaf_pool_dup(pool, str_of(req->authority));
     outer->method = sheaf_pool_dup(pool, str_of(req->method));
-    outer->path = sheaf_pool_dup(pool, str_of(req->path_normalized));
+    outer->path = sheaf_pool_dup(pool, outer->path);
+    for (uint32_t i = 0; i < outer->param_count; i++)
+        outer->params[i] = sheaf_pool_dup(pool, outer->params[i]);
     outer->query = query_of(req, pool);
     outer->content_type = type.base != NULL ? sheaf_pool_dup(pool, type) : SHEAF_STR_NONE;
     outer->is_http2 = req->version >= 0x200;
@@ -70,7 +73,7 @@ static void add_header(h2o_req_t *req, const char *name, const char *value)
     h2o_add_header_by_str(&req->pool, &req->res.headers, name, strlen(name), 1, NULL, value, strlen(value));
 }
 
-/* The document that describes the endpoint, in the request's pool. */
+/* The document that describes the endpoints of the path, in the request's pool. */
 static h2o_iovec_t description_of(const sheaf_visit_t *visit)
 {
     h2o_iovec_t text;
@@ -78,7 +81,7 @@ static h2o_iovec_t description_of(const sheaf_visit_t *visit)
     sheaf_out_t out;
 
     sheaf_out_init(&out);
-    sheaf_describe_write(visit->endpoint, &out);
+    sheaf_describe_path(visit->epoch->env.snapshot, visit->outer.path, &out);
     text = h2o_iovec_init(sheaf_h2o_alloc(&visit->req->pool, out.len), 0);
     while (sheaf_out_peek(&out, &piece, 1, SIZE_MAX) == 1) {
         memcpy(text.base + text.len, piece.base, piece.len);
@@ -93,12 +96,17 @@ static int answer_options(sheaf_visit_t *visit)
 {
     h2o_iovec_t text = description_of(visit);
     h2o_req_t *req = visit->req;
+    sheaf_match_t match;
+    const sheaf_endpoint_conf_t *posted =
+        sheaf_snapshot_endpoint(visit->epoch->env.snapshot, visit->outer.path, SHEAF_STR("POST"), &match);
 
     req->res.status = 200;
     req->res.reason = sheaf_status_reason(200);
     req->res.content_length = text.len;
-    add_header(req, "allow", sheaf_describe_methods(visit->endpoint));
-    add_header(req, "accept-post", sheaf_codec_decodable(visit->endpoint));
+    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("allow"), 1, NULL, visit->allow.base,
+                          visit->allow.len);
+    if (posted != NULL)
+        add_header(req, "accept-post", sheaf_codec_decodable(posted));
     add_header(req, "content-type", "application/json");
     visit->flying_bytes = text.len;
     visit->is_started = visit->is_final = visit->is_sending = true;
@@ -112,14 +120,9 @@ static bool is_plain(sheaf_str_t coding)
     return coding.len == 0 || sheaf_str_ieq(sheaf_str_trim(coding), SHEAF_STR("identity"));
 }
 
-/* What can be refused before the body is looked at. */
-static sheaf_err_t check_request(const sheaf_front_t *front, h2o_req_t *req, const sheaf_endpoint_conf_t *endpoint,
-                                 const sheaf_decoder_t **ret_decoder, const sheaf_encoder_t **ret_encoder,
-                                 sheaf_fail_t *fail)
+static sheaf_err_t check_size(const sheaf_front_t *front, h2o_req_t *req, const sheaf_endpoint_conf_t *endpoint,
+                              sheaf_fail_t *fail)
 {
-    if (!sheaf_str_eq(str_of(req->method), endpoint->method))
-        return sheaf_fail(fail, SHEAF_ERR_METHOD, "a %s is sent with %.*s",
-                          endpoint->kind == SHEAF_KIND_BULK ? "bulk" : "batch", SHEAF_STR_ARG(endpoint->method));
     if (sheaf_frames_why_cut(req) == SHEAF_ERR_TOO_LARGE) {
         sheaf_front_say_too_large(front, fail);
         return SHEAF_ERR_TOO_LARGE;
@@ -127,16 +130,28 @@ static sheaf_err_t check_request(const sheaf_front_t *front, h2o_req_t *req, con
     if (req->entity.len > endpoint->max_body_bytes)
         return sheaf_fail(fail, SHEAF_ERR_TOO_LARGE, "the request has %zu bytes, %llu are allowed", req->entity.len,
                           (unsigned long long)endpoint->max_body_bytes);
+    if (!is_plain(find(req, H2O_TOKEN_CONTENT_ENCODING)))
+        return sheaf_fail(fail, SHEAF_ERR_MEDIA_TYPE, "content codings are not supported");
+    return SHEAF_OK;
+}
+
+/* What can be refused before the body is looked at. */
+static sheaf_err_t check_request(const sheaf_front_t *front, h2o_req_t *req, const sheaf_endpoint_conf_t *endpoint,
+                                 const sheaf_decoder_t **ret_decoder, const sheaf_encoder_t **ret_encoder,
+                                 sheaf_fail_t *fail)
+{
+    sheaf_err_t err = check_size(front, req, endpoint, fail);
+
+    if (err != SHEAF_OK)
+        return err;
     *ret_decoder = sheaf_codec_decoder(endpoint, find(req, H2O_TOKEN_CONTENT_TYPE));
     if (*ret_decoder == NULL)
         return sheaf_fail(fail, SHEAF_ERR_MEDIA_TYPE, "supported: %s", sheaf_codec_decodable(endpoint));
-    if (!is_plain(find(req, H2O_TOKEN_CONTENT_ENCODING)))
-        return sheaf_fail(fail, SHEAF_ERR_MEDIA_TYPE, "content codings are not supported");
     *ret_encoder = (*ret_decoder)->answers_with;
     if (*ret_encoder == NULL)
-        *ret_encoder = sheaf_codec_encoder(str_of(sheaf_h2o_join(req, H2O_TOKEN_ACCEPT, ", ")));
+        *ret_encoder = sheaf_codec_encoder(endpoint, str_of(sheaf_h2o_join(req, H2O_TOKEN_ACCEPT, ", ")));
     if (*ret_encoder == NULL)
-        return sheaf_fail(fail, SHEAF_ERR_NOT_ACCEPTABLE, "offered: %s", sheaf_codec_encodable());
+        return sheaf_fail(fail, SHEAF_ERR_NOT_ACCEPTABLE, "offered: %s", sheaf_codec_encodable(endpoint));
     return SHEAF_OK;
 }
 
@@ -167,8 +182,8 @@ int sheaf_handler_on_request(h2o_handler_t *self, h2o_req_t *req)
 {
     sheaf_front_t *front = ((sheaf_front_handler_t *)(void *)self)->front;
     sheaf_visit_t *visit = sheaf_visit_new(front, req);
-    const sheaf_endpoint_conf_t *endpoint;
     sheaf_fail_t fail;
+    sheaf_err_t err;
 
     if (sheaf_objection_take(&visit->client->objection, &fail)) {
         sheaf_lingering_keep(visit->client);
@@ -184,13 +199,8 @@ int sheaf_handler_on_request(h2o_handler_t *self, h2o_req_t *req)
         sheaf_fail(&fail, SHEAF_ERR_OVERLOADED, "too many requests were abandoned on this connection");
         return refuse(visit, &fail);
     }
-    endpoint = sheaf_snapshot_endpoint(visit->epoch->env.snapshot, str_of(req->path_normalized));
-    if (endpoint == NULL) {
-        sheaf_fail(&fail, SHEAF_ERR_NOT_FOUND, "no endpoint has this path");
-        return refuse(visit, &fail);
-    }
-    visit->endpoint = endpoint;
-    if (h2o_memis(req->method.base, req->method.len, H2O_STRLIT("OPTIONS")))
+    err = sheaf_place_find(visit, &fail);
+    if (err != SHEAF_ERR_NOT_FOUND && h2o_memis(req->method.base, req->method.len, H2O_STRLIT("OPTIONS")))
         return answer_options(visit);
-    return start_batch(visit, endpoint);
+    return err != SHEAF_OK ? refuse(visit, &fail) : start_batch(visit, visit->endpoint);
 }

@@ -50,6 +50,17 @@ void sheaf_responder_start(sheaf_visit_t *visit, const sheaf_encoder_t *encoder)
 
 /* --- what the batch tells --- */
 
+/* The first to fail is named. */
+static void note_refusal(sheaf_visit_t *visit, const sheaf_item_t *item)
+{
+    sheaf_fail_t fail;
+
+    if (visit->objection != NULL || !visit->encode.encoder->refuses(item, &fail))
+        return;
+    visit->objection = sheaf_pool_alloc(visit->batch->pool, sizeof(fail));
+    *visit->objection = fail;
+}
+
 static void on_item(sheaf_batch_t *batch, uint32_t index)
 {
     sheaf_visit_t *visit = batch->watch_data;
@@ -59,6 +70,8 @@ static void on_item(sheaf_batch_t *batch, uint32_t index)
     sheaf_verdict_add(&visit->verdict, status);
     if (visit->settled != NULL)
         visit->settled[visit->settled_count++ & batch->mask] = index;
+    if (visit->encode.encoder->refuses != NULL)
+        note_refusal(visit, sheaf_batch_item(batch, index));
     if (visit->req != NULL)
         sheaf_soon(visit->front->env.soon, &visit->respond);
 }
@@ -153,10 +166,19 @@ static bool holds_up(const sheaf_batch_t *batch)
            batch->held_bytes + batch->endpoint->max_item_body_bytes > batch->endpoint->budget_bytes;
 }
 
+static bool is_head(const sheaf_visit_t *visit)
+{
+    return h2o_memis(visit->req->method.base, visit->req->method.len, H2O_STRLIT("HEAD"));
+}
+
+/* A whole document fits the budget (the configuration was checked), and the answer to a HEAD is not kept: neither holds
+ * anything up. */
 static bool must_begin(const sheaf_visit_t *visit)
 {
     const sheaf_batch_t *batch = visit->batch;
 
+    if (visit->encode.encoder->is_whole || is_head(visit))
+        return visit->has_ended;
     if (visit->has_ended || (!visit->is_done && holds_up(batch)))
         return true;
     if (!visit->is_done && sheaf_verdict_is_open(&visit->verdict, (sheaf_status_t)batch->endpoint->status))
@@ -180,6 +202,25 @@ static void add_preferences(sheaf_visit_t *visit)
         add_header(visit->req, "preference-applied", h2o_strdup(&visit->req->pool, text, len).base, len);
 }
 
+static void add_head(sheaf_visit_t *visit)
+{
+    sheaf_headers_t headers = {0};
+
+    if (visit->encode.encoder->head == NULL) {
+        add_header(visit->req, "cache-control", H2O_STRLIT("no-store"));
+        add_header(visit->req, "vary", H2O_STRLIT("accept"));
+        return;
+    }
+    visit->encode.encoder->head(&visit->encode, visit->batch->pool, &headers);
+    for (uint32_t i = 0; i < headers.count; i++) {
+        sheaf_str_t name = headers.entries[i].name, value = headers.entries[i].value;
+        h2o_iovec_t copy = h2o_strdup(&visit->req->pool, value.base, value.len);
+
+        h2o_add_header_by_str(&visit->req->pool, &visit->req->res.headers, name.base, name.len, 1, NULL, copy.base,
+                              copy.len);
+    }
+}
+
 static void begin_answer(sheaf_visit_t *visit)
 {
     h2o_req_t *req = visit->req;
@@ -193,10 +234,9 @@ static void begin_answer(sheaf_visit_t *visit)
         visit->status = encoder->status;
     req->res.status = visit->status;
     req->res.reason = sheaf_status_reason(visit->status);
-    req->res.content_length = visit->has_ended ? visit->out.len : SIZE_MAX;
+    req->res.content_length = visit->has_ended ? visit->unsent_bytes + visit->out.len : SIZE_MAX;
     add_header(req, "content-type", type, strlen(type));
-    add_header(req, "cache-control", H2O_STRLIT("no-store"));
-    add_header(req, "vary", H2O_STRLIT("accept"));
+    add_head(visit);
     add_preferences(visit);
     if (visit->front->is_draining || visit->front->memory.level != SHEAF_MEMORY_FINE)
         req->http1_is_persistent = 0;
@@ -242,13 +282,60 @@ static void send_more(sheaf_visit_t *visit)
     h2o_send(visit->req, bufs, count, visit->is_final ? H2O_SEND_STATE_FINAL : H2O_SEND_STATE_IN_PROGRESS);
 }
 
+static void give_back(sheaf_visit_t *visit, uint64_t sent_bytes)
+{
+    uint32_t mask = visit->batch->mask;
+
+    while (visit->marks_tail < visit->marks_head && visit->marks[visit->marks_tail & mask].at_bytes <= sent_bytes)
+        sheaf_batch_sent(visit->batch, visit->marks[visit->marks_tail++ & mask].index);
+}
+
+/* A HEAD is told how long the answer would be; of a whole document nothing is written before its end. */
+static void drop_bytes(sheaf_visit_t *visit)
+{
+    visit->unsent_bytes += visit->out.len;
+    sheaf_out_consume(&visit->out, visit->out.len);
+    if (visit->has_ended || !visit->encode.encoder->is_whole)
+        give_back(visit, visit->encoded_bytes);
+}
+
+static void respond_to_head(sheaf_visit_t *visit)
+{
+    if (!visit->has_ended) {
+        if (visit->out.len >= AHEAD_MOST) /* there may be more to encode */
+            sheaf_soon(visit->front->env.soon, &visit->respond);
+        drop_bytes(visit);
+        return;
+    }
+    sheaf_deadline_clear(visit->front->env.deadlines, &visit->linger);
+    begin_answer(visit);
+    drop_bytes(visit);
+    send_more(visit);
+}
+
+/* Nothing of the batch is answered: what has not flown stays, what flies is cancelled. */
+static void object(sheaf_visit_t *visit)
+{
+    sheaf_deadline_clear(visit->front->env.deadlines, &visit->linger);
+    sheaf_batch_abandon(visit->batch);
+    sheaf_responder_refuse(visit, visit->objection);
+}
+
 static void respond(sheaf_task_t *task)
 {
     sheaf_visit_t *visit = SHEAF_OWNER(task, sheaf_visit_t, respond);
 
     if (visit->req == NULL || visit->is_sending || visit->is_final || visit->batch->is_abandoned)
         return;
+    if (visit->objection != NULL) {
+        object(visit);
+        return;
+    }
     encode_ready(visit);
+    if (is_head(visit)) {
+        respond_to_head(visit);
+        return;
+    }
     if (!visit->is_started && must_begin(visit)) {
         sheaf_deadline_clear(visit->front->env.deadlines, &visit->linger);
         if (!visit->has_ended)
@@ -257,15 +344,6 @@ static void respond(sheaf_task_t *task)
     }
     if (visit->is_started && !gathers(visit))
         send_more(visit);
-}
-
-static void give_back_sent(sheaf_visit_t *visit)
-{
-    uint32_t mask = visit->batch->mask;
-
-    while (visit->marks_tail < visit->marks_head &&
-           visit->marks[visit->marks_tail & mask].at_bytes <= visit->sent_bytes)
-        sheaf_batch_sent(visit->batch, visit->marks[visit->marks_tail++ & mask].index);
 }
 
 static void on_proceed(h2o_generator_t *self, h2o_req_t *req)
@@ -278,7 +356,7 @@ static void on_proceed(h2o_generator_t *self, h2o_req_t *req)
     visit->sent_bytes += visit->flying_bytes;
     visit->flying_bytes = 0;
     visit->is_sending = false;
-    give_back_sent(visit);
+    give_back(visit, visit->sent_bytes);
     if (visit->client->is_cut)
         sheaf_visit_end(visit);
     else
@@ -302,12 +380,12 @@ h2o_iovec_t sheaf_responder_prepare_refusal(sheaf_visit_t *visit, const sheaf_fa
     add_header(req, "content-type", form->media, strlen(form->media));
     add_header(req, "cache-control", H2O_STRLIT("no-store"));
     if (fail->err == SHEAF_ERR_METHOD)
-        add_header(req, "allow", H2O_STRLIT("POST, OPTIONS"));
+        add_header(req, "allow", visit->allow.base, visit->allow.len);
     if (fail->err == SHEAF_ERR_TOO_LARGE || visit->front->is_draining)
         req->http1_is_persistent = 0;
     if (fail->err == SHEAF_ERR_OVERLOADED)
         add_header(req, "retry-after", H2O_STRLIT("1"));
-    if (fail->err == SHEAF_ERR_MEDIA_TYPE) {
+    if (fail->err == SHEAF_ERR_MEDIA_TYPE && sheaf_str_eq(visit->endpoint->method, SHEAF_STR("POST"))) {
         const char *types = sheaf_codec_decodable(visit->endpoint);
 
         add_header(req, "accept-post", types, strlen(types));

@@ -30,6 +30,7 @@ struct sheaf_visit {
     h2o_req_t *req;         /* NULL once it is gone */
     sheaf_epoch_t *epoch;
     const sheaf_endpoint_conf_t *endpoint; /* of the epoch; NULL: the path names none */
+    sheaf_str_t allow;                     /* the methods of the path, in the request's pool */
     sheaf_batch_t *batch;
     sheaf_outer_t outer;
     sheaf_headers_t headers;
@@ -50,6 +51,8 @@ struct sheaf_visit {
     uint32_t marks_head, marks_tail;
     uint64_t encoded_bytes, sent_bytes;
     size_t flying_bytes; /* in the hands of libh2o */
+    uint64_t unsent_bytes; /* of the answer to a HEAD */
+    sheaf_fail_t *objection; /* NULL, or what is answered instead of the batch's results */
     sheaf_task_t respond;
     sheaf_deadline_t linger, gather, progress;
     sheaf_verdict_t verdict;

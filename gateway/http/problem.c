@@ -87,6 +87,10 @@ size_t sheaf_problem_write_as(const sheaf_problem_form_t *form, const sheaf_fail
     put_string(&pen, sheaf_err_title(fail->err));
     put_status(&pen, form, fail);
     put_sentence(&pen, form, fail);
+    if (fail->item[0] != 0) {
+        put(&pen, ",\"item\":");
+        put_string(&pen, fail->item);
+    }
     if (fail->has_pointer) {
         put(&pen, ",\"pointer\":");
         put_string(&pen, fail->pointer);

@@ -10,7 +10,7 @@
 /* Room that any problem document fits in, every byte of detail and pointer escaped as \u00XX. */
 #define SHEAF_PROBLEM_MAX 4096
 
-/* Writes {"type":"urn:sheaf:problem:slug","title":...,"status":N,"detail":...,"pointer":...,"line":N,"column":N} to
+/* Writes {"type":"urn:sheaf:problem:slug","title":...,"status":N,"detail":...,"item":...,"pointer":...,"line":N,"column":N} to
  * `dst` (SHEAF_PROBLEM_MAX bytes), leaving out what `fail` does not know; strings are escaped, bytes that are not UTF-8
  * replaced by U+FFFD. Returns its length. */
 size_t sheaf_problem_write(const sheaf_fail_t *fail, char *dst);

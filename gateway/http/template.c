@@ -121,3 +121,22 @@ sheaf_err_t sheaf_template_parse(sheaf_pool_t *pool, sheaf_str_t text, sheaf_tem
     }
     return err;
 }
+
+uint32_t sheaf_template_param(sheaf_str_t text, sheaf_str_t name)
+{
+    uint32_t place = 0;
+
+    while (text.base != NULL) {
+        sheaf_str_t segment = sheaf_str_cut(&text, '/');
+
+        if (segment.len < 2 || segment.base[0] != '{')
+            continue;
+        segment = sheaf_str(segment.base + 1, segment.len - 2);
+        if (sheaf_str_ends(segment, SHEAF_STR("...")))
+            segment.len -= 3;
+        if (sheaf_str_eq(segment, name))
+            return place;
+        place++;
+    }
+    return SHEAF_TEMPLATE_NO_PARAM;
+}

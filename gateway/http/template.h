@@ -30,4 +30,9 @@ typedef struct sheaf_template {
 sheaf_err_t sheaf_template_parse(sheaf_pool_t *pool, sheaf_str_t text, sheaf_template_t *ret_template,
                                  sheaf_fail_t *fail);
 
+/* The place of the parameter `name` among those of the template `text`, which is not malformed, as a match counts them.
+ * SHEAF_TEMPLATE_NO_PARAM when it has none of that name. */
+#define SHEAF_TEMPLATE_NO_PARAM UINT32_MAX
+uint32_t sheaf_template_param(sheaf_str_t text, sheaf_str_t name);
+
 #endif

@@ -5,7 +5,7 @@ import re
 import unittest
 
 from harness import ROOT, Case
-from slow_reader import batch_of, read_slowly
+from slow_reader import batch_of, kib, read_slowly
 
 RELEASE = ROOT / "build/release/sheaf"
 ITEMS = 200 if os.environ.get("ATTACK_FULL") else 40
@@ -52,6 +52,38 @@ class Streams(Case):
     def test_multipart_stays_within_its_memory(self):
         text = self.stream("multipart/mixed")
         self.assertEqual((lengths_in(text), text.count(b"HTTP/1.1 200 OK")), (LENGTHS, ITEMS))
+
+
+@unittest.skipUnless(RELEASE.exists(), "a sanitizer's malloc does not tell: cmake --preset release")
+class Bulks(Case):
+    """100,000 elements through a window: what is needed beyond the request itself does not grow with their number."""
+    COUNT = 100000
+    MOST_KIB = 16 << 10  # the request lies there twice while its batch runs: 7.2 MiB of it count here
+
+    def bulk(self, accept):
+        sheaf = self.start(binary=str(RELEASE), endpoints="""
+            - {path: /bulk, kind: bulk, max_items: 100000, max_body: 16MiB, timeout: 120s, each: {id: "${item/id}", method: POST, url: /o/status/201, body: "${item}"}}""")
+        (worker,) = sheaf.children()
+        idle = kib(worker, "VmRSS")
+        body = b"".join(b'{"id":"element-%d","n":12345678901234567890,"text":"some words of data"}\n' % index
+                        for index in range(self.COUNT))
+        answer = sheaf.request("POST", "/bulk", body, {"Content-Type": "application/x-ndjson", "Accept": accept})
+        most_kib = kib(worker, "VmHWM") - idle - len(body) // 1024
+        print(f"bulk, {accept}: {most_kib / 1024:.1f} MiB beyond idle and the request", flush=True)
+        self.assertEqual(answer.status, 207)
+        self.assertLess(most_kib, self.MOST_KIB)
+        return answer
+
+    def test_a_long_bulk_stays_within_its_memory(self):
+        *results, summary = [json.loads(line) for line in self.bulk("application/x-ndjson").body.splitlines()]
+        self.assertEqual(summary["summary"], {"total": self.COUNT, "succeeded": self.COUNT, "failed": 0})
+        self.assertEqual(sorted((result["index"], result["id"], result["status"]) for result in results),
+                         [(index, f"element-{index}", 201) for index in range(self.COUNT)])
+
+    def test_a_long_bulk_in_request_order_stays_within_its_memory(self):
+        responses = self.bulk("application/json").json["responses"]
+        self.assertEqual([(result["index"], result["id"], result["status"]) for result in responses],
+                         [(index, f"element-{index}", 201) for index in range(self.COUNT)])
 
 
 if __name__ == "__main__":

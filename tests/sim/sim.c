@@ -163,6 +163,8 @@ static void sim_configure(sim_t *sim)
 {
     sheaf_pool_t *pool = sim->snapshot.pool = sheaf_pool_new();
     sheaf_conf_t *conf = &sim->snapshot.conf;
+    sheaf_str_t post = SHEAF_STR("POST");
+    uint32_t clash;
 
     sim->snapshot.holds = 2; /* the sim's, and one more: it is not dropped but lives in the sim */
     sim->snapshot.routes = sheaf_router_new(pool);
@@ -172,13 +174,17 @@ static void sim_configure(sim_t *sim)
     conf->routes.items = sheaf_pool_zalloc(pool, 16 * sizeof(*conf->routes.items));
     conf->endpoints.items = sheaf_pool_zalloc(pool, sizeof(*conf->endpoints.items));
     conf->endpoints.count = 1;
-    sim->snapshot.endpoints_by_path = sheaf_pool_zalloc(pool, sizeof(uint32_t));
+    sim->snapshot.endpoints = sheaf_router_new(pool);
+    if (sheaf_router_add(sim->snapshot.endpoints, 0, SHEAF_STR("/batch"), &post, 1, &clash, NULL) != SHEAF_OK)
+        abort();
+    sheaf_router_build(sim->snapshot.endpoints);
     conf->trusted_proxies.items = sheaf_pool_zalloc(pool, sizeof(sheaf_cidr_t));
     conf->trusted_proxies.items[0] = (sheaf_cidr_t){{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 10}, 104}; /* 10/8 */
     conf->trusted_proxies.count = 1;
     conf->limits.inherited_bytes = 16 << 10;
     sim->endpoint = conf->endpoints.items;
     *sim->endpoint = (sheaf_endpoint_conf_t){.path = SHEAF_STR("/batch"),
+                                             .method = post,
                                              .max_items = 100,
                                              .max_body_bytes = 1 << 20,
                                              .max_item_body_bytes = 1 << 20,

@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     else
         SHEAF_ASSERT(strstr(report, ": error: ") == NULL && snapshot->conf.listen.count > 0);
     if (snapshot != NULL)
-        sheaf_snapshot_endpoint(snapshot, SHEAF_STR("/batch"));
+        sheaf_snapshot_has_endpoint(snapshot, SHEAF_STR("/batch"));
     sheaf_snapshot_drop(snapshot);
     free(report);
     return 0;

@@ -40,6 +40,7 @@ static inline void kit_route(kit_t *kit, uint32_t index, const char *match, shea
 static inline void kit_init(kit_t *kit)
 {
     static sheaf_str_t methods[] = {{"GET", 3}, {"POST", 4}};
+    uint32_t clash;
 
     memset(kit, 0, sizeof(*kit));
     kit->clock = (sheaf_clock_t){.now_ms = 1000, .read_us = kit_read_us};
@@ -64,8 +65,11 @@ static inline void kit_init(kit_t *kit)
     kit->endpoint.parallel = 64;
     kit->snapshot.conf.endpoints.items = &kit->endpoint;
     kit->snapshot.conf.endpoints.count = 1;
-    static uint32_t first = 0;
-    kit->snapshot.endpoints_by_path = &first;
+    kit->endpoint.method = SHEAF_STR("POST");
+    kit->snapshot.endpoints = sheaf_router_new(kit->snapshot.pool);
+    if (sheaf_router_add(kit->snapshot.endpoints, 0, kit->endpoint.path, &kit->endpoint.method, 1, &clash, NULL) != SHEAF_OK)
+        abort();
+    sheaf_router_build(kit->snapshot.endpoints);
     kit->outer = (sheaf_outer_t){
         .headers = &kit->outer_headers, .scheme = SHEAF_STR("http"), .host = SHEAF_STR("gateway.example")};
     kit->env = (sheaf_batch_env_t){&kit->clock, &kit->deadlines, &kit->soon, NULL, &kit->snapshot, NULL};

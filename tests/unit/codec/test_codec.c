@@ -10,7 +10,7 @@ static const sheaf_endpoint_conf_t endpoint;
 
 static const sheaf_encoder_t *accepting(const char *accept)
 {
-    return sheaf_codec_encoder(sheaf_str_of(accept));
+    return sheaf_codec_encoder(&endpoint, sheaf_str_of(accept));
 }
 
 static void json_in_is_chosen_by_its_media_type(void **state)
@@ -74,7 +74,7 @@ static void accept_chooses_the_highest_quality(void **state)
 static void json_wins_where_accept_leaves_a_choice(void **state)
 {
     (void)state;
-    assert_ptr_equal(sheaf_codec_encoder(SHEAF_STR_NONE), &sheaf_json_out);
+    assert_ptr_equal(sheaf_codec_encoder(&endpoint, SHEAF_STR_NONE), &sheaf_json_out);
     assert_ptr_equal(accepting("*/*"), &sheaf_json_out);
     assert_ptr_equal(accepting("application/xml, application/json"), &sheaf_json_out);
     assert_ptr_equal(accepting("application/*"), &sheaf_json_out);
@@ -91,9 +91,9 @@ static void the_lists_name_every_type(void **state)
 {
     (void)state;
     assert_memory_equal(sheaf_codec_decodable(&endpoint), "application/json", 16);
-    assert_memory_equal(sheaf_codec_encodable(), "application/json, application/xml, text/xml", 43);
-    assert_non_null(strstr(sheaf_codec_encodable(), ", application/x-ndjson"));
-    assert_non_null(strstr(sheaf_codec_encodable(), ", application/json-seq"));
+    assert_memory_equal(sheaf_codec_encodable(&endpoint), "application/json, application/xml, text/xml", 43);
+    assert_non_null(strstr(sheaf_codec_encodable(&endpoint), ", application/x-ndjson"));
+    assert_non_null(strstr(sheaf_codec_encodable(&endpoint), ", application/json-seq"));
 }
 
 int main(void)

@@ -92,6 +92,7 @@ static void dump_value(FILE *out, const sheaf_key_t *key, const char *member)
     switch (key->kind) {
     case SHEAF_KIND_OF_TEXT:
     case SHEAF_KIND_OF_PATH:
+    case SHEAF_KIND_OF_TEMPLATE:
     case SHEAF_KIND_OF_METHOD:
     case SHEAF_KIND_OF_JSON:
         fprintf(out, " %.*s", SHEAF_STR_ARG(*(const sheaf_str_t *)at));

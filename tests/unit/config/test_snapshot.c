@@ -148,12 +148,34 @@ static void an_endpoint_is_found_by_its_exact_path(void **state)
     static const char *const absent[] = {"", "/", "/batc", "/batch/", "/batch2", "/b", "/zebrb", "/a/"};
     sheaf_snapshot_t *snapshot = load(LISTEN "endpoints:\n  - path: /batch\n  - path: /a\n  - path: /a/b\n"
                                              "  - path: /v1/$batch\n  - path: /zebra\n  - path: /B\n");
+    sheaf_match_t match;
 
     (void)state;
     for (size_t i = 0; i < SHEAF_COUNT(paths); i++)
-        assert_ptr_equal(sheaf_snapshot_endpoint(snapshot, sheaf_str_of(paths[i])), &snapshot->conf.endpoints.items[i]);
+        assert_ptr_equal(sheaf_snapshot_endpoint(snapshot, sheaf_str_of(paths[i]), SHEAF_STR("POST"), &match),
+                         &snapshot->conf.endpoints.items[i]);
     for (size_t i = 0; i < SHEAF_COUNT(absent); i++)
-        assert_null(sheaf_snapshot_endpoint(snapshot, sheaf_str_of(absent[i])));
+        assert_false(sheaf_snapshot_has_endpoint(snapshot, sheaf_str_of(absent[i])));
+    sheaf_snapshot_drop(snapshot);
+}
+
+static void endpoints_of_one_path_are_told_apart_by_their_methods(void **state)
+{
+    sheaf_snapshot_t *snapshot =
+        load(LISTEN "endpoints:\n  - {path: \"/p/{id}\"}\n"
+                    "  - {path: \"/p/{name}\", kind: aggregate, items: [{id: a, url: \"/a/${params.name}\"}]}\n");
+    const sheaf_endpoint_conf_t *endpoints = snapshot->conf.endpoints.items;
+    sheaf_match_t match;
+
+    (void)state;
+    assert_true(sheaf_str_eq(endpoints[0].path, SHEAF_STR("/p/{id}")));
+    assert_ptr_equal(sheaf_snapshot_endpoint(snapshot, SHEAF_STR("/p/7"), SHEAF_STR("POST"), &match), &endpoints[0]);
+    assert_ptr_equal(sheaf_snapshot_endpoint(snapshot, SHEAF_STR("/p/7"), SHEAF_STR("HEAD"), &match), &endpoints[1]);
+    assert_int_equal(match.param_count, 1);
+    assert_true(sheaf_str_eq(match.params[0], SHEAF_STR("7")));
+    assert_null(sheaf_snapshot_endpoint(snapshot, SHEAF_STR("/p/7"), SHEAF_STR("PUT"), &match));
+    assert_true(sheaf_str_eq(match.allow, SHEAF_STR("GET, HEAD, POST")));
+    assert_false(sheaf_snapshot_has_endpoint(snapshot, SHEAF_STR("/p")));
     sheaf_snapshot_drop(snapshot);
 }
 
@@ -162,7 +184,7 @@ static void without_endpoints_none_is_found(void **state)
     sheaf_snapshot_t *snapshot = load(LISTEN);
 
     (void)state;
-    assert_null(sheaf_snapshot_endpoint(snapshot, SHEAF_STR("/batch")));
+    assert_false(sheaf_snapshot_has_endpoint(snapshot, SHEAF_STR("/batch")));
     sheaf_snapshot_drop(snapshot);
 }
 
@@ -359,6 +381,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_value_of_the_example_lands_in_its_member),
         cmocka_unit_test(an_endpoint_is_found_by_its_exact_path),
+        cmocka_unit_test(endpoints_of_one_path_are_told_apart_by_their_methods),
         cmocka_unit_test(without_endpoints_none_is_found),
         cmocka_unit_test(a_base_ends_in_a_slash_and_follows_dollar_batch),
         cmocka_unit_test(upstreams_are_equal_when_servers_limits_and_times_are),

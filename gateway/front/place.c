@@ -1,0 +1,86 @@
+#include "gateway/front/place.h"
+
+#define NO_METHOD SHEAF_STR("") /* finds nothing but what else is allowed */
+
+static sheaf_str_t str_of(h2o_iovec_t v)
+{
+    return sheaf_str(v.base, v.len);
+}
+
+static sheaf_str_t keep(h2o_req_t *req, sheaf_str_t text)
+{
+    h2o_iovec_t copy = h2o_strdup(&req->pool, text.base, text.len);
+
+    return str_of(copy);
+}
+
+/* The path as items have theirs, in which %2F is no slash; absent when it is none that an item could have. */
+static sheaf_str_t normalise(h2o_req_t *req, sheaf_str_t raw)
+{
+    sheaf_pool_t *pool = sheaf_pool_new();
+    sheaf_str_t path = SHEAF_STR_NONE;
+    sheaf_fail_t why;
+    sheaf_url_t url;
+
+    if (sheaf_url_normalise(pool, raw, SHEAF_STR("/"), raw.len, &url, &why) == SHEAF_OK)
+        path = keep(req, url.path);
+    sheaf_pool_free(pool);
+    return path;
+}
+
+/* Is an endpoint there, whatever its method? */
+static bool look(sheaf_visit_t *visit, sheaf_str_t path, sheaf_match_t *ret_match)
+{
+    visit->outer.path = path;
+    sheaf_snapshot_endpoint(visit->epoch->env.snapshot, path, NO_METHOD, ret_match);
+    return ret_match->allow.base != NULL;
+}
+
+/* libh2o's path is decoded: %2F in it has become one slash more, which no parameter may take in. It counts where all is
+ * literal: some clients write /%24batch. */
+static bool find_path(sheaf_visit_t *visit, sheaf_match_t *ret_match)
+{
+    h2o_req_t *req = visit->req;
+    sheaf_str_t decoded = str_of(req->path_normalized);
+    sheaf_str_t raw = sheaf_str(req->path.base, req->query_at < req->path.len ? req->query_at : req->path.len);
+    sheaf_str_t path = SHEAF_STR_NONE;
+
+    if (raw.len == 0 || memchr(raw.base, '%', raw.len) == NULL)
+        return look(visit, decoded, ret_match);
+    path = normalise(req, raw);
+    if (path.base != NULL && look(visit, path, ret_match))
+        return true;
+    return look(visit, decoded, ret_match) && ret_match->param_count == 0;
+}
+
+static void keep_params(sheaf_visit_t *visit, const sheaf_match_t *match)
+{
+    visit->outer.param_count = match->param_count;
+    memcpy(visit->outer.params, match->params, match->param_count * sizeof(match->params[0]));
+}
+
+static sheaf_str_t allow_of(h2o_req_t *req, sheaf_str_t methods)
+{
+    h2o_iovec_t text = h2o_concat(&req->pool, h2o_iovec_init(methods.base, methods.len), h2o_iovec_init(", OPTIONS", 9));
+
+    return str_of(text);
+}
+
+sheaf_err_t sheaf_place_find(sheaf_visit_t *visit, sheaf_fail_t *fail)
+{
+    const sheaf_snapshot_t *snapshot = visit->epoch->env.snapshot;
+    h2o_req_t *req = visit->req;
+    sheaf_match_t match;
+    sheaf_str_t methods;
+
+    if (!find_path(visit, &match))
+        return sheaf_fail(fail, SHEAF_ERR_NOT_FOUND, "no endpoint has this path");
+    methods = match.allow;
+    visit->allow = allow_of(req, methods);
+    visit->endpoint = sheaf_snapshot_endpoint(snapshot, visit->outer.path, str_of(req->method), &match);
+    keep_params(visit, &match);
+    if (visit->endpoint != NULL)
+        return SHEAF_OK;
+    visit->endpoint = sheaf_snapshot_endpoint(snapshot, visit->outer.path, sheaf_str_cut(&methods, ','), &match);
+    return sheaf_fail(fail, SHEAF_ERR_METHOD, "the endpoint answers %.*s", SHEAF_STR_ARG(visit->allow));
+}

@@ -1,0 +1,12 @@
+/* front/place.h - which endpoint a request is for, by its path and method. */
+#ifndef SHEAF_FRONT_PLACE_H
+#define SHEAF_FRONT_PLACE_H
+
+#include "gateway/front/visit.h"
+
+/* Sets visit->endpoint, and of visit->outer the path and the parameters of the endpoint's path; all in the request's pool.
+ * METHOD when there are only endpoints for other methods: visit->endpoint is then one of them. NOT_FOUND when there are
+ * none. In either case `fail` has the sentence. visit->allow is set in all cases but NOT_FOUND. */
+sheaf_err_t sheaf_place_find(sheaf_visit_t *visit, sheaf_fail_t *fail);
+
+#endif

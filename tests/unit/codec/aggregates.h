@@ -1,0 +1,38 @@
+/* unit/codec/aggregates.h - an aggregate in the kit: POST /profile/{id}, whose three items read all that a request supplies. */
+#ifndef SHEAF_TESTS_CODEC_AGGREGATES_H
+#define SHEAF_TESTS_CODEC_AGGREGATES_H
+
+#include "tests/unit/codec/kit.h"
+
+#define AGGREGATES_CONF                                                                                               \
+    "listen: [{address: \"127.0.0.1:0\"}]\n"                                                                          \
+    "endpoints:\n"                                                                                                    \
+    "  - path: /profile/{id}\n"                                                                                       \
+    "    kind: aggregate\n"                                                                                           \
+    "    method: POST\n"                                                                                              \
+    "    response: merge\n"                                                                                           \
+    "    items:\n"                                                                                                    \
+    "      - {id: user, url: \"/users/${params.id}\", required: true}\n"                                              \
+    "      - {id: orders, url: \"/orders?for=${user.body/id}&page=${query.page:-1}\", dependsOn: [user], as: last,\n" \
+    "         headers: {x-lang: \"${headers.accept-language:-en}\"}, fallback: [0]}\n"                                \
+    "      - {id: note, method: POST, url: /orders, body: {is: \"${body/a}\", text: \"<${query.page:-}>\"}}\n"
+
+/* The configuration is loaded once; the kit keeps its routes. */
+static inline void aggregates_init(kit_t *kit)
+{
+    static sheaf_snapshot_t *loaded;
+    char *report = NULL;
+
+    if (loaded == NULL)
+        loaded = sheaf_snapshot_load("in.yaml", SHEAF_STR(AGGREGATES_CONF), &report);
+    free(report);
+    if (loaded == NULL)
+        abort();
+    kit_init(kit);
+    kit->endpoint = loaded->conf.endpoints.items[0];
+    kit->outer.params[0] = SHEAF_STR("7");
+    kit->outer.param_count = 1;
+    kit->outer.content_type = SHEAF_STR("application/json");
+}
+
+#endif
