@@ -53,7 +53,7 @@ typedef struct sheaf_draft {
     const sheaf_edge_t *depends_on;
     uint32_t depends_on_count;
     bool is_in_change_set; /* atomicityGroup */
-    sheaf_str_t group;     /* its name, for JSON results; absent: none */
+    sheaf_str_t group;     /* its name; absent: none */
     bool has_condition;    /* OData `if` */
     sheaf_str_t label;     /* what a multipart client calls it; absent: nothing */
     uint32_t set;          /* items of one change set share a number from 1; 0: none */
@@ -71,7 +71,7 @@ typedef struct sheaf_item {
     /* the question */
     sheaf_str_t id;
     sheaf_str_t label;               /* Content-ID as a multipart client wrote it; absent: none */
-    sheaf_str_t group;               /* atomicityGroup, repeated in JSON results (OData JSON 4.01 19.4); absent: none */
+    sheaf_str_t group;               /* atomicityGroup, repeated in its result (OData JSON 4.01 19.4); absent: none */
     uint32_t set;                    /* answered in one nested part with others of that number; 0: by itself */
     sheaf_str_t url_text;            /* as the client wrote it: the href of an XML result */
     const sheaf_route_conf_t *route; /* NULL when none was found */

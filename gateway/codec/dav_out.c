@@ -130,6 +130,10 @@ static void put_item(sheaf_pen_t *pen, const sheaf_item_t *item, sheaf_str_t url
         SHEAF_PEN(pen, "\" index=\"");
         sheaf_pen_u64(pen, item->index);
     }
+    if (item->group.base != NULL) {
+        SHEAF_PEN(pen, "\" atomicityGroup=\"");
+        sheaf_pen_xml_field(pen, item->group, SHEAF_PEN_ATTRIBUTE);
+    }
     if (url.base != NULL) {
         SHEAF_PEN(pen, "\" url=\"");
         sheaf_pen_xml(pen, url, SHEAF_PEN_ATTRIBUTE);

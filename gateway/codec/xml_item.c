@@ -41,6 +41,7 @@ static void request_for_each(sheaf_xml_reader_t *reader, sheaf_str_t value)
 static void request_atomicity_group(sheaf_xml_reader_t *reader, sheaf_str_t value)
 {
     reader->draft.is_in_change_set = true;
+    reader->draft.group = sheaf_pool_dup(reader->pool, value);
     reader->draft.set = sheaf_ids_hash(value) | 1; /* as in JSON */
 }
 

@@ -68,6 +68,7 @@ static json_t *result_schema(void)
 
     json_object_set_new(members, "id", text("Of the item."));
     json_object_set_new(members, "index", whole_number(0, "Of the element, in the answer to a bulk."));
+    json_object_set_new(members, "atomicityGroup", text("Of the item, when it is part of a change set."));
     json_object_set_new(members, "status", whole_number(100, "HTTP status of the item's own answer."));
     json_object_set_new(members, "headers",
                         json_pack("{s:s, s:s}", "type", "object", "description", "End-to-end header fields."));

@@ -157,6 +157,18 @@ class Results(Case):
             self.assertEqual([(result.get("atomicityGroup"), result["status"]) for result in results],
                              [("g", 200), ("g", 404), (None, 200)])
 
+    def test_a_batch_in_xml_may_have_groups_too(self):
+        sheaf = self.start(endpoint="change_sets: flat")
+        body = """<batch xmlns="urn:sheaf:batch"><request url="/o/text" atomicityGroup="g &amp; &#233;"/><request url="/o/xml"/></batch>"""
+        groups = {}
+        for accept in ("application/json", "application/xml"):
+            answer = sheaf.request("POST", "/batch", body, {"Content-Type": "application/xml", "Accept": accept})
+            self.assertEqual(answer.status, 207, answer.body)
+            groups[accept] = ([item.get("atomicityGroup") for item in xml.fromstring(answer.body).iter(OWN + "item")]
+                              if accept == "application/xml"
+                              else [result.get("atomicityGroup") for result in answer.json["responses"]])
+        self.assertEqual(groups, dict.fromkeys(groups, ["g & é", None]))
+
     def test_a_reused_connection_that_dies_is_retried_for_idempotent_methods(self):
         for _ in range(10):
             results = self.run_items("/o/drop-once-reused", "/o/drop-once-reused", parallel=1)
