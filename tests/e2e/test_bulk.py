@@ -7,7 +7,7 @@ from test_ndjson import NDJSON, lines_of
 
 BULKS = """
     - {path: /users/bulk, kind: bulk, each: {id: "${item/externalId}", method: POST, url: "/o/echo", body: "${item}"}}
-    - {path: /users/gone, kind: bulk, method: DELETE, each: {method: DELETE, url: "/o/echo/${item}"}}
+    - {path: /users/bulk, kind: bulk, method: DELETE, each: {method: DELETE, url: "/o/echo/${item}"}}
     - {path: /made, kind: bulk, max_items: 3, on_error: stop, parallel: 1, each: {method: PUT, url: "/o/status/${item/status:-200}?q=${item/q:-}", headers: {x-name: "is ${item/name:-nobody}"}, body: {name: "${item/name:-nobody}", all: ["${item/list:-[]}", "no ${item/q:-0}"]}}}
     - {path: /waits, kind: bulk, max_items: 100000, max_body: 8MiB, each: {method: GET, url: "/o/${item/do:-json}/${item/n:-10}"}}
     - {path: /mixed, kind: bulk, status: mixed, timeout: 1s, each: {method: GET, url: "/o/${item/do:-json}/${item/n:-10}"}}
@@ -58,18 +58,18 @@ class Bulk(Case):
         self.assertEqual(results[3]["body"]["detail"], '"${item/externalId}" found an array where a plain value is wanted')
 
     def test_ids_of_the_query_are_elements(self):
-        answer = self.sheaf.request("DELETE", "/users/gone?ids=1,a%2Cb,%C3%A9+x&x=1")
+        answer = self.sheaf.request("DELETE", "/users/bulk?ids=1,a%2Cb,%C3%A9+x&x=1")
         results = self.results(answer)
         self.assertEqual([result["body"]["target"] for result in results], ["/echo/1", "/echo/a%2Cb", "/echo/%C3%A9%20x"])
         self.assertEqual({result["body"]["method"] for result in results}, {"DELETE"})
         self.assertEqual([result["id"] for result in results], ["0", "1", "2"])
 
     def test_a_body_of_plain_values_is_the_same(self):
-        results = self.results(self.ask("[1, 2.50, \"x y\", true]", "/users/gone", "DELETE"))
+        results = self.results(self.ask("[1, 2.50, \"x y\", true]", "/users/bulk", "DELETE"))
         self.assertEqual([result["body"]["target"] for result in results], ["/echo/1", "/echo/2.50", "/echo/x%20y", "/echo/true"])
 
     def test_a_value_cannot_leave_its_segment(self):
-        results = self.results(self.ask('["..", ".", "", "../x", "a?b#c", "${item}", null, {}]', "/users/gone", "DELETE"))
+        results = self.results(self.ask('["..", ".", "", "../x", "a?b#c", "${item}", null, {}]', "/users/bulk", "DELETE"))
         self.assertEqual([result["status"] for result in results], [400, 400, 400, 400, 200, 200, 400, 400], results)
         self.assertEqual([result["body"]["target"] for result in results[4:6]], ["/echo/a%3Fb%23c", "/echo/%24%7Bitem%7D"])
         self.assert_problem(results[0], 400, "item-data")
@@ -108,10 +108,28 @@ class Bulk(Case):
     def test_ids_are_refused_when_malformed_or_beside_a_body(self):
         for query, detail in (("ids=1,,2", 'number 2 of "ids" is empty'), ("ids=", 'number 1 of "ids" is empty'),
                               ("ids=1,%2", 'number 2 of "ids" is malformed'), ("ids=%FF", 'number 1 of "ids" is malformed')):
-            answer = self.sheaf.request("DELETE", f"/users/gone?{query}")
+            answer = self.sheaf.request("DELETE", f"/users/bulk?{query}")
             self.assertEqual((answer.status, answer.json["detail"]), (400, detail))
-        answer = self.ask("[1]", "/users/gone?ids=1", "DELETE")
+        answer = self.ask("[1]", "/users/bulk?ids=1", "DELETE")
         self.assertEqual((answer.status, answer.json["detail"]), (400, 'the elements are in the body or in "ids", not in both'))
+
+    def test_two_bulks_share_a_path_by_their_methods(self):
+        answer = self.ask("[1]", method="PUT")
+        self.assertEqual((answer.status, answer.headers["allow"]), (405, "DELETE, POST, OPTIONS"))
+        answer = self.sheaf.request("OPTIONS", "/users/bulk")
+        self.assertEqual([(each["kind"], each["methods"][0], each["requests"]) for each in answer.json],
+                         [("bulk", method, ["application/json", NDJSON]) for method in ("DELETE", "POST")])
+
+    def test_a_sequence_says_the_index_too(self):
+        answer = self.ask('[{"externalId":"a"},{"externalId":"a"}]', Accept="application/json-seq")
+        results = [json.loads(text) for text in answer.body.split(b"\x1e")[1:-1]]
+        self.assertEqual(sorted((result["id"], result["index"]) for result in results), [("a", 0), ("a", 1)])
+
+    def test_an_xml_document_names_each_element_by_its_index(self):
+        answer = self.ask('[{"externalId":"a"},{"externalId":"a"}]', Accept="application/xml")
+        for index in (0, 1):
+            self.assertIn(b"<D:href>urn:sheaf:index:%d</D:href>" % index, answer.body)
+            self.assertIn(b'<S:item id="a" index="%d" url="/o/echo">' % index, answer.body)
 
     def test_a_body_without_a_type_or_of_another_is_415(self):
         for headers in ({}, {"Content-Type": "application/xml"}):
