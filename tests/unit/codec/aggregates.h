@@ -17,8 +17,8 @@
     "         headers: {x-lang: \"${headers.accept-language:-en}\"}, fallback: [0]}\n"                                 \
     "      - {id: note, method: POST, url: /orders, body: {is: \"${body/a}\", text: \"<${query.page:-}>\"}}\n"
 
-/* The configuration is loaded once; the kit keeps its routes. */
-static inline void aggregates_init(kit_t *kit)
+/* The endpoint of that configuration, which is loaded once. */
+static inline const sheaf_endpoint_conf_t *aggregates_endpoint(void)
 {
     static sheaf_snapshot_t *loaded;
     char *report = NULL;
@@ -28,11 +28,22 @@ static inline void aggregates_init(kit_t *kit)
     free(report);
     if (loaded == NULL)
         abort();
+    return &loaded->conf.endpoints.items[0];
+}
+
+static inline void aggregates_outer(sheaf_outer_t *outer)
+{
+    outer->params[0] = SHEAF_STR("7");
+    outer->param_count = 1;
+    outer->content_type = SHEAF_STR("application/json");
+}
+
+/* The kit keeps its routes. */
+static inline void aggregates_init(kit_t *kit)
+{
     kit_init(kit);
-    kit->endpoint = loaded->conf.endpoints.items[0];
-    kit->outer.params[0] = SHEAF_STR("7");
-    kit->outer.param_count = 1;
-    kit->outer.content_type = SHEAF_STR("application/json");
+    kit->endpoint = *aggregates_endpoint();
+    aggregates_outer(&kit->outer);
 }
 
 #endif
