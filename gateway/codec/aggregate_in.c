@@ -10,6 +10,7 @@
 #include "gateway/batch/inherit.h"
 #include "gateway/batch/plan.h"
 #include "gateway/codec/json_reader.h"
+#include "gateway/http/query.h"
 #include "gateway/http/stencil.h"
 #include "gateway/http/template.h"
 
@@ -30,24 +31,14 @@ static bool find_param(const sheaf_batch_t *batch, sheaf_str_t name, sheaf_pool_
 
     if (place >= outer->param_count) /* also SHEAF_TEMPLATE_NO_PARAM */
         return false;
-    *ret_text = sheaf_url_decode(pool, outer->params[place], false);
-    return true;
+    return sheaf_query_decode(outer->params[place], false, pool, ret_text);
 }
 
-/* A name without '=' has an empty value. */
 static bool find_query(const sheaf_outer_t *outer, sheaf_str_t name, sheaf_pool_t *pool, sheaf_str_t *ret_text)
 {
-    sheaf_str_t rest = outer->query;
+    sheaf_str_t encoded;
 
-    while (rest.base != NULL) {
-        sheaf_str_t value = sheaf_str_cut(&rest, '&'), found = sheaf_str_cut(&value, '=');
-
-        if (!sheaf_str_eq(sheaf_url_decode(pool, found, true), name))
-            continue;
-        *ret_text = value.base == NULL ? SHEAF_STR("") : sheaf_url_decode(pool, value, true);
-        return true;
-    }
-    return false;
+    return sheaf_query_find(outer->query, name, &encoded) && sheaf_query_decode(encoded, true, pool, ret_text);
 }
 
 /* What only the gateway itself may say about the client is not read from the client. */

@@ -347,21 +347,3 @@ bool sheaf_url_names_nothing(sheaf_str_t path, size_t at)
         dots++;
     return start == end && dots <= 2;
 }
-
-sheaf_str_t sheaf_url_decode(sheaf_pool_t *pool, sheaf_str_t text, bool is_form)
-{
-    size_t len = 0;
-    char *bytes;
-
-    if (text.len == 0 || (memchr(text.base, '%', text.len) == NULL && memchr(text.base, '+', text.len) == NULL))
-        return text;
-    bytes = sheaf_pool_alloc(pool, text.len);
-    for (size_t i = 0; i < text.len; i++) {
-        int value = text.base[i] == '%' ? percent_value(text, i) : -1;
-
-        if (value >= 0)
-            i += 2;
-        bytes[len++] = value >= 0 ? (char)value : is_form && text.base[i] == '+' ? ' ' : text.base[i];
-    }
-    return sheaf_str(bytes, len);
-}

@@ -26,10 +26,6 @@ static inline bool sheaf_url_is_unreserved(char c)
     return (c >= '0' && c <= '9') || (lower >= 'a' && lower <= 'z') || c == '-' || c == '.' || c == '_' || c == '~';
 }
 
-/* `text` with its percent-encodings decoded, and in a form '+' as a space (application/x-www-form-urlencoded); what is no
- * percent-encoding stays. `text` itself when nothing is encoded, else in `pool`. May hold any byte. */
-sheaf_str_t sheaf_url_decode(sheaf_pool_t *pool, sheaf_str_t text, bool is_form);
-
 /* Is the segment of `path` around the byte `at` empty, "." or "..", also when its dots are escaped? `path` may go on with
  * a query. */
 bool sheaf_url_names_nothing(sheaf_str_t path, size_t at);
