@@ -26,11 +26,11 @@ typedef struct sheaf_snapshot sheaf_snapshot_t;
 struct sheaf_snapshot {
     sheaf_pool_t *pool;
     uint32_t holds;
-    sheaf_conf_t conf;           /* the root of keys.def, with its lists: conf.listen.items[i], conf.upstreams.items[i],
+    sheaf_conf_t conf;         /* the root of keys.def, with its lists: conf.listen.items[i], conf.upstreams.items[i],
                                conf.routes.items[i], conf.endpoints.items[i] */
-    sheaf_router_t *routes;      /* over conf.routes, by index */
-    sheaf_router_t *endpoints;   /* over conf.endpoints, by index: their paths and methods */
-    sheaf_files_t files;         /* that the configuration names */
+    sheaf_router_t *routes;    /* over conf.routes, by index */
+    sheaf_router_t *endpoints; /* over conf.endpoints, by index: their paths and methods */
+    sheaf_files_t files;       /* that the configuration names */
     struct ssl_ctx_st **tls; /* SSL_CTX of each of conf.listen, made from its `tls`; NULL where it speaks clear text */
     uint64_t hash;           /* of the text and of what ${env...} became */
 };

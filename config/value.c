@@ -173,7 +173,8 @@ static sheaf_str_t write_template(sheaf_pool_t *pool, const sheaf_template_t *te
         sheaf_str_t text = template->segments[i].text;
         bool is_param = template->segments[i].kind == SHEAF_SEGMENT_PARAM;
 
-        path = sheaf_pool_printf(pool, is_param ? "%.*s/{%.*s}" : "%.*s/%.*s", SHEAF_STR_ARG(path), SHEAF_STR_ARG(text));
+        path =
+            sheaf_pool_printf(pool, is_param ? "%.*s/{%.*s}" : "%.*s/%.*s", SHEAF_STR_ARG(path), SHEAF_STR_ARG(text));
     }
     return path;
 }

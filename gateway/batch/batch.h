@@ -35,16 +35,16 @@ typedef struct sheaf_identity {
 
 /* The client's request around the batch; all borrowed until the batch is freed. */
 typedef struct sheaf_outer {
-    const sheaf_headers_t *headers; /* names lower-case */
-    uint8_t peer[16];               /* address of the peer, IPv4-mapped */
-    sheaf_str_t scheme;             /* http or https */
-    sheaf_str_t host;               /* Host or :authority */
-    sheaf_str_t method;             /* as sent: POST */
-    sheaf_str_t path;               /* normalised, without the query */
+    const sheaf_headers_t *headers;              /* names lower-case */
+    uint8_t peer[16];                            /* address of the peer, IPv4-mapped */
+    sheaf_str_t scheme;                          /* http or https */
+    sheaf_str_t host;                            /* Host or :authority */
+    sheaf_str_t method;                          /* as sent: POST */
+    sheaf_str_t path;                            /* normalised, without the query */
     sheaf_str_t params[SHEAF_ROUTER_MAX_PARAMS]; /* what stands for those of the endpoint's path, percent-encoded */
     uint32_t param_count;
-    sheaf_str_t query;              /* behind the '?'; absent when there is none */
-    sheaf_str_t content_type;       /* absent when none was sent */
+    sheaf_str_t query;        /* behind the '?'; absent when there is none */
+    sheaf_str_t content_type; /* absent when none was sent */
     bool is_http2;
     const sheaf_identity_t *identity; /* NULL: the client showed no certificate */
 } sheaf_outer_t;

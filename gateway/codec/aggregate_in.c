@@ -110,8 +110,8 @@ static sheaf_err_t fill_body(supply_t *supply, const sheaf_stencil_t *body, shea
 
 static sheaf_err_t fill_draft(supply_t *supply, const sheaf_item_conf_t *conf, sheaf_draft_t *draft)
 {
-    sheaf_err_t err = sheaf_stencil_fill(conf->url, fill, supply, SHEAF_ITEM_URL_MAX, supply->batch->pool, &draft->url,
-                                         supply->fail);
+    sheaf_err_t err =
+        sheaf_stencil_fill(conf->url, fill, supply, SHEAF_ITEM_URL_MAX, supply->batch->pool, &draft->url, supply->fail);
 
     if (err != SHEAF_OK)
         draft->url = SHEAF_STR("/"); /* results name one */
@@ -161,8 +161,9 @@ static sheaf_err_t check_body(const sheaf_batch_t *batch, sheaf_str_t body, shea
     if (type.base != NULL && sheaf_media_kind(type) != SHEAF_MEDIA_JSON)
         return sheaf_fail(fail, SHEAF_ERR_MEDIA_TYPE, "supported: application/json");
     if (type.base == NULL && body.len > 0)
-        return sheaf_fail(fail, SHEAF_ERR_MEDIA_TYPE, "the request does not say what its body is; supported: "
-                                                      "application/json");
+        return sheaf_fail(fail, SHEAF_ERR_MEDIA_TYPE,
+                          "the request does not say what its body is; supported: "
+                          "application/json");
     return type.base == NULL ? SHEAF_OK : sheaf_json_check(body, SHEAF_READER_MAX_DEPTH, fail);
 }
 

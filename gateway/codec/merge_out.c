@@ -130,8 +130,8 @@ static sheaf_str_t vary_of(const sheaf_batch_t *batch, sheaf_pool_t *pool)
     if (vary.is_any)
         return SHEAF_STR("*");
     for (uint32_t i = 0; i < vary.count; i++)
-        text = sheaf_pool_printf(pool, "%.*s%s%.*s", SHEAF_STR_ARG(text), i > 0 ? ", " : "",
-                                 SHEAF_STR_ARG(vary.names[i]));
+        text =
+            sheaf_pool_printf(pool, "%.*s%s%.*s", SHEAF_STR_ARG(text), i > 0 ? ", " : "", SHEAF_STR_ARG(vary.names[i]));
     return text;
 }
 

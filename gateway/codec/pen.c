@@ -225,12 +225,32 @@ static const uint8_t xml_classes[256] = {
     [0x80 ... 0xff] = XML_HIGH,
 };
 
+/* Eight bytes that can stand anywhere `mask` means: ASCII, no controls, none of `<` `>` `&`, in attributes no quote.
+ * Setting one bit makes two of them the same, so that one comparison finds both. */
+static bool is_xml_plain_word(const char *bytes, unsigned mask)
+{
+    uint64_t word, angle, ampersand;
+
+    memcpy(&word, bytes, sizeof(word));
+    angle = (word | ONES * ('<' ^ '>')) ^ ONES * '>';
+    ampersand = (word | (mask & SHEAF_PEN_ATTRIBUTE ? ONES * ('"' ^ '&') : 0)) ^ ONES * '&';
+    return ((word | (word - ONES * 0x20) | ((angle - ONES) & ~angle) | ((ampersand - ONES) & ~ampersand)) & HIGHS) == 0;
+}
+
 static size_t xml_plain(sheaf_str_t s, unsigned mask)
 {
-    size_t at = 0;
+    size_t at = 0, end;
 
-    while (at < s.len && (xml_classes[(unsigned char)s.base[at]] & mask) == 0)
-        at++;
+    while (at < s.len) {
+        end = s.len - at < sizeof(uint64_t) ? s.len : at + sizeof(uint64_t);
+        if (end - at == sizeof(uint64_t) && is_xml_plain_word(s.base + at, mask)) {
+            at = end;
+            continue;
+        }
+        for (; at < end; at++)
+            if ((xml_classes[(unsigned char)s.base[at]] & mask) != 0)
+                return at;
+    }
     return at;
 }
 

@@ -7,25 +7,34 @@ static sheaf_str_t str_of(h2o_iovec_t v)
     return sheaf_str(v.base, v.len);
 }
 
-static sheaf_str_t keep(h2o_req_t *req, sheaf_str_t text)
+/* Some clients write /%24batch: it means the same in every path that a template has. */
+static void decode_dollars(char *path, size_t *len)
 {
-    h2o_iovec_t copy = h2o_strdup(&req->pool, text.base, text.len);
+    size_t to = 0;
 
-    return str_of(copy);
+    for (size_t i = 0; i < *len; i++, to++) {
+        bool is_dollar = *len - i >= 3 && memcmp(path + i, "%24", 3) == 0;
+
+        path[to] = is_dollar ? '$' : path[i];
+        i += is_dollar ? 2 : 0;
+    }
+    *len = to;
 }
 
 /* The path as items have theirs, in which %2F is no slash; absent when it is none that an item could have. */
 static sheaf_str_t normalise(h2o_req_t *req, sheaf_str_t raw)
 {
     sheaf_pool_t *pool = sheaf_pool_new();
-    sheaf_str_t path = SHEAF_STR_NONE;
+    h2o_iovec_t path = {NULL, 0};
     sheaf_fail_t why;
     sheaf_url_t url;
 
-    if (sheaf_url_normalise(pool, raw, SHEAF_STR("/"), raw.len, &url, &why) == SHEAF_OK)
-        path = keep(req, url.path);
+    if (sheaf_url_normalise(pool, raw, SHEAF_STR("/"), raw.len, &url, &why) == SHEAF_OK) {
+        path = h2o_strdup(&req->pool, url.path.base, url.path.len);
+        decode_dollars(path.base, &path.len);
+    }
     sheaf_pool_free(pool);
-    return path;
+    return str_of(path);
 }
 
 /* Is an endpoint there, whatever its method? */
@@ -36,8 +45,8 @@ static bool look(sheaf_visit_t *visit, sheaf_str_t path, sheaf_match_t *ret_matc
     return ret_match->allow.base != NULL;
 }
 
-/* libh2o's path is decoded: %2F in it has become one slash more, which no parameter may take in. It counts where all is
- * literal: some clients write /%24batch. */
+/* libh2o's path is decoded: %2F in it has become one slash more, which no parameter may take in. It counts only
+ * where all is literal. */
 static bool find_path(sheaf_visit_t *visit, sheaf_match_t *ret_match)
 {
     h2o_req_t *req = visit->req;
@@ -61,7 +70,8 @@ static void keep_params(sheaf_visit_t *visit, const sheaf_match_t *match)
 
 static sheaf_str_t allow_of(h2o_req_t *req, sheaf_str_t methods)
 {
-    h2o_iovec_t text = h2o_concat(&req->pool, h2o_iovec_init(methods.base, methods.len), h2o_iovec_init(", OPTIONS", 9));
+    h2o_iovec_t text =
+        h2o_concat(&req->pool, h2o_iovec_init(methods.base, methods.len), h2o_iovec_init(", OPTIONS", 9));
 
     return str_of(text);
 }

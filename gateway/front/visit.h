@@ -50,8 +50,8 @@ struct sheaf_visit {
     sheaf_mark_sent_t *marks;
     uint32_t marks_head, marks_tail;
     uint64_t encoded_bytes, sent_bytes;
-    size_t flying_bytes; /* in the hands of libh2o */
-    uint64_t unsent_bytes; /* of the answer to a HEAD */
+    size_t flying_bytes;     /* in the hands of libh2o */
+    uint64_t unsent_bytes;   /* of the answer to a HEAD */
     sheaf_fail_t *objection; /* NULL, or what is answered instead of the batch's results */
     sheaf_task_t respond;
     sheaf_deadline_t linger, gather, progress;

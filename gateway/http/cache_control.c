@@ -192,7 +192,8 @@ size_t sheaf_cache_control_write(const sheaf_cache_control_t *control, char *dst
         put(dst, &len, control->is_private, "private", false, 0);
         put(dst, &len, control->is_public && !control->is_private, "public", false, 0);
         put(dst, &len, control->has_max_age && is_fresh, "max-age", true, control->max_age_s);
-        put(dst, &len, control->has_s_maxage && is_fresh && !control->is_private, "s-maxage", true, control->s_maxage_s);
+        put(dst, &len, control->has_s_maxage && is_fresh && !control->is_private, "s-maxage", true,
+            control->s_maxage_s);
         put(dst, &len, control->must_revalidate, "must-revalidate", false, 0);
         put(dst, &len, control->proxy_revalidate && !control->must_revalidate, "proxy-revalidate", false, 0);
     }

@@ -5,6 +5,7 @@
 
 #include "gateway/codec/codec.h"
 #include "gateway/http/problem.h"
+#include "gateway/http/stencil.h"
 
 /* --- schemas that all endpoints share --- */
 
@@ -112,6 +113,7 @@ static json_t *problem_schema(void)
     json_object_set_new(members, "title", text("What the type means."));
     json_object_set_new(members, "status", whole_number(400, "The HTTP status."));
     json_object_set_new(members, "detail", text("What is wrong in this case."));
+    json_object_set_new(members, "item", text("The id of the item that it is about."));
     json_object_set_new(members, "pointer", text("Where in the batch, as a JSON pointer (RFC 6901)."));
     json_object_set_new(members, "line", whole_number(1, "Line of the batch as sent."));
     json_object_set_new(members, "column", whole_number(1, "Column of the batch as sent, in characters."));
@@ -181,50 +183,172 @@ static const char *status_of(const sheaf_endpoint_conf_t *endpoint)
     return endpoint->status == SHEAF_STATUS_200 ? "200" : endpoint->status == SHEAF_STATUS_202 ? "202" : "207";
 }
 
-static json_t *responses(const sheaf_endpoint_conf_t *endpoint)
+static json_t *problem_response(const char *description)
 {
-    json_t *results = json_pack("{s:s, s:o}", "description",
-                                "Every item's own status, headers and body. Items that failed are among them.",
-                                "content", content(sheaf_codec_encodable(endpoint), ref("Results")));
-    json_t *problem = json_pack("{s:s, s:o}", "description", "The batch could not be understood: nothing was sent.",
-                                "content", content(SHEAF_PROBLEM_MEDIA, ref("Problem")));
+    json_t *problem =
+        json_pack("{s:s, s:o}", "description", description, "content", content(SHEAF_PROBLEM_MEDIA, ref("Problem")));
 
     json_object_set_new(json_object_get(json_object_get(problem, "content"), SHEAF_PROBLEM_MEDIA), "schema",
                         ref("Problem"));
-    return json_pack("{s:o, s:o}", status_of(endpoint), results, "default", problem);
+    return problem;
 }
 
+static json_t *merged_schema(const sheaf_endpoint_conf_t *endpoint)
+{
+    json_t *members = json_object();
+
+    for (uint32_t i = 0; i < endpoint->items.count; i++) {
+        const sheaf_item_conf_t *item = &endpoint->items.items[i];
+        sheaf_str_t name = item->as.base != NULL ? item->as : item->id;
+
+        json_object_setn_new(members, name.base, name.len,
+                             json_pack("{s:s}", "description",
+                                       item->required ? "The body of a part that is always there."
+                                                      : "The body of a part, or what stands in for one that failed."));
+    }
+    return json_pack("{s:s, s:o}", "type", "object", "properties", members);
+}
+
+static json_t *merged_responses(const sheaf_endpoint_conf_t *endpoint)
+{
+    json_t *merged = json_pack("{s:s, s:o}", "description", "The bodies of all parts in one object.", "content",
+                               content(sheaf_codec_encodable(endpoint), merged_schema(endpoint)));
+
+    json_object_set_new(merged, "headers",
+                        json_pack("{s:{s:s, s:{s:s}}}", "Sheaf-Complete", "description",
+                                  "false when something stands in for a part that failed.", "schema", "type",
+                                  "boolean"));
+    return json_pack("{s:o, s:o, s:o}", "200", merged, "502",
+                     problem_response("A part without which there is no answer failed: item is its id."), "default",
+                     problem_response("The request could not be understood: nothing was sent."));
+}
+
+static bool is_merged(const sheaf_endpoint_conf_t *endpoint)
+{
+    return endpoint->kind == SHEAF_KIND_AGGREGATE && endpoint->response == SHEAF_RESPONSE_MERGE;
+}
+
+static json_t *responses(const sheaf_endpoint_conf_t *endpoint)
+{
+    json_t *results;
+
+    if (is_merged(endpoint))
+        return merged_responses(endpoint);
+    results = json_pack("{s:s, s:o}", "description",
+                        "Every item's own status, headers and body. Items that failed are among them.", "content",
+                        content(sheaf_codec_encodable(endpoint), ref("Results")));
+    return json_pack("{s:o, s:o}", status_of(endpoint), results, "default",
+                     problem_response("The batch could not be understood: nothing was sent."));
+}
+
+/* NULL when requests have none. */
 static json_t *request_body(const sheaf_endpoint_conf_t *endpoint)
 {
-    bool is_bulk = endpoint->kind == SHEAF_KIND_BULK;
+    const char *media = sheaf_codec_decodable(endpoint);
+    json_t *schema = endpoint->kind == SHEAF_KIND_BULK        ? bulk_schema(endpoint)
+                     : endpoint->kind == SHEAF_KIND_AGGREGATE ? json_object()
+                                                              : batch_schema(endpoint);
+    bool is_required = endpoint->kind == SHEAF_KIND_BATCH;
 
-    return json_pack(
-        "{s:b, s:o}", "required", !is_bulk, "content",
-        content(sheaf_codec_decodable(endpoint), is_bulk ? bulk_schema(endpoint) : batch_schema(endpoint)));
+    if (*media != '\0')
+        return json_pack("{s:b, s:o}", "required", is_required, "content", content(media, schema));
+    json_decref(schema);
+    return NULL;
 }
+
+/* --- parameters --- */
 
 static json_t *ids_parameter(void)
 {
-    return json_pack("[{s:s, s:s, s:s, s:s, s:b, s:{s:s, s:{s:s}}}]", "name", "ids", "in", "query", "description",
+    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:{s:s, s:{s:s}}}", "name", "ids", "in", "query", "description",
                      "The elements, instead of a body.", "style", "form", "explode", 0, "schema", "type", "array",
                      "items", "type", "string");
 }
 
+/* Each once; without a default anywhere it must be there. */
+static void add_parameter(json_t *parameters, const char *in, sheaf_str_t name, bool is_required)
+{
+    json_t *known;
+    size_t i;
+
+    json_array_foreach(parameters, i, known)
+    {
+        if (strcmp(json_string_value(json_object_get(known, "in")), in) != 0 ||
+            !sheaf_str_ieq(sheaf_str_of(json_string_value(json_object_get(known, "name"))), name))
+            continue;
+        if (is_required)
+            json_object_set_new(known, "required", json_true());
+        return;
+    }
+    json_array_append_new(parameters, json_pack("{s:s%, s:s, s:b, s:{s:s}}", "name", name.base, name.len, "in", in,
+                                                "required", is_required, "schema", "type", "string"));
+}
+
+static void add_path_parameters(json_t *parameters, sheaf_str_t path)
+{
+    while (path.base != NULL) {
+        sheaf_str_t segment = sheaf_str_cut(&path, '/');
+
+        if (segment.len > 2 && segment.base[0] == '{')
+            add_parameter(parameters, "path", sheaf_str(segment.base + 1, segment.len - 2), true);
+    }
+}
+
+static void add_supplied(json_t *parameters, const sheaf_stencil_t *stencil)
+{
+    for (uint32_t i = 0; stencil != NULL && i < stencil->count; i++) {
+        const sheaf_hole_t *hole = stencil->pieces[i].hole;
+
+        if (hole == NULL || hole->is_reference)
+            continue;
+        if (sheaf_str_eq(hole->source, SHEAF_STR("query")))
+            add_parameter(parameters, "query", hole->path, hole->fallback.base == NULL);
+        if (sheaf_str_eq(hole->source, SHEAF_STR("headers")))
+            add_parameter(parameters, "header", hole->path, hole->fallback.base == NULL);
+    }
+}
+
+static json_t *parameters_of(const sheaf_endpoint_conf_t *endpoint)
+{
+    json_t *parameters = json_array();
+
+    add_path_parameters(parameters, endpoint->path);
+    if (endpoint->kind == SHEAF_KIND_BULK)
+        json_array_append_new(parameters, ids_parameter());
+    for (uint32_t i = 0; i < endpoint->items.count; i++) {
+        const sheaf_item_conf_t *item = &endpoint->items.items[i];
+
+        add_supplied(parameters, item->url);
+        add_supplied(parameters, item->body);
+        for (uint32_t k = 0; k < item->headers.count; k++)
+            add_supplied(parameters, item->headers.items[k].value);
+    }
+    return parameters;
+}
+
+static const char *summary_of(const sheaf_endpoint_conf_t *endpoint)
+{
+    if (endpoint->kind == SHEAF_KIND_AGGREGATE)
+        return "Many answers in one";
+    return endpoint->kind == SHEAF_KIND_BULK ? "Many elements in one" : "Many requests in one";
+}
+
 static json_t *operation(const sheaf_endpoint_conf_t *endpoint)
 {
-    bool is_bulk = endpoint->kind == SHEAF_KIND_BULK;
-    json_t *made = json_object();
+    json_t *made = json_object(), *body = request_body(endpoint), *parameters = parameters_of(endpoint);
 
-    json_object_set_new(made, "summary", json_string(is_bulk ? "Many elements in one" : "Many requests in one"));
+    json_object_set_new(made, "summary", json_string(summary_of(endpoint)));
     json_object_set_new(made, "description",
                         json_sprintf("At most %llu items and %llu bytes, %llu ms for all of them.",
                                      (unsigned long long)endpoint->max_items,
                                      (unsigned long long)endpoint->max_body_bytes,
                                      (unsigned long long)endpoint->timeout_ms));
-    if (is_bulk)
-        json_object_set_new(made, "parameters", ids_parameter());
-    json_object_set_new(made, "requestBody", request_body(endpoint));
+    if (json_array_size(parameters) > 0)
+        json_object_set(made, "parameters", parameters);
+    if (body != NULL)
+        json_object_set_new(made, "requestBody", body);
     json_object_set_new(made, "responses", responses(endpoint));
+    json_decref(parameters);
     return made;
 }
 

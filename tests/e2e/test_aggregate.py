@@ -5,7 +5,7 @@ import threading
 import unittest
 from xml.etree import ElementTree
 
-from harness import Case, RawClient, wait_until
+from harness import DATA, END_HEADERS, END_STREAM, HEADERS, Case, Http2Client, RawClient, frame, literal, wait_until
 
 EXAMPLE = """
 - {path: "/profile/{id}", kind: aggregate, response: merge, items: [{id: user, url: "/users/${params.id}", required: true}, {id: orders, url: "/orders?for=${user.body/id}&page=${query.page:-1}", dependsOn: [user], as: lastOrders, fallback: []}, {id: note, method: POST, url: /notes, headers: {x-lang: "${headers.accept-language:-en}"}, body: {user: "${params.id}", ref: {$result: user.body/id}}, dependsOn: [user]}]}
@@ -17,7 +17,10 @@ EXAMPLE = """
 - {path: /make, kind: aggregate, method: POST, response: merge, items: [{id: made, method: PUT, url: "/echo/${body/id}", body: {whole: "${body}", text: "it is ${body/name}", n: "${body/n:-7}"}}]}
 - {path: /spread, kind: aggregate, items: [{id: list, url: /list}, {id: one, url: "/users/${each/id}", forEach: list.body/items, dependsOn: [list]}]}
 - {path: /read, kind: aggregate, response: merge, items: [{id: seen, url: "/echo?for=${query.for:-nobody}&h=${headers.x-here:-none}"}]}
+- {path: /tight, kind: aggregate, max_item_body: 1MiB, budget: 1MiB, items: [{id: a, url: /big}, {id: b, url: /big}, {id: c, url: /big}]}
+- {path: "/t/{tenant}/$batch"}
 """
+BIG = b'"' + b"x" * 900000 + b'"'
 
 # path -> status, headers, body
 SCRIPT = {
@@ -35,6 +38,8 @@ SCRIPT = {
     "/aged": (200, {"Content-Type": "application/json", "Cache-Control": "public, max-age=100", "Age": "60"}, b"3"),
     "/secret": (200, {"Content-Type": "application/json", "Cache-Control": "no-store"}, b"4"),
     "/anyhow": (200, {"Content-Type": "application/json", "Cache-Control": "max-age=5", "Vary": "*"}, b"5"),
+    "/big": (200, {"Content-Type": "application/json", "Cache-Control": "public, max-age=1"}, BIG),
+    "/t/acme/x": (200, {"Content-Type": "application/json"}, b'"of acme"'),
     "/status/404": (404, {"Content-Type": "application/json", "Cache-Control": "max-age=99"}, b"{}"),
     "/moved": (302, {"Location": "/text"}, b""),
 }
@@ -158,6 +163,30 @@ class Aggregate(Case):
         self.assertNotIn("set-cookie", answer.headers)
         self.assertEqual(answer.headers["sheaf-complete"], "true")
 
+    def test_large_parts_are_whole(self):
+        answer = self.pair("big", "big")
+        self.assertEqual(answer.body, b'{"a":' + BIG + b',"b":' + BIG + b"}")
+        head = self.get("/pair?a=big&b=big", method="HEAD")
+        self.assertEqual(head.headers["content-length"], str(len(answer.body)))
+
+    def test_what_a_head_passes_over_holds_nothing_up(self):
+        self.assertEqual(len(self.get("/tight").json["responses"]), 3)
+        head = self.get("/tight", method="HEAD")
+        self.assertEqual((head.status, head.body), (207, b""))
+        self.assertGreater(int(head.headers["content-length"]), 3 * len(BIG))
+
+    def test_head_and_get_over_http2(self):
+        client = Http2Client(self.sheaf.at)
+        for stream, method in ((1, b"HEAD"), (3, b"GET"), (5, b"HEAD")):
+            fields = (b":method", method), (b":path", b"/pair?a=shared&b=shared"), (b":scheme", b"http"), (b":authority", b"x")
+            client.sock.sendall(frame(HEADERS, END_HEADERS | END_STREAM, stream, b"".join(literal(*one) for one in fields)))
+        self.assertEqual(client.answer(3), {"a": 2, "b": 2})
+        for stream in (1, 5):
+            client.until(HEADERS, stream)
+            wait_until(lambda: any(kind in (HEADERS, DATA) and at == stream and flags & END_STREAM
+                                   for kind, flags, at, _ in client.frames) or not client.read(), what="the stream ends")
+            self.assertEqual([text for kind, _, at, text in client.frames if kind == DATA and at == stream and text], [])
+
     def test_a_redirection_is_no_part(self):
         answer = self.pair("moved", "text")
         self.assertEqual((answer.json["a"], answer.headers["sheaf-complete"]), (None, "false"))
@@ -276,6 +305,10 @@ class Aggregate(Case):
     def test_two_endpoints_share_a_path(self):
         answer = self.sheaf.batch(["/users/7", "users/1"], path="/profile/9")
         self.assertEqual([result["status"] for result in answer.json["responses"]], [200, 200])
+
+    def test_relative_urls_start_where_the_request_went(self):
+        for path in ("/t/acme/$batch", "/t/acme/%24batch"):
+            self.assertEqual(self.sheaf.batch(["x"], path=path).json["responses"][0]["body"], "of acme")
 
     def test_other_methods_are_405_with_all_that_are_allowed(self):
         for path, allow in (("/profile/7", "GET, HEAD, POST, OPTIONS"), ("/pair", "GET, HEAD, OPTIONS"),

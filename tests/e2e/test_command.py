@@ -65,6 +65,25 @@ class Command(unittest.TestCase):
         for place in re.findall(r'"#/components/schemas/(\w+)"', done.stdout):
             self.assertIn(place, document["components"]["schemas"])
 
+    def test_openapi_describes_aggregates_by_what_they_read(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = pathlib.Path(directory) / "sheaf.yaml"
+            path.write_text(GOOD.replace("{path: /batch}", """{path: "/p/{id}", kind: aggregate, response: merge, items: [
+                {id: a, url: "/x/${params.id}?q=${query.q}&r=${query.r:-1}", headers: {x: "${headers.x-y:-}"}, as: first},
+                {id: b, url: "/x?r=${query.r:-2}"}]}, {path: "/p/{id}"}, {path: /m, kind: aggregate, method: PUT, items: [{id: a, url: "/${body/a}"}]}"""))
+            done = sheaf("openapi", "-c", str(path))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        paths = json.loads(done.stdout)["paths"]
+        get, post = paths["/p/{id}"]["get"], paths["/p/{id}"]["post"]
+        self.assertEqual([(one["in"], one["name"], one["required"]) for one in get["parameters"]],
+                         [("path", "id", True), ("query", "q", True), ("query", "r", False), ("header", "x-y", False)])
+        self.assertNotIn("requestBody", get)
+        self.assertEqual(set(get["responses"]), {"200", "502", "default"})
+        self.assertEqual(set(get["responses"]["200"]["content"]["application/json"]["schema"]["properties"]), {"first", "b"})
+        self.assertEqual([one["name"] for one in post["parameters"]], ["id"])
+        self.assertEqual(set(paths["/m"]["put"]["responses"]), {"207", "default"})
+        self.assertEqual(set(paths["/m"]["put"]["requestBody"]["content"]), {"application/json"})
+
     def test_openapi_of_a_bad_file_is_1(self):
         with tempfile.TemporaryDirectory() as directory:
             path = pathlib.Path(directory) / "sheaf.yaml"

@@ -34,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_written(&part);
         sheaf_cache_control_join(&all, &part);
         require(!part.no_store || all.no_store);
-        require(!all.is_public || part.is_public);
+        require(!all.is_public || part.is_public || all.no_store);
         require(!part.is_private || all.is_private || all.no_store);
         require(all.no_store || !part.has_max_age || all.max_age_s <= part.max_age_s);
     }

@@ -4,17 +4,17 @@
 
 #include "tests/unit/codec/kit.h"
 
-#define AGGREGATES_CONF                                                                                               \
-    "listen: [{address: \"127.0.0.1:0\"}]\n"                                                                          \
-    "endpoints:\n"                                                                                                    \
-    "  - path: /profile/{id}\n"                                                                                       \
-    "    kind: aggregate\n"                                                                                           \
-    "    method: POST\n"                                                                                              \
-    "    response: merge\n"                                                                                           \
-    "    items:\n"                                                                                                    \
-    "      - {id: user, url: \"/users/${params.id}\", required: true}\n"                                              \
-    "      - {id: orders, url: \"/orders?for=${user.body/id}&page=${query.page:-1}\", dependsOn: [user], as: last,\n" \
-    "         headers: {x-lang: \"${headers.accept-language:-en}\"}, fallback: [0]}\n"                                \
+#define AGGREGATES_CONF                                                                                                \
+    "listen: [{address: \"127.0.0.1:0\"}]\n"                                                                           \
+    "endpoints:\n"                                                                                                     \
+    "  - path: /profile/{id}\n"                                                                                        \
+    "    kind: aggregate\n"                                                                                            \
+    "    method: POST\n"                                                                                               \
+    "    response: merge\n"                                                                                            \
+    "    items:\n"                                                                                                     \
+    "      - {id: user, url: \"/users/${params.id}\", required: true}\n"                                               \
+    "      - {id: orders, url: \"/orders?for=${user.body/id}&page=${query.page:-1}\", dependsOn: [user], as: last,\n"  \
+    "         headers: {x-lang: \"${headers.accept-language:-en}\"}, fallback: [0]}\n"                                 \
     "      - {id: note, method: POST, url: /orders, body: {is: \"${body/a}\", text: \"<${query.page:-}>\"}}\n"
 
 /* The configuration is loaded once; the kit keeps its routes. */

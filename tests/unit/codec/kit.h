@@ -67,7 +67,8 @@ static inline void kit_init(kit_t *kit)
     kit->snapshot.conf.endpoints.count = 1;
     kit->endpoint.method = SHEAF_STR("POST");
     kit->snapshot.endpoints = sheaf_router_new(kit->snapshot.pool);
-    if (sheaf_router_add(kit->snapshot.endpoints, 0, kit->endpoint.path, &kit->endpoint.method, 1, &clash, NULL) != SHEAF_OK)
+    if (sheaf_router_add(kit->snapshot.endpoints, 0, kit->endpoint.path, &kit->endpoint.method, 1, &clash, NULL) !=
+        SHEAF_OK)
         abort();
     sheaf_router_build(kit->snapshot.endpoints);
     kit->outer = (sheaf_outer_t){

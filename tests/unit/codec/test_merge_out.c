@@ -123,9 +123,10 @@ static void other_bytes_are_base64_with_their_type(void **state)
     answer(batch, 0, 200, "application/json", "{\"a\":}");
     answer(batch, 1, 200, NULL, "x");
     answer(batch, 2, 200, "text/plain", "\xff");
-    assert_document(batch, "{\"user\":{\"bodyEncoding\":\"base64\",\"contentType\":\"application/json\",\"body\":\"eyJhIjp9\"},"
-                           "\"last\":{\"bodyEncoding\":\"base64\",\"contentType\":null,\"body\":\"eA==\"},"
-                           "\"note\":{\"bodyEncoding\":\"base64\",\"contentType\":\"text/plain\",\"body\":\"/w==\"}}");
+    assert_document(
+        batch, "{\"user\":{\"bodyEncoding\":\"base64\",\"contentType\":\"application/json\",\"body\":\"eyJhIjp9\"},"
+               "\"last\":{\"bodyEncoding\":\"base64\",\"contentType\":null,\"body\":\"eA==\"},"
+               "\"note\":{\"bodyEncoding\":\"base64\",\"contentType\":\"text/plain\",\"body\":\"/w==\"}}");
     release(&kit, batch);
 }
 
