@@ -61,7 +61,8 @@ static bool is_withheld(const check_t *check, sheaf_str_t name)
 {
     unsigned withheld = SHEAF_HEADER_TRUST | SHEAF_HEADER_HOP_BY_HOP | SHEAF_HEADER_FRAMING;
 
-    return (sheaf_header_classify(sheaf_header_lower(check->pool, name)) & withheld) != 0;
+    return !sheaf_header_name_is_valid(name) ||
+           (sheaf_header_classify(sheaf_header_lower(check->pool, name)) & withheld) != 0;
 }
 
 /* What the request supplies. NULL, or what is wrong with the hole; "" when the source is none of these. */

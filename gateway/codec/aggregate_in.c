@@ -24,6 +24,14 @@ typedef struct supply {
 
 /* --- what fills a hole --- */
 
+/* What is malformed stands for itself. */
+static sheaf_str_t decoded(sheaf_str_t encoded, bool plus_is_space, sheaf_pool_t *pool)
+{
+    sheaf_str_t text;
+
+    return sheaf_query_decode(encoded, plus_is_space, pool, &text) ? text : encoded;
+}
+
 static bool find_param(const sheaf_batch_t *batch, sheaf_str_t name, sheaf_pool_t *pool, sheaf_str_t *ret_text)
 {
     const sheaf_outer_t *outer = batch->outer;
@@ -31,14 +39,18 @@ static bool find_param(const sheaf_batch_t *batch, sheaf_str_t name, sheaf_pool_
 
     if (place >= outer->param_count) /* also SHEAF_TEMPLATE_NO_PARAM */
         return false;
-    return sheaf_query_decode(outer->params[place], false, pool, ret_text);
+    *ret_text = decoded(outer->params[place], false, pool);
+    return true;
 }
 
 static bool find_query(const sheaf_outer_t *outer, sheaf_str_t name, sheaf_pool_t *pool, sheaf_str_t *ret_text)
 {
     sheaf_str_t encoded;
 
-    return sheaf_query_find(outer->query, name, &encoded) && sheaf_query_decode(encoded, true, pool, ret_text);
+    if (!sheaf_query_find(outer->query, name, &encoded))
+        return false;
+    *ret_text = decoded(encoded, true, pool);
+    return true;
 }
 
 /* What only the gateway itself may say about the client is not read from the client. */

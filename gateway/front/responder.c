@@ -317,7 +317,8 @@ static void respond_to_head(sheaf_visit_t *visit)
 static void object(sheaf_visit_t *visit)
 {
     sheaf_deadline_clear(visit->front->env.deadlines, &visit->linger);
-    sheaf_batch_abandon(visit->batch);
+    if (!visit->is_done)
+        sheaf_batch_abandon(visit->batch);
     sheaf_responder_refuse(visit, visit->objection);
 }
 

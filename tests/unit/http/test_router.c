@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "gateway/http/router.h"
+#include "gateway/http/template.h"
 
 #define NONE SHEAF_NO_ROUTE
 
@@ -308,6 +309,18 @@ static void a_rewrite_puts_values_in_their_places(void **state)
     }
 }
 
+static void a_parameter_has_its_place_in_the_template(void **state)
+{
+    sheaf_str_t template = SHEAF_STR("/a/{one}/one/{two}/{rest...}");
+
+    (void)state;
+    assert_int_equal(sheaf_template_param(template, SHEAF_STR("one")), 0);
+    assert_int_equal(sheaf_template_param(template, SHEAF_STR("two")), 1);
+    assert_int_equal(sheaf_template_param(template, SHEAF_STR("rest")), 2);
+    assert_int_equal(sheaf_template_param(template, SHEAF_STR("a")), SHEAF_TEMPLATE_NO_PARAM);
+    assert_int_equal(sheaf_template_param(SHEAF_STR("/"), SHEAF_STR("")), SHEAF_TEMPLATE_NO_PARAM);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -318,6 +331,7 @@ int main(void)
         cmocka_unit_test(malformed_templates_are_refused),
         cmocka_unit_test(ten_thousand_routes_are_told_apart),
         cmocka_unit_test(an_adversarial_path_visits_each_node_once),
+        cmocka_unit_test(a_parameter_has_its_place_in_the_template),
         cmocka_unit_test(a_rewrite_puts_values_in_their_places),
     };
 
