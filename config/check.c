@@ -4,6 +4,7 @@
 
 #include "config/blueprint.h"
 #include "config/tls.h"
+#include "config/trust.h"
 #include "config/value.h"
 
 static const sheaf_yaml_t *children(const sheaf_yaml_t *root, sheaf_str_t name)
@@ -99,6 +100,17 @@ static void check_tls(sheaf_report_t *report, const sheaf_yaml_t *root, sheaf_sn
         if (sheaf_tls_is_on(&snapshot->conf.listen.items[i]))
             snapshot->tls[i] = sheaf_tls_context_new(report, node, &snapshot->conf.listen.items[i], time(NULL));
     }
+}
+
+static void check_upstreams(sheaf_report_t *report, const sheaf_yaml_t *root, sheaf_snapshot_t *snapshot)
+{
+    const sheaf_yaml_t *node = children(root, SHEAF_STR("upstreams"));
+    uint32_t count = snapshot->conf.upstreams.count;
+
+    snapshot->upstream_tls = sheaf_pool_zalloc(snapshot->pool, (count + 1) * sizeof(*snapshot->upstream_tls));
+    for (uint32_t i = 0; i < count; i++, node = node->next)
+        snapshot->upstream_tls[i] =
+            sheaf_trust_context_new(report, node, &snapshot->conf.upstreams.items[i], time(NULL));
 }
 
 /* --- routes --- */
@@ -253,6 +265,7 @@ void sheaf_check(sheaf_report_t *report, const sheaf_yaml_t *root, sheaf_snapsho
 {
     check_addresses(report, root, &snapshot->conf);
     check_tls(report, root, snapshot);
+    check_upstreams(report, root, snapshot);
     check_routes(report, root, snapshot);
     check_endpoints(report, root, snapshot);
 }

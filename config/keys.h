@@ -136,6 +136,7 @@ typedef struct sheaf_servers {
 #define SHEAF_KEY_OBJECT_limits(n) SHEAF_MEMBER_OBJECT(limits, n)
 #define SHEAF_KEY_OBJECT_each(n)   SHEAF_MEMBER_OBJECT(each, n)
 #define SHEAF_KEY_OBJECT_tls(n)    SHEAF_MEMBER_OBJECT(tls, n)
+#define SHEAF_KEY_OBJECT_upstream_tls(n) SHEAF_MEMBER_OBJECT(upstream_tls, n)
 #define SHEAF_KEY_LIST_certificate(n) SHEAF_MEMBER_ITEMS(LIST, certificate, n)
 #define SHEAF_KEY_LIST_item(n)     SHEAF_MEMBER_ITEMS(LIST, item, n)
 #define SHEAF_KEY_LIST_listener(n) SHEAF_MEMBER_ITEMS(LIST, listener, n)

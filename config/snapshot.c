@@ -129,6 +129,8 @@ void sheaf_snapshot_drop(sheaf_snapshot_t *snapshot)
         return;
     for (uint32_t i = 0; snapshot->tls != NULL && i < snapshot->conf.listen.count; i++)
         SSL_CTX_free(snapshot->tls[i]);
+    for (uint32_t i = 0; snapshot->upstream_tls != NULL && i < snapshot->conf.upstreams.count; i++)
+        SSL_CTX_free(snapshot->upstream_tls[i]);
     sheaf_files_fini(&snapshot->files);
     sheaf_pool_free(snapshot->pool); /* the snapshot itself lives in there */
 }
@@ -163,14 +165,21 @@ bool sheaf_snapshot_has_endpoint(const sheaf_snapshot_t *snapshot, sheaf_str_t p
 
 static bool is_same_server(const sheaf_server_conf_t *a, const sheaf_server_conf_t *b)
 {
-    return a->port == b->port && sheaf_str_eq(a->host, b->host);
+    return a->port == b->port && a->is_tls == b->is_tls && sheaf_str_eq(a->host, b->host);
+}
+
+static bool is_same_tls(const sheaf_upstream_tls_conf_t *a, const sheaf_upstream_tls_conf_t *b)
+{
+    return a->verify == b->verify && a->min_version == b->min_version && sheaf_str_eq(a->server_name, b->server_name) &&
+           sheaf_str_eq(a->ca.bytes, b->ca.bytes) && sheaf_str_eq(a->certificate.bytes, b->certificate.bytes) &&
+           sheaf_str_eq(a->key.bytes, b->key.bytes);
 }
 
 bool sheaf_upstream_conf_eq(const sheaf_upstream_conf_t *a, const sheaf_upstream_conf_t *b)
 {
     if (a->servers.count != b->servers.count || a->connect_timeout_ms != b->connect_timeout_ms ||
         a->timeout_ms != b->timeout_ms || a->max_connections != b->max_connections ||
-        a->max_waiting != b->max_waiting || a->keepalive_ms != b->keepalive_ms)
+        a->max_waiting != b->max_waiting || a->keepalive_ms != b->keepalive_ms || !is_same_tls(&a->tls, &b->tls))
         return false;
     for (uint32_t i = 0; i < a->servers.count; i++)
         if (!is_same_server(&a->servers.items[i], &b->servers.items[i]))

@@ -10,11 +10,12 @@
 #include "gateway/base/pool.h"
 #include "gateway/http/router.h"
 
-/* A server of an upstream, from "http://host:port". */
+/* A server of an upstream, from "http://host:port" or "https://host:port". */
 struct sheaf_server_conf {
     sheaf_str_t host; /* name or address literal, without brackets */
     uint16_t port;
-    sheaf_str_t authority; /* Host header: host, and the port unless it is 80 */
+    bool is_tls;
+    sheaf_str_t authority; /* Host header: host, and the port unless it is the scheme's own */
 };
 
 struct sheaf_cidr {
@@ -32,7 +33,8 @@ struct sheaf_snapshot {
     sheaf_router_t *endpoints; /* over conf.endpoints, by index: their paths and methods */
     sheaf_files_t files;       /* that the configuration names */
     struct ssl_ctx_st **tls; /* SSL_CTX of each of conf.listen, made from its `tls`; NULL where it speaks clear text */
-    uint64_t hash;           /* of the text and of what ${env...} became */
+    struct ssl_ctx_st **upstream_tls; /* SSL_CTX of each of conf.upstreams; NULL where no server is https:// */
+    uint64_t hash;                    /* of the text and of what ${env...} became */
 };
 
 /* Loads and checks `text` (`path` is for messages, and its folder is where files that it names are looked for). NULL when it has errors; all of them are then in `*ret_report`,
@@ -64,7 +66,7 @@ const sheaf_endpoint_conf_t *sheaf_snapshot_endpoint(const sheaf_snapshot_t *sna
 /* Is there an endpoint at `path`, whatever its method? */
 bool sheaf_snapshot_has_endpoint(const sheaf_snapshot_t *snapshot, sheaf_str_t path);
 
-/* Same servers, limits and times: an upstream that a reload left unchanged keeps its conns. */
+/* Same servers, limits, times and TLS, files by their content: an upstream that a reload left unchanged keeps its conns. */
 bool sheaf_upstream_conf_eq(const sheaf_upstream_conf_t *a, const sheaf_upstream_conf_t *b);
 
 #endif

@@ -128,16 +128,13 @@ static void add_pairs(maker_t *maker)
 
 /* --- what clients must show --- */
 
-/* A certificate of client_ca is trusted whether or not it is a root: who signs clients need not be one. */
-static void trust(SSL_CTX *context, STACK_OF(X509) * authorities)
+void sheaf_tls_trust(SSL_CTX *context, STACK_OF(X509) * authorities)
 {
     X509_STORE *store = X509_STORE_new();
 
     SHEAF_ASSERT(store != NULL);
-    for (int i = 0; i < sk_X509_num(authorities); i++) {
+    for (int i = 0; i < sk_X509_num(authorities); i++)
         X509_STORE_add_cert(store, sk_X509_value(authorities, i));
-        SSL_CTX_add_client_CA(context, sk_X509_value(authorities, i));
-    }
     X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
     SSL_CTX_set0_verify_cert_store(context, store);
 }
@@ -165,7 +162,9 @@ static void set_clients(maker_t *maker)
         return;
     }
     if (conf->client_verify != SHEAF_CLIENT_VERIFY_NONE) {
-        trust(maker->context, authorities);
+        sheaf_tls_trust(maker->context, authorities); /* who signs clients need not be a root */
+        for (int i = 0; i < sk_X509_num(authorities); i++)
+            SSL_CTX_add_client_CA(maker->context, sk_X509_value(authorities, i));
         SSL_CTX_set_verify(maker->context,
                            conf->client_verify == SHEAF_CLIENT_VERIFY_REQUIRE
                                ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT
@@ -198,16 +197,21 @@ static bool set_ciphers(SSL_CTX *context, sheaf_str_t all)
     return is_good && list.len + suites.len > 0;
 }
 
+void sheaf_tls_harden(SSL_CTX *context, int oldest)
+{
+    SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
+    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
+    SHEAF_ASSERT(SSL_CTX_set_min_proto_version(context, oldest) == 1 &&
+                 SSL_CTX_set_max_proto_version(context, 0) == 1 && SSL_CTX_set1_groups_list(context, GROUPS) == 1 &&
+                 SSL_CTX_set_cipher_list(context, CIPHERS) == 1 && SSL_CTX_set_ciphersuites(context, SUITES) == 1);
+    ERR_clear_error();
+}
+
 static void set_protocol(maker_t *maker)
 {
     const sheaf_tls_conf_t *conf = maker->conf;
-    int oldest = conf->min_version == SHEAF_TLS_VERSION_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION;
 
-    SHEAF_ASSERT(SSL_CTX_set_min_proto_version(maker->context, oldest) == 1 &&
-                 SSL_CTX_set_max_proto_version(maker->context, 0) == 1 &&
-                 SSL_CTX_set1_groups_list(maker->context, GROUPS) == 1 &&
-                 SSL_CTX_set_cipher_list(maker->context, CIPHERS) == 1 &&
-                 SSL_CTX_set_ciphersuites(maker->context, SUITES) == 1);
+    sheaf_tls_harden(maker->context, conf->min_version == SHEAF_TLS_VERSION_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION);
     if (conf->ciphers.base != NULL && !set_ciphers(maker->context, conf->ciphers)) {
         maker->is_bad = true;
         sheaf_report_error(maker->report, mark_of(maker->node, SHEAF_STR("ciphers")),
@@ -249,8 +253,6 @@ SSL_CTX *sheaf_tls_context_new(sheaf_report_t *report, const sheaf_yaml_t *node,
     maker.node = sheaf_yaml_get(node, SHEAF_STR("tls"));
     maker.context = SSL_CTX_new(TLS_server_method());
     SHEAF_ASSERT(maker.node != NULL && maker.context != NULL);
-    SSL_CTX_set_options(maker.context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
-    SSL_CTX_set_mode(maker.context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
     set_protocol(&maker);
     set_sessions(maker.context, conf);
     set_clients(&maker);

@@ -17,6 +17,12 @@
 SSL_CTX *sheaf_tls_context_new(sheaf_report_t *report, const sheaf_yaml_t *node, const sheaf_listener_conf_t *conf,
                                time_t now);
 
+/* What listeners and upstreams have in common: Mozilla's intermediate from `oldest` (TLS1_2_VERSION) on. */
+void sheaf_tls_harden(SSL_CTX *context, int oldest);
+
+/* Trusts each of `authorities`, whether or not it is a root. */
+void sheaf_tls_trust(SSL_CTX *context, STACK_OF(X509) * authorities);
+
 /* Was the section written? */
 static inline bool sheaf_tls_is_on(const sheaf_listener_conf_t *conf)
 {

@@ -398,15 +398,18 @@ static sheaf_err_t check_host(const host_port_t *cut, sheaf_str_t text, sheaf_fa
 }
 
 /* What stands before the authority; `*ret_authority` is what is left. */
-static sheaf_err_t cut_scheme(sheaf_str_t text, sheaf_str_t *ret_authority, sheaf_fail_t *fail)
+static sheaf_err_t cut_scheme(sheaf_str_t text, sheaf_str_t *ret_authority, bool *ret_is_tls, sheaf_fail_t *fail)
 {
-    if (sheaf_str_starts(text, SHEAF_STR("https://")))
-        return sheaf_fail(fail, SHEAF_ERR_CONFIG, "https:// is not supported yet: write http://host:port");
+    size_t scheme;
+
+    *ret_is_tls = sheaf_str_starts(text, SHEAF_STR("https://"));
+    scheme = *ret_is_tls ? 8 : 7;
     if (sheaf_str_starts(text, SHEAF_STR("unix:")))
         return sheaf_fail(fail, SHEAF_ERR_CONFIG, "unix: is not supported yet for servers: write http://host:port");
-    if (!sheaf_str_starts(text, SHEAF_STR("http://")))
-        return sheaf_fail(fail, SHEAF_ERR_CONFIG, "the server `%.*s` must start with http://", SHEAF_VALUE_ARG(text));
-    *ret_authority = sheaf_str(text.base + 7, text.len - 7);
+    if (!*ret_is_tls && !sheaf_str_starts(text, SHEAF_STR("http://")))
+        return sheaf_fail(fail, SHEAF_ERR_CONFIG, "the server `%.*s` must start with http:// or https://",
+                          SHEAF_VALUE_ARG(text));
+    *ret_authority = sheaf_str(text.base + scheme, text.len - scheme);
     if (memchr(ret_authority->base, '@', ret_authority->len) != NULL)
         return sheaf_fail(fail, SHEAF_ERR_CONFIG, "a server has no user and no password: write http://host:port");
     if (memchr(ret_authority->base, '/', ret_authority->len) != NULL ||
@@ -417,16 +420,26 @@ static sheaf_err_t cut_scheme(sheaf_str_t text, sheaf_str_t *ret_authority, shea
     return SHEAF_OK;
 }
 
+sheaf_err_t sheaf_value_host(sheaf_str_t text, sheaf_fail_t *fail)
+{
+    uint8_t ip[16];
+
+    if (sheaf_ip_parse(text, ip) || (is_host_name(text) && !is_meant_as_ipv4(text)))
+        return SHEAF_OK;
+    return sheaf_fail(fail, SHEAF_ERR_CONFIG, "`%.*s` is neither a host name nor an address", SHEAF_VALUE_ARG(text));
+}
+
 sheaf_err_t sheaf_value_server(sheaf_pool_t *pool, sheaf_str_t text, sheaf_server_conf_t *ret_server,
                                sheaf_fail_t *fail)
 {
-    sheaf_server_conf_t server = {.port = 80};
+    sheaf_server_conf_t server = {.port = 0};
     sheaf_str_t authority;
     host_port_t cut;
     char *host;
 
-    if (cut_scheme(text, &authority, fail) != SHEAF_OK)
+    if (cut_scheme(text, &authority, &server.is_tls, fail) != SHEAF_OK)
         return SHEAF_ERR_CONFIG;
+    server.port = server.is_tls ? 443 : 80;
     if (!split_host_port(authority, &cut))
         return sheaf_fail(fail, SHEAF_ERR_CONFIG, "the server `%.*s` has no valid host", SHEAF_VALUE_ARG(text));
     if (check_host(&cut, text, fail) != SHEAF_OK)
@@ -438,7 +451,7 @@ sheaf_err_t sheaf_value_server(sheaf_pool_t *pool, sheaf_str_t text, sheaf_serve
         host[i] = sheaf_lower(host[i]);
     server.host = sheaf_str(host, cut.host.len);
     server.authority = sheaf_pool_printf(pool, cut.is_bracketed ? "[%s]" : "%s", host);
-    if (server.port != 80)
+    if (server.port != (server.is_tls ? 443 : 80))
         server.authority = sheaf_pool_printf(pool, "%.*s:%u", SHEAF_STR_ARG(server.authority), server.port);
     *ret_server = server;
     return SHEAF_OK;

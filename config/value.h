@@ -25,7 +25,9 @@ sheaf_err_t sheaf_value_template(sheaf_pool_t *pool, sheaf_str_t text, sheaf_str
 sheaf_err_t sheaf_value_address(sheaf_pool_t *pool, sheaf_str_t text, sheaf_address_t *ret_address, sheaf_fail_t *fail);
 /* 10.0.0.0/8, 10.1.2.3, fd00::/8. Bits beyond the prefix are cleared; `*ret_had_host_bits` tells that some were. */
 sheaf_err_t sheaf_value_cidr(sheaf_str_t text, sheaf_cidr_t *ret_cidr, bool *ret_had_host_bits, sheaf_fail_t *fail);
-/* http://host:port, port 80 when there is none. */
+/* A host name, or an address without brackets. */
+sheaf_err_t sheaf_value_host(sheaf_str_t text, sheaf_fail_t *fail);
+/* http://host:port or https://host:port, port 80 or 443 when there is none. */
 sheaf_err_t sheaf_value_server(sheaf_pool_t *pool, sheaf_str_t text, sheaf_server_conf_t *ret_server,
                                sheaf_fail_t *fail);
 /* A method name, upper-cased; CONNECT and TRACE are never forwarded and so refused. */

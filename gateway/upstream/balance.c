@@ -15,7 +15,16 @@ static sheaf_str_t host_line_new(sheaf_str_t authority)
     return sheaf_str(line, len);
 }
 
-void sheaf_balance_init(sheaf_balance_t *balance, const sheaf_upstream_conf_t *conf, sheaf_resolver_t *resolver)
+static sheaf_tls_peer_t *tls_of(const sheaf_upstream_conf_t *conf, const sheaf_server_conf_t *server,
+                                struct ssl_ctx_st *context)
+{
+    sheaf_str_t name = conf->tls.server_name.len > 0 ? conf->tls.server_name : server->host;
+
+    return server->is_tls ? sheaf_tls_peer_new(context, name, server->authority) : NULL;
+}
+
+void sheaf_balance_init(sheaf_balance_t *balance, const sheaf_upstream_conf_t *conf, struct ssl_ctx_st *context,
+                        sheaf_resolver_t *resolver)
 {
     SHEAF_ASSERT(conf->servers.count > 0);
     balance->count = conf->servers.count;
@@ -27,6 +36,7 @@ void sheaf_balance_init(sheaf_balance_t *balance, const sheaf_upstream_conf_t *c
         server->name = sheaf_name_hold(resolver, conf->servers.items[i].host);
         server->port = conf->servers.items[i].port;
         server->host_line = host_line_new(conf->servers.items[i].authority);
+        server->tls = tls_of(conf, &conf->servers.items[i], context);
         sheaf_list_init(&server->idle);
     }
 }
@@ -35,6 +45,7 @@ void sheaf_balance_fini(sheaf_balance_t *balance)
 {
     for (uint32_t i = 0; i < balance->count; i++) {
         sheaf_name_drop(balance->servers[i].name);
+        sheaf_tls_peer_free(balance->servers[i].tls);
         free((char *)balance->servers[i].host_line.base);
     }
     free(balance->servers);

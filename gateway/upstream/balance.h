@@ -7,6 +7,7 @@
 
 #include "config/snapshot.h"
 #include "gateway/upstream/resolve.h"
+#include "gateway/upstream/tls.h"
 
 #define SHEAF_BALANCE_SHUN_MS 2000
 
@@ -19,6 +20,7 @@ typedef struct sheaf_server {
     sheaf_name_t *name;
     uint16_t port;
     sheaf_str_t host_line; /* " HTTP/1.1\r\nhost: AUTHORITY\r\n", owned */
+    sheaf_tls_peer_t *tls; /* NULL: clear text */
     sheaf_link_t idle;     /* idle conns, most recently used first; the group's */
     uint32_t version;      /* of the name's answer in `peers` */
     uint32_t next;         /* whose turn it is */
@@ -41,7 +43,9 @@ typedef enum sheaf_pick {
     SHEAF_PICK_NONE,   /* everything was tried */
 } sheaf_pick_t;
 
-void sheaf_balance_init(sheaf_balance_t *balance, const sheaf_upstream_conf_t *conf, sheaf_resolver_t *resolver);
+/* `context`: for servers that speak TLS; NULL when there is none. */
+void sheaf_balance_init(sheaf_balance_t *balance, const sheaf_upstream_conf_t *conf, struct ssl_ctx_st *context,
+                        sheaf_resolver_t *resolver);
 void sheaf_balance_fini(sheaf_balance_t *balance);
 
 /* The server whose turn it is. */

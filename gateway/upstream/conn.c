@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "gateway/upstream/secure.h"
+
 #define SMALL_BODY ((size_t)16 << 10) /* copied behind its head: one piece is cheaper to send than two */
 
 /* A rest that the socket did not take at once. */
@@ -17,6 +19,7 @@ typedef struct conn_rest {
 /* In the order of a conn's life. */
 static void on_connected(uv_connect_t *req, int status);
 static void on_dial_timeout(sheaf_deadline_t *node);
+static void open_up(sheaf_conn_t *conn);
 static void on_rest_written(uv_write_t *req, int status);
 static void on_read_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf);
 static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf);
@@ -98,22 +101,45 @@ static void on_connected(uv_connect_t *req, int status)
 
     if (conn->state != SHEAF_CONN_DIALING)
         return; /* closed meanwhile */
-    sheaf_deadline_clear(conn->env->deadlines, &conn->deadline);
     if (status == 0)
         status = uv_read_start((uv_stream_t *)&conn->tcp, on_read_buffer, on_read);
     if (status != 0) {
+        sheaf_deadline_clear(conn->env->deadlines, &conn->deadline);
         conn->events->on_dial_failed(conn, sheaf_conn_dial_err(status), uv_strerror(status));
         return;
     }
+    if (conn->server->tls == NULL) {
+        open_up(conn);
+        return;
+    }
+    conn->tls = sheaf_tls_new(conn->server->tls);
+    sheaf_secure_flush(conn); /* when it fails, so does reading */
+}
+
+static void open_up(sheaf_conn_t *conn)
+{
+    sheaf_deadline_clear(conn->env->deadlines, &conn->deadline);
     sheaf_count(conn->env->metrics, SHEAF_METRIC_CONNS_OPENED, 1);
     conn->events->on_open(conn);
+}
+
+/* The handshake came to nothing. */
+static void secure_fail(sheaf_conn_t *conn, sheaf_err_t err, const char *detail)
+{
+    sheaf_deadline_clear(conn->env->deadlines, &conn->deadline);
+    sheaf_count(conn->env->metrics, SHEAF_METRIC_BACKEND_TLS_FAILED, 1);
+    conn->events->on_dial_failed(conn, err, detail);
 }
 
 static void on_dial_timeout(sheaf_deadline_t *node)
 {
     sheaf_conn_t *conn = SHEAF_OWNER(node, sheaf_conn_t, deadline);
 
-    conn->events->on_dial_failed(conn, SHEAF_ERR_CONNECT_TIMEOUT, "");
+    if (conn->tls != NULL)
+        secure_fail(conn, SHEAF_ERR_CONNECT_TIMEOUT,
+                    sheaf_tls_peer_blame(conn->server->tls, "the TLS handshake was not done in time"));
+    else
+        conn->events->on_dial_failed(conn, SHEAF_ERR_CONNECT_TIMEOUT, "");
 }
 
 /* --- writing --- */
@@ -158,9 +184,27 @@ static void on_rest_written(uv_write_t *req, int status)
         sheaf_count(conn->env->metrics, SHEAF_METRIC_BACKEND_BYTES_OUT, rest->len);
     } else {
         conn->is_half_broken = true;
+        conn->unsealed = SHEAF_STR_NONE;
     }
     conn->is_writing = false;
     free(rest);
+    if (conn->tls != NULL && status == 0 && conn->state != SHEAF_CONN_CLOSING)
+        conn->is_half_broken |= sheaf_secure_flush(conn) != 0;
+}
+
+int sheaf_conn_write(sheaf_conn_t *conn, const uv_buf_t *bufs, unsigned count, size_t total)
+{
+    int status = uv_try_write((uv_stream_t *)&conn->tcp, bufs, count);
+
+    if (status > 0) {
+        conn->has_written = true;
+        sheaf_count(conn->env->metrics, SHEAF_METRIC_BACKEND_BYTES_OUT, (uint64_t)status);
+    }
+    if (status == UV_EAGAIN)
+        status = 0;
+    if (status >= 0 && (size_t)status < total)
+        status = write_rest(conn, bufs, count, (size_t)status);
+    return status < 0 ? status : 0;
 }
 
 /* One write for head and body when they are small, which is nearly always. */
@@ -186,15 +230,7 @@ static int write_request(sheaf_conn_t *conn, const sheaf_exchange_t *exchange)
     }
     bufs[0] = (uv_buf_t){.base = head, .len = len};
 
-    status = uv_try_write((uv_stream_t *)&conn->tcp, bufs, count);
-    if (status > 0) {
-        conn->has_written = true;
-        sheaf_count(env->metrics, SHEAF_METRIC_BACKEND_BYTES_OUT, (uint64_t)status);
-    }
-    if (status == UV_EAGAIN)
-        status = 0;
-    if (status >= 0 && (size_t)status < total)
-        status = write_rest(conn, bufs, count, (size_t)status);
+    status = conn->tls != NULL ? sheaf_secure_write(conn, bufs, count) : sheaf_conn_write(conn, bufs, count, total);
     if (head != env->write)
         free(head);
     return status;
@@ -238,6 +274,7 @@ static void end(sheaf_conn_t *conn, sheaf_err_t err, const char *detail, bool ca
     sheaf_exchange_t *exchange = conn->exchange;
 
     conn->exchange = NULL;
+    conn->unsealed = SHEAF_STR_NONE;
     exchange->conn = NULL;
     conn->events->on_end(conn, exchange, err, detail, can_stay, !conn->h1.has_bytes);
 }
@@ -261,7 +298,8 @@ static bool give_head(sheaf_conn_t *conn)
  * write. Bytes behind it could be a forged answer to the next exchange. */
 static void finish(sheaf_conn_t *conn, bool has_more)
 {
-    end(conn, SHEAF_OK, "", conn->h1.is_persistent && !has_more && !conn->is_writing && !conn->is_half_broken);
+    end(conn, SHEAF_OK, "",
+        conn->h1.is_persistent && !has_more && !conn->is_ended && !conn->is_writing && !conn->is_half_broken);
 }
 
 /* The sink may cancel this exchange from inside; the conn is closed then and conn->exchange is NULL. */
@@ -295,14 +333,62 @@ static void take_bytes(sheaf_conn_t *conn, char *at, char *end_at)
     }
 }
 
+/* A close that TLS did not announce may have been made by anybody on the way: it ends no answer (RFC 8446 6.1). */
 static void take_end(sheaf_conn_t *conn, int status)
 {
-    if (conn->exchange == NULL)
+    bool is_cut = conn->tls != NULL && !conn->is_ended;
+
+    if (conn->state == SHEAF_CONN_DIALING)
+        secure_fail(conn, SHEAF_ERR_TLS, sheaf_tls_peer_blame(conn->server->tls, "it closed during the TLS handshake"));
+    else if (conn->exchange == NULL)
         conn->events->on_idle_end(conn);
     else if (status == UV_EOF && sheaf_h1_ends_at_eof(&conn->h1))
-        end(conn, SHEAF_OK, "", false);
+        end(conn, is_cut ? SHEAF_ERR_RESET : SHEAF_OK, is_cut ? "closed without a word of TLS: it may be cut" : "",
+            false);
     else
         end(conn, SHEAF_ERR_RESET, status == UV_EOF ? "" : uv_strerror(status), false);
+}
+
+/* --- reading through TLS --- */
+
+static void take_handshake(sheaf_conn_t *conn, sheaf_tls_state_t state)
+{
+    if (state == SHEAF_TLS_FAILED) {
+        secure_fail(conn, SHEAF_ERR_TLS, sheaf_tls_peer_detail(conn->server->tls));
+    } else if (state != SHEAF_TLS_HANDSHAKE) {
+        sheaf_count(conn->env->metrics,
+                    sheaf_tls_is_resumed(conn->tls) ? SHEAF_METRIC_BACKEND_TLS_RESUMED : SHEAF_METRIC_BACKEND_TLS_FULL,
+                    1);
+        open_up(conn);
+    }
+}
+
+/* All that came is made plain text before any of it is looked at, so that an answer is known to be the last thing on
+ * the conn before the next exchange gets it. */
+static void take_sealed(sheaf_conn_t *conn, const char *bytes, size_t len)
+{
+    char *plain = conn->env->plain;
+    size_t plain_len;
+    sheaf_tls_state_t state = sheaf_tls_read(conn->tls, bytes, len, plain, &plain_len);
+
+    conn->is_half_broken |= sheaf_secure_flush(conn) != 0 || state == SHEAF_TLS_FAILED;
+    conn->is_ended = state == SHEAF_TLS_ENDED;
+    if (conn->state == SHEAF_CONN_DIALING)
+        take_handshake(conn, state);
+    if (conn->state == SHEAF_CONN_CLOSING || conn->state == SHEAF_CONN_DIALING)
+        return;
+    if (plain_len != 0 && conn->exchange == NULL)
+        conn->events->on_idle_end(conn);
+    else if (plain_len != 0)
+        take_bytes(conn, plain, plain + plain_len);
+    if (conn->state == SHEAF_CONN_CLOSING)
+        return;
+    if (state == SHEAF_TLS_ENDED)
+        take_end(conn, UV_EOF);
+    else if (state == SHEAF_TLS_FAILED && conn->exchange != NULL)
+        end(conn, SHEAF_ERR_TLS, sheaf_tls_peer_detail(conn->server->tls), false);
+    else if (state == SHEAF_TLS_FAILED)
+        conn->events->on_idle_end(conn);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
@@ -316,7 +402,9 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
         return;
     }
     sheaf_count(conn->env->metrics, SHEAF_METRIC_BACKEND_BYTES_IN, (uint64_t)nread);
-    if (conn->exchange == NULL)
+    if (conn->tls != NULL)
+        take_sealed(conn, buf->base, (size_t)nread);
+    else if (conn->exchange == NULL)
         conn->events->on_idle_end(conn);
     else
         take_bytes(conn, buf->base, buf->base + nread);
@@ -338,6 +426,8 @@ void sheaf_conn_close(sheaf_conn_t *conn)
 {
     if (conn->state == SHEAF_CONN_CLOSING)
         return;
+    if (conn->tls != NULL)
+        sheaf_secure_end(conn);
     sheaf_conn_move(conn, SHEAF_CONN_CLOSING);
     sheaf_list_remove(&conn->link);
     sheaf_name_forget(&conn->waiter);
@@ -345,6 +435,7 @@ void sheaf_conn_close(sheaf_conn_t *conn)
     if (conn->exchange != NULL)
         conn->exchange->conn = NULL;
     conn->exchange = NULL;
+    conn->unsealed = SHEAF_STR_NONE;
     uv_close((uv_handle_t *)&conn->tcp, on_closed);
 }
 
@@ -354,6 +445,7 @@ static void on_closed(uv_handle_t *handle)
     sheaf_conn_env_t *env = conn->env;
 
     sheaf_h1_fini(&conn->h1);
+    sheaf_tls_free(conn->tls);
     free(conn);
     if (--env->open_count == 0 && env->on_all_closed != NULL)
         env->on_all_closed(env);

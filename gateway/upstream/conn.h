@@ -1,13 +1,14 @@
 /* upstream/conn.h - one TCP connection to a backend: the only place with backend sockets.
  *
- *   LOOKUP --address--> DIALING --accepted--> ACTIVE <--exchange-- IDLE
+ *   LOOKUP --address--> DIALING ----open----> ACTIVE <--exchange-- IDLE
  *      \___________________\____________________|_________ __________|
  *                                               v
  *                                            CLOSING (freed once libuv is done with it)
  *
  * A conn carries one exchange at a time, from dialing on. It reads from the moment it is open until it is closed, so
  * an exchange costs one write and one read and nothing else. What the socket does not take at once is copied: cancel
- * is synchronous and owes nobody. A conn knows no limits and no lines: it tells its keeper (the group) what happened,
+ * is synchronous and owes nobody. With TLS a conn is open once the handshake is done, and what it reads and writes goes
+ * through the tls room; a large body is sealed piece by piece, as the socket takes it. A conn knows no limits and no lines: it tells its keeper (the group) what happened,
  * through sheaf_conn_events_t, always as the last thing it does. */
 #ifndef SHEAF_UPSTREAM_CONN_H
 #define SHEAF_UPSTREAM_CONN_H
@@ -20,6 +21,7 @@
 
 #define SHEAF_CONN_READ_SIZE  ((size_t)64 << 10)
 #define SHEAF_CONN_WRITE_SIZE ((size_t)32 << 10)
+#define SHEAF_CONN_PLAIN_SIZE (SHEAF_CONN_READ_SIZE + SHEAF_TLS_RECORD_SIZE)
 
 /* What all conns of a worker share. */
 typedef struct sheaf_conn_env {
@@ -31,13 +33,14 @@ typedef struct sheaf_conn_env {
     void (*on_all_closed)(struct sheaf_conn_env *env); /* may be NULL; each time open_count falls to 0 */
     sheaf_wire_head_t head;                            /* of the answer being read right now */
     char read[SHEAF_CONN_READ_SIZE];
+    char plain[SHEAF_CONN_PLAIN_SIZE]; /* what TLS made of it */
     char write[SHEAF_CONN_WRITE_SIZE];
 } sheaf_conn_env_t;
 
 typedef struct sheaf_conn sheaf_conn_t;
 
 typedef struct sheaf_conn_events {
-    void (*on_open)(sheaf_conn_t *conn); /* accepted: start its exchange */
+    void (*on_open)(sheaf_conn_t *conn); /* accepted, and secured: start its exchange */
     /* The exchange is over and no longer on the conn. can_stay: the conn may carry another one; else close it.
      * is_untouched: no byte of an answer came. */
     void (*on_end)(sheaf_conn_t *conn, sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail, bool can_stay,
@@ -71,11 +74,14 @@ struct sheaf_conn {
     sheaf_name_waiter_t waiter;
     sheaf_deadline_t deadline;
     sheaf_h1_t h1;
+    sheaf_tls_t *tls;     /* NULL: clear text, or not accepted yet */
+    sheaf_str_t unsealed; /* of the exchange's body, still to go through tls */
     uint64_t idle_until_ms;
     bool is_reused;      /* an exchange was completed on it before this one */
     bool has_written;    /* a byte of this exchange's request went out */
     bool is_writing;     /* a rest of it is on its way through libuv */
     bool is_half_broken; /* writing failed: reading tells what became of it */
+    bool is_ended;       /* tls: nothing follows what is being taken */
 };
 
 sheaf_conn_t *sheaf_conn_new(sheaf_conn_env_t *env, const sheaf_conn_events_t *events, void *group,
@@ -84,13 +90,17 @@ sheaf_conn_t *sheaf_conn_new(sheaf_conn_env_t *env, const sheaf_conn_events_t *e
 /* The one door for state changes; keeps the gauges right. */
 void sheaf_conn_move(sheaf_conn_t *conn, sheaf_conn_state_t state);
 
-/* Connects to conn->address within `timeout_ms`; on_open or on_dial_failed follows. When the system refuses at once
+/* Connects to conn->address, and secures it, within `timeout_ms`; on_open or on_dial_failed follows. When the system refuses at once
  * the uv error is returned, and neither follows. */
 int sheaf_conn_dial(sheaf_conn_t *conn, uint64_t timeout_ms);
 
 /* Writes the request of `exchange` and waits for the answer; on_end follows, never from inside. A uv error when
  * nothing could be written: the exchange is not on the conn then, and the conn is of no more use. */
 int sheaf_conn_start(sheaf_conn_t *conn, sheaf_exchange_t *exchange);
+
+/* Writes `total` bytes: what the socket takes at once, and a copy of the rest through libuv (conn->is_writing until that
+ * is done). A uv error, or 0. */
+int sheaf_conn_write(sheaf_conn_t *conn, const uv_buf_t *bufs, unsigned count, size_t total);
 
 /* Nothing has come from the backend that was not read yet, neither bytes nor its close. One syscall. */
 bool sheaf_conn_is_quiet(const sheaf_conn_t *conn);

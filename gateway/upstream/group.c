@@ -32,6 +32,12 @@ static const sheaf_conn_events_t conn_events = {
 
 /* --- the group --- */
 
+/* Made with the snapshot; the peers hold it, so that it outlives that. */
+static struct ssl_ctx_st *context_of(const sheaf_snapshot_t *snapshot, const sheaf_upstream_conf_t *conf)
+{
+    return snapshot->upstream_tls != NULL ? snapshot->upstream_tls[conf - snapshot->conf.upstreams.items] : NULL;
+}
+
 sheaf_group_t *sheaf_group_new(sheaf_conn_env_t *env, sheaf_soon_t *soon, sheaf_resolver_t *resolver,
                                sheaf_snapshot_t *snapshot, const sheaf_upstream_conf_t *conf)
 {
@@ -43,7 +49,7 @@ sheaf_group_t *sheaf_group_new(sheaf_conn_env_t *env, sheaf_soon_t *soon, sheaf_
     group->soon = soon;
     group->sweep.on_expired = on_sweep;
     group->serve.run = on_serve;
-    sheaf_balance_init(&group->balance, conf, resolver);
+    sheaf_balance_init(&group->balance, conf, context_of(snapshot, conf), resolver);
     sheaf_line_init(&group->line);
     return group;
 }

@@ -36,8 +36,8 @@ static void dump_section(FILE *out, const sheaf_section_t *section, const char *
 static void dump_servers(FILE *out, const sheaf_servers_t *servers)
 {
     for (uint32_t i = 0; i < servers->count; i++)
-        fprintf(out, " %.*s|%u|%.*s", SHEAF_STR_ARG(servers->items[i].host), servers->items[i].port,
-                SHEAF_STR_ARG(servers->items[i].authority));
+        fprintf(out, " %.*s|%u|%.*s%s", SHEAF_STR_ARG(servers->items[i].host), servers->items[i].port,
+                SHEAF_STR_ARG(servers->items[i].authority), servers->items[i].is_tls ? "|tls" : "");
 }
 
 static void dump_cidrs(FILE *out, const sheaf_cidrs_t *cidrs)
