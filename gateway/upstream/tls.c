@@ -19,7 +19,7 @@ struct sheaf_tls_peer {
     char *name;           /* without a root dot */
     char *authority;
     bool is_ip;
-    char detail[384];
+    char detail[768];
 };
 
 struct sheaf_tls {
@@ -149,7 +149,7 @@ const char *sheaf_tls_peer_detail(const sheaf_tls_peer_t *peer)
 
 const char *sheaf_tls_peer_blame(sheaf_tls_peer_t *peer, const char *what)
 {
-    snprintf(peer->detail, sizeof(peer->detail), "%.256s: %s", peer->authority, what);
+    snprintf(peer->detail, sizeof(peer->detail), "%.260s: %s", peer->authority, what);
     return peer->detail;
 }
 
@@ -204,24 +204,31 @@ void sheaf_tls_free(sheaf_tls_t *tls)
 
 /* --- failures --- */
 
-static void describe(sheaf_tls_t *tls, unsigned long why)
+static void describe_verdict(sheaf_tls_t *tls)
 {
-    sheaf_tls_peer_t *peer = tls->peer;
     long verdict = SSL_get_verify_result(tls->ssl);
+    bool is_name = verdict == X509_V_ERR_HOSTNAME_MISMATCH || verdict == X509_V_ERR_IP_ADDRESS_MISMATCH;
+    char text[384];
+
+    snprintf(text, sizeof(text), "the certificate did not verify: %s%s%.253s", X509_verify_cert_error_string(verdict),
+             is_name ? ", it is not for " : "", is_name ? tls->peer->name : "");
+    sheaf_tls_peer_blame(tls->peer, text);
+}
+
+static void describe(sheaf_tls_t *tls)
+{
+    unsigned long why = ERR_peek_last_error(); /* the outermost: those within speak of numbers and curves */
     const char *reason = ERR_reason_error_string(why);
     char text[256];
 
-    if (ERR_GET_REASON(why) == SSL_R_CERTIFICATE_VERIFY_FAILED && verdict != X509_V_OK)
-        snprintf(
-            text, sizeof(text), "the certificate did not verify: %s%s%.100s", X509_verify_cert_error_string(verdict),
-            verdict == X509_V_ERR_HOSTNAME_MISMATCH || verdict == X509_V_ERR_IP_ADDRESS_MISMATCH ? ", it is not for "
-                                                                                                 : "",
-            verdict == X509_V_ERR_HOSTNAME_MISMATCH || verdict == X509_V_ERR_IP_ADDRESS_MISMATCH ? peer->name : "");
-    else if (ERR_GET_REASON(why) == SSL_R_WRONG_VERSION_NUMBER)
-        snprintf(text, sizeof(text), "what came is not TLS");
-    else
-        snprintf(text, sizeof(text), "TLS failed: %s", reason != NULL ? reason : "unknown reason");
-    sheaf_tls_peer_blame(peer, text);
+    if (ERR_GET_REASON(why) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
+        describe_verdict(tls);
+        return;
+    }
+    if (ERR_GET_REASON(why) == SSL_R_WRONG_VERSION_NUMBER)
+        reason = "what came is not TLS";
+    snprintf(text, sizeof(text), "TLS failed: %s", reason != NULL ? reason : "unknown reason");
+    sheaf_tls_peer_blame(tls->peer, text);
 }
 
 /* A session that was offered may be why: the next conn begins afresh. */
@@ -230,7 +237,7 @@ static void fail(sheaf_tls_t *tls, const char *what)
     if (what != NULL)
         sheaf_tls_peer_blame(tls->peer, what);
     else
-        describe(tls, ERR_peek_error());
+        describe(tls);
     ERR_clear_error();
     tls->state = SHEAF_TLS_FAILED;
     SSL_SESSION_free(tls->peer->session);

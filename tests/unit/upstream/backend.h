@@ -1,6 +1,7 @@
 /* tests/unit/upstream/backend.h - a backend that follows a script: the n-th request it reads gets the n-th step.
  *
- * It lives on the loop of the test. What it was asked stands in `log`; past the last step it is silent. */
+ * It lives on the loop of the test. What it was asked stands in `log`; past the last step it is silent. With a context it
+ * speaks TLS. */
 #ifndef TESTS_UNIT_UPSTREAM_BACKEND_H
 #define TESTS_UNIT_UPSTREAM_BACKEND_H
 
@@ -15,6 +16,8 @@
 #include <cmocka.h>
 #include <uv.h>
 
+#include "tests/unit/upstream/tls_server.h"
+
 #define MAX_STEPS 64
 #define MAX_CONNS 64
 
@@ -23,6 +26,7 @@ typedef struct step { /* what the n-th request is answered with */
     size_t len;
     bool then_close; /* and the conn is closed behind it */
     bool then_reset;
+    bool then_cut; /* closed, and TLS says nothing of it */
 } step_t;
 
 typedef struct backend backend_t;
@@ -32,6 +36,7 @@ typedef struct backend_conn {
     backend_t *backend;
     int index;
     bool is_open;
+    tls_server_t tls; /* with backend->context */
     size_t len;
     char got[1 << 21];
 } backend_conn_t;
@@ -44,14 +49,39 @@ struct backend {
     step_t steps[MAX_STEPS];
     int step_count, requests, conns;
     backend_conn_t *conn[MAX_CONNS];
-    char log[4096];  /* "CONN:METHOD target " per request, in order */
-    char last[4096]; /* the last head, as it came */
-    bool is_deaf;    /* accepts and reads nothing */
+    char log[4096];       /* "CONN:METHOD target " per request, in order */
+    char last[4096];      /* the last head, as it came */
+    bool is_deaf;         /* accepts and reads nothing */
+    bool is_rude;         /* hangs up on whatever comes */
+    const char *greeting; /* said to each conn at once; may be NULL */
+    SSL_CTX *context;     /* may be NULL */
 };
 
 static void backend_on_closed(uv_handle_t *handle)
 {
+    tls_server_free(&((backend_conn_t *)handle->data)->tls);
     free(handle->data);
+}
+
+static void backend_send(backend_conn_t *conn, const char *bytes, size_t len)
+{
+    while (len != 0) { /* loopback takes what tests say, or says EAGAIN for large answers: they stay small */
+        uv_buf_t buf = uv_buf_init((char *)bytes, (unsigned)len);
+        int n = uv_try_write((uv_stream_t *)&conn->tcp, &buf, 1);
+
+        if (n <= 0)
+            return;
+        bytes += n;
+        len -= (size_t)n;
+    }
+}
+
+static void backend_flush(backend_conn_t *conn)
+{
+    sheaf_str_t out = tls_server_output(&conn->tls);
+
+    backend_send(conn, out.base, out.len);
+    tls_server_drained(&conn->tls);
 }
 
 static void backend_drop(backend_conn_t *conn)
@@ -65,15 +95,21 @@ static void backend_drop(backend_conn_t *conn)
 
 static void backend_say(backend_conn_t *conn, const char *bytes, size_t len)
 {
-    while (len != 0) { /* loopback takes what tests say, or says EAGAIN for large answers: they stay small */
-        uv_buf_t buf = uv_buf_init((char *)bytes, (unsigned)len);
-        int n = uv_try_write((uv_stream_t *)&conn->tcp, &buf, 1);
-
-        if (n <= 0)
-            return;
-        bytes += n;
-        len -= (size_t)n;
+    if (conn->tls.ssl == NULL) {
+        backend_send(conn, bytes, len);
+    } else if (len != 0) {
+        SSL_write(conn->tls.ssl, bytes, (int)len);
+        backend_flush(conn);
     }
+}
+
+/* TLS: says that nothing follows. */
+static void backend_bow(backend_conn_t *conn)
+{
+    if (conn->tls.ssl == NULL)
+        return;
+    SSL_shutdown(conn->tls.ssl);
+    backend_flush(conn);
 }
 
 static void backend_answer(backend_conn_t *conn)
@@ -90,6 +126,8 @@ static void backend_answer(backend_conn_t *conn)
         backend->conn[conn->index] = NULL;
         uv_tcp_close_reset(&conn->tcp, backend_on_closed);
     } else if (step->then_close) {
+        if (!step->then_cut)
+            backend_bow(conn);
         backend_drop(conn);
     }
 }
@@ -101,6 +139,18 @@ static void backend_on_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *b
     *buf = uv_buf_init(conn->got + conn->len, (unsigned)(sizeof(conn->got) - 1 - conn->len));
 }
 
+/* Makes plain text of what was read behind it. */
+static void backend_unseal(backend_conn_t *conn, const char *bytes, size_t len)
+{
+    char *copy = malloc(len);
+
+    memcpy(copy, bytes, len);
+    conn->len +=
+        (size_t)tls_server_read(&conn->tls, copy, len, conn->got + conn->len, sizeof(conn->got) - 1 - conn->len);
+    free(copy);
+    backend_flush(conn);
+}
+
 static void backend_on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
 {
     backend_conn_t *conn = stream->data;
@@ -108,11 +158,14 @@ static void backend_on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *
     char *end, *length;
     size_t need, used;
 
-    if (nread < 0) {
+    if (nread < 0 || backend->is_rude) {
         backend_drop(conn);
         return;
     }
-    conn->len += (size_t)nread;
+    if (conn->tls.ssl != NULL)
+        backend_unseal(conn, conn->got + conn->len, (size_t)nread);
+    else
+        conn->len += (size_t)nread;
     conn->got[conn->len] = '\0';
     while (conn->is_open && (end = strstr(conn->got, "\r\n\r\n")) != NULL) {
         need = (size_t)(end + 4 - conn->got);
@@ -143,7 +196,11 @@ static void backend_on_conn(uv_stream_t *listener, int status)
     conn->index = backend->conns++;
     conn->is_open = true;
     backend->conn[conn->index] = conn;
+    if (backend->context != NULL)
+        conn->tls = tls_server_new(backend->context);
     assert_int_equal(uv_accept(listener, (uv_stream_t *)&conn->tcp), 0);
+    if (backend->greeting != NULL)
+        backend_say(conn, backend->greeting, strlen(backend->greeting));
     if (!backend->is_deaf)
         uv_read_start((uv_stream_t *)&conn->tcp, backend_on_buffer, backend_on_read);
 }
@@ -173,6 +230,8 @@ static void backend_stop(backend_t *backend)
     if (backend->is_listening)
         uv_close((uv_handle_t *)&backend->listener, NULL);
     backend->is_listening = false;
+    SSL_CTX_free(backend->context);
+    backend->context = NULL;
 }
 
 static void step_bytes(backend_t *backend, const char *bytes, size_t len)
