@@ -92,6 +92,7 @@ class Backends(Case):
             cls.addClassCleanup(pki.folder.cleanup)
         names = "DNS:localhost,IP:127.0.0.1"
         good = cls.pki.make("localhost", names)
+        cls.unknown = cls.other.make("unknown", names)
         cls.client = cls.pki.make("gateway")
         cls.origin = Origin()
         cls.addClassCleanup(cls.origin.kill)
@@ -100,7 +101,7 @@ class Backends(Case):
             "no_address": (cls.pki.make("backend.test"), ""),
             "expired": (cls.pki.make("expired", names, days=(-3, -1)), ""),
             "early": (cls.pki.make("early", names, days=(1, 2)), ""),
-            "unknown": (cls.other.make("unknown", names), ""),
+            "unknown": (cls.unknown, ""),
             "rsa": (cls.pki.make("rsa", names, rsa=True), ""),
             "mtls": (good, f"ssl_client_certificate {cls.pki.ca}; ssl_verify_client on;"),
             "tls12": (good, "ssl_protocols TLSv1.2;"),
@@ -114,7 +115,8 @@ class Backends(Case):
     @classmethod
     def make_places(cls, ways=None):
         ways = ways or cls.ways
-        fill = {"ca": cls.pki.ca, "other": cls.other.ca, "crt": cls.client[0], "key": cls.client[1]}
+        fill = {"ca": cls.pki.ca, "other": cls.other.ca, "crt": cls.client[0], "key": cls.client[1],
+                "unknown": cls.unknown[0]}
         lines = [upstream(name, cls.nginx.ports[server], tls.format(**fill), **dict(more))
                  for name, (server, tls, more) in ways.items()]
         return {"upstreams": "\n".join(lines), "routes": "\n".join(route(name) for name in ways),
@@ -146,6 +148,7 @@ class Verified(Backends):
         "expired": ("expired", "ca: {ca}", {}),
         "early": ("early", "ca: {ca}", {}),
         "unknown": ("unknown", "ca: {ca}", {}),
+        "pinned": ("unknown", "ca: {unknown}", {}),
         "system": ("good", "min_version: 1.2", {}),
         "careless": ("expired", "verify: false", {}),
         "rsa": ("rsa", "ca: {ca}", {}),
@@ -177,6 +180,9 @@ class Verified(Backends):
         self.assert_told("unknown", "unable to get local issuer certificate")
         self.assert_told("system", "unable to get local issuer certificate")
         self.assertEqual(self.counted("failed"), failed + 6)
+
+    def test_a_servers_own_certificate_can_be_what_is_trusted(self):
+        self.fetch("pinned")
 
     def test_verify_false_takes_whoever_answers(self):
         self.fetch("careless")

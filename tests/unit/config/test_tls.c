@@ -257,6 +257,104 @@ static void a_name_picks_its_certificates(void **state)
     sheaf_snapshot_drop(snapshot);
 }
 
+/* --- towards backends --- */
+
+static sheaf_snapshot_t *load_upstream(const char *tls, sheaf_files_t *files, char **ret_report)
+{
+    char text[1024];
+
+    snprintf(text, sizeof(text),
+             "listen: [{address: 127.0.0.1:1}]\nupstreams:\n  u:\n    servers: [https://a]\n    tls: %s\n", tls);
+    return sheaf_snapshot_load_packed("t.yaml", sheaf_str_of(text), files, ret_report);
+}
+
+static sheaf_snapshot_t *assert_upstream_loads(const char *tls, sheaf_files_t *files)
+{
+    char *report;
+    sheaf_snapshot_t *snapshot = load_upstream(tls, files, &report);
+
+    if (snapshot == NULL || report[0] != '\0')
+        fail_msg("got:\n%s", report);
+    free(report);
+    return snapshot;
+}
+
+static void assert_upstream_refused(const char *tls, sheaf_files_t *files, const char *what)
+{
+    char *report;
+
+    assert_null(load_upstream(tls, files, &report));
+    if (strstr(report, what) == NULL)
+        fail_msg("expected `%s`, got:\n%s", what, report);
+    free(report);
+}
+
+static void an_upstreams_section_makes_a_context_that_verifies(void **state)
+{
+    made_t made = make((wish_t){.common_name = "a", .end_days = 1});
+    sheaf_files_t files = {.folder = NULL};
+    sheaf_snapshot_t *snapshot;
+
+    put_pair(&files, &made);
+    snapshot = assert_upstream_loads("{ca: a.pem, certificate: a.pem, key: a.key, min_version: 1.3}", &files);
+    assert_int_equal(SSL_CTX_get_verify_mode(snapshot->upstream_tls[0]), SSL_VERIFY_PEER);
+    assert_int_equal(SSL_CTX_get_min_proto_version(snapshot->upstream_tls[0]), TLS1_3_VERSION);
+    assert_true(SSL_CTX_get_options(snapshot->upstream_tls[0]) & SSL_OP_NO_RENEGOTIATION);
+    assert_int_equal(X509_cmp(SSL_CTX_get0_certificate(snapshot->upstream_tls[0]), made.x509), 0);
+    sheaf_snapshot_drop(snapshot);
+    snapshot = assert_upstream_loads("{verify: false}", &files);
+    assert_int_equal(SSL_CTX_get_verify_mode(snapshot->upstream_tls[0]), SSL_VERIFY_NONE);
+    sheaf_snapshot_drop(snapshot);
+    made_free(&made);
+}
+
+static void a_client_certificate_that_is_no_good_is_refused(void **state)
+{
+    made_t old = make((wish_t){.common_name = "old", .begin_days = -2, .end_days = -1});
+    made_t weak = make((wish_t){.common_name = "weak", .end_days = 1, .rsa_bits = 1024});
+    made_t other = make((wish_t){.common_name = "other", .end_days = 1});
+    sheaf_files_t files = {.folder = NULL};
+
+    put_pair(&files, &old);
+    assert_upstream_refused(PAIR, &files, "t.yaml:5:24: error: a.pem has expired: it ended on ");
+    put_pair(&files, &weak);
+    assert_upstream_refused(PAIR, &files, "t.yaml:5:24: error: a.pem cannot be used: ee key too small");
+    put_file(&files, "a.pem", other.pem);
+    put_file(&files, "a.key", weak.key_pem);
+    assert_upstream_refused(PAIR, &files, "t.yaml:5:36: error: a.key does not hold the private key of the certificate");
+    made_free(&old);
+    made_free(&weak);
+    made_free(&other);
+}
+
+static void upstreams_differ_when_the_content_of_a_file_does(void **state)
+{
+    static const char section[] = "{ca: a.pem}";
+    made_t made[2] = {make((wish_t){.common_name = "a", .end_days = 1}),
+                      make((wish_t){.common_name = "a", .end_days = 1})};
+    sheaf_snapshot_t *snapshots[3];
+    sheaf_upstream_conf_t *conf[3];
+
+    for (int i = 0; i < 3; i++) {
+        sheaf_files_t files = {.folder = NULL};
+
+        put_file(&files, "a.pem", made[i / 2].pem);
+        snapshots[i] = assert_upstream_loads(section, &files);
+        conf[i] = snapshots[i]->conf.upstreams.items;
+    }
+    assert_true(sheaf_upstream_conf_eq(conf[0], conf[1]));
+    assert_false(sheaf_upstream_conf_eq(conf[0], conf[2]));
+    conf[1]->tls.verify = false;
+    assert_false(sheaf_upstream_conf_eq(conf[0], conf[1]));
+    conf[1]->tls.verify = true;
+    conf[1]->tls.server_name = SHEAF_STR("b");
+    assert_false(sheaf_upstream_conf_eq(conf[0], conf[1]));
+    for (int i = 0; i < 3; i++)
+        sheaf_snapshot_drop(snapshots[i]);
+    made_free(&made[0]);
+    made_free(&made[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -268,6 +366,9 @@ int main(void)
         cmocka_unit_test(clients_are_verified_as_told),
         cmocka_unit_test(ciphers_are_one_list),
         cmocka_unit_test(a_name_picks_its_certificates),
+        cmocka_unit_test(an_upstreams_section_makes_a_context_that_verifies),
+        cmocka_unit_test(a_client_certificate_that_is_no_good_is_refused),
+        cmocka_unit_test(upstreams_differ_when_the_content_of_a_file_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
