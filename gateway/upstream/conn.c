@@ -112,7 +112,7 @@ static void on_connected(uv_connect_t *req, int status)
         open_up(conn);
         return;
     }
-    conn->tls = sheaf_tls_new(conn->server->tls);
+    conn->tls = sheaf_tls_new(conn->server->tls, conn->env->clock->now_ms);
     sheaf_secure_flush(conn); /* when it fails, so does reading */
 }
 

@@ -16,6 +16,7 @@
 struct sheaf_tls_peer {
     SSL_CTX *context;
     SSL_SESSION *session; /* the newest, or NULL */
+    uint64_t shown_ms;    /* when a certificate was asked for last */
     char *name;           /* without a root dot */
     char *authority;
     bool is_ip;
@@ -26,6 +27,7 @@ struct sheaf_tls {
     SSL *ssl;
     sheaf_tls_peer_t *peer;
     sheaf_tls_state_t state;
+    uint64_t begun_ms;
     const char *in; /* what is being read, for the time of a call */
     size_t in_len;
     char *out;
@@ -170,12 +172,19 @@ static void set_name(sheaf_tls_t *tls)
     SHEAF_ASSERT(SSL_set_tlsext_host_name(tls->ssl, peer->name) == 1);
 }
 
-sheaf_tls_t *sheaf_tls_new(sheaf_tls_peer_t *peer)
+static bool may_resume(const sheaf_tls_peer_t *peer, uint64_t now_ms)
+{
+    return peer->session != NULL && now_ms - peer->shown_ms < SHEAF_TLS_RESUME_MS &&
+           SSL_SESSION_is_resumable(peer->session);
+}
+
+sheaf_tls_t *sheaf_tls_new(sheaf_tls_peer_t *peer, uint64_t now_ms)
 {
     sheaf_tls_t *tls = sheaf_zalloc(sizeof(*tls));
     BIO *bio = BIO_new(bio_method());
 
     tls->peer = peer;
+    tls->begun_ms = now_ms;
     tls->ssl = SSL_new(peer->context);
     SHEAF_ASSERT(tls->ssl != NULL && bio != NULL);
     BIO_set_data(bio, tls);
@@ -184,7 +193,7 @@ sheaf_tls_t *sheaf_tls_new(sheaf_tls_peer_t *peer)
     SSL_set_app_data(tls->ssl, tls);
     SSL_set_connect_state(tls->ssl);
     set_name(tls);
-    if (peer->session != NULL && SSL_SESSION_is_resumable(peer->session))
+    if (may_resume(peer, now_ms))
         SSL_set_session(tls->ssl, peer->session);
     ERR_clear_error();
     SSL_do_handshake(tls->ssl); /* says hello, then wants to read */
@@ -262,6 +271,8 @@ static void handshake(sheaf_tls_t *tls)
 
     if (status == 1) {
         tls->state = SHEAF_TLS_OPEN;
+        if (!sheaf_tls_is_resumed(tls))
+            tls->peer->shown_ms = tls->begun_ms;
         check_alpn(tls);
         return;
     }

@@ -7,13 +7,15 @@
  *
  * The handshake goes by itself: what is read answers, the answer is output. A peer is what conns to one server share:
  * the context, the name that its certificate must bear, the newest session (the next conn resumes it), and a sentence
- * about the last failure, which outlives the conn that failed. */
+ * about the last failure, which outlives the conn that failed. A session that is resumed begets the next one, and none of
+ * them shows a certificate: an hour after the last one was seen a conn begins afresh. */
 #ifndef SHEAF_UPSTREAM_TLS_H
 #define SHEAF_UPSTREAM_TLS_H
 
 #include "gateway/base/str.h"
 
 #define SHEAF_TLS_RECORD_SIZE ((size_t)17 << 10) /* the largest record with all that is around it */
+#define SHEAF_TLS_RESUME_MS   3600000            /* a certificate counts for so long, then it is asked for again */
 #define SHEAF_TLS_MAX_OUTPUT  ((size_t)1 << 20)  /* what a backend that does not read may make us hold */
 
 struct ssl_ctx_st;
@@ -38,8 +40,8 @@ const char *sheaf_tls_peer_detail(const sheaf_tls_peer_t *peer);
 /* The same for what TLS itself does not see; `what` follows the server's name. */
 const char *sheaf_tls_peer_blame(sheaf_tls_peer_t *peer, const char *what);
 
-/* Begins the handshake: its first bytes are output. `peer` must outlive it. */
-sheaf_tls_t *sheaf_tls_new(sheaf_tls_peer_t *peer);
+/* Begins the handshake at `now_ms` of the clock: its first bytes are output. `peer` must outlive it. */
+sheaf_tls_t *sheaf_tls_new(sheaf_tls_peer_t *peer, uint64_t now_ms);
 /* Its session stays good, even when nobody said goodbye; not after FAILED. NULL is fine. */
 void sheaf_tls_free(sheaf_tls_t *tls);
 

@@ -9,10 +9,11 @@ import tempfile
 import unittest
 
 from harness import DEADLINE, Case, Origin, Sheaf, free_port, wait_until
-from pki import Pki
+from pki import Pki, dumped, secrets
 
 HANDSHAKES = 'sheaf_backend_tls_handshakes_total{outcome="%s"}'
 OPENED, REUSED = "sheaf_backend_connections_opened_total", "sheaf_backend_connections_reused_total"
+RELOADS = 'sheaf_reloads_total{outcome="ok"}'
 MEGA = 1 << 20
 
 NGINX = """
@@ -267,6 +268,16 @@ class Processes(Backends):
         wait_until(lambda: sheaf.children() and sheaf.children() != [worker], what="another worker")
         self.assertEqual(wait_until(lambda: self.try_fetch(sheaf), what="its answer")["x-client"], "CN=gateway")
 
+    def test_the_private_key_is_not_in_a_core_dump(self):
+        for _ in range(2):
+            self.fetch("mtls")
+            for pid in [self.sheaf.process.pid, *self.sheaf.children()]:
+                memory = dumped(pid)
+                self.assertIn(b"sheaf", memory)
+                self.assertEqual([name for name, value in secrets(self.client[1]).items() if value in memory], [])
+            self.sheaf.signal(signal.SIGHUP)
+            wait_until(lambda: self.sheaf.metrics()[RELOADS] > 0, what="the reload")
+
     def try_fetch(self, sheaf):
         try:
             return self.fetch("mtls", sheaf=sheaf)
@@ -283,7 +294,7 @@ class Reloaded(Backends):
         return super().make_places({"good": ("good", f"ca: {cls.file}", {})})
 
     def reload(self, outcome="ok"):
-        series = f'sheaf_reloads_total{{outcome="{outcome}"}}'
+        series = RELOADS.replace("ok", outcome)
         before = self.sheaf.metrics()[series]
         self.sheaf.signal(signal.SIGHUP)
         wait_until(lambda: self.sheaf.metrics()[series] == before + 1, what="the reload")

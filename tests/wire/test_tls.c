@@ -17,6 +17,7 @@ typedef struct wire {
     sheaf_tls_peer_t *peer;
     sheaf_tls_t *tls;
     tls_server_t server;
+    uint64_t now_ms;
     char *got; /* plain text that the gateway read */
     size_t got_len;
     char *heard; /* and the server */
@@ -25,7 +26,7 @@ typedef struct wire {
 
 static void wire_connect(wire_t *wire)
 {
-    wire->tls = sheaf_tls_new(wire->peer);
+    wire->tls = sheaf_tls_new(wire->peer, wire->now_ms);
     wire->server = tls_server_new(wire->context);
     wire->got_len = wire->heard_len = 0;
 }
@@ -164,6 +165,23 @@ static void the_next_conn_resumes_the_session(void **state)
         }
         wire_free(wire);
     }
+}
+
+/* A chain of sessions would trust for ever what was verified once. */
+static void after_an_hour_the_certificate_is_asked_for_again(void **state)
+{
+    static const bool is_resumed[] = {false, true, true, false, true};
+    wire_t *wire = wire_new(TLS1_3_VERSION, "{ca: ca}", "backend.test");
+
+    for (size_t conn = 0; conn < SHEAF_COUNT(is_resumed); conn++) {
+        exchange_all(wire, ROOM);
+        assert_int_equal(sheaf_tls_state(wire->tls), SHEAF_TLS_OPEN);
+        assert_int_equal(sheaf_tls_is_resumed(wire->tls), is_resumed[conn]);
+        wire_hang_up(wire);
+        wire->now_ms += SHEAF_TLS_RESUME_MS / 3 + 1;
+        wire_connect(wire);
+    }
+    wire_free(wire);
 }
 
 static void names_are_sent_and_addresses_are_not(void **state)
@@ -318,6 +336,7 @@ int main(void)
         cmocka_unit_test(tls_1_2_means_the_same_however_it_is_cut),
         cmocka_unit_test(tls_1_3_means_the_same_however_it_is_cut),
         cmocka_unit_test(the_next_conn_resumes_the_session),
+        cmocka_unit_test(after_an_hour_the_certificate_is_asked_for_again),
         cmocka_unit_test(names_are_sent_and_addresses_are_not),
         cmocka_unit_test(the_wrong_name_and_the_wrong_address_are_told),
         cmocka_unit_test(a_false_authority_is_told_unless_nobody_asks),

@@ -116,7 +116,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     set_up();
     story.piece = (size_t)data[1] * 16 + 1;
-    story.tls = sheaf_tls_new(peer);
+    story.tls = sheaf_tls_new(peer, 0);
     story.server = tls_server_new(context);
     if ((data[0] & 1) != 0)
         SSL_set_max_proto_version(story.server.ssl, TLS1_2_VERSION);
