@@ -84,6 +84,48 @@ class Command(unittest.TestCase):
         self.assertEqual(set(paths["/m"]["put"]["responses"]), {"207", "default"})
         self.assertEqual(set(paths["/m"]["put"]["requestBody"]["content"]), {"application/json"})
 
+    def openapi(self, endpoints):
+        with tempfile.TemporaryDirectory() as directory:
+            path = pathlib.Path(directory) / "sheaf.yaml"
+            path.write_text(GOOD.replace("{path: /batch}", endpoints))
+            done = sheaf("openapi", "-c", str(path))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return json.loads(done.stdout)
+
+    def test_what_openapi_calls_one_of_several_fits_one_only(self):
+        found = []
+
+        def visit(node):
+            for name, inner in node.items() if isinstance(node, dict) else enumerate(node):
+                if name == "oneOf":
+                    found.append([choice.get("type") for choice in inner])
+                if isinstance(inner, (dict, list)):
+                    visit(inner)
+        visit(self.openapi("{path: /batch}, {path: /bulk, kind: bulk, each: {url: /x}}"))
+        self.assertGreaterEqual(len(found), 5)
+        for types in found:  # a schema without a type takes every string; an integer is no string
+            self.assertNotIn(None, types)
+            self.assertEqual(len(set(types)), len(types), types)
+
+    def test_openapi_describes_what_the_dialects_and_envelopes_say(self):
+        paths = self.openapi("""{path: /d, envelope: data, status: 200}, {path: /m, status: mixed},
+            {path: /a, dialect: apisix, max_items: 5}, {path: /t, dialect: tyk}""")["paths"]
+
+        def schema(path, status):
+            return paths[path]["post"]["responses"][status]["content"]["application/json"]["schema"]
+
+        def asked(path):
+            return paths[path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        self.assertEqual(schema("/d", "200")["required"], ["status", "data"])
+        self.assertEqual(schema("/d", "200")["properties"]["status"], {"const": 200})
+        self.assertEqual(schema("/m", "207"), schema("/m", "default"))
+        self.assertEqual(asked("/a")["properties"]["pipeline"]["maxItems"], 5)
+        self.assertEqual(set(schema("/a", "200")["items"]["properties"]), {"status", "reason", "headers", "body", "bodyEncoding"})
+        self.assertIn("error_msg", schema("/a", "default")["required"])
+        self.assertIn("relative_url", asked("/t")["properties"]["requests"]["items"]["properties"])
+        self.assertIn("code", schema("/t", "200")["items"]["properties"])
+        self.assertIn("message", schema("/t", "default")["required"])
+
     def test_openapi_of_a_bad_file_is_1(self):
         with tempfile.TemporaryDirectory() as directory:
             path = pathlib.Path(directory) / "sheaf.yaml"
