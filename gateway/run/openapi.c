@@ -439,20 +439,34 @@ static json_t *operation(const sheaf_endpoint_conf_t *endpoint)
     return made;
 }
 
+/* The member that holds an operation: a path item has places for seven methods that endpoints can have; others are
+ * told as an extension, which is what OpenAPI 3.1 lets a document add. */
+static json_t *member_name(sheaf_str_t method)
+{
+    static const char *const known[] = {"get", "put", "post", "delete", "head", "patch", "trace"};
+    char name[33];
+    size_t len = method.len < sizeof(name) ? method.len : sizeof(name) - 1;
+
+    for (size_t i = 0; i < len; i++)
+        name[i] = sheaf_lower(method.base[i]);
+    for (size_t i = 0; i < SHEAF_COUNT(known); i++)
+        if (sheaf_str_eq(sheaf_str(name, len), sheaf_str_of(known[i])))
+            return json_string(known[i]);
+    return json_sprintf("x-%.*s", (int)len, name);
+}
+
 /* Endpoints that share a path differ in their method. */
 static void add_endpoint(json_t *paths, const sheaf_endpoint_conf_t *endpoint)
 {
     json_t *item = json_object_getn(paths, endpoint->path.base, endpoint->path.len);
-    char method[33];
-    size_t len = endpoint->method.len < sizeof(method) ? endpoint->method.len : sizeof(method) - 1;
+    json_t *name = member_name(endpoint->method);
 
-    for (size_t i = 0; i < len; i++)
-        method[i] = sheaf_lower(endpoint->method.base[i]);
     if (item == NULL) {
         item = json_object();
         json_object_setn_new(paths, endpoint->path.base, endpoint->path.len, item);
     }
-    json_object_setn_new(item, method, len, operation(endpoint));
+    json_object_set_new(item, json_string_value(name), operation(endpoint));
+    json_decref(name);
 }
 
 static json_t *document(const sheaf_snapshot_t *snapshot)

@@ -126,6 +126,11 @@ class Command(unittest.TestCase):
         self.assertIn("code", schema("/t", "200")["items"]["properties"])
         self.assertIn("message", schema("/t", "default")["required"])
 
+    def test_a_method_that_openapi_has_no_place_for_is_an_extension(self):
+        paths = self.openapi("""{path: /b, kind: bulk, method: PURGE, each: {url: /x}},
+            {path: /b, kind: bulk, method: PATCH, each: {url: /x}}""")["paths"]
+        self.assertEqual(set(paths["/b"]), {"x-purge", "patch"})
+
     def test_openapi_of_a_bad_file_is_1(self):
         with tempfile.TemporaryDirectory() as directory:
             path = pathlib.Path(directory) / "sheaf.yaml"
