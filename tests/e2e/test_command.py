@@ -226,6 +226,17 @@ class Readme(unittest.TestCase):
         rest = self.text[self.text.index(after):]
         return ["\n".join(line[4:] for line in block.split("\n")) for block in re.findall(r"(?:^    .*\n?)+", rest, re.M)]
 
+    def test_its_configurations_load(self):
+        aggregate, bulk, whole = re.findall(r"```yaml\n(.*?)```", self.text, re.S)
+        for part in (aggregate, bulk):
+            self.assertTrue(part.startswith("endpoints:\n"))
+        with tempfile.TemporaryDirectory() as directory:
+            path = pathlib.Path(directory) / "sheaf.yaml"
+            path.write_text(whole + aggregate.split("\n", 1)[1] + bulk.split("\n", 1)[1])
+            done = sheaf("check", "-c", str(path))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("3 endpoints", done.stdout)
+
     def test_a_batch_and_its_answer(self):
         _, asked, head, shown = self.blocks("## A batch and its answer")[:4]
         response, answer = self.ask("POST", "/batch", asked, Content_Type="application/json")
