@@ -70,13 +70,14 @@ class Command(unittest.TestCase):
             path = pathlib.Path(directory) / "sheaf.yaml"
             path.write_text(GOOD.replace("{path: /batch}", """{path: "/p/{id}", kind: aggregate, response: merge, items: [
                 {id: a, url: "/x/${params.id}?q=${query.q}&r=${query.r:-1}", headers: {x: "${headers.x-y:-}"}, as: first},
-                {id: b, url: "/x?r=${query.r:-2}"}]}, {path: "/p/{id}"}, {path: /m, kind: aggregate, method: PUT, items: [{id: a, url: "/${body/a}"}]}"""))
+                {id: b, url: "/x?r=${query.r:-2}&R=${query.R}", headers: {x: "${headers.X-Y:-}"}}]}, {path: "/p/{id}"}, {path: /m, kind: aggregate, method: PUT, items: [{id: a, url: "/${body/a}"}]}"""))
             done = sheaf("openapi", "-c", str(path))
         self.assertEqual(done.returncode, 0, done.stderr)
         paths = json.loads(done.stdout)["paths"]
         get, post = paths["/p/{id}"]["get"], paths["/p/{id}"]["post"]
         self.assertEqual([(one["in"], one["name"], one["required"]) for one in get["parameters"]],
-                         [("path", "id", True), ("query", "q", True), ("query", "r", False), ("header", "x-y", False)])
+                         [("path", "id", True), ("query", "q", True), ("query", "r", False), ("header", "x-y", False),
+                          ("query", "R", True)])
         self.assertNotIn("requestBody", get)
         self.assertEqual(set(get["responses"]), {"200", "502", "default"})
         self.assertEqual(set(get["responses"]["200"]["content"]["application/json"]["schema"]["properties"]), {"first", "b"})
