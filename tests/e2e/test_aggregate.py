@@ -22,6 +22,7 @@ EXAMPLE = """
 - {path: /join, kind: aggregate, response: merge, items: [{id: user, url: /users/7}, {id: seen, url: /echo, dependsOn: [user], headers: {x-a: "${headers.x-one:-}${headers.x-two:-}", x-b: "${headers.x-one:-}{user.body/id}"}}]}
 - {path: /glue, kind: aggregate, items: [{id: user, url: /users/7}, {id: seen, url: /echo, dependsOn: [user], headers: {x-a: "${headers.x-one:-}${user.body/id}"}}]}
 - {path: /match, kind: aggregate, items: [{id: user, url: /users/7}, {id: seen, url: /echo, dependsOn: [user], headers: {if-match: "${headers.if-match:-*}"}}]}
+- {path: /crumbs, kind: aggregate, response: merge, items: [{id: seen, url: "/echo?c=${headers.cookie:-}"}]}
 - {path: /side, kind: aggregate, response: merge, items: [{id: a, url: /shared}, {id: b, method: POST, url: /shared}]}
 - {path: /full, kind: aggregate, response: merge, max_item_body: 1KiB, budget: 8KiB, parallel: 1, items: [{id: a, url: /heady?a}, {id: b, url: /heady?b}, {id: c, url: /heady?c}, {id: d, url: /heady?d}, {id: e, url: /heady?e}, {id: f, url: /heady?f}, {id: g, url: /heady?g}, {id: h, url: /heady?h}]}
 """
@@ -291,6 +292,12 @@ class Aggregate(Case):
     def test_no_if_match_that_is_supplied_stands_for_an_etag(self):
         self.assertEqual(self.get("/match").json["responses"][1]["body"]["headers"]["if-match"], "*")
         self.assert_problem(self.get("/match", {"If-Match": "$user"}).json["responses"][1], 400, "item-data")
+
+    def test_the_crumbs_of_a_cookie_are_one_value_over_http2_too(self):
+        client = Http2Client(self.sheaf.at)
+        fields = (b":method", b"GET"), (b":path", b"/crumbs"), (b":scheme", b"http"), (b":authority", b"x"), (b"cookie", b"a=1"), (b"cookie", b"b=2")
+        client.sock.sendall(frame(HEADERS, END_HEADERS | END_STREAM, 1, b"".join(literal(*one) for one in fields)))
+        self.assertEqual(client.answer(1)["seen"]["url"], "/echo?c=a%3D1%3B%20b%3D2")
 
     def test_line_breaks_stay_data(self):
         answer = self.get("/read?for=a%0d%0ax:%20y")
