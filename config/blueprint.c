@@ -127,12 +127,8 @@ static void check_stencil(const check_t *check, sheaf_stencil_t *stencil, sheaf_
 
 static void check_fields(const check_t *check, const sheaf_fields_t *fields)
 {
-    const sheaf_yaml_t *node = sheaf_yaml_get(check->node, SHEAF_STR("headers"));
-
-    for (const sheaf_yaml_t *child = node != NULL ? node->first : NULL; child != NULL; child = child->next)
-        for (uint32_t i = 0; i < fields->count; i++)
-            if (sheaf_str_ieq(fields->items[i].name, child->name))
-                check_stencil(check, fields->items[i].value, child->mark);
+    for (uint32_t i = 0; i < fields->count; i++)
+        check_stencil(check, fields->items[i].value, fields->items[i].mark);
 }
 
 static void check_body(const check_t *check, sheaf_str_t method, sheaf_stencil_t *body)
@@ -151,8 +147,8 @@ static void check_bulk(check_t *check)
     sheaf_each_conf_t *each = &endpoint->each;
     const sheaf_yaml_t *node = sheaf_yaml_get(check->node, SHEAF_STR("each"));
 
-    if (node == NULL) {
-        sheaf_report_error(check->report, check->node->mark,
+    if (node == NULL || node->kind == SHEAF_YAML_NULL) {
+        sheaf_report_error(check->report, node != NULL ? node->name_mark : check->node->mark,
                            "missing key `each` of this endpoint: a bulk says what an "
                            "element becomes");
         return;

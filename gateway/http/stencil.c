@@ -17,10 +17,18 @@ static bool is_source_char(char c)
     return (c >= '0' && c <= '9') || (sheaf_lower(c) >= 'a' && sheaf_lower(c) <= 'z') || c == '_' || c == '-';
 }
 
+/* What a sentence shows of a long text; it ends with a whole character. */
+static sheaf_str_t beginning(sheaf_str_t text, size_t most)
+{
+    text.len = text.len < most ? text.len : most;
+    text.len = sheaf_utf8_valid_prefix(text);
+    return text;
+}
+
 static sheaf_err_t refuse_hole(sheaf_fail_t *fail, sheaf_str_t text)
 {
     return sheaf_fail(fail, SHEAF_ERR_CONFIG, "`${%.*s}` is none of ${SOURCE}, ${SOURCE.NAME} and ${SOURCE/POINTER}",
-                      (int)(text.len < 64 ? text.len : 64), text.base);
+                      SHEAF_STR_ARG(beginning(text, 64)));
 }
 
 /* What follows the source: nothing, a name or a pointer. */
@@ -211,8 +219,8 @@ typedef struct filler {
 
 static sheaf_err_t refuse_value(const filler_t *filler, const sheaf_hole_t *hole, const char *why)
 {
-    return sheaf_fail(filler->fail, SHEAF_ERR_ITEM_DATA, "\"${%.*s}\" %s",
-                      (int)(hole->text.len < 128 ? hole->text.len : 128), hole->text.base, why);
+    return sheaf_fail(filler->fail, SHEAF_ERR_ITEM_DATA, "\"${%.*s}\" %s", SHEAF_STR_ARG(beginning(hole->text, 128)),
+                      why);
 }
 
 static bool ends_in_dollar(const filler_t *filler)

@@ -361,20 +361,30 @@ static json_t *operation(const sheaf_endpoint_conf_t *endpoint)
     return made;
 }
 
+/* What a path item calls the method; NULL: OpenAPI 3.1 has no operation of that method. */
+static const char *word_of(sheaf_str_t method)
+{
+    static const char *const words[] = {"get", "put", "post", "delete", "patch"};
+
+    for (size_t i = 0; i < SHEAF_COUNT(words); i++)
+        if (sheaf_str_ieq(method, sheaf_str_of(words[i])))
+            return words[i];
+    return NULL;
+}
+
 /* Endpoints that share a path differ in their method. */
 static void add_endpoint(json_t *paths, const sheaf_endpoint_conf_t *endpoint)
 {
     json_t *item = json_object_getn(paths, endpoint->path.base, endpoint->path.len);
-    char method[33];
-    size_t len = endpoint->method.len < sizeof(method) ? endpoint->method.len : sizeof(method) - 1;
+    const char *method = word_of(endpoint->method);
 
-    for (size_t i = 0; i < len; i++)
-        method[i] = sheaf_lower(endpoint->method.base[i]);
+    if (method == NULL)
+        return;
     if (item == NULL) {
         item = json_object();
         json_object_setn_new(paths, endpoint->path.base, endpoint->path.len, item);
     }
-    json_object_setn_new(item, method, len, operation(endpoint));
+    json_object_set_new(item, method, operation(endpoint));
 }
 
 static json_t *document(const sheaf_snapshot_t *snapshot)

@@ -85,6 +85,21 @@ class Command(unittest.TestCase):
         self.assertEqual(set(paths["/m"]["put"]["responses"]), {"207", "default"})
         self.assertEqual(set(paths["/m"]["put"]["requestBody"]["content"]), {"application/json"})
 
+    def test_openapi_describes_bulks_but_no_method_that_it_has_no_word_for(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = pathlib.Path(directory) / "sheaf.yaml"
+            path.write_text(GOOD.replace("{path: /batch}", """{path: /b, kind: bulk, max_items: 7, each: {url: /x}},
+                {path: /b, kind: bulk, method: PURGE, each: {url: /x}}, {path: /c, kind: bulk, method: SEARCH, each: {url: /x}}"""))
+            done = sheaf("openapi", "-c", str(path))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        paths = json.loads(done.stdout)["paths"]
+        self.assertEqual({path: set(item) for path, item in paths.items()}, {"/b": {"post"}})
+        self.assertEqual([(one["in"], one["name"], one["explode"]) for one in paths["/b"]["post"]["parameters"]],
+                         [("query", "ids", False)])
+        kinds = paths["/b"]["post"]["requestBody"]["content"]
+        self.assertEqual(set(kinds), {"application/json", "application/x-ndjson"})
+        self.assertEqual(kinds["application/json"]["schema"]["oneOf"][0], {"type": "array", "maxItems": 7})
+
     def test_openapi_of_a_bad_file_is_1(self):
         with tempfile.TemporaryDirectory() as directory:
             path = pathlib.Path(directory) / "sheaf.yaml"

@@ -225,6 +225,24 @@ static void more_holes_than_allowed_are_refused(void **state)
     assert_string_equal(fail.detail, "more than 64 `${...}`");
 }
 
+static void a_long_hole_is_named_by_whole_characters(void **state)
+{
+    char text[256] = "/x${item/", *end = text + strlen(text);
+    sheaf_stencil_t *unread;
+
+    (void)state;
+    for (int i = 0; i < 90; i++)
+        end = stpcpy(end, "\xc3\xa9");
+    strcpy(end, "}");
+    filled(parsed(text, true), item);
+    assert_non_null(strstr(fail.detail, "found nothing"));
+    assert_int_equal(sheaf_utf8_valid_prefix(sheaf_str_of(fail.detail)), strlen(fail.detail));
+
+    memcpy(text, "/xxxxx${.", 9); /* no source begins so */
+    assert_int_equal(sheaf_stencil_parse(pool, sheaf_str_of(text), true, &unread, &fail), SHEAF_ERR_CONFIG);
+    assert_int_equal(sheaf_utf8_valid_prefix(sheaf_str_of(fail.detail)), strlen(fail.detail));
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -251,6 +269,7 @@ int main(void)
         TEST(what_is_scanned_for_references_holds_none_that_data_brought),
         TEST(no_reference_begins_or_ends_where_values_meet),
         TEST(what_is_made_has_a_limit),
+        TEST(a_long_hole_is_named_by_whole_characters),
         TEST(a_malformed_stencil_says_what_is_wrong),
         TEST(more_holes_than_allowed_are_refused),
     };
