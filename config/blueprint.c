@@ -356,8 +356,8 @@ static void check_circle(const check_t *check)
     free(waits.is_away);
 }
 
-/* What shapes a multistatus means nothing to one object, which is 200. */
-static void refuse_shapes(const check_t *check)
+/* What shapes a multistatus means nothing to an answer that is 200 and has a shape of its own. */
+static void refuse_shapes(const check_t *check, const char *beside)
 {
     static const char *const names[] = {"status", "order", "envelope", "timing"};
 
@@ -365,7 +365,7 @@ static void refuse_shapes(const check_t *check)
         const sheaf_yaml_t *node = sheaf_yaml_get(check->node, sheaf_str_of(names[i]));
 
         if (node != NULL)
-            sheaf_report_error(check->report, node->name_mark, "`%s` is not for `response: merge`", names[i]);
+            sheaf_report_error(check->report, node->name_mark, "`%s` is not for `%s`", names[i], beside);
     }
 }
 
@@ -389,7 +389,7 @@ static void check_aggregate(check_t *check)
             "a merged answer is written once all items are there: `budget` must hold `max_item_body` for "
             "each of them");
     if (endpoint->response == SHEAF_RESPONSE_MERGE)
-        refuse_shapes(check);
+        refuse_shapes(check, "response: merge");
     check->node = list->first;
     for (uint32_t i = 0; i < endpoint->items.count; i++, check->node = check->node->next)
         check_item(check, i);
@@ -427,8 +427,11 @@ static void check_dialect(const check_t *check)
 {
     uint8_t dialect = check->endpoint->dialect;
 
-    if (dialect == SHEAF_DIALECT_APISIX || dialect == SHEAF_DIALECT_TYK)
+    if (dialect != SHEAF_DIALECT_APISIX && dialect != SHEAF_DIALECT_TYK)
+        return;
+    if (check->endpoint->kind != SHEAF_KIND_BATCH)
         sheaf_report_error(check->report, mark_of(check, SHEAF_STR("dialect")), "this dialect knows batches only");
+    refuse_shapes(check, dialect == SHEAF_DIALECT_TYK ? "dialect: tyk" : "dialect: apisix");
 }
 
 void sheaf_blueprint_check(sheaf_report_t *report, sheaf_pool_t *pool, const sheaf_yaml_t *node,
@@ -438,8 +441,7 @@ void sheaf_blueprint_check(sheaf_report_t *report, sheaf_pool_t *pool, const she
 
     if (endpoint->kind == SHEAF_KIND_BATCH)
         refuse_key(&check, "method", "bulk and kind: aggregate");
-    else
-        check_dialect(&check);
+    check_dialect(&check);
     if (endpoint->kind != SHEAF_KIND_BULK)
         refuse_key(&check, "each", "bulk");
     if (endpoint->kind != SHEAF_KIND_AGGREGATE) {
