@@ -352,6 +352,16 @@ static json_t *ids_parameter(void)
                      "items", "type", "string");
 }
 
+/* Names of headers have no case, others do. */
+static bool is_parameter(const json_t *known, const char *in, sheaf_str_t name)
+{
+    sheaf_str_t its_name = sheaf_str_of(json_string_value(json_object_get(known, "name")));
+
+    if (strcmp(json_string_value(json_object_get(known, "in")), in) != 0)
+        return false;
+    return strcmp(in, "header") == 0 ? sheaf_str_ieq(its_name, name) : sheaf_str_eq(its_name, name);
+}
+
 /* Each once; without a default anywhere it must be there. */
 static void add_parameter(json_t *parameters, const char *in, sheaf_str_t name, bool is_required)
 {
@@ -360,8 +370,7 @@ static void add_parameter(json_t *parameters, const char *in, sheaf_str_t name, 
 
     json_array_foreach(parameters, i, known)
     {
-        if (strcmp(json_string_value(json_object_get(known, "in")), in) != 0 ||
-            !sheaf_str_ieq(sheaf_str_of(json_string_value(json_object_get(known, "name"))), name))
+        if (!is_parameter(known, in, name))
             continue;
         if (is_required)
             json_object_set_new(known, "required", json_true());

@@ -71,19 +71,35 @@ class Command(unittest.TestCase):
             path = pathlib.Path(directory) / "sheaf.yaml"
             path.write_text(GOOD.replace("{path: /batch}", """{path: "/p/{id}", kind: aggregate, response: merge, items: [
                 {id: a, url: "/x/${params.id}?q=${query.q}&r=${query.r:-1}", headers: {x: "${headers.x-y:-}"}, as: first},
-                {id: b, url: "/x?r=${query.r:-2}"}]}, {path: "/p/{id}"}, {path: /m, kind: aggregate, method: PUT, items: [{id: a, url: "/${body/a}"}]}"""))
+                {id: b, url: "/x?r=${query.r:-2}&R=${query.R}", headers: {x: "${headers.X-Y:-}"}}]}, {path: "/p/{id}"}, {path: /m, kind: aggregate, method: PUT, items: [{id: a, url: "/${body/a}"}]}"""))
             done = sheaf("openapi", "-c", str(path))
         self.assertEqual(done.returncode, 0, done.stderr)
         paths = json.loads(done.stdout)["paths"]
         get, post = paths["/p/{id}"]["get"], paths["/p/{id}"]["post"]
         self.assertEqual([(one["in"], one["name"], one["required"]) for one in get["parameters"]],
-                         [("path", "id", True), ("query", "q", True), ("query", "r", False), ("header", "x-y", False)])
+                         [("path", "id", True), ("query", "q", True), ("query", "r", False), ("header", "x-y", False),
+                          ("query", "R", True)])
         self.assertNotIn("requestBody", get)
         self.assertEqual(set(get["responses"]), {"200", "502", "default"})
         self.assertEqual(set(get["responses"]["200"]["content"]["application/json"]["schema"]["properties"]), {"first", "b"})
         self.assertEqual([one["name"] for one in post["parameters"]], ["id"])
         self.assertEqual(set(paths["/m"]["put"]["responses"]), {"207", "default"})
         self.assertEqual(set(paths["/m"]["put"]["requestBody"]["content"]), {"application/json"})
+
+    def test_openapi_describes_bulks(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = pathlib.Path(directory) / "sheaf.yaml"
+            path.write_text(GOOD.replace("{path: /batch}", """{path: /b, kind: bulk, max_items: 7, each: {url: /x}},
+                {path: /b, kind: bulk, method: PURGE, each: {url: /x}}, {path: /c, kind: bulk, method: SEARCH, each: {url: /x}}"""))
+            done = sheaf("openapi", "-c", str(path))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        paths = json.loads(done.stdout)["paths"]
+        self.assertEqual({path: set(item) for path, item in paths.items()}, {"/b": {"post", "x-purge"}, "/c": {"x-search"}})
+        self.assertEqual([(one["in"], one["name"], one["explode"]) for one in paths["/b"]["post"]["parameters"]],
+                         [("query", "ids", False)])
+        kinds = paths["/b"]["post"]["requestBody"]["content"]
+        self.assertEqual(set(kinds), {"application/json", "application/x-ndjson"})
+        self.assertEqual(kinds["application/json"]["schema"]["oneOf"][0], {"type": "array", "maxItems": 7})
 
     def openapi(self, endpoints):
         with tempfile.TemporaryDirectory() as directory:
