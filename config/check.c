@@ -101,6 +101,31 @@ static void check_tls(sheaf_report_t *report, const sheaf_yaml_t *root, sheaf_sn
     }
 }
 
+/* --- upstreams --- */
+
+static void check_upstream(sheaf_report_t *report, const sheaf_upstream_conf_t *upstream, const sheaf_yaml_t *node)
+{
+    uint32_t backups = 0;
+
+    for (uint32_t i = 0; i < upstream->servers.count; i++)
+        backups += upstream->servers.items[i].backup;
+    if (backups != 0 && backups == upstream->servers.count)
+        sheaf_report_error(report, member_mark(node, SHEAF_STR("servers")),
+                           "all servers of the upstream `%.*s` are backups: of what?",
+                           SHEAF_VALUE_ARG(upstream->map_key));
+    for (const sheaf_yaml_t *key = node->first; key != NULL && upstream->balance != SHEAF_TURN_HASH; key = key->next)
+        if (sheaf_str_starts(key->name, SHEAF_STR("hash")))
+            sheaf_report_error(report, key->name_mark, "`%.*s` is for `balance: hash`", SHEAF_VALUE_ARG(key->name));
+}
+
+static void check_upstreams(sheaf_report_t *report, const sheaf_yaml_t *root, const sheaf_conf_t *conf)
+{
+    const sheaf_yaml_t *node = children(root, SHEAF_STR("upstreams"));
+
+    for (uint32_t i = 0; i < conf->upstreams.count; i++, node = node->next)
+        check_upstream(report, &conf->upstreams.items[i], node);
+}
+
 /* --- routes --- */
 
 static void check_rewrite(sheaf_report_t *report, sheaf_pool_t *pool, const sheaf_yaml_t *node,
@@ -253,6 +278,7 @@ void sheaf_check(sheaf_report_t *report, const sheaf_yaml_t *root, sheaf_snapsho
 {
     check_addresses(report, root, &snapshot->conf);
     check_tls(report, root, snapshot);
+    check_upstreams(report, root, &snapshot->conf);
     check_routes(report, root, snapshot);
     check_endpoints(report, root, snapshot);
 }

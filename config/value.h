@@ -25,9 +25,11 @@ sheaf_err_t sheaf_value_template(sheaf_pool_t *pool, sheaf_str_t text, sheaf_str
 sheaf_err_t sheaf_value_address(sheaf_pool_t *pool, sheaf_str_t text, sheaf_address_t *ret_address, sheaf_fail_t *fail);
 /* 10.0.0.0/8, 10.1.2.3, fd00::/8. Bits beyond the prefix are cleared; `*ret_had_host_bits` tells that some were. */
 sheaf_err_t sheaf_value_cidr(sheaf_str_t text, sheaf_cidr_t *ret_cidr, bool *ret_had_host_bits, sheaf_fail_t *fail);
-/* http://host:port, port 80 when there is none. */
-sheaf_err_t sheaf_value_server(sheaf_pool_t *pool, sheaf_str_t text, sheaf_server_conf_t *ret_server,
+/* http://host:port, port 80 when there is none; unix:/path, http://unix:/path. */
+sheaf_err_t sheaf_value_server(sheaf_pool_t *pool, sheaf_str_t text, sheaf_server_url_t *ret_server,
                                sheaf_fail_t *fail);
+/* path, id, header NAME. */
+sheaf_err_t sheaf_value_hash(sheaf_pool_t *pool, sheaf_str_t text, sheaf_hash_by_t *ret_hash, sheaf_fail_t *fail);
 /* A method name, upper-cased; CONNECT and TRACE are never forwarded and so refused. */
 sheaf_err_t sheaf_value_method(sheaf_pool_t *pool, sheaf_str_t text, sheaf_str_t *ret_method, sheaf_fail_t *fail);
 

@@ -1,4 +1,4 @@
-/* upstream/conn.h - one TCP connection to a backend: the only place with backend sockets.
+/* upstream/conn.h - one connection to a backend, TCP or a unix socket: the only place with backend sockets.
  *
  *   LOOKUP --address--> DIALING --accepted--> ACTIVE <--exchange-- IDLE
  *      \___________________\____________________|_________ __________|
@@ -70,6 +70,7 @@ struct sheaf_conn {
     const char *dial_detail;
     sheaf_name_waiter_t waiter;
     sheaf_deadline_t deadline;
+    uint64_t dial_until_ms; /* of a unix socket */
     sheaf_h1_t h1;
     uint64_t idle_until_ms;
     bool is_reused;      /* an exchange was completed on it before this one */
@@ -83,6 +84,9 @@ sheaf_conn_t *sheaf_conn_new(sheaf_conn_env_t *env, const sheaf_conn_events_t *e
 
 /* The one door for state changes; keeps the gauges right. */
 void sheaf_conn_move(sheaf_conn_t *conn, sheaf_conn_state_t state);
+
+/* Its exchange goes to another server. */
+void sheaf_conn_aim(sheaf_conn_t *conn, sheaf_server_t *server);
 
 /* Connects to conn->address within `timeout_ms`; on_open or on_dial_failed follows. When the system refuses at once
  * the uv error is returned, and neither follows. */

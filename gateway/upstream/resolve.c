@@ -96,6 +96,10 @@ void sheaf_resolver_free(sheaf_resolver_t *resolver, void (*on_closed)(void *dat
 static bool parse_literal(const char *text, sheaf_sockaddr_t *ret_address)
 {
     memset(ret_address, 0, sizeof(*ret_address));
+    if (text[0] == '/') {
+        ret_address->any.sa_family = AF_UNIX;
+        return true;
+    }
     if (inet_pton(AF_INET, text, &ret_address->v4.sin_addr) == 1) {
         ret_address->v4.sin_family = AF_INET;
         return true;

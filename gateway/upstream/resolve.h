@@ -3,7 +3,7 @@
  * One sheaf_resolver_t per worker. A name is shared by all servers that bear it, looked up once at a time however many
  * ask, and its answer is kept for its TTL (held to 1 s to 60 s). When a lookup fails the last good answer stays in use
  * and the next try comes a second later; without one, all who asked hear the failure. Address literals are names whose
- * answer never expires and never touch c-ares; localhost and /etc/hosts work as everywhere. A resolv.conf that changed is
+ * answer never expires and never touch c-ares, and so are paths of sockets ('/...': the address is then only the family AF_UNIX); localhost and /etc/hosts work as everywhere. A resolv.conf that changed is
  * read again with the next lookup (its state is looked at once a second at most); lookups under way begin anew, with the
  * servers that it names now. One that cannot be found changes nothing.
  * Answers always come from the soon-queue, never from inside sheaf_name_ask(). */
