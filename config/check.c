@@ -121,7 +121,10 @@ static void check_upstream(sheaf_report_t *report, const sheaf_upstream_conf_t *
 static void check_upstreams(sheaf_report_t *report, const sheaf_yaml_t *root, const sheaf_conf_t *conf)
 {
     const sheaf_yaml_t *node = children(root, SHEAF_STR("upstreams"));
+    const sheaf_yaml_t *resolve = sheaf_yaml_get(root, SHEAF_STR("resolve"));
 
+    if (conf->resolve.min_ms > conf->resolve.max_ms)
+        sheaf_report_error(report, member_mark(resolve, SHEAF_STR("min")), "`min` is more than `max`");
     for (uint32_t i = 0; i < conf->upstreams.count; i++, node = node->next)
         check_upstream(report, &conf->upstreams.items[i], node);
 }

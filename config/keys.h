@@ -151,6 +151,7 @@ typedef struct sheaf_hash_by {
 #define SHEAF_KEY_OBJECT_log(n)    SHEAF_MEMBER_OBJECT(log, n)
 #define SHEAF_KEY_OBJECT_limits(n) SHEAF_MEMBER_OBJECT(limits, n)
 #define SHEAF_KEY_OBJECT_each(n)   SHEAF_MEMBER_OBJECT(each, n)
+#define SHEAF_KEY_OBJECT_resolve(n) SHEAF_MEMBER_OBJECT(resolve, n)
 #define SHEAF_KEY_OBJECT_tls(n)    SHEAF_MEMBER_OBJECT(tls, n)
 #define SHEAF_KEY_LIST_certificate(n) SHEAF_MEMBER_ITEMS(LIST, certificate, n)
 #define SHEAF_KEY_LIST_item(n)     SHEAF_MEMBER_ITEMS(LIST, item, n)

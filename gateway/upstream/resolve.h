@@ -1,7 +1,7 @@
 /* upstream/resolve.h - names to addresses: c-ares on the worker's loop, no threads.
  *
  * One sheaf_resolver_t per worker. A name is shared by all servers that bear it, looked up once at a time however many
- * ask, and its answer is kept for its TTL (held to 1 s to 60 s). When a lookup fails the last good answer stays in use
+ * ask, and its answer is kept for its TTL (within bounds, sheaf_resolver_bound). When a lookup fails the last good answer stays in use
  * and the next try comes a second later; without one, all who asked hear the failure. Address literals are names whose
  * answer never expires and never touch c-ares, and so are paths of sockets ('/...': the address is then only the family AF_UNIX); localhost and /etc/hosts work as everywhere. A resolv.conf that changed is
  * read again with the next lookup (its state is looked at once a second at most); lookups under way begin anew, with the
@@ -61,6 +61,9 @@ bool sheaf_resolver_use_servers(sheaf_resolver_t *resolver, const char *servers)
 /* Reads `path` (borrowed as long as the resolver lives) instead of /etc/resolv.conf; the servers it names listen on
  * `port`, 0: on 53. Before the first lookup. */
 void sheaf_resolver_use_file(sheaf_resolver_t *resolver, const char *path, uint16_t port);
+
+/* For how long answers that come from now on are kept, whatever their TTL says; 1 s to 60 s until told. */
+void sheaf_resolver_bound(sheaf_resolver_t *resolver, uint64_t min_ms, uint64_t max_ms);
 
 /* The name, held; drop it when done. */
 sheaf_name_t *sheaf_name_hold(sheaf_resolver_t *resolver, sheaf_str_t text);

@@ -205,6 +205,36 @@ static void a_name_is_looked_up_once_and_the_last_good_answer_is_kept(void **sta
     worker_end(w);
 }
 
+static void an_answer_is_kept_within_the_bounds_whatever_its_ttl(void **state)
+{
+    worker_t *w = worker_new();
+    sheaf_resolver_t *resolver = sheaf_resolver_new(&w->loop, &w->clock, &w->deadlines, &w->soon);
+    const struct {
+        uint8_t ttl_s;
+        uint64_t min_ms, max_ms, kept_ms;
+    } cases[] = {
+        {7, 1000, 60000, 7000}, {0, 1000, 60000, 1000}, {7, 10000, 60000, 10000}, {7, 0, 300, 300}, {0, 20, 60000, 20}};
+    dns_t dns;
+
+    dns_start(&dns, w);
+    assert_true(sheaf_resolver_use_servers(resolver, dns.port));
+    for (size_t i = 0; i < SHEAF_COUNT(cases); i++) {
+        sheaf_name_t *name = sheaf_name_hold(resolver, SHEAF_STR("backend.test"));
+
+        dns.ttl_s = cases[i].ttl_s;
+        sheaf_resolver_bound(resolver, cases[i].min_ms, cases[i].max_ms);
+        ask_name(w, name);
+        assert_in_range(name->expires_ms, w->clock.now_ms + cases[i].kept_ms - 10, w->clock.now_ms + cases[i].kept_ms);
+        sheaf_name_drop(name);
+    }
+    assert_int_equal(dns.a_queries, SHEAF_COUNT(cases));
+    sheaf_resolver_free(resolver, worker_on_upstreams_closed, w);
+    worker_until(w, &w->is_closed);
+    w->is_closed = false;
+    uv_close((uv_handle_t *)&dns.udp, NULL);
+    worker_end(w);
+}
+
 /* As an editor does it: another file under the same name. */
 static void write_conf(const char *path, const char *server)
 {
@@ -311,6 +341,7 @@ int main(void)
         cmocka_unit_test(cancel_during_a_lookup_leaves_nothing_behind),
         cmocka_unit_test(a_name_is_one_however_often_it_is_held),
         cmocka_unit_test(a_name_is_looked_up_once_and_the_last_good_answer_is_kept),
+        cmocka_unit_test(an_answer_is_kept_within_the_bounds_whatever_its_ttl),
         cmocka_unit_test(a_resolv_conf_that_changed_is_read_again),
         cmocka_unit_test(a_connect_that_hangs_times_out),
     };

@@ -81,6 +81,8 @@ static sheaf_snapshot_t *snapshot_of(const char *host, const uint16_t *ports, ui
     snapshot->holds = 1;
     snapshot->conf.upstreams.items = conf;
     snapshot->conf.upstreams.count = 1;
+    snapshot->conf.resolve.min_ms = 1000;
+    snapshot->conf.resolve.max_ms = 60000;
     conf->map_key = SHEAF_STR("u");
     conf->connect_timeout_ms = 2000;
     conf->timeout_ms = 5000;
