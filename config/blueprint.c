@@ -311,6 +311,19 @@ static void check_circle(const check_t *check)
     free(is_away);
 }
 
+/* What shapes a multistatus means nothing to one object, which is 200. */
+static void refuse_shapes(const check_t *check)
+{
+    static const char *const names[] = {"status", "order", "envelope", "timing"};
+
+    for (size_t i = 0; i < SHEAF_COUNT(names); i++) {
+        const sheaf_yaml_t *node = sheaf_yaml_get(check->node, sheaf_str_of(names[i]));
+
+        if (node != NULL)
+            sheaf_report_error(check->report, node->name_mark, "`%s` is not for `response: merge`", names[i]);
+    }
+}
+
 static void check_aggregate(check_t *check)
 {
     const sheaf_yaml_t *list = sheaf_yaml_get(check->node, SHEAF_STR("items")), *node = check->node;
@@ -330,6 +343,8 @@ static void check_aggregate(check_t *check)
             check->report, mark_of(check, SHEAF_STR("response")),
             "a merged answer is written once all items are there: `budget` must hold `max_item_body` for "
             "each of them");
+    if (endpoint->response == SHEAF_RESPONSE_MERGE)
+        refuse_shapes(check);
     check->node = list->first;
     for (uint32_t i = 0; i < endpoint->items.count; i++, check->node = check->node->next)
         check_item(check, i);
