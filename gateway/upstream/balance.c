@@ -271,3 +271,13 @@ void sheaf_balance_note(sheaf_server_t *server, const sheaf_sockaddr_t *address,
     if (peer != NULL)
         peer->shunned_until_ms = is_good ? 0 : now_ms + SHEAF_BALANCE_SHUN_MS;
 }
+
+bool sheaf_balance_has(sheaf_server_t *server, const sheaf_sockaddr_t *address, uint32_t *version)
+{
+    sheaf_name_refresh(server->name);
+    if (*version == server->name->version)
+        return true;
+    refresh_peers(server);
+    *version = server->version;
+    return find_peer(server->peers, server->peer_count, address) != NULL;
+}

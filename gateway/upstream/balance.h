@@ -77,6 +77,10 @@ bool sheaf_balance_suits(const sheaf_balance_t *balance, const sheaf_server_t *s
 sheaf_pick_t sheaf_balance_pick(sheaf_balance_t *balance, sheaf_server_t *server, uint64_t now_ms, sheaf_tried_t *tried,
                                 sheaf_server_t **ret_server, sheaf_sockaddr_t *ret_address);
 
+/* Does the server's name still have this address? Looks it up again when it is time; `*version` is the answer for which
+ * the caller knew it, and becomes the newest one. */
+bool sheaf_balance_has(sheaf_server_t *server, const sheaf_sockaddr_t *address, uint32_t *version);
+
 /* An address did or did not take a connection. */
 void sheaf_balance_note(sheaf_server_t *server, const sheaf_sockaddr_t *address, bool is_good, uint64_t now_ms);
 

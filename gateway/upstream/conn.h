@@ -65,6 +65,7 @@ struct sheaf_conn {
     sheaf_exchange_t *exchange;
     sheaf_server_t *server;
     sheaf_sockaddr_t address;
+    uint32_t version;     /* of the name's answer that has this address, see sheaf_balance_has() */
     sheaf_tried_t tried;  /* addresses that its exchange has tried */
     sheaf_err_t dial_err; /* what became of the last of them */
     const char *dial_detail;

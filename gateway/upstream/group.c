@@ -161,7 +161,9 @@ static sheaf_conn_t *idle_of(sheaf_group_t *group, sheaf_server_t *server, const
     while (!sheaf_list_is_empty(&server->idle)) {
         sheaf_conn_t *conn = SHEAF_OWNER(server->idle.next, sheaf_conn_t, link);
 
-        if (conn->idle_until_ms > group->env->clock->now_ms && (exchange->is_idempotent || sheaf_conn_is_quiet(conn))) {
+        if (conn->idle_until_ms > group->env->clock->now_ms &&
+            sheaf_balance_has(server, &conn->address, &conn->version) &&
+            (exchange->is_idempotent || sheaf_conn_is_quiet(conn))) {
             sheaf_list_remove(&conn->link);
             group->idle_count--;
             return conn;
@@ -344,6 +346,7 @@ static bool dial_next(sheaf_conn_t *conn)
     case SHEAF_PICK_PEER:
         break;
     }
+    conn->version = server->version;
     status = sheaf_conn_dial(conn, group->conf->connect_timeout_ms);
     if (status == 0)
         return true;
@@ -406,7 +409,7 @@ static void keep(sheaf_group_t *group, sheaf_conn_t *conn)
     uint64_t kept_ms = keep_ms(group, conn);
     sheaf_exchange_t *next = NULL; /* may ask whose turn it is, once this conn rests */
 
-    if (kept_ms == 0) {
+    if (kept_ms == 0 || !sheaf_balance_has(conn->server, &conn->address, &conn->version)) {
         let_go(conn);
         return;
     }

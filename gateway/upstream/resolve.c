@@ -172,9 +172,14 @@ bool sheaf_name_is_ready(sheaf_name_t *name)
         return true;
     if (name->count == 0 || (name->detail[0] == '\0' && now_ms >= name->expires_ms + STALE_MS))
         return false;
-    if (!name->is_asked)
-        start_lookup(name);
+    sheaf_name_refresh(name);
     return true;
+}
+
+void sheaf_name_refresh(sheaf_name_t *name)
+{
+    if (!is_fresh(name) && !name->is_asked)
+        start_lookup(name);
 }
 
 void sheaf_name_ask(sheaf_name_t *name, sheaf_name_waiter_t *waiter)

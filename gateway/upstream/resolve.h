@@ -72,6 +72,8 @@ void sheaf_name_drop(sheaf_name_t *name);
 /* True when name->addresses may be used now (count 0 means a failure just now). An answer that expired within the last
  * minute, or that a failed lookup could not replace, is used while a new lookup runs: a slow DNS server delays nobody. */
 bool sheaf_name_is_ready(sheaf_name_t *name);
+/* Looks the name up again when its answer expired; whoever uses what it has known so far need not wait. */
+void sheaf_name_refresh(sheaf_name_t *name);
 /* Asks; on_resolved comes later. Call sheaf_name_forget() to stop waiting. */
 void sheaf_name_ask(sheaf_name_t *name, sheaf_name_waiter_t *waiter);
 void sheaf_name_forget(sheaf_name_waiter_t *waiter);

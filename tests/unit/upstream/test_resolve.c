@@ -1,6 +1,7 @@
 /* Names: localhost through c-ares, names that do not exist, connects that time out. */
 #include "tests/unit/upstream/harness.h"
 
+#include "gateway/upstream/group.h"
 #include "gateway/upstream/resolve.h"
 
 static void localhost_is_found_and_shared_by_all_who_ask_at_once(void **state)
@@ -83,7 +84,7 @@ typedef struct dns {
     int queries, a_queries;
     bool is_broken; /* answers SERVFAIL */
     bool is_mute;
-    uint8_t ttl_s;
+    uint8_t ttl_s, host; /* the address is 127.0.0.host */
     char in[512];
 } dns_t;
 
@@ -98,7 +99,7 @@ static void dns_on_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 static void dns_on_query(uv_udp_t *udp, ssize_t nread, const uv_buf_t *buf, const struct sockaddr *from, unsigned flags)
 {
     dns_t *dns = udp->data;
-    uint8_t answer[600] = {0}, record[] = {0xC0, 12, 0, 1, 0, 1, 0, 0, 0, dns->ttl_s, 0, 4, 127, 0, 0, 1};
+    uint8_t answer[600] = {0}, record[] = {0xC0, 12, 0, 1, 0, 1, 0, 0, 0, dns->ttl_s, 0, 4, 127, 0, 0, dns->host};
     size_t len = 12;
     uv_buf_t out;
 
@@ -134,6 +135,7 @@ static void dns_start_at(dns_t *dns, worker_t *w, const char *ip, int port)
     int len = sizeof(address);
 
     memset(dns, 0, sizeof(*dns));
+    dns->host = 1;
     uv_udp_init(&w->loop, &dns->udp);
     dns->udp.data = dns;
     uv_ip4_addr(ip, port, &address);
@@ -303,6 +305,169 @@ static void a_resolv_conf_that_changed_is_read_again(void **state)
     worker_end(w);
 }
 
+/* --- a group whose names are asked of a scripted DNS server --- */
+
+typedef struct site {
+    worker_t *w;
+    dns_t dns;
+    sheaf_conn_env_t *env;
+    sheaf_resolver_t *resolver;
+    sheaf_name_t *name;
+    sheaf_group_t *group;
+    sheaf_dispatch_t dispatch;
+} site_t;
+
+static void site_send(sheaf_dispatch_t *self, sheaf_exchange_t *exchange)
+{
+    sheaf_group_send(SHEAF_OWNER(self, site_t, dispatch)->group, exchange);
+}
+
+/* Backends `a` at 127.0.0.1 and `b` at 127.0.0.2, on one port; the name leads to `a` first. */
+static void site_start(site_t *s)
+{
+    worker_t *w = worker_new();
+    struct sockaddr_in address;
+
+    *s = (site_t){.w = w, .dispatch.send = site_send, .env = calloc(1, sizeof(*s->env))};
+    backend_stop(&w->b);
+    uv_run(&w->loop, UV_RUN_NOWAIT);
+    uv_tcp_init(&w->loop, &w->b.listener);
+    w->b.listener.data = &w->b;
+    uv_ip4_addr("127.0.0.2", w->a.port, &address);
+    assert_int_equal(uv_tcp_bind(&w->b.listener, (struct sockaddr *)&address, 0), 0);
+    assert_int_equal(uv_listen((uv_stream_t *)&w->b.listener, 128, backend_on_conn), 0);
+    w->b.is_listening = true;
+
+    dns_start(&s->dns, w);
+    s->dns.ttl_s = 60;
+    s->env->loop = &w->loop;
+    s->env->clock = &w->clock;
+    s->env->deadlines = &w->deadlines;
+    s->env->metrics = &w->metrics;
+    s->resolver = sheaf_resolver_new(&w->loop, &w->clock, &w->deadlines, &w->soon);
+    assert_true(sheaf_resolver_use_servers(s->resolver, s->dns.port));
+    s->name = sheaf_name_hold(s->resolver, SHEAF_STR("backend.test"));
+    worker_use(w, "backend.test", &w->a.port, 1);
+    s->group = sheaf_group_new(s->env, &w->soon, s->resolver, w->snapshot, w->conf);
+    w->view = &s->dispatch; /* where harness.h sends */
+}
+
+static void site_end(site_t *s)
+{
+    worker_t *w = s->w;
+
+    w->view = NULL;
+    sheaf_group_free(s->group);
+    sheaf_name_drop(s->name);
+    while (s->env->open_count != 0)
+        uv_run(&w->loop, UV_RUN_ONCE);
+    sheaf_resolver_free(s->resolver, worker_on_upstreams_closed, w);
+    worker_until(w, &w->is_closed);
+    w->is_closed = false;
+    uv_close((uv_handle_t *)&s->dns.udp, NULL);
+    free(s->env);
+    worker_end(w);
+}
+
+/* The answer of the DNS server expires, and the next exchange, which goes to `backend` as before, brings a new one. */
+static void site_expire(site_t *s, backend_t *backend)
+{
+    int queries = s->dns.a_queries, requests = backend->requests;
+    ask_t ask;
+
+    s->name->expires_ms = s->w->clock.now_ms;
+    step_text(backend, OK_HI);
+    ask_get(&ask, s->w, "/");
+    ask_whole(&ask);
+    assert_answer(&ask, 200, "hi"); /* waited for nobody */
+    assert_int_equal(backend->requests, requests + 1);
+    worker_until_count(s->w, &s->dns.a_queries, queries + 1);
+    s->w->is_late = false;
+    while (s->name->is_asked)
+        uv_run(&s->w->loop, UV_RUN_ONCE);
+}
+
+static void conns_in_use_notice_that_a_name_has_moved_and_what_flies_ends_where_it_is(void **state)
+{
+    site_t s;
+    ask_t first[3], flying, ask;
+    int done = 0;
+
+    site_start(&s);
+    for (int i = 0; i < 3; i++) {
+        step_text(&s.w->a, OK_HI);
+        ask_get(&first[i], s.w, "/first");
+        first[i].counter = &done;
+        ask_send(&first[i]);
+    }
+    worker_until_count(s.w, &done, 3);
+    assert_int_equal(metric(s.w, SHEAF_METRIC_CONNS_IDLE), 3);
+    step_text(&s.w->a, ""); /* the next one waits for its answer */
+    ask_get(&flying, s.w, "/flying");
+    ask_send(&flying);
+    worker_until_count(s.w, &s.w->a.requests, 4);
+
+    s.dns.host = 2;
+    site_expire(&s, &s.w->a);
+    assert_in_range(metric(s.w, SHEAF_METRIC_CONNS_IDLE), 1, 2); /* to where the name was */
+    step_text(&s.w->b, OK_HI);
+    step_text(&s.w->b, OK_HI);
+    ask_get(&ask, s.w, "/moved");
+    ask_whole(&ask);
+    assert_answer(&ask, 200, "hi");
+    assert_string_equal(s.w->b.log, "0:GET /moved ");
+    assert_int_equal(metric(s.w, SHEAF_METRIC_CONNS_IDLE), 1);
+
+    assert_false(flying.is_done);
+    for (int i = 0; i < 3; i++)
+        if (s.w->a.conn[i] != NULL)
+            backend_say(s.w->a.conn[i], OK_HI, strlen(OK_HI));
+    worker_until(s.w, &flying.is_done);
+    assert_answer(&flying, 200, "hi");
+    assert_int_equal(metric(s.w, SHEAF_METRIC_CONNS_IDLE), 1); /* its conn was not kept */
+    ask_whole(&ask);
+    assert_int_equal(s.w->b.requests, 2);
+    site_end(&s);
+}
+
+static void a_name_that_stays_keeps_its_conns(void **state)
+{
+    site_t s;
+    ask_t ask;
+
+    site_start(&s);
+    step_text(&s.w->a, OK_HI);
+    ask_get(&ask, s.w, "/");
+    ask_whole(&ask);
+    for (int i = 0; i < 3; i++)
+        site_expire(&s, &s.w->a);
+    assert_int_equal(s.w->a.conns, 1);
+    site_end(&s);
+}
+
+static void a_lookup_that_fails_changes_nothing_for_those_who_use_the_name(void **state)
+{
+    site_t s;
+    ask_t ask;
+
+    site_start(&s);
+    step_text(&s.w->a, OK_HI);
+    ask_get(&ask, s.w, "/");
+    ask_whole(&ask);
+    s.dns.is_broken = true;
+    site_expire(&s, &s.w->a);
+    assert_true(s.name->detail[0] != '\0');
+    site_expire(&s, &s.w->a);
+    assert_int_equal(s.w->a.conns, 1); /* kept */
+    backend_drop(s.w->a.conn[0]);
+    worker_until_metric(s.w, SHEAF_METRIC_CONNS_IDLE, 0);
+    step_text(&s.w->a, OK_HI);
+    ask_whole(&ask); /* and dialed anew */
+    assert_answer(&ask, 200, "hi");
+    assert_int_equal(s.w->a.conns, 2);
+    site_end(&s);
+}
+
 /* A listener whose queue is full answers no SYN: the kernel drops them. */
 static void a_connect_that_hangs_times_out(void **state)
 {
@@ -343,6 +508,9 @@ int main(void)
         cmocka_unit_test(a_name_is_looked_up_once_and_the_last_good_answer_is_kept),
         cmocka_unit_test(an_answer_is_kept_within_the_bounds_whatever_its_ttl),
         cmocka_unit_test(a_resolv_conf_that_changed_is_read_again),
+        cmocka_unit_test(conns_in_use_notice_that_a_name_has_moved_and_what_flies_ends_where_it_is),
+        cmocka_unit_test(a_name_that_stays_keeps_its_conns),
+        cmocka_unit_test(a_lookup_that_fails_changes_nothing_for_those_who_use_the_name),
         cmocka_unit_test(a_connect_that_hangs_times_out),
     };
 
