@@ -264,6 +264,26 @@ sheaf_pick_t sheaf_balance_pick(sheaf_balance_t *balance, sheaf_server_t *server
     return pick;
 }
 
+bool sheaf_balance_pick_beside(sheaf_balance_t *balance, sheaf_server_t *server, const sheaf_sockaddr_t *other,
+                               uint64_t now_ms, sheaf_tried_t *tried, sheaf_sockaddr_t *ret_address)
+{
+    uint32_t index = (uint32_t)(server - balance->servers), best = server->peer_count;
+
+    for (uint32_t i = server->peer_count; i-- > 0;) {
+        const sheaf_peer_t *peer = &server->peers[i];
+
+        if ((*tried & bit_of(index, i)) != 0 || peer->shunned_until_ms > now_ms)
+            continue;
+        if (best == server->peer_count || peer->address.any.sa_family != other->any.sa_family)
+            best = i;
+    }
+    if (best == server->peer_count)
+        return false;
+    *tried |= bit_of(index, best);
+    *ret_address = server->peers[best].address;
+    return true;
+}
+
 void sheaf_balance_note(sheaf_server_t *server, const sheaf_sockaddr_t *address, bool is_good, uint64_t now_ms)
 {
     sheaf_peer_t *peer = find_peer(server->peers, server->peer_count, address);

@@ -77,6 +77,11 @@ bool sheaf_balance_suits(const sheaf_balance_t *balance, const sheaf_server_t *s
 sheaf_pick_t sheaf_balance_pick(sheaf_balance_t *balance, sheaf_server_t *server, uint64_t now_ms, sheaf_tried_t *tried,
                                 sheaf_server_t **ret_server, sheaf_sockaddr_t *ret_address);
 
+/* An address of `server` to dial beside `other`, which takes long: not tried, did not just refuse, of the other family
+ * before any. False: there is none. */
+bool sheaf_balance_pick_beside(sheaf_balance_t *balance, sheaf_server_t *server, const sheaf_sockaddr_t *other,
+                               uint64_t now_ms, sheaf_tried_t *tried, sheaf_sockaddr_t *ret_address);
+
 /* Does the server's name still have this address? Looks it up again when it is time; `*version` is the answer for which
  * the caller knew it, and becomes the newest one. */
 bool sheaf_balance_has(sheaf_server_t *server, const sheaf_sockaddr_t *address, uint32_t *version);

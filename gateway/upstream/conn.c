@@ -41,6 +41,16 @@ static void carry(sheaf_conn_t *conn, sheaf_exchange_t *exchange)
     }
 }
 
+void sheaf_conn_pass(sheaf_conn_t *from, sheaf_conn_t *to)
+{
+    sheaf_exchange_t *exchange = from->exchange;
+
+    carry(from, NULL);
+    carry(to, exchange);
+    to->dial_err = from->dial_err;
+    to->dial_detail = from->dial_detail;
+}
+
 void sheaf_conn_aim(sheaf_conn_t *conn, sheaf_server_t *server)
 {
     conn->server->flying -= conn->exchange != NULL;
@@ -403,6 +413,7 @@ void sheaf_conn_close(sheaf_conn_t *conn)
     sheaf_conn_move(conn, SHEAF_CONN_CLOSING);
     sheaf_list_remove(&conn->link);
     sheaf_name_forget(&conn->waiter);
+    sheaf_deadline_clear(conn->env->deadlines, &conn->race);
     sheaf_deadline_clear(conn->env->deadlines, &conn->deadline);
     carry(conn, NULL);
     uv_close((uv_handle_t *)&conn->tcp, on_closed);

@@ -69,6 +69,8 @@ struct sheaf_conn {
     sheaf_tried_t tried;  /* addresses that its exchange has tried */
     sheaf_err_t dial_err; /* what became of the last of them */
     const char *dial_detail;
+    struct sheaf_conn *rival; /* see race.h; NULL: none */
+    sheaf_deadline_t race;
     sheaf_name_waiter_t waiter;
     sheaf_deadline_t deadline;
     uint64_t dial_until_ms; /* of a unix socket */
@@ -80,11 +82,15 @@ struct sheaf_conn {
     bool is_half_broken; /* writing failed: reading tells what became of it */
 };
 
+/* `exchange` may be NULL: it has none yet. */
 sheaf_conn_t *sheaf_conn_new(sheaf_conn_env_t *env, const sheaf_conn_events_t *events, void *group,
                              sheaf_exchange_t *exchange, sheaf_server_t *server);
 
 /* The one door for state changes; keeps the gauges right. */
 void sheaf_conn_move(sheaf_conn_t *conn, sheaf_conn_state_t state);
+
+/* The exchange of `from`, which dials, goes on on `to`, which has none. */
+void sheaf_conn_pass(sheaf_conn_t *from, sheaf_conn_t *to);
 
 /* Its exchange goes to another server. */
 void sheaf_conn_aim(sheaf_conn_t *conn, sheaf_server_t *server);

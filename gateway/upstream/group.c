@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#include "gateway/upstream/race.h"
+
 enum { EXCHANGE_IDLE, EXCHANGE_WAITING, EXCHANGE_FLYING, EXCHANGE_REPORTING }; /* exchange->state; 0 is the owner's */
 
 /* An exchange's way down. */
@@ -55,6 +57,7 @@ static void let_go(sheaf_conn_t *conn)
 {
     sheaf_group_t *group = conn->group;
 
+    sheaf_race_end(conn);
     group->conn_count--;
     group->idle_count -= conn->state == SHEAF_CONN_IDLE;
     sheaf_conn_close(conn);
@@ -348,8 +351,10 @@ static bool dial_next(sheaf_conn_t *conn)
     }
     conn->version = server->version;
     status = sheaf_conn_dial(conn, group->conf->connect_timeout_ms);
-    if (status == 0)
+    if (status == 0) {
+        sheaf_race_begin(conn);
         return true;
+    }
     conn->dial_err = sheaf_conn_dial_err(status);
     conn->dial_detail = uv_strerror(status);
     if (conn->dial_err == SHEAF_ERR_OVERLOADED) { /* our own want of sockets: no other address helps */
@@ -369,20 +374,27 @@ static void on_dial_failed(sheaf_conn_t *conn, sheaf_err_t err, const char *deta
 {
     sheaf_group_t *group = conn->group;
 
+    if (err != SHEAF_ERR_OVERLOADED)
+        sheaf_balance_note(conn->server, &conn->address, false, group->env->clock->now_ms);
+    conn->dial_err = err;
+    conn->dial_detail = detail;
+    if (sheaf_race_lost(conn))
+        return;
     if (err == SHEAF_ERR_OVERLOADED) {
         give_up(conn, err, detail);
         return;
     }
-    sheaf_balance_note(conn->server, &conn->address, false, group->env->clock->now_ms);
     dial_on(replace(conn, err, detail));
 }
 
 static void on_open(sheaf_conn_t *conn)
 {
     sheaf_group_t *group = conn->group;
-    sheaf_exchange_t *exchange = conn->exchange;
+    sheaf_exchange_t *exchange;
     int status;
 
+    sheaf_race_won(conn);
+    exchange = conn->exchange;
     sheaf_balance_note(conn->server, &conn->address, true, group->env->clock->now_ms);
     status = sheaf_conn_start(conn, exchange);
     if (status == 0)

@@ -1,7 +1,7 @@
 /* Names: localhost through c-ares, names that do not exist, connects that time out. */
 #include "tests/unit/upstream/harness.h"
 
-#include "gateway/upstream/group.h"
+#include "gateway/upstream/race.h"
 #include "gateway/upstream/resolve.h"
 
 static void localhost_is_found_and_shared_by_all_who_ask_at_once(void **state)
@@ -85,6 +85,7 @@ typedef struct dns {
     bool is_broken; /* answers SERVFAIL */
     bool is_mute;
     uint8_t ttl_s, host; /* the address is 127.0.0.host */
+    uint8_t more[4];     /* and those of these, up to a 0 */
     char in[512];
 } dns_t;
 
@@ -120,9 +121,12 @@ static void dns_on_query(uv_udp_t *udp, ssize_t nread, const uv_buf_t *buf, cons
     if (answer[len - 3] == 1) {
         dns->a_queries++;
         if (!dns->is_broken) {
-            answer[7] = 1;
-            memcpy(answer + len, record, sizeof(record));
-            len += sizeof(record);
+            for (int i = -1; i < 0 || (i < 4 && dns->more[i] != 0); i++) {
+                record[sizeof(record) - 1] = i < 0 ? dns->host : dns->more[i];
+                memcpy(answer + len, record, sizeof(record));
+                len += sizeof(record);
+                answer[7]++;
+            }
         }
     }
     out = uv_buf_init((char *)answer, (unsigned)len);
@@ -322,13 +326,19 @@ static void site_send(sheaf_dispatch_t *self, sheaf_exchange_t *exchange)
     sheaf_group_send(SHEAF_OWNER(self, site_t, dispatch)->group, exchange);
 }
 
+static void site_cancel(sheaf_dispatch_t *self, sheaf_exchange_t *exchange)
+{
+    (void)self;
+    sheaf_group_cancel(exchange);
+}
+
 /* Backends `a` at 127.0.0.1 and `b` at 127.0.0.2, on one port; the name leads to `a` first. */
 static void site_start(site_t *s)
 {
     worker_t *w = worker_new();
     struct sockaddr_in address;
 
-    *s = (site_t){.w = w, .dispatch.send = site_send, .env = calloc(1, sizeof(*s->env))};
+    *s = (site_t){.w = w, .dispatch = {.send = site_send, .cancel = site_cancel}, .env = calloc(1, sizeof(*s->env))};
     backend_stop(&w->b);
     uv_run(&w->loop, UV_RUN_NOWAIT);
     uv_tcp_init(&w->loop, &w->b.listener);
@@ -469,33 +479,180 @@ static void a_lookup_that_fails_changes_nothing_for_those_who_use_the_name(void 
 }
 
 /* A listener whose queue is full answers no SYN: the kernel drops them. */
+typedef struct hang {
+    int listener, fill[4];
+} hang_t;
+
+/* On `*port`, or on any when it is 0. */
+static void hang_start(hang_t *hang, const char *ip, uint16_t *port)
+{
+    struct sockaddr_in address;
+    socklen_t len = sizeof(address);
+    int yes = 1;
+
+    uv_ip4_addr(ip, *port, &address);
+    hang->listener = socket(AF_INET, SOCK_STREAM, 0);
+    setsockopt(hang->listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+    assert_int_equal(bind(hang->listener, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(hang->listener, 0), 0);
+    getsockname(hang->listener, (struct sockaddr *)&address, &len);
+    *port = ntohs(address.sin_port);
+    for (int i = 0; i < 4; i++) {
+        hang->fill[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        connect(hang->fill[i], (struct sockaddr *)&address, sizeof(address));
+    }
+}
+
+static void hang_stop(hang_t *hang)
+{
+    for (int i = 0; i < 4; i++)
+        close(hang->fill[i]);
+    close(hang->listener);
+}
+
 static void a_connect_that_hangs_times_out(void **state)
 {
     worker_t *w = worker_new();
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    socklen_t len = sizeof(address);
-    int listener = socket(AF_INET, SOCK_STREAM, 0), fill[4];
-    uint16_t port;
+    uint16_t port = 0;
+    hang_t hang;
     ask_t ask;
 
-    assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
-    assert_int_equal(listen(listener, 0), 0);
-    getsockname(listener, (struct sockaddr *)&address, &len);
-    for (int i = 0; i < 4; i++) {
-        fill[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-        connect(fill[i], (struct sockaddr *)&address, sizeof(address));
-    }
-    port = ntohs(address.sin_port);
+    hang_start(&hang, "127.0.0.1", &port);
     worker_use(w, "127.0.0.1", &port, 1);
     w->conf->connect_timeout_ms = 40;
     worker_open(w);
     ask_get(&ask, w, "/");
     ask_whole(&ask);
     assert_int_equal(ask.err, SHEAF_ERR_CONNECT_TIMEOUT);
-    for (int i = 0; i < 4; i++)
-        close(fill[i]);
-    close(listener);
+    hang_stop(&hang);
     worker_end(w);
+}
+
+/* --- a name of which some addresses lead nowhere --- */
+
+/* Sends `count` at once; returns how long they took. Of two that dial one begins with the one address, one with the
+ * other. */
+static uint64_t ask_at_once(site_t *s, ask_t *asks, int count)
+{
+    uint64_t from = uv_now(&s->w->loop);
+    int done = 0;
+
+    for (int i = 0; i < count; i++) {
+        ask_get(&asks[i], s->w, "/");
+        asks[i].counter = &done;
+        ask_send(&asks[i]);
+    }
+    worker_until_count(s->w, &done, count);
+    return uv_now(&s->w->loop) - from;
+}
+
+static void an_address_that_hangs_is_overtaken_by_another_one(void **state)
+{
+    site_t s;
+    hang_t hang;
+    ask_t asks[3];
+    uint64_t took;
+
+    site_start(&s);
+    s.dns.host = 3;
+    s.dns.more[0] = 2;
+    s.w->conf->connect_timeout_ms = 4000;
+    hang_start(&hang, "127.0.0.3", &s.w->a.port);
+    for (int i = 0; i < 5; i++)
+        step_text(&s.w->b, OK_HI);
+    took = ask_at_once(&s, asks, 2);
+    assert_answer(&asks[0], 200, "hi");
+    assert_answer(&asks[1], 200, "hi");
+    assert_in_range(took, SHEAF_RACE_AFTER_MS - 10, 2000);
+    assert_int_equal(metric(s.w, SHEAF_METRIC_CONNS_RACED), 1);
+    assert_int_equal(metric(s.w, SHEAF_METRIC_CONNS_CONNECTING), 0); /* the loser is closed */
+
+    ask_at_once(&s, asks, 3); /* one of them dials, and who was overtaken is passed over */
+    assert_int_equal(metric(s.w, SHEAF_METRIC_CONNS_RACED), 1);
+    assert_int_equal(s.w->b.conns, 3);
+    hang_stop(&hang);
+    site_end(&s);
+}
+
+static void cancel_or_a_deadline_in_a_race_ends_both_conns(void **state)
+{
+    site_t s;
+    hang_t hang, other;
+    ask_t cancelled, late;
+
+    site_start(&s);
+    s.dns.host = 3;
+    s.dns.more[0] = 4;
+    s.w->conf->connect_timeout_ms = 4000;
+    hang_start(&hang, "127.0.0.3", &s.w->a.port);
+    hang_start(&other, "127.0.0.4", &s.w->a.port);
+    ask_get(&cancelled, s.w, "/");
+    ask_get(&late, s.w, "/");
+    late.exchange.deadline_ms = s.w->clock.now_ms + SHEAF_RACE_AFTER_MS + 60;
+    ask_send(&cancelled);
+    ask_send(&late);
+    worker_until_metric(s.w, SHEAF_METRIC_CONNS_RACED, 2);
+    assert_int_equal(metric(s.w, SHEAF_METRIC_CONNS_CONNECTING), 4);
+    ask_cancel(&cancelled);
+    assert_int_equal(metric(s.w, SHEAF_METRIC_CONNS_CONNECTING), 2);
+    worker_until(s.w, &late.is_done);
+    assert_int_equal(late.err, SHEAF_ERR_TIMEOUT);
+    assert_int_equal(metric(s.w, SHEAF_METRIC_CONNS_CONNECTING), 0);
+    hang_stop(&hang);
+    hang_stop(&other);
+    site_end(&s);
+}
+
+static void the_rival_goes_on_when_the_first_gives_up_and_the_first_when_the_rival_is_refused(void **state)
+{
+    site_t s;
+    hang_t hang, other;
+    ask_t asks[2];
+    uint64_t took;
+
+    site_start(&s);
+    s.dns.host = 3;
+    s.dns.more[0] = 4;
+    s.w->conf->connect_timeout_ms = 300;
+    hang_start(&hang, "127.0.0.3", &s.w->a.port);
+    hang_start(&other, "127.0.0.4", &s.w->a.port);
+    took = ask_at_once(&s, asks, 1);
+    assert_int_equal(asks[0].err, SHEAF_ERR_CONNECT_TIMEOUT);
+    assert_in_range(took, SHEAF_RACE_AFTER_MS + 290, 2000); /* until the second one gave up, too */
+    hang_stop(&other);                                      /* nobody listens there any more */
+    site_end(&s);
+
+    site_start(&s);
+    s.dns.host = 4;
+    s.dns.more[0] = 3;
+    s.w->conf->connect_timeout_ms = 300;
+    hang_start(&other, "127.0.0.3", &s.w->a.port);
+    took = ask_at_once(&s, asks, 2);
+    for (int i = 0; i < 2; i++)
+        assert_true(asks[i].err == SHEAF_ERR_CONNECT_TIMEOUT || asks[i].err == SHEAF_ERR_REFUSED);
+    assert_in_range(took, 290, 2000);
+    hang_stop(&hang);
+    hang_stop(&other);
+    site_end(&s);
+}
+
+static void a_race_takes_no_conn_beyond_the_limit(void **state)
+{
+    site_t s;
+    hang_t hang;
+    ask_t ask;
+
+    site_start(&s);
+    s.dns.host = 3;
+    s.dns.more[0] = 4; /* refuses */
+    s.w->conf->connect_timeout_ms = 300;
+    s.w->conf->max_connections = 1;
+    hang_start(&hang, "127.0.0.3", &s.w->a.port);
+    ask_at_once(&s, &ask, 1);
+    assert_int_equal(metric(s.w, SHEAF_METRIC_CONNS_RACED), 0);
+    assert_int_equal(metric(s.w, SHEAF_METRIC_CONNS_OPENED), 0);
+    hang_stop(&hang);
+    site_end(&s);
 }
 
 int main(void)
@@ -512,6 +669,10 @@ int main(void)
         cmocka_unit_test(a_name_that_stays_keeps_its_conns),
         cmocka_unit_test(a_lookup_that_fails_changes_nothing_for_those_who_use_the_name),
         cmocka_unit_test(a_connect_that_hangs_times_out),
+        cmocka_unit_test(an_address_that_hangs_is_overtaken_by_another_one),
+        cmocka_unit_test(cancel_or_a_deadline_in_a_race_ends_both_conns),
+        cmocka_unit_test(the_rival_goes_on_when_the_first_gives_up_and_the_first_when_the_rival_is_refused),
+        cmocka_unit_test(a_race_takes_no_conn_beyond_the_limit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
