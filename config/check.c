@@ -102,15 +102,37 @@ static void check_tls(sheaf_report_t *report, const sheaf_yaml_t *root, sheaf_sn
     }
 }
 
+/* --- upstreams --- */
+
+static void check_upstream(sheaf_report_t *report, const sheaf_upstream_conf_t *upstream, const sheaf_yaml_t *node)
+{
+    uint32_t backups = 0;
+
+    for (uint32_t i = 0; i < upstream->servers.count; i++)
+        backups += upstream->servers.items[i].backup;
+    if (backups != 0 && backups == upstream->servers.count)
+        sheaf_report_error(report, member_mark(node, SHEAF_STR("servers")),
+                           "all servers of the upstream `%.*s` are backups: of what?",
+                           SHEAF_VALUE_ARG(upstream->map_key));
+    for (const sheaf_yaml_t *key = node->first; key != NULL && upstream->balance != SHEAF_TURN_HASH; key = key->next)
+        if (sheaf_str_starts(key->name, SHEAF_STR("hash")))
+            sheaf_report_error(report, key->name_mark, "`%.*s` is for `balance: hash`", SHEAF_VALUE_ARG(key->name));
+}
+
 static void check_upstreams(sheaf_report_t *report, const sheaf_yaml_t *root, sheaf_snapshot_t *snapshot)
 {
     const sheaf_yaml_t *node = children(root, SHEAF_STR("upstreams"));
-    uint32_t count = snapshot->conf.upstreams.count;
+    const sheaf_yaml_t *resolve = sheaf_yaml_get(root, SHEAF_STR("resolve"));
+    const sheaf_conf_t *conf = &snapshot->conf;
 
-    snapshot->upstream_tls = sheaf_pool_zalloc(snapshot->pool, (count + 1) * sizeof(*snapshot->upstream_tls));
-    for (uint32_t i = 0; i < count; i++, node = node->next)
-        snapshot->upstream_tls[i] =
-            sheaf_trust_context_new(report, node, &snapshot->conf.upstreams.items[i], time(NULL));
+    if (conf->resolve.min_ms > conf->resolve.max_ms)
+        sheaf_report_error(report, member_mark(resolve, SHEAF_STR("min")), "`min` is more than `max`");
+    snapshot->upstream_tls =
+        sheaf_pool_zalloc(snapshot->pool, (conf->upstreams.count + 1) * sizeof(*snapshot->upstream_tls));
+    for (uint32_t i = 0; i < conf->upstreams.count; i++, node = node->next) {
+        check_upstream(report, &conf->upstreams.items[i], node);
+        snapshot->upstream_tls[i] = sheaf_trust_context_new(report, node, &conf->upstreams.items[i], time(NULL));
+    }
 }
 
 /* --- routes --- */

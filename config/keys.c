@@ -81,7 +81,8 @@ static const char *const kind_names[] = {
     [SHEAF_KIND_OF_TEXTS] = "list of texts",
     [SHEAF_KIND_OF_METHOD] = "method",
     [SHEAF_KIND_OF_METHODS] = "list of methods",
-    [SHEAF_KIND_OF_SERVERS] = "list of servers",
+    [SHEAF_KIND_OF_SERVER] = "url",
+    [SHEAF_KIND_OF_HASH] = "path, id or header NAME",
     [SHEAF_KIND_OF_WORKERS] = "number or auto",
     [SHEAF_KIND_OF_MODE] = "octal permissions",
     [SHEAF_KIND_OF_UPSTREAM] = "name of an upstream",
@@ -100,7 +101,10 @@ static const char *const kind_names[] = {
 
 static void print_kind(FILE *file, const sheaf_key_t *key)
 {
-    fputs(kind_names[key->kind], file);
+    if (key->kind == SHEAF_KIND_OF_LIST && sheaf_section_is_short(key->section()))
+        fputs("list of values or sections", file);
+    else
+        fputs(kind_names[key->kind], file);
     for (uint32_t i = 0; i < key->word_count; i++)
         fprintf(file, "%s%s", i == 0 ? "" : i + 1 < key->word_count ? ", " : " or ", key->words[i]);
     if (key->is_required)

@@ -9,7 +9,6 @@
 
 #include "gateway/base/str.h"
 
-typedef struct sheaf_server_conf sheaf_server_conf_t;
 typedef struct sheaf_cidr sheaf_cidr_t;
 typedef struct sheaf_rewrite sheaf_rewrite_t;
 typedef struct sheaf_stencil sheaf_stencil_t;
@@ -68,10 +67,26 @@ typedef struct sheaf_edges {
     uint32_t count;
 } sheaf_edges_t;
 
-typedef struct sheaf_servers {
-    sheaf_server_conf_t *items;
-    uint32_t count;
-} sheaf_servers_t;
+/* Where a server is, from "http://host:port" or "unix:/path". */
+typedef struct sheaf_server_url {
+    sheaf_str_t host;      /* name or address literal, without brackets; the path when is_unix */
+    sheaf_str_t authority; /* Host header: host, and the port unless it is the scheme's own; localhost when is_unix */
+    uint16_t port;         /* 0 when is_unix */
+    bool is_unix;
+    bool is_tls; /* https:// */
+} sheaf_server_url_t;
+
+typedef enum sheaf_hash_what {
+    SHEAF_HASH_BY_PATH,
+    SHEAF_HASH_BY_ID,
+    SHEAF_HASH_BY_HEADER,
+} sheaf_hash_what_t;
+
+/* What of a request chooses its server. */
+typedef struct sheaf_hash_by {
+    sheaf_hash_what_t what;
+    sheaf_str_t header; /* its name, lower-case; absent for the others */
+} sheaf_hash_by_t;
 
 /* --- enums --- */
 #define ENUM(name)       typedef enum sheaf_##name {
@@ -106,7 +121,8 @@ typedef struct sheaf_servers {
 #define SHEAF_KEY_TEXTS(n)     SHEAF_MEMBER(TEXTS, sheaf_texts_t, n)
 #define SHEAF_KEY_METHOD(n)    SHEAF_MEMBER(METHOD, sheaf_str_t, n)
 #define SHEAF_KEY_METHODS(n)   SHEAF_MEMBER(METHODS, sheaf_texts_t, n)
-#define SHEAF_KEY_SERVERS(n)   SHEAF_MEMBER(SERVERS, sheaf_servers_t, n)
+#define SHEAF_KEY_SERVER(n)    SHEAF_MEMBER(SERVER, sheaf_server_url_t, n)
+#define SHEAF_KEY_HASH(n)      SHEAF_MEMBER(HASH, sheaf_hash_by_t, n)
 #define SHEAF_KEY_WORKERS(n)   SHEAF_MEMBER(WORKERS, uint32_t, n)
 #define SHEAF_KEY_MODE(n)      SHEAF_MEMBER(MODE, uint32_t, n)
 #define SHEAF_KEY_UPSTREAM(n)  SHEAF_MEMBER(UPSTREAM, uint32_t, n)
@@ -117,6 +133,7 @@ typedef struct sheaf_servers {
 #define SHEAF_KEY_FIELDS(n)    SHEAF_MEMBER(FIELDS, sheaf_fields_t, n)
 #define SHEAF_KEY_EDGES(n)     SHEAF_MEMBER(EDGES, sheaf_edges_t, n)
 #define SHEAF_KEY_JSON(n)      SHEAF_MEMBER(JSON, sheaf_str_t, n)
+#define SHEAF_KEY_ENUM_turn(n)            SHEAF_MEMBER_ENUM(turn, n)
 #define SHEAF_KEY_ENUM_kind(n)            SHEAF_MEMBER_ENUM(kind, n)
 #define SHEAF_KEY_ENUM_response(n)        SHEAF_MEMBER_ENUM(response, n)
 #define SHEAF_KEY_ENUM_order(n)           SHEAF_MEMBER_ENUM(order, n)
@@ -136,11 +153,13 @@ typedef struct sheaf_servers {
 #define SHEAF_KEY_OBJECT_log(n)    SHEAF_MEMBER_OBJECT(log, n)
 #define SHEAF_KEY_OBJECT_limits(n) SHEAF_MEMBER_OBJECT(limits, n)
 #define SHEAF_KEY_OBJECT_each(n)   SHEAF_MEMBER_OBJECT(each, n)
+#define SHEAF_KEY_OBJECT_resolve(n) SHEAF_MEMBER_OBJECT(resolve, n)
 #define SHEAF_KEY_OBJECT_tls(n)    SHEAF_MEMBER_OBJECT(tls, n)
 #define SHEAF_KEY_OBJECT_upstream_tls(n) SHEAF_MEMBER_OBJECT(upstream_tls, n)
 #define SHEAF_KEY_LIST_certificate(n) SHEAF_MEMBER_ITEMS(LIST, certificate, n)
 #define SHEAF_KEY_LIST_item(n)     SHEAF_MEMBER_ITEMS(LIST, item, n)
 #define SHEAF_KEY_LIST_listener(n) SHEAF_MEMBER_ITEMS(LIST, listener, n)
+#define SHEAF_KEY_LIST_server(n)   SHEAF_MEMBER_ITEMS(LIST, server, n)
 #define SHEAF_KEY_LIST_route(n)    SHEAF_MEMBER_ITEMS(LIST, route, n)
 #define SHEAF_KEY_LIST_endpoint(n) SHEAF_MEMBER_ITEMS(LIST, endpoint, n)
 #define SHEAF_KEY_MAP_upstream(n)  SHEAF_MEMBER_ITEMS(MAP, upstream, n)

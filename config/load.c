@@ -208,6 +208,12 @@ static void load_scalar(loader_t *loader, const sheaf_key_t *key, const sheaf_ya
     case SHEAF_KIND_OF_UPSTREAM:
         err = load_upstream(loader, node->text, member, &fail);
         break;
+    case SHEAF_KIND_OF_SERVER:
+        err = sheaf_value_server(loader->pool, node->text, member, &fail);
+        break;
+    case SHEAF_KIND_OF_HASH:
+        err = sheaf_value_hash(loader->pool, node->text, member, &fail);
+        break;
     case SHEAF_KIND_OF_ENUM:
         err = load_word(key, node->text, member, &fail);
         break;
@@ -247,9 +253,7 @@ static sheaf_err_t load_method(loader_t *loader, const sheaf_yaml_t *node, sheaf
 
 static size_t element_size(sheaf_key_kind_t kind)
 {
-    return kind == SHEAF_KIND_OF_CIDRS     ? sizeof(sheaf_cidr_t)
-           : kind == SHEAF_KIND_OF_SERVERS ? sizeof(sheaf_server_conf_t)
-                                           : sizeof(sheaf_str_t);
+    return kind == SHEAF_KIND_OF_CIDRS ? sizeof(sheaf_cidr_t) : sizeof(sheaf_str_t);
 }
 
 static sheaf_err_t load_element(loader_t *loader, const sheaf_key_t *key, const sheaf_yaml_t *node, sheaf_items_t *list,
@@ -258,8 +262,6 @@ static sheaf_err_t load_element(loader_t *loader, const sheaf_key_t *key, const 
     switch (key->kind) {
     case SHEAF_KIND_OF_CIDRS:
         return load_cidr(loader, node, (sheaf_cidr_t *)list->items + list->count, fail);
-    case SHEAF_KIND_OF_SERVERS:
-        return sheaf_value_server(loader->pool, node->text, (sheaf_server_conf_t *)list->items + list->count, fail);
     case SHEAF_KIND_OF_METHODS:
         return load_method(loader, node, list->items, list->count, fail);
     default:
@@ -268,7 +270,7 @@ static sheaf_err_t load_element(loader_t *loader, const sheaf_key_t *key, const 
     }
 }
 
-#define ELEMENTS_MAX 1024 /* servers of an upstream, networks, methods of a route */
+#define ELEMENTS_MAX 1024 /* networks, methods of a route */
 
 static void load_elements(loader_t *loader, const sheaf_key_t *key, const sheaf_yaml_t *node, sheaf_items_t *list)
 {
@@ -350,7 +352,6 @@ static sheaf_yaml_kind_t wanted_kind(sheaf_key_kind_t kind)
     case SHEAF_KIND_OF_CIDRS:
     case SHEAF_KIND_OF_TEXTS:
     case SHEAF_KIND_OF_METHODS:
-    case SHEAF_KIND_OF_SERVERS:
     case SHEAF_KIND_OF_EDGES:
         return SHEAF_YAML_SEQUENCE;
     default:
@@ -466,12 +467,14 @@ static void check_known(loader_t *loader, const sheaf_section_t *section, const 
 static void load_section(loader_t *loader, const sheaf_section_t *section, const sheaf_yaml_t *node, char *conf)
 {
     sheaf_section_head_t *head = (sheaf_section_head_t *)(void *)conf;
+    bool is_short = false;
 
     if (node != NULL) {
         head->mark = node->name.base != NULL ? node->name_mark : node->mark;
         if (node->is_bad)
             return;
-        if (node->kind != SHEAF_YAML_MAPPING) {
+        is_short = node->kind == SHEAF_YAML_SCALAR && sheaf_section_is_short(section);
+        if (node->kind != SHEAF_YAML_MAPPING && !is_short) {
             sheaf_report_error(loader->report, node->mark, "%s must be a mapping of keys, not %s",
                                section == sheaf_section_root() ? "the configuration" : section->name,
                                kind_words[node->kind]);
@@ -479,7 +482,9 @@ static void load_section(loader_t *loader, const sheaf_section_t *section, const
         }
         check_known(loader, section, node);
     }
-    for (uint32_t i = 0; i < section->key_count; i++)
+    if (is_short)
+        load_scalar(loader, &section->keys[0], node, conf + section->keys[0].offset);
+    for (uint32_t i = is_short; i < section->key_count; i++)
         load_key(loader, section, &section->keys[i], node, head->mark, conf);
 }
 

@@ -62,8 +62,9 @@ static const char *const simple_kinds[] = {
     [SHEAF_KIND_OF_TEXTS] = "\"type\": [\"array\", \"null\"], \"items\": {\"type\": \"string\"}",
     [SHEAF_KIND_OF_METHODS] =
         "\"type\": [\"array\", \"null\"], \"minItems\": 1, \"uniqueItems\": true, \"items\": {\"type\": \"string\"}",
-    [SHEAF_KIND_OF_SERVERS] =
-        "\"type\": \"array\", \"minItems\": 1, \"items\": {\"anyOf\": [{\"$ref\": \"#/$defs/server\"}, " ENV_REF "]}",
+    [SHEAF_KIND_OF_SERVER] = "\"anyOf\": [{\"$ref\": \"#/$defs/server_url\"}, " ENV_REF "]",
+    [SHEAF_KIND_OF_HASH] =
+        "\"anyOf\": [{\"type\": \"string\", \"pattern\": \"^(path|id|header +[^ ]+)$\"}, " ENV_REF "]",
     [SHEAF_KIND_OF_MODE] =
         "\"anyOf\": [{\"type\": \"integer\"}, {\"type\": \"string\", \"pattern\": \"^0?[0-7]{3}$\"}, " ENV_REF "]",
     [SHEAF_KIND_OF_METHOD] = "\"type\": \"string\"",
@@ -83,14 +84,17 @@ static void put_sections(FILE *file, const sheaf_key_t *key)
 {
     const char *name = key->section()->name;
     const char *type = key->is_required ? "" : ", \"null\"";
+    bool is_short = sheaf_section_is_short(key->section());
 
     if (key->kind == SHEAF_KIND_OF_OBJECT)
         fprintf(file, "\"anyOf\": [{\"$ref\": \"#/$defs/%s\"}, {\"type\": \"null\"}]", name);
     else if (key->kind == SHEAF_KIND_OF_LIST)
         fprintf(file,
                 "\"type\": [\"array\"%s], \"minItems\": %" PRIu64 ", \"maxItems\": %" PRIu64
-                ", \"items\": {\"$ref\": \"#/$defs/%s\"}",
-                type, key->min, key->max, name);
+                ", \"items\": {%s\"$ref\": \"#/$defs/%s\"}%s",
+                type, key->min, key->max,
+                is_short ? "\"anyOf\": [{\"$ref\": \"#/$defs/server_url\"}, " ENV_REF ", {" : "", name,
+                is_short ? "]}" : "");
     else
         fprintf(file,
                 "\"type\": [\"object\"%s], \"maxProperties\": %" PRIu64
@@ -184,7 +188,7 @@ void sheaf_schema_print(FILE *file)
         "    \"size\": {\"type\": \"string\", \"pattern\": \"^[0-9]+(B|KiB|MiB|GiB)?$\"},\n"
         "    \"address\": {\"type\": \"string\", \"pattern\": "
         "\"^(unix:/.+|(\\\\[[0-9A-Fa-f:.]+\\\\]|[0-9.]*):[0-9]+)$\"},\n"
-        "    \"server\": {\"type\": \"string\", \"pattern\": \"^http://[^/?#@]+$\"},\n"
+        "    \"server_url\": {\"type\": \"string\", \"pattern\": \"^(http://[^/?#@]+|(http://)?unix:/.+)$\"},\n"
         "    \"status\": {\"type\": [\"integer\", \"string\"], \"pattern\": \"^[1-5]([0-9]{2}|xx)$\"},\n"
         "    \"edge\": {\"type\": \"object\", \"required\": [\"id\"], \"additionalProperties\": false, \"properties\": "
         "{\"id\": {\"type\": \"string\"}, \"status\": {\"anyOf\": [{\"$ref\": \"#/$defs/status\"}, "

@@ -165,7 +165,14 @@ bool sheaf_snapshot_has_endpoint(const sheaf_snapshot_t *snapshot, sheaf_str_t p
 
 static bool is_same_server(const sheaf_server_conf_t *a, const sheaf_server_conf_t *b)
 {
-    return a->port == b->port && a->is_tls == b->is_tls && sheaf_str_eq(a->host, b->host);
+    return a->url.port == b->url.port && a->url.is_tls == b->url.is_tls && a->url.is_unix == b->url.is_unix &&
+           sheaf_str_eq(a->url.host, b->url.host) && a->weight == b->weight && a->backup == b->backup;
+}
+
+static bool is_same_balance(const sheaf_upstream_conf_t *a, const sheaf_upstream_conf_t *b)
+{
+    return a->balance == b->balance && a->hash.what == b->hash.what && sheaf_str_eq(a->hash.header, b->hash.header) &&
+           a->hash_bound == b->hash_bound;
 }
 
 static bool is_same_tls(const sheaf_upstream_tls_conf_t *a, const sheaf_upstream_tls_conf_t *b)
@@ -179,7 +186,8 @@ bool sheaf_upstream_conf_eq(const sheaf_upstream_conf_t *a, const sheaf_upstream
 {
     if (a->servers.count != b->servers.count || a->connect_timeout_ms != b->connect_timeout_ms ||
         a->timeout_ms != b->timeout_ms || a->max_connections != b->max_connections ||
-        a->max_waiting != b->max_waiting || a->keepalive_ms != b->keepalive_ms || !is_same_tls(&a->tls, &b->tls))
+        a->max_waiting != b->max_waiting || a->keepalive_ms != b->keepalive_ms || !is_same_balance(a, b) ||
+        !is_same_tls(&a->tls, &b->tls))
         return false;
     for (uint32_t i = 0; i < a->servers.count; i++)
         if (!is_same_server(&a->servers.items[i], &b->servers.items[i]))

@@ -10,14 +10,6 @@
 #include "gateway/base/pool.h"
 #include "gateway/http/router.h"
 
-/* A server of an upstream, from "http://host:port" or "https://host:port". */
-struct sheaf_server_conf {
-    sheaf_str_t host; /* name or address literal, without brackets */
-    uint16_t port;
-    bool is_tls;
-    sheaf_str_t authority; /* Host header: host, and the port unless it is the scheme's own */
-};
-
 struct sheaf_cidr {
     uint8_t bytes[16]; /* IPv4 as ::ffff:a.b.c.d */
     uint8_t bits;      /* 0 to 128 */

@@ -21,7 +21,8 @@ typedef enum sheaf_key_kind {
     SHEAF_KIND_OF_TEXTS,
     SHEAF_KIND_OF_METHOD,
     SHEAF_KIND_OF_METHODS,
-    SHEAF_KIND_OF_SERVERS,
+    SHEAF_KIND_OF_SERVER,
+    SHEAF_KIND_OF_HASH,
     SHEAF_KIND_OF_WORKERS,
     SHEAF_KIND_OF_MODE,
     SHEAF_KIND_OF_UPSTREAM,
@@ -73,6 +74,12 @@ typedef struct sheaf_items {
 } sheaf_items_t;
 
 const sheaf_section_t *sheaf_section_root(void);
+
+/* May a single value stand for the whole section, as a server's url does? It is its first key then. */
+static inline bool sheaf_section_is_short(const sheaf_section_t *section)
+{
+    return section->keys[0].kind == SHEAF_KIND_OF_SERVER;
+}
 
 /* The key of that name, or NULL. */
 const sheaf_key_t *sheaf_section_key(const sheaf_section_t *section, sheaf_str_t name);

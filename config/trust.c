@@ -127,7 +127,7 @@ static void set_protocol(maker_t *maker)
 static bool has_tls(const sheaf_upstream_conf_t *conf)
 {
     for (uint32_t i = 0; i < conf->servers.count; i++)
-        if (conf->servers.items[i].is_tls)
+        if (conf->servers.items[i].url.is_tls)
             return true;
     return false;
 }

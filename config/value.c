@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/un.h>
 
+#include "gateway/http/header.h"
 #include "gateway/http/template.h"
 #include "gateway/http/url.h"
 
@@ -404,10 +405,8 @@ static sheaf_err_t cut_scheme(sheaf_str_t text, sheaf_str_t *ret_authority, bool
 
     *ret_is_tls = sheaf_str_starts(text, SHEAF_STR("https://"));
     scheme = *ret_is_tls ? 8 : 7;
-    if (sheaf_str_starts(text, SHEAF_STR("unix:")))
-        return sheaf_fail(fail, SHEAF_ERR_CONFIG, "unix: is not supported yet for servers: write http://host:port");
     if (!*ret_is_tls && !sheaf_str_starts(text, SHEAF_STR("http://")))
-        return sheaf_fail(fail, SHEAF_ERR_CONFIG, "the server `%.*s` must start with http:// or https://",
+        return sheaf_fail(fail, SHEAF_ERR_CONFIG, "the server `%.*s` must start with http://, https:// or unix:/",
                           SHEAF_VALUE_ARG(text));
     *ret_authority = sheaf_str(text.base + scheme, text.len - scheme);
     if (memchr(ret_authority->base, '@', ret_authority->len) != NULL)
@@ -429,14 +428,34 @@ sheaf_err_t sheaf_value_host(sheaf_str_t text, sheaf_fail_t *fail)
     return sheaf_fail(fail, SHEAF_ERR_CONFIG, "`%.*s` is neither a host name nor an address", SHEAF_VALUE_ARG(text));
 }
 
-sheaf_err_t sheaf_value_server(sheaf_pool_t *pool, sheaf_str_t text, sheaf_server_conf_t *ret_server,
-                               sheaf_fail_t *fail)
+/* The path of unix:/path and http://unix:/path; absent for anything else. */
+static sheaf_str_t unix_path(sheaf_str_t text)
 {
-    sheaf_server_conf_t server = {.port = 0};
+    if (sheaf_str_starts(text, SHEAF_STR("http://")))
+        text = sheaf_str(text.base + 7, text.len - 7);
+    return sheaf_str_starts(text, SHEAF_STR("unix:/")) ? sheaf_str(text.base + 5, text.len - 5) : SHEAF_STR_NONE;
+}
+
+static sheaf_err_t read_unix_server(sheaf_pool_t *pool, sheaf_str_t path, sheaf_server_url_t *ret_server,
+                                    sheaf_fail_t *fail)
+{
+    sheaf_address_t address;
+    sheaf_err_t err = read_unix(pool, path, &address, fail);
+
+    if (err == SHEAF_OK)
+        *ret_server = (sheaf_server_url_t){.host = address.host, .authority = SHEAF_STR("localhost"), .is_unix = true};
+    return err;
+}
+
+sheaf_err_t sheaf_value_server(sheaf_pool_t *pool, sheaf_str_t text, sheaf_server_url_t *ret_server, sheaf_fail_t *fail)
+{
+    sheaf_server_url_t server = {.port = 0};
     sheaf_str_t authority;
     host_port_t cut;
     char *host;
 
+    if (unix_path(text).base != NULL)
+        return read_unix_server(pool, unix_path(text), ret_server, fail);
     if (cut_scheme(text, &authority, &server.is_tls, fail) != SHEAF_OK)
         return SHEAF_ERR_CONFIG;
     server.port = server.is_tls ? 443 : 80;
@@ -454,5 +473,21 @@ sheaf_err_t sheaf_value_server(sheaf_pool_t *pool, sheaf_str_t text, sheaf_serve
     if (server.port != (server.is_tls ? 443 : 80))
         server.authority = sheaf_pool_printf(pool, "%.*s:%u", SHEAF_STR_ARG(server.authority), server.port);
     *ret_server = server;
+    return SHEAF_OK;
+}
+
+sheaf_err_t sheaf_value_hash(sheaf_pool_t *pool, sheaf_str_t text, sheaf_hash_by_t *ret_hash, sheaf_fail_t *fail)
+{
+    sheaf_str_t rest = text, word = sheaf_str_cut(&rest, ' '), name = sheaf_str_trim(rest);
+
+    if (rest.base == NULL && sheaf_str_eq(word, SHEAF_STR("path")))
+        *ret_hash = (sheaf_hash_by_t){.what = SHEAF_HASH_BY_PATH};
+    else if (rest.base == NULL && sheaf_str_eq(word, SHEAF_STR("id")))
+        *ret_hash = (sheaf_hash_by_t){.what = SHEAF_HASH_BY_ID};
+    else if (sheaf_str_eq(word, SHEAF_STR("header")) && sheaf_header_name_is_valid(name))
+        *ret_hash = (sheaf_hash_by_t){SHEAF_HASH_BY_HEADER, sheaf_header_lower(pool, sheaf_pool_dup(pool, name))};
+    else
+        return sheaf_fail(fail, SHEAF_ERR_CONFIG, "`hash` must be path, id or header NAME, not `%.*s`",
+                          SHEAF_VALUE_ARG(text));
     return SHEAF_OK;
 }

@@ -27,9 +27,11 @@ sheaf_err_t sheaf_value_address(sheaf_pool_t *pool, sheaf_str_t text, sheaf_addr
 sheaf_err_t sheaf_value_cidr(sheaf_str_t text, sheaf_cidr_t *ret_cidr, bool *ret_had_host_bits, sheaf_fail_t *fail);
 /* A host name, or an address without brackets. */
 sheaf_err_t sheaf_value_host(sheaf_str_t text, sheaf_fail_t *fail);
-/* http://host:port or https://host:port, port 80 or 443 when there is none. */
-sheaf_err_t sheaf_value_server(sheaf_pool_t *pool, sheaf_str_t text, sheaf_server_conf_t *ret_server,
+/* http://host:port or https://host:port, port 80 or 443 when there is none; unix:/path, http://unix:/path. */
+sheaf_err_t sheaf_value_server(sheaf_pool_t *pool, sheaf_str_t text, sheaf_server_url_t *ret_server,
                                sheaf_fail_t *fail);
+/* path, id, header NAME. */
+sheaf_err_t sheaf_value_hash(sheaf_pool_t *pool, sheaf_str_t text, sheaf_hash_by_t *ret_hash, sheaf_fail_t *fail);
 /* A method name, upper-cased; CONNECT and TRACE are never forwarded and so refused. */
 sheaf_err_t sheaf_value_method(sheaf_pool_t *pool, sheaf_str_t text, sheaf_str_t *ret_method, sheaf_fail_t *fail);
 

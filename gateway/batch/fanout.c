@@ -399,6 +399,7 @@ static void launch(sheaf_item_t *item)
     sheaf_inherit_attach(item);
     item->exchange.sink = &sink;
     item->exchange.flow = batch;
+    item->exchange.id = item->id;
     item->exchange.deadline_ms = deadline_of(item);
     batch->env.dispatch->send(batch->env.dispatch, &item->exchange);
 }

@@ -45,6 +45,7 @@ struct sheaf_exchange {
     uint32_t upstream; /* index in the snapshot's upstreams */
     sheaf_str_t method;
     sheaf_str_t target;                 /* path and query as sent */
+    sheaf_str_t id;                     /* of the item, for upstreams that balance by it; may be empty */
     const sheaf_header_block_t *shared; /* may be NULL: sent after `headers` */
     sheaf_headers_t headers;            /* this exchange's own; neither host nor content-length nor hop-by-hop */
     sheaf_str_t body;                   /* contiguous; sent with Content-Length when has_body */

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "gateway/upstream/turn.h"
+
 static sheaf_str_t host_line_new(sheaf_str_t authority)
 {
     static const char before[] = " HTTP/1.1\r\nhost: ", after[] = "\r\n";
@@ -15,30 +17,45 @@ static sheaf_str_t host_line_new(sheaf_str_t authority)
     return sheaf_str(line, len);
 }
 
-static sheaf_tls_peer_t *tls_of(const sheaf_upstream_conf_t *conf, const sheaf_server_conf_t *server,
+static sheaf_tls_peer_t *tls_of(const sheaf_upstream_conf_t *conf, const sheaf_server_url_t *url,
                                 struct ssl_ctx_st *context)
 {
-    sheaf_str_t name = conf->tls.server_name.len > 0 ? conf->tls.server_name : server->host;
+    sheaf_str_t name = conf->tls.server_name.len > 0 ? conf->tls.server_name : url->host;
 
-    return server->is_tls ? sheaf_tls_peer_new(context, name, server->authority) : NULL;
+    return url->is_tls ? sheaf_tls_peer_new(context, name, url->authority) : NULL;
+}
+
+static void server_init(sheaf_server_t *server, const sheaf_server_conf_t *conf, sheaf_resolver_t *resolver)
+{
+    server->name = sheaf_name_hold(resolver, conf->url.host);
+    server->port = conf->url.port;
+    server->host_line = host_line_new(conf->url.authority);
+    server->weight = (uint32_t)conf->weight;
+    server->is_backup = conf->backup;
+    sheaf_list_init(&server->idle);
 }
 
 void sheaf_balance_init(sheaf_balance_t *balance, const sheaf_upstream_conf_t *conf, struct ssl_ctx_st *context,
-                        sheaf_resolver_t *resolver)
+                        sheaf_resolver_t *resolver, uint64_t seed)
 {
     SHEAF_ASSERT(conf->servers.count > 0);
-    balance->count = conf->servers.count;
-    balance->next = 0;
+    *balance = (sheaf_balance_t){
+        .count = conf->servers.count,
+        .is_even = true,
+        .kind = conf->balance,
+        .hash = conf->hash,
+        .hash_bound = conf->hash_bound,
+        .chance = seed,
+    };
     balance->servers = sheaf_zalloc(balance->count * sizeof(*balance->servers));
     for (uint32_t i = 0; i < balance->count; i++) {
-        sheaf_server_t *server = &balance->servers[i];
-
-        server->name = sheaf_name_hold(resolver, conf->servers.items[i].host);
-        server->port = conf->servers.items[i].port;
-        server->host_line = host_line_new(conf->servers.items[i].authority);
-        server->tls = tls_of(conf, &conf->servers.items[i], context);
-        sheaf_list_init(&server->idle);
+        server_init(&balance->servers[i], &conf->servers.items[i], resolver);
+        balance->servers[i].tls = tls_of(conf, &conf->servers.items[i].url, context);
+        balance->is_even &=
+            !conf->servers.items[i].backup && conf->servers.items[i].weight == conf->servers.items[0].weight;
     }
+    if (balance->kind == SHEAF_TURN_HASH)
+        sheaf_ring_init(&balance->ring, conf);
 }
 
 void sheaf_balance_fini(sheaf_balance_t *balance)
@@ -48,13 +65,21 @@ void sheaf_balance_fini(sheaf_balance_t *balance)
         sheaf_tls_peer_free(balance->servers[i].tls);
         free((char *)balance->servers[i].host_line.base);
     }
+    sheaf_ring_fini(&balance->ring);
     free(balance->servers);
+}
+
+void sheaf_balance_rebase(sheaf_balance_t *balance, const sheaf_upstream_conf_t *conf)
+{
+    balance->hash = conf->hash;
 }
 
 static bool same_address(const sheaf_sockaddr_t *a, const sheaf_sockaddr_t *b)
 {
     if (a->any.sa_family != b->any.sa_family)
         return false;
+    if (a->any.sa_family == AF_UNIX)
+        return true; /* a server has but one path */
     if (a->any.sa_family == AF_INET)
         return a->v4.sin_port == b->v4.sin_port && a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr;
     return a->v6.sin6_port == b->v6.sin6_port && memcmp(&a->v6.sin6_addr, &b->v6.sin6_addr, 16) == 0;
@@ -85,7 +110,7 @@ static void refresh_peers(sheaf_server_t *server)
         *peer = (sheaf_peer_t){.address = server->name->addresses[i]};
         if (peer->address.any.sa_family == AF_INET)
             peer->address.v4.sin_port = htons(server->port);
-        else
+        else if (peer->address.any.sa_family == AF_INET6)
             peer->address.v6.sin6_port = htons(server->port);
         known = find_peer(old, old_count, &peer->address);
         if (known != NULL)
@@ -95,18 +120,35 @@ static void refresh_peers(sheaf_server_t *server)
 
 static bool is_shunned(const sheaf_server_t *server, uint64_t now_ms)
 {
+    if (server->name->count == 0 && server->name->expires_ms > now_ms) /* its lookup failed just now */
+        return true;
     for (uint32_t i = 0; i < server->peer_count; i++)
         if (server->peers[i].shunned_until_ms <= now_ms)
             return false;
     return server->peer_count != 0;
 }
 
-sheaf_server_t *sheaf_balance_turn(sheaf_balance_t *balance, uint64_t now_ms)
+/* --- whose turn it is --- */
+
+/* Opens the servers that are backups or not, those that just refused among them or not; false when there is none. */
+static bool open_those(sheaf_balance_t *balance, bool are_backups, bool with_shunned, uint64_t now_ms)
+{
+    balance->open_weight = balance->open_flying = 0;
+    for (uint32_t i = 0; i < balance->count; i++) {
+        sheaf_server_t *server = &balance->servers[i];
+
+        server->is_open = server->is_backup == are_backups && (with_shunned || !is_shunned(server, now_ms));
+        balance->open_weight += server->is_open ? server->weight : 0;
+        balance->open_flying += server->is_open ? server->flying : 0;
+    }
+    return balance->open_weight != 0;
+}
+
+/* All equal, taken in turn: no need to look at every one of them. */
+static sheaf_server_t *next_of_even(sheaf_balance_t *balance, uint64_t now_ms)
 {
     uint32_t first = balance->next;
 
-    if (balance->count == 1)
-        return balance->servers;
     for (uint32_t i = 0; i < balance->count; i++) {
         uint32_t at = (first + i) % balance->count;
 
@@ -118,6 +160,63 @@ sheaf_server_t *sheaf_balance_turn(sheaf_balance_t *balance, uint64_t now_ms)
     balance->next = (first + 1) % balance->count;
     return &balance->servers[first];
 }
+
+/* What of the exchange chooses its server; empty when it has no such thing. */
+static sheaf_str_t key_of(const sheaf_hash_by_t *by, const sheaf_exchange_t *exchange)
+{
+    sheaf_str_t rest = exchange->target;
+    const sheaf_header_t *header;
+
+    if (by->what == SHEAF_HASH_BY_ID)
+        return exchange->id;
+    if (by->what == SHEAF_HASH_BY_PATH)
+        return sheaf_str_cut(&rest, '?');
+    header = sheaf_headers_find(&exchange->headers, by->header);
+    if (header == NULL && exchange->shared != NULL)
+        header = sheaf_headers_find(&exchange->shared->list, by->header);
+    return header != NULL ? header->value : SHEAF_STR_NONE;
+}
+
+static sheaf_server_t *turn_by_key(sheaf_balance_t *balance, const sheaf_exchange_t *exchange)
+{
+    sheaf_str_t key = key_of(&balance->hash, exchange);
+
+    return key.len != 0 ? sheaf_turn_hash(balance, key) : sheaf_turn_round_robin(balance);
+}
+
+sheaf_server_t *sheaf_balance_turn(sheaf_balance_t *balance, const sheaf_exchange_t *exchange, uint64_t now_ms)
+{
+    if (balance->count == 1)
+        return balance->servers;
+    if (balance->is_even && balance->kind == SHEAF_TURN_ROUND_ROBIN)
+        return next_of_even(balance, now_ms);
+    if (!open_those(balance, false, false, now_ms) && !open_those(balance, true, false, now_ms))
+        open_those(balance, false, true, now_ms);
+    switch (balance->kind) {
+    case SHEAF_TURN_LEAST_REQUESTS:
+        return sheaf_turn_least_requests(balance);
+    case SHEAF_TURN_RANDOM_TWO:
+        return sheaf_turn_random_two(balance);
+    case SHEAF_TURN_HASH:
+        return turn_by_key(balance, exchange);
+    default:
+        return sheaf_turn_round_robin(balance);
+    }
+}
+
+bool sheaf_balance_suits(const sheaf_balance_t *balance, const sheaf_server_t *server, uint64_t now_ms)
+{
+    if (balance->count == 1)
+        return true;
+    if (balance->kind == SHEAF_TURN_HASH)
+        return false;
+    for (uint32_t i = 0; i < balance->count && server->is_backup; i++)
+        if (!balance->servers[i].is_backup && !is_shunned(&balance->servers[i], now_ms))
+            return false;
+    return true;
+}
+
+/* --- which address --- */
 
 /* 9 apart, so that servers with few addresses hardly ever share a bit. */
 static sheaf_tried_t bit_of(uint32_t server, uint32_t peer)
@@ -139,29 +238,60 @@ static sheaf_peer_t *untried_peer(sheaf_server_t *server, uint32_t index, sheaf_
     return NULL;
 }
 
+/* Among the servers that are backups or not, from `first` on. */
+static sheaf_pick_t pick_among(sheaf_balance_t *balance, uint32_t first, bool are_backups, uint64_t good_at_ms,
+                               sheaf_tried_t *tried, sheaf_server_t **ret_server, sheaf_sockaddr_t *ret_address)
+{
+    for (uint32_t i = 0; i < balance->count; i++) {
+        uint32_t at = (first + i) % balance->count;
+        sheaf_server_t *server = &balance->servers[at];
+        const sheaf_peer_t *peer;
+
+        if (server->is_backup != are_backups)
+            continue;
+        *ret_server = server;
+        if (!sheaf_name_is_ready(server->name))
+            return SHEAF_PICK_LOOKUP;
+        refresh_peers(server);
+        peer = untried_peer(server, at, tried, good_at_ms);
+        if (peer == NULL)
+            continue;
+        *ret_address = peer->address;
+        return SHEAF_PICK_PEER;
+    }
+    return SHEAF_PICK_NONE;
+}
+
 sheaf_pick_t sheaf_balance_pick(sheaf_balance_t *balance, sheaf_server_t *server, uint64_t now_ms, sheaf_tried_t *tried,
                                 sheaf_server_t **ret_server, sheaf_sockaddr_t *ret_address)
 {
     uint32_t first = (uint32_t)(server - balance->servers);
     const uint64_t good_at_ms[] = {now_ms, UINT64_MAX}; /* at last those that refused, too */
+    sheaf_pick_t pick = SHEAF_PICK_NONE;
 
-    for (uint32_t pass = 0; pass < 2; pass++) {
-        for (uint32_t i = 0; i < balance->count; i++) {
-            uint32_t at = (first + i) % balance->count;
-            const sheaf_peer_t *peer;
+    for (uint32_t pass = 0; pass < 4 && pick == SHEAF_PICK_NONE; pass++)
+        pick = pick_among(balance, first, pass % 2 == 1, good_at_ms[pass / 2], tried, ret_server, ret_address);
+    return pick;
+}
 
-            *ret_server = &balance->servers[at];
-            if (!sheaf_name_is_ready((*ret_server)->name))
-                return SHEAF_PICK_LOOKUP;
-            refresh_peers(*ret_server);
-            peer = untried_peer(*ret_server, at, tried, good_at_ms[pass]);
-            if (peer == NULL)
-                continue;
-            *ret_address = peer->address;
-            return SHEAF_PICK_PEER;
-        }
+bool sheaf_balance_pick_beside(sheaf_balance_t *balance, sheaf_server_t *server, const sheaf_sockaddr_t *other,
+                               uint64_t now_ms, sheaf_tried_t *tried, sheaf_sockaddr_t *ret_address)
+{
+    uint32_t index = (uint32_t)(server - balance->servers), best = server->peer_count;
+
+    for (uint32_t i = server->peer_count; i-- > 0;) {
+        const sheaf_peer_t *peer = &server->peers[i];
+
+        if ((*tried & bit_of(index, i)) != 0 || peer->shunned_until_ms > now_ms)
+            continue;
+        if (best == server->peer_count || peer->address.any.sa_family != other->any.sa_family)
+            best = i;
     }
-    return SHEAF_PICK_NONE;
+    if (best == server->peer_count)
+        return false;
+    *tried |= bit_of(index, best);
+    *ret_address = server->peers[best].address;
+    return true;
 }
 
 void sheaf_balance_note(sheaf_server_t *server, const sheaf_sockaddr_t *address, bool is_good, uint64_t now_ms)
@@ -170,4 +300,14 @@ void sheaf_balance_note(sheaf_server_t *server, const sheaf_sockaddr_t *address,
 
     if (peer != NULL)
         peer->shunned_until_ms = is_good ? 0 : now_ms + SHEAF_BALANCE_SHUN_MS;
+}
+
+bool sheaf_balance_has(sheaf_server_t *server, const sheaf_sockaddr_t *address, uint32_t *version)
+{
+    sheaf_name_refresh(server->name);
+    if (*version == server->name->version)
+        return true;
+    refresh_peers(server);
+    *version = server->version;
+    return find_peer(server->peers, server->peer_count, address) != NULL;
 }

@@ -1,12 +1,16 @@
 /* upstream/balance.h - which server of an upstream is next, and which of its addresses.
  *
- * Servers are taken in turn, and so are the addresses of a server whose name has several. An address that just refused
- * is passed over for two seconds when another one exists. Pure but for the names, which it holds. */
+ * Among the servers that are open the upstream's `balance` chooses (turn.h). Open are those that are no backups and did
+ * not just refuse; when there is none, the backups that did not; when there is none either, all but the backups. The
+ * addresses of a server whose name has several are taken in turn. An address that just refused is passed over for two
+ * seconds when another one exists, and so is a server whose name was not found. Pure but for the names, which it holds. */
 #ifndef SHEAF_UPSTREAM_BALANCE_H
 #define SHEAF_UPSTREAM_BALANCE_H
 
 #include "config/snapshot.h"
+#include "gateway/http/exchange.h"
 #include "gateway/upstream/resolve.h"
+#include "gateway/upstream/ring.h"
 #include "gateway/upstream/tls.h"
 
 #define SHEAF_BALANCE_SHUN_MS 2000
@@ -22,8 +26,13 @@ typedef struct sheaf_server {
     sheaf_str_t host_line; /* " HTTP/1.1\r\nhost: AUTHORITY\r\n", owned */
     sheaf_tls_peer_t *tls; /* NULL: clear text */
     sheaf_link_t idle;     /* idle conns, most recently used first; the group's */
-    uint32_t version;      /* of the name's answer in `peers` */
-    uint32_t next;         /* whose turn it is */
+    uint32_t flying;       /* exchanges on its conns; conn.c counts */
+    uint32_t weight;
+    bool is_backup;
+    bool is_open;     /* private: may be chosen right now */
+    int64_t credit;   /* private: of smooth round robin */
+    uint32_t version; /* of the name's answer in `peers` */
+    uint32_t next;    /* whose turn it is, of its peers */
     uint32_t peer_count;
     sheaf_peer_t peers[SHEAF_NAME_MAX_ADDRESSES];
 } sheaf_server_t;
@@ -31,7 +40,14 @@ typedef struct sheaf_server {
 typedef struct sheaf_balance {
     sheaf_server_t *servers;
     uint32_t count;
-    uint32_t next;
+    uint32_t next; /* private, as all below: whose turn it is where all are equal */
+    bool is_even;  /* equal weights and no backups */
+    uint8_t kind;  /* SHEAF_TURN_... */
+    sheaf_hash_by_t hash;
+    uint64_t hash_bound; /* percent */
+    sheaf_ring_t ring;   /* empty unless SHEAF_TURN_HASH */
+    uint64_t chance;
+    uint64_t open_weight, open_flying; /* of the open ones together */
 } sheaf_balance_t;
 
 /* What one exchange has tried. A bit stands for a peer; where two share one, a second chance is lost, no more. */
@@ -43,17 +59,35 @@ typedef enum sheaf_pick {
     SHEAF_PICK_NONE,   /* everything was tried */
 } sheaf_pick_t;
 
-/* `context`: for servers that speak TLS; NULL when there is none. */
+/* `conf` must live as long, or an equal one take its place; `context` is for servers that speak TLS, NULL when there is
+ * none; `seed` is where chance begins. */
 void sheaf_balance_init(sheaf_balance_t *balance, const sheaf_upstream_conf_t *conf, struct ssl_ctx_st *context,
-                        sheaf_resolver_t *resolver);
+                        sheaf_resolver_t *resolver, uint64_t seed);
 void sheaf_balance_fini(sheaf_balance_t *balance);
 
-/* The server whose turn it is. */
-sheaf_server_t *sheaf_balance_turn(sheaf_balance_t *balance, uint64_t now_ms);
+/* An equal configuration (sheaf_upstream_conf_eq): the old one can go. */
+void sheaf_balance_rebase(sheaf_balance_t *balance, const sheaf_upstream_conf_t *conf);
 
-/* The address to dial: of `server` if one is left there, else of those after it. Marks it as tried. */
+/* The server whose turn it is to take `exchange`. */
+sheaf_server_t *sheaf_balance_turn(sheaf_balance_t *balance, const sheaf_exchange_t *exchange, uint64_t now_ms);
+
+/* May a conn of `server` that got free take what waits, without asking whose turn it is? Not where keys have servers,
+ * and not a backup once it is not needed any more. */
+bool sheaf_balance_suits(const sheaf_balance_t *balance, const sheaf_server_t *server, uint64_t now_ms);
+
+/* The address to dial: of `server` if one is left there, else of those after it; backups after all others, those that
+ * just refused last. Marks it as tried. */
 sheaf_pick_t sheaf_balance_pick(sheaf_balance_t *balance, sheaf_server_t *server, uint64_t now_ms, sheaf_tried_t *tried,
                                 sheaf_server_t **ret_server, sheaf_sockaddr_t *ret_address);
+
+/* An address of `server` to dial beside `other`, which takes long: not tried, did not just refuse, of the other family
+ * before any. False: there is none. */
+bool sheaf_balance_pick_beside(sheaf_balance_t *balance, sheaf_server_t *server, const sheaf_sockaddr_t *other,
+                               uint64_t now_ms, sheaf_tried_t *tried, sheaf_sockaddr_t *ret_address);
+
+/* Does the server's name still have this address? Looks it up again when it is time; `*version` is the answer for which
+ * the caller knew it, and becomes the newest one. */
+bool sheaf_balance_has(sheaf_server_t *server, const sheaf_sockaddr_t *address, uint32_t *version);
 
 /* An address did or did not take a connection. */
 void sheaf_balance_note(sheaf_server_t *server, const sheaf_sockaddr_t *address, bool is_good, uint64_t now_ms);

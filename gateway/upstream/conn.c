@@ -4,9 +4,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "gateway/upstream/secure.h"
 
+#define AGAIN_MS   5                  /* until a unix socket whose backlog is full is tried again */
 #define SMALL_BODY ((size_t)16 << 10) /* copied behind its head: one piece is cheaper to send than two */
 
 /* A rest that the socket did not take at once. */
@@ -18,12 +21,45 @@ typedef struct conn_rest {
 
 /* In the order of a conn's life. */
 static void on_connected(uv_connect_t *req, int status);
+static void take_connected(sheaf_conn_t *conn, int status);
 static void on_dial_timeout(sheaf_deadline_t *node);
 static void open_up(sheaf_conn_t *conn);
 static void on_rest_written(uv_write_t *req, int status);
 static void on_read_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf);
 static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf);
 static void on_closed(uv_handle_t *handle);
+
+/* The one door by which an exchange gets on a conn and off it: so the count of what flies at a server is right, whatever
+ * the end. NULL: nothing any more. */
+static void carry(sheaf_conn_t *conn, sheaf_exchange_t *exchange)
+{
+    if (conn->exchange != NULL) {
+        conn->exchange->conn = NULL;
+        conn->server->flying--;
+    }
+    conn->exchange = exchange;
+    if (exchange != NULL) {
+        exchange->conn = conn;
+        conn->server->flying++;
+    }
+}
+
+void sheaf_conn_pass(sheaf_conn_t *from, sheaf_conn_t *to)
+{
+    sheaf_exchange_t *exchange = from->exchange;
+
+    carry(from, NULL);
+    carry(to, exchange);
+    to->dial_err = from->dial_err;
+    to->dial_detail = from->dial_detail;
+}
+
+void sheaf_conn_aim(sheaf_conn_t *conn, sheaf_server_t *server)
+{
+    conn->server->flying -= conn->exchange != NULL;
+    conn->server = server;
+    server->flying += conn->exchange != NULL;
+}
 
 sheaf_conn_t *sheaf_conn_new(sheaf_conn_env_t *env, const sheaf_conn_events_t *events, void *group,
                              sheaf_exchange_t *exchange, sheaf_server_t *server)
@@ -36,9 +72,8 @@ sheaf_conn_t *sheaf_conn_new(sheaf_conn_env_t *env, const sheaf_conn_events_t *e
     conn->env = env;
     conn->events = events;
     conn->group = group;
-    conn->exchange = exchange;
-    exchange->conn = conn;
     conn->server = server;
+    carry(conn, exchange);
     conn->deadline.on_expired = on_dial_timeout;
     conn->state = SHEAF_CONN_LOOKUP;
     env->open_count++;
@@ -86,12 +121,18 @@ sheaf_err_t sheaf_conn_dial_err(int status)
 
 int sheaf_conn_dial(sheaf_conn_t *conn, uint64_t timeout_ms)
 {
-    int status = uv_tcp_connect(&conn->connect_req, &conn->tcp, &conn->address.any, on_connected);
+    uint64_t now_ms = conn->env->clock->now_ms;
+    int status = 0;
 
+    conn->dial_until_ms = now_ms + timeout_ms;
+    if (conn->address.any.sa_family == AF_UNIX)
+        timeout_ms = 0; /* it is connected at once or not at all, but not from inside */
+    else
+        status = uv_tcp_connect(&conn->connect_req, &conn->tcp, &conn->address.any, on_connected);
     if (status != 0)
         return status;
     sheaf_conn_move(conn, SHEAF_CONN_DIALING);
-    sheaf_deadline_set(conn->env->deadlines, &conn->deadline, conn->env->clock->now_ms + timeout_ms);
+    sheaf_deadline_set(conn->env->deadlines, &conn->deadline, now_ms + timeout_ms);
     return 0;
 }
 
@@ -99,8 +140,12 @@ static void on_connected(uv_connect_t *req, int status)
 {
     sheaf_conn_t *conn = SHEAF_OWNER(req, sheaf_conn_t, connect_req);
 
-    if (conn->state != SHEAF_CONN_DIALING)
-        return; /* closed meanwhile */
+    if (conn->state == SHEAF_CONN_DIALING) /* else it was closed meanwhile */
+        take_connected(conn, status);
+}
+
+static void take_connected(sheaf_conn_t *conn, int status)
+{
     if (status == 0)
         status = uv_read_start((uv_stream_t *)&conn->tcp, on_read_buffer, on_read);
     if (status != 0) {
@@ -131,13 +176,40 @@ static void secure_fail(sheaf_conn_t *conn, sheaf_err_t err, const char *detail)
     conn->events->on_dial_failed(conn, err, detail);
 }
 
+/* A connected socket for libuv, or a uv error; UV_EAGAIN: the backlog of the server is full. The path is the server's name
+ * and fits, the configuration has seen to that. The handle is one of TCP, whose streams are those of any socket. */
+static int connect_unix(sheaf_conn_t *conn)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), status = 0;
+
+    strncpy(address.sun_path, conn->server->name->text, sizeof(address.sun_path) - 1);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0)
+        status = uv_translate_sys_error(errno);
+    if (status == 0) {
+        uv_tcp_nodelay(&conn->tcp, 0); /* a unix socket knows no such thing, and has none of the delay */
+        status = uv_tcp_open(&conn->tcp, fd);
+    }
+    if (status != 0 && fd >= 0)
+        close(fd);
+    return status;
+}
+
 static void on_dial_timeout(sheaf_deadline_t *node)
 {
     sheaf_conn_t *conn = SHEAF_OWNER(node, sheaf_conn_t, deadline);
+    uint64_t now_ms = conn->env->clock->now_ms;
+    int status = UV_EAGAIN;
 
-    if (conn->tls != NULL)
+    if (conn->address.any.sa_family == AF_UNIX)
+        status = connect_unix(conn);
+    if (status != UV_EAGAIN)
+        take_connected(conn, status);
+    else if (conn->tls != NULL)
         secure_fail(conn, SHEAF_ERR_CONNECT_TIMEOUT,
                     sheaf_tls_peer_blame(conn->server->tls, "the TLS handshake was not done in time"));
+    else if (now_ms < conn->dial_until_ms)
+        sheaf_deadline_set(conn->env->deadlines, &conn->deadline, now_ms + AGAIN_MS);
     else
         conn->events->on_dial_failed(conn, SHEAF_ERR_CONNECT_TIMEOUT, "");
 }
@@ -243,16 +315,16 @@ int sheaf_conn_start(sheaf_conn_t *conn, sheaf_exchange_t *exchange)
     conn->has_written = false;
     status = write_request(conn, exchange);
     if (status < 0 && !conn->has_written) {
-        conn->exchange = NULL;
-        exchange->conn = NULL;
+        carry(conn, NULL);
         return status;
     }
     conn->is_half_broken = status < 0;
-    conn->exchange = exchange;
-    exchange->conn = conn;
+    carry(conn, exchange);
     sheaf_h1_begin(&conn->h1, exchange->method);
     if (conn->is_reused)
         sheaf_count(conn->env->metrics, SHEAF_METRIC_CONNS_REUSED, 1);
+    if (conn->server->is_backup)
+        sheaf_count(conn->env->metrics, SHEAF_METRIC_EXCHANGES_BACKUP, 1);
     sheaf_conn_move(conn, SHEAF_CONN_ACTIVE);
     return 0;
 }
@@ -273,9 +345,8 @@ static void end(sheaf_conn_t *conn, sheaf_err_t err, const char *detail, bool ca
 {
     sheaf_exchange_t *exchange = conn->exchange;
 
-    conn->exchange = NULL;
+    carry(conn, NULL);
     conn->unsealed = SHEAF_STR_NONE;
-    exchange->conn = NULL;
     conn->events->on_end(conn, exchange, err, detail, can_stay, !conn->h1.has_bytes);
 }
 
@@ -431,10 +502,9 @@ void sheaf_conn_close(sheaf_conn_t *conn)
     sheaf_conn_move(conn, SHEAF_CONN_CLOSING);
     sheaf_list_remove(&conn->link);
     sheaf_name_forget(&conn->waiter);
+    sheaf_deadline_clear(conn->env->deadlines, &conn->race);
     sheaf_deadline_clear(conn->env->deadlines, &conn->deadline);
-    if (conn->exchange != NULL)
-        conn->exchange->conn = NULL;
-    conn->exchange = NULL;
+    carry(conn, NULL);
     conn->unsealed = SHEAF_STR_NONE;
     uv_close((uv_handle_t *)&conn->tcp, on_closed);
 }

@@ -1,4 +1,4 @@
-/* upstream/conn.h - one TCP connection to a backend: the only place with backend sockets.
+/* upstream/conn.h - one connection to a backend, TCP or a unix socket: the only place with backend sockets.
  *
  *   LOOKUP --address--> DIALING ----open----> ACTIVE <--exchange-- IDLE
  *      \___________________\____________________|_________ __________|
@@ -68,11 +68,15 @@ struct sheaf_conn {
     sheaf_exchange_t *exchange;
     sheaf_server_t *server;
     sheaf_sockaddr_t address;
+    uint32_t version;     /* of the name's answer that has this address, see sheaf_balance_has() */
     sheaf_tried_t tried;  /* addresses that its exchange has tried */
     sheaf_err_t dial_err; /* what became of the last of them */
     const char *dial_detail;
+    struct sheaf_conn *rival; /* see race.h; NULL: none */
+    sheaf_deadline_t race;
     sheaf_name_waiter_t waiter;
     sheaf_deadline_t deadline;
+    uint64_t dial_until_ms; /* of a unix socket */
     sheaf_h1_t h1;
     sheaf_tls_t *tls;     /* NULL: clear text, or not accepted yet */
     sheaf_str_t unsealed; /* of the exchange's body, still to go through tls */
@@ -84,11 +88,18 @@ struct sheaf_conn {
     bool is_ended;       /* tls: nothing follows what is being taken */
 };
 
+/* `exchange` may be NULL: it has none yet. */
 sheaf_conn_t *sheaf_conn_new(sheaf_conn_env_t *env, const sheaf_conn_events_t *events, void *group,
                              sheaf_exchange_t *exchange, sheaf_server_t *server);
 
 /* The one door for state changes; keeps the gauges right. */
 void sheaf_conn_move(sheaf_conn_t *conn, sheaf_conn_state_t state);
+
+/* The exchange of `from`, which dials, goes on on `to`, which has none. */
+void sheaf_conn_pass(sheaf_conn_t *from, sheaf_conn_t *to);
+
+/* Its exchange goes to another server. */
+void sheaf_conn_aim(sheaf_conn_t *conn, sheaf_server_t *server);
 
 /* Connects to conn->address, and secures it, within `timeout_ms`; on_open or on_dial_failed follows. When the system refuses at once
  * the uv error is returned, and neither follows. */

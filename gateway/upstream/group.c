@@ -2,6 +2,9 @@
 #include "gateway/upstream/group.h"
 
 #include <stdlib.h>
+#include <sys/random.h>
+
+#include "gateway/upstream/race.h"
 
 enum { EXCHANGE_IDLE, EXCHANGE_WAITING, EXCHANGE_FLYING, EXCHANGE_REPORTING }; /* exchange->state; 0 is the owner's */
 
@@ -42,14 +45,16 @@ sheaf_group_t *sheaf_group_new(sheaf_conn_env_t *env, sheaf_soon_t *soon, sheaf_
                                sheaf_snapshot_t *snapshot, const sheaf_upstream_conf_t *conf)
 {
     sheaf_group_t *group = sheaf_zalloc(sizeof(*group));
+    uint64_t seed = (uintptr_t)group;
 
+    (void)!getrandom(&seed, sizeof(seed), GRND_NONBLOCK); /* any will do: workers should only not be in step */
     group->conf = conf;
     group->snapshot = sheaf_snapshot_hold(snapshot);
     group->env = env;
     group->soon = soon;
     group->sweep.on_expired = on_sweep;
     group->serve.run = on_serve;
-    sheaf_balance_init(&group->balance, conf, context_of(snapshot, conf), resolver);
+    sheaf_balance_init(&group->balance, conf, context_of(snapshot, conf), resolver, seed);
     sheaf_line_init(&group->line);
     return group;
 }
@@ -58,6 +63,7 @@ static void let_go(sheaf_conn_t *conn)
 {
     sheaf_group_t *group = conn->group;
 
+    sheaf_race_end(conn);
     group->conn_count--;
     group->idle_count -= conn->state == SHEAF_CONN_IDLE;
     sheaf_conn_close(conn);
@@ -83,6 +89,7 @@ void sheaf_group_rebase(sheaf_group_t *group, sheaf_snapshot_t *snapshot, const 
 
     group->snapshot = sheaf_snapshot_hold(snapshot);
     group->conf = conf;
+    sheaf_balance_rebase(&group->balance, conf);
     sheaf_snapshot_drop(old);
 }
 
@@ -163,7 +170,9 @@ static sheaf_conn_t *idle_of(sheaf_group_t *group, sheaf_server_t *server, const
     while (!sheaf_list_is_empty(&server->idle)) {
         sheaf_conn_t *conn = SHEAF_OWNER(server->idle.next, sheaf_conn_t, link);
 
-        if (conn->idle_until_ms > group->env->clock->now_ms && (exchange->is_idempotent || sheaf_conn_is_quiet(conn))) {
+        if (conn->idle_until_ms > group->env->clock->now_ms &&
+            sheaf_balance_has(server, &conn->address, &conn->version) &&
+            (exchange->is_idempotent || sheaf_conn_is_quiet(conn))) {
             sheaf_list_remove(&conn->link);
             group->idle_count--;
             return conn;
@@ -173,13 +182,30 @@ static sheaf_conn_t *idle_of(sheaf_group_t *group, sheaf_server_t *server, const
     return NULL;
 }
 
+/* Where it may be any server's conn: then none has to be opened. */
 static sheaf_conn_t *idle_of_any(sheaf_group_t *group, const sheaf_exchange_t *exchange)
 {
+    uint64_t now_ms = group->env->clock->now_ms;
     sheaf_conn_t *conn = NULL;
 
-    for (uint32_t i = 0; i < group->balance.count && conn == NULL && group->idle_count != 0; i++)
-        conn = idle_of(group, &group->balance.servers[i], exchange);
+    for (uint32_t i = 0; i < group->balance.count && conn == NULL && group->idle_count != 0; i++) {
+        if (sheaf_balance_suits(&group->balance, &group->balance.servers[i], now_ms))
+            conn = idle_of(group, &group->balance.servers[i], exchange);
+    }
     return conn;
+}
+
+/* Lets the idle conn go that rested longest at its server: another server needs its place. */
+static void make_room(sheaf_group_t *group)
+{
+    for (uint32_t i = 0; i < group->balance.count && group->idle_count != 0; i++) {
+        sheaf_link_t *idle = &group->balance.servers[i].idle;
+
+        if (sheaf_list_is_empty(idle))
+            continue;
+        let_go(SHEAF_OWNER(idle->prev, sheaf_conn_t, link));
+        return;
+    }
 }
 
 /* A conn that was closed while it was idle took nothing of the request: once more, on a fresh one. */
@@ -204,15 +230,18 @@ static bool has_room(const sheaf_group_t *group)
 /* There is an idle conn, or room for a new one. */
 static void place(sheaf_group_t *group, sheaf_exchange_t *exchange)
 {
-    sheaf_server_t *server = sheaf_balance_turn(&group->balance, group->env->clock->now_ms);
+    sheaf_server_t *server = sheaf_balance_turn(&group->balance, exchange, group->env->clock->now_ms);
     sheaf_conn_t *conn = idle_of(group, server, exchange);
 
     if (conn == NULL && !has_room(group))
         conn = idle_of_any(group, exchange);
-    if (conn != NULL)
+    if (conn != NULL) {
         start_on(group, conn, exchange);
-    else
-        dial(group, exchange, server);
+        return;
+    }
+    if (!has_room(group))
+        make_room(group);
+    dial(group, exchange, server);
 }
 
 static void serve_line(sheaf_group_t *group)
@@ -310,9 +339,13 @@ static bool dial_next(sheaf_conn_t *conn)
 {
     sheaf_group_t *group = conn->group;
     uint64_t now_ms = group->env->clock->now_ms;
+    sheaf_server_t *server = conn->server;
+    sheaf_pick_t pick = sheaf_balance_pick(&group->balance, server, now_ms, &conn->tried, &server, &conn->address);
     int status;
 
-    switch (sheaf_balance_pick(&group->balance, conn->server, now_ms, &conn->tried, &conn->server, &conn->address)) {
+    if (pick != SHEAF_PICK_NONE)
+        sheaf_conn_aim(conn, server);
+    switch (pick) {
     case SHEAF_PICK_LOOKUP:
         sheaf_name_ask(conn->server->name, &conn->waiter);
         return true;
@@ -322,9 +355,12 @@ static bool dial_next(sheaf_conn_t *conn)
     case SHEAF_PICK_PEER:
         break;
     }
+    conn->version = server->version;
     status = sheaf_conn_dial(conn, group->conf->connect_timeout_ms);
-    if (status == 0)
+    if (status == 0) {
+        sheaf_race_begin(conn);
         return true;
+    }
     conn->dial_err = sheaf_conn_dial_err(status);
     conn->dial_detail = uv_strerror(status);
     if (conn->dial_err == SHEAF_ERR_OVERLOADED) { /* our own want of sockets: no other address helps */
@@ -344,20 +380,27 @@ static void on_dial_failed(sheaf_conn_t *conn, sheaf_err_t err, const char *deta
 {
     sheaf_group_t *group = conn->group;
 
+    if (err != SHEAF_ERR_OVERLOADED)
+        sheaf_balance_note(conn->server, &conn->address, false, group->env->clock->now_ms);
+    conn->dial_err = err;
+    conn->dial_detail = detail;
+    if (sheaf_race_lost(conn))
+        return;
     if (err == SHEAF_ERR_OVERLOADED) {
         give_up(conn, err, detail);
         return;
     }
-    sheaf_balance_note(conn->server, &conn->address, false, group->env->clock->now_ms);
     dial_on(replace(conn, err, detail));
 }
 
 static void on_open(sheaf_conn_t *conn)
 {
     sheaf_group_t *group = conn->group;
-    sheaf_exchange_t *exchange = conn->exchange;
+    sheaf_exchange_t *exchange;
     int status;
 
+    sheaf_race_won(conn);
+    exchange = conn->exchange;
     sheaf_balance_note(conn->server, &conn->address, true, group->env->clock->now_ms);
     status = sheaf_conn_start(conn, exchange);
     if (status == 0)
@@ -382,14 +425,15 @@ static uint64_t keep_ms(const sheaf_group_t *group, const sheaf_conn_t *conn)
 static void keep(sheaf_group_t *group, sheaf_conn_t *conn)
 {
     uint64_t kept_ms = keep_ms(group, conn);
-    sheaf_exchange_t *next;
+    sheaf_exchange_t *next = NULL; /* may ask whose turn it is, once this conn rests */
 
-    if (kept_ms == 0) {
+    if (kept_ms == 0 || !sheaf_balance_has(conn->server, &conn->address, &conn->version)) {
         let_go(conn);
         return;
     }
     conn->is_reused = true;
-    next = sheaf_line_pop(&group->line);
+    if (sheaf_balance_suits(&group->balance, conn->server, group->env->clock->now_ms))
+        next = sheaf_line_pop(&group->line);
     if (next != NULL) {
         sheaf_gauge(group->env->metrics, SHEAF_METRIC_EXCHANGES_WAITING, -1);
         start_on(group, conn, next);

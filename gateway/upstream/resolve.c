@@ -10,8 +10,8 @@
 
 #include "gateway/base/pool.h"
 
-#define TTL_MIN_S        1
-#define TTL_MAX_S        60
+#define KEPT_MIN_MS      1000
+#define KEPT_MAX_MS      60000
 #define STALE_MS         60000
 #define RETRY_MS         1000 /* after a failed lookup */
 #define QUERY_TIMEOUT_MS 1000 /* of one query to one DNS server, doubled with every try */
@@ -30,6 +30,7 @@ struct sheaf_resolver {
     bool is_changing;  /* the channel is being closed because another one takes its place */
     struct stat state; /* of the file when it was read */
     uint64_t looked_ms;
+    uint64_t min_ms, max_ms; /* that an answer is kept */
     sheaf_link_t names;
     sheaf_link_t sockets;
     uint32_t open_count; /* poll handles not closed yet */
@@ -65,6 +66,7 @@ sheaf_resolver_t *sheaf_resolver_new(uv_loop_t *loop, sheaf_clock_t *clock, shea
     resolver->soon = soon;
     resolver->timer.on_expired = on_timer;
     resolver->path = "/etc/resolv.conf";
+    sheaf_resolver_bound(resolver, KEPT_MIN_MS, KEPT_MAX_MS);
     sheaf_list_init(&resolver->names);
     sheaf_list_init(&resolver->sockets);
     return resolver;
@@ -96,6 +98,10 @@ void sheaf_resolver_free(sheaf_resolver_t *resolver, void (*on_closed)(void *dat
 static bool parse_literal(const char *text, sheaf_sockaddr_t *ret_address)
 {
     memset(ret_address, 0, sizeof(*ret_address));
+    if (text[0] == '/') {
+        ret_address->any.sa_family = AF_UNIX;
+        return true;
+    }
     if (inet_pton(AF_INET, text, &ret_address->v4.sin_addr) == 1) {
         ret_address->v4.sin_family = AF_INET;
         return true;
@@ -166,9 +172,14 @@ bool sheaf_name_is_ready(sheaf_name_t *name)
         return true;
     if (name->count == 0 || (name->detail[0] == '\0' && now_ms >= name->expires_ms + STALE_MS))
         return false;
-    if (!name->is_asked)
-        start_lookup(name);
+    sheaf_name_refresh(name);
     return true;
+}
+
+void sheaf_name_refresh(sheaf_name_t *name)
+{
+    if (!is_fresh(name) && !name->is_asked)
+        start_lookup(name);
 }
 
 void sheaf_name_ask(sheaf_name_t *name, sheaf_name_waiter_t *waiter)
@@ -238,6 +249,12 @@ bool sheaf_resolver_use_servers(sheaf_resolver_t *resolver, const char *servers)
 {
     resolver->path = NULL;
     return open_channel(resolver) && ares_set_servers_ports_csv(resolver->channel, servers) == ARES_SUCCESS;
+}
+
+void sheaf_resolver_bound(sheaf_resolver_t *resolver, uint64_t min_ms, uint64_t max_ms)
+{
+    resolver->min_ms = min_ms;
+    resolver->max_ms = max_ms;
 }
 
 static bool has_changed(sheaf_resolver_t *resolver)
@@ -362,10 +379,17 @@ static void on_timer(sheaf_deadline_t *node)
     arm_timer(resolver);
 }
 
-/* Takes the addresses of `result`; returns for how long they are good. */
-static int keep_addresses(sheaf_name_t *name, const struct ares_addrinfo *result)
+static uint64_t within_bounds(const sheaf_resolver_t *resolver, uint64_t ttl_ms)
 {
-    int ttl_s = TTL_MAX_S;
+    if (ttl_ms > resolver->max_ms)
+        return resolver->max_ms;
+    return ttl_ms < resolver->min_ms ? resolver->min_ms : ttl_ms;
+}
+
+/* Takes the addresses of `result`; returns for how long they are good. */
+static uint64_t keep_addresses(sheaf_name_t *name, const struct ares_addrinfo *result)
+{
+    int ttl_s = INT_MAX;
 
     name->count = 0;
     for (const struct ares_addrinfo_node *node = result->nodes; node != NULL; node = node->ai_next) {
@@ -379,7 +403,7 @@ static int keep_addresses(sheaf_name_t *name, const struct ares_addrinfo *result
         if (cname->ttl < ttl_s)
             ttl_s = cname->ttl;
     name->version++;
-    return ttl_s < TTL_MIN_S ? TTL_MIN_S : ttl_s;
+    return within_bounds(name->resolver, ttl_s < 0 ? 0 : (uint64_t)ttl_s * 1000);
 }
 
 /* May run inside ares_getaddrinfo() (hosts file, localhost), and with ARES_EDESTRUCTION from ares_destroy(). */
@@ -397,7 +421,7 @@ static void on_addresses(void *arg, int status, int timeouts, struct ares_addrin
         name->is_asked = false;
         name->detail[0] = '\0';
         if (is_good)
-            name->expires_ms = now_ms + (uint64_t)keep_addresses(name, result) * 1000;
+            name->expires_ms = now_ms + keep_addresses(name, result);
         else {
             name->expires_ms = now_ms + RETRY_MS; /* with the last good answer, when there is one */
             snprintf(name->detail, sizeof(name->detail), "%.60s: %.30s", name->text, ares_strerror(status));

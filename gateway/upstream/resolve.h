@@ -1,9 +1,9 @@
 /* upstream/resolve.h - names to addresses: c-ares on the worker's loop, no threads.
  *
  * One sheaf_resolver_t per worker. A name is shared by all servers that bear it, looked up once at a time however many
- * ask, and its answer is kept for its TTL (held to 1 s to 60 s). When a lookup fails the last good answer stays in use
+ * ask, and its answer is kept for its TTL (within bounds, sheaf_resolver_bound). When a lookup fails the last good answer stays in use
  * and the next try comes a second later; without one, all who asked hear the failure. Address literals are names whose
- * answer never expires and never touch c-ares; localhost and /etc/hosts work as everywhere. A resolv.conf that changed is
+ * answer never expires and never touch c-ares, and so are paths of sockets ('/...': the address is then only the family AF_UNIX); localhost and /etc/hosts work as everywhere. A resolv.conf that changed is
  * read again with the next lookup (its state is looked at once a second at most); lookups under way begin anew, with the
  * servers that it names now. One that cannot be found changes nothing.
  * Answers always come from the soon-queue, never from inside sheaf_name_ask(). */
@@ -62,6 +62,9 @@ bool sheaf_resolver_use_servers(sheaf_resolver_t *resolver, const char *servers)
  * `port`, 0: on 53. Before the first lookup. */
 void sheaf_resolver_use_file(sheaf_resolver_t *resolver, const char *path, uint16_t port);
 
+/* For how long answers that come from now on are kept, whatever their TTL says; 1 s to 60 s until told. */
+void sheaf_resolver_bound(sheaf_resolver_t *resolver, uint64_t min_ms, uint64_t max_ms);
+
 /* The name, held; drop it when done. */
 sheaf_name_t *sheaf_name_hold(sheaf_resolver_t *resolver, sheaf_str_t text);
 void sheaf_name_drop(sheaf_name_t *name);
@@ -69,6 +72,8 @@ void sheaf_name_drop(sheaf_name_t *name);
 /* True when name->addresses may be used now (count 0 means a failure just now). An answer that expired within the last
  * minute, or that a failed lookup could not replace, is used while a new lookup runs: a slow DNS server delays nobody. */
 bool sheaf_name_is_ready(sheaf_name_t *name);
+/* Looks the name up again when its answer expired; whoever uses what it has known so far need not wait. */
+void sheaf_name_refresh(sheaf_name_t *name);
 /* Asks; on_resolved comes later. Call sheaf_name_forget() to stop waiting. */
 void sheaf_name_ask(sheaf_name_t *name, sheaf_name_waiter_t *waiter);
 void sheaf_name_forget(sheaf_name_waiter_t *waiter);

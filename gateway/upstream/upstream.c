@@ -136,6 +136,7 @@ sheaf_dispatch_t *sheaf_upstreams_open(sheaf_upstreams_t *upstreams, sheaf_snaps
     view->upstreams = upstreams;
     view->snapshot = sheaf_snapshot_hold(snapshot);
     view->count = count;
+    sheaf_resolver_bound(upstreams->resolver, snapshot->conf.resolve.min_ms, snapshot->conf.resolve.max_ms);
     for (uint32_t i = 0; i < count; i++) {
         view->groups[i] = group_for(upstreams, snapshot, &snapshot->conf.upstreams.items[i]);
         view->groups[i]->users++;

@@ -33,11 +33,17 @@ static char *read_all(const char *path, size_t *ret_len)
 
 static void dump_section(FILE *out, const sheaf_section_t *section, const char *conf, int depth);
 
-static void dump_servers(FILE *out, const sheaf_servers_t *servers)
+static void dump_server(FILE *out, const sheaf_server_url_t *url)
 {
-    for (uint32_t i = 0; i < servers->count; i++)
-        fprintf(out, " %.*s|%u|%.*s%s", SHEAF_STR_ARG(servers->items[i].host), servers->items[i].port,
-                SHEAF_STR_ARG(servers->items[i].authority), servers->items[i].is_tls ? "|tls" : "");
+    fprintf(out, " %.*s|%u|%.*s%s%s", SHEAF_STR_ARG(url->host), url->port, SHEAF_STR_ARG(url->authority),
+            url->is_unix ? "|unix" : "", url->is_tls ? "|tls" : "");
+}
+
+static void dump_hash(FILE *out, const sheaf_hash_by_t *hash)
+{
+    static const char *const words[] = {"path", "id", "header "};
+
+    fprintf(out, " %s%.*s", words[hash->what], SHEAF_STR_ARG(hash->header));
 }
 
 static void dump_cidrs(FILE *out, const sheaf_cidrs_t *cidrs)
@@ -113,8 +119,11 @@ static void dump_value(FILE *out, const sheaf_key_t *key, const char *member)
         for (uint32_t i = 0; i < texts->count; i++)
             fprintf(out, " %.*s", SHEAF_STR_ARG(texts->items[i]));
         break;
-    case SHEAF_KIND_OF_SERVERS:
-        dump_servers(out, at);
+    case SHEAF_KIND_OF_SERVER:
+        dump_server(out, at);
+        break;
+    case SHEAF_KIND_OF_HASH:
+        dump_hash(out, at);
         break;
     case SHEAF_KIND_OF_CIDRS:
         dump_cidrs(out, at);

@@ -111,7 +111,7 @@ static void the_manual_names_every_key_by_its_path(void **state)
     check_manual_of(manual, sheaf_section_root(), "");
     assert_non_null(strstr(manual, "endpoints[].linger  (duration, default 20ms)\n"));
     assert_non_null(strstr(manual, "log.format  (json or text, default json)\n"));
-    assert_non_null(strstr(manual, "upstreams.NAME.servers  (list of servers, required)\n"));
+    assert_non_null(strstr(manual, "upstreams.NAME.servers  (list of values or sections, required)\n"));
     free(manual);
 }
 

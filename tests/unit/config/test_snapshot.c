@@ -45,8 +45,8 @@ static void check_example_upstreams(const sheaf_conf_t *conf)
     assert_int_equal(conf->upstreams.count, 2);
     assert_true(is(users->map_key, "users"));
     assert_int_equal(users->servers.count, 1);
-    assert_true(is(users->servers.items[0].host, "127.0.0.1"));
-    assert_int_equal(users->servers.items[0].port, 9001);
+    assert_true(is(users->servers.items[0].url.host, "127.0.0.1"));
+    assert_int_equal(users->servers.items[0].url.port, 9001);
     assert_int_equal(users->connect_timeout_ms, 250);
     assert_int_equal(users->timeout_ms, 2000);
     assert_int_equal(users->max_connections, 512);
@@ -54,7 +54,7 @@ static void check_example_upstreams(const sheaf_conf_t *conf)
     assert_int_equal(users->keepalive_ms, 60000);
     assert_true(is(orders->map_key, "orders"));
     assert_int_equal(orders->servers.count, 2);
-    assert_int_equal(orders->servers.items[1].port, 9003);
+    assert_int_equal(orders->servers.items[1].url.port, 9003);
     assert_int_equal(orders->connect_timeout_ms, 1000);
     assert_int_equal(orders->timeout_ms, 10000);
 }
@@ -220,6 +220,8 @@ static bool same_upstream(const char *a, const char *b)
     return is_same;
 }
 
+#define BY_KEY "servers: [\"http://a:1\", \"http://b:2\"], balance: hash, "
+
 static void upstreams_are_equal_when_servers_limits_and_times_are(void **state)
 {
     static const char *const different[] = {
@@ -233,11 +235,20 @@ static void upstreams_are_equal_when_servers_limits_and_times_are(void **state)
         "servers: [\"http://a:1\", \"http://b:2\"], max_waiting: 9",
         "servers: [\"http://a:1\", \"http://b:2\"], keepalive: 9s",
         "servers: [\"http://a:1\", \"https://b:2\"]",
+        "servers: [\"http://a:1\", {url: \"http://b:2\", weight: 2}]",
+        "servers: [\"http://a:1\", {url: \"http://b:2\", backup: true}]",
+        "servers: [\"http://a:1\", \"http://b:2\"], balance: random_two",
+        "servers: [\"http://a:1\", \"http://b:2\"], balance: hash",
     };
 
     (void)state;
     assert_true(same_upstream("", "servers: [\"http://a:1\", \"http://B:2\"]"));
     assert_true(same_upstream(", timeout: 10s", "servers: [\"http://a:1\", \"http://b:2\"]"));
+    assert_true(same_upstream(", balance: round_robin", "servers: [\"http://a:1\", {url: \"http://b:2\", weight: 1}]"));
+    assert_false(same_upstream(", balance: hash", BY_KEY "hash: id"));
+    assert_false(same_upstream(", balance: hash, hash: header a", BY_KEY "hash: header b"));
+    assert_false(same_upstream(", balance: hash", BY_KEY "hash_bound: 200"));
+    assert_true(same_upstream(", balance: hash, hash: header a", BY_KEY "hash: header A"));
     for (size_t i = 0; i < SHEAF_COUNT(different); i++)
         assert_false(same_upstream("", different[i]));
 }

@@ -178,7 +178,7 @@ static void a_later_network_of_the_list_counts_too(void **state)
 
 static void check_server(sheaf_pool_t *pool, const char *text, const char *host, int port, const char *authority)
 {
-    sheaf_server_conf_t server;
+    sheaf_server_url_t server;
     sheaf_fail_t fail;
 
     assert_int_equal(sheaf_value_server(pool, s(text), &server, &fail), SHEAF_OK);
@@ -197,6 +197,8 @@ static void a_server_is_a_host_a_port_and_what_goes_into_the_host_header(void **
     check_server(pool, "http://127.0.0.1:9001", "127.0.0.1", 9001, "127.0.0.1:9001");
     check_server(pool, "http://[FD00::1]", "fd00::1", 80, "[fd00::1]");
     check_server(pool, "http://[::1]:9001", "::1", 9001, "[::1]:9001");
+    check_server(pool, "unix:/run/users.sock", "/run/users.sock", 0, "localhost");
+    check_server(pool, "http://unix:/run/Users.sock", "/run/Users.sock", 0, "localhost");
     sheaf_pool_free(pool);
 }
 

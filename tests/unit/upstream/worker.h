@@ -81,18 +81,22 @@ static sheaf_snapshot_t *snapshot_of(const char *host, const uint16_t *ports, ui
     snapshot->holds = 1;
     snapshot->conf.upstreams.items = conf;
     snapshot->conf.upstreams.count = 1;
+    snapshot->conf.resolve.min_ms = 1000;
+    snapshot->conf.resolve.max_ms = 60000;
     conf->map_key = SHEAF_STR("u");
     conf->connect_timeout_ms = 2000;
     conf->timeout_ms = 5000;
     conf->max_connections = 8;
     conf->max_waiting = 2;
     conf->keepalive_ms = 60000;
+    conf->hash_bound = 125;
     conf->servers.items = sheaf_pool_zalloc(pool, count * sizeof(*conf->servers.items));
     conf->servers.count = count;
     for (uint32_t i = 0; i < count; i++) {
-        conf->servers.items[i].host = sheaf_str_of(host);
-        conf->servers.items[i].port = ports[i];
-        conf->servers.items[i].authority = SHEAF_STR("backend.test");
+        conf->servers.items[i].url.host = sheaf_str_of(host);
+        conf->servers.items[i].url.port = ports[i];
+        conf->servers.items[i].weight = 1;
+        conf->servers.items[i].url.authority = SHEAF_STR("backend.test");
     }
     return snapshot;
 }

@@ -1,0 +1,502 @@
+/* Servers of one upstream on real sockets: what flies at each, backups, keys at the limit of conns, unix sockets. */
+#include "gateway/upstream/balance.h"
+#include "tests/unit/upstream/harness.h"
+
+#include <sys/un.h>
+
+static void use_both(worker_t *w, sheaf_turn_t kind)
+{
+    uint16_t ports[] = {w->a.port, w->b.port};
+
+    worker_use(w, "127.0.0.1", ports, 2);
+    w->conf->balance = (uint8_t)kind;
+    worker_open(w);
+}
+
+/* With the fewest requests as the measure, four silent ones tell what is thought to fly: two go to each when nothing
+ * is. */
+static void assert_nothing_flies(worker_t *w)
+{
+    ask_t asks[4];
+    int a = w->a.requests, b = w->b.requests;
+
+    for (int i = 0; i < 4; i++) {
+        ask_get(&asks[i], w, "/probe");
+        ask_send(&asks[i]);
+    }
+    worker_until_count(w, &w->a.requests, a + 2);
+    worker_until_count(w, &w->b.requests, b + 2);
+    for (int i = 0; i < 4; i++)
+        ask_cancel(&asks[i]);
+    assert_int_equal(w->a.requests, a + 2);
+    assert_int_equal(w->b.requests, b + 2);
+}
+
+/* `w->a`, which was stopped, is back on its port. */
+static void listen_again(worker_t *w, uint16_t port)
+{
+    struct sockaddr_in address;
+
+    uv_run(&w->loop, UV_RUN_NOWAIT); /* the old listener's close */
+    uv_tcp_init(&w->loop, &w->a.listener);
+    w->a.listener.data = &w->a;
+    uv_ip4_addr("127.0.0.1", port, &address);
+    assert_int_equal(uv_tcp_bind(&w->a.listener, (struct sockaddr *)&address, 0), 0);
+    assert_int_equal(uv_listen((uv_stream_t *)&w->a.listener, 128, backend_on_conn), 0);
+    w->a.is_listening = true;
+}
+
+static void what_was_answered_flies_no_more(void **state)
+{
+    worker_t *w = worker_new();
+    ask_t ask;
+
+    use_both(w, SHEAF_TURN_LEAST_REQUESTS);
+    for (int i = 0; i < 3; i++) {
+        step_text(&w->a, OK_HI);
+        step_text(&w->b, OK_HI);
+    }
+    for (int i = 0; i < 6; i++) {
+        ask_get(&ask, w, "/");
+        ask_whole(&ask);
+        assert_answer(&ask, 200, "hi");
+    }
+    assert_int_equal(w->a.requests, 3);
+    assert_nothing_flies(w);
+    worker_end(w);
+}
+
+static void what_was_cancelled_flies_no_more(void **state)
+{
+    worker_t *w = worker_new();
+    ask_t sent, dialing;
+
+    use_both(w, SHEAF_TURN_LEAST_REQUESTS);
+    ask_get(&dialing, w, "/");
+    ask_send(&dialing);
+    ask_cancel(&dialing);
+    assert_nothing_flies(w);
+    ask_get(&sent, w, "/");
+    ask_send(&sent);
+    worker_until_count(w, &w->b.requests, 3);
+    ask_cancel(&sent);
+    assert_nothing_flies(w);
+    worker_end(w);
+}
+
+static void what_failed_flies_no_more(void **state)
+{
+    worker_t *w = worker_new();
+    ask_t ask;
+
+    use_both(w, SHEAF_TURN_LEAST_REQUESTS);
+    step_close(&w->a, "");
+    step_text(&w->b, "HTTP/1.1 nonsense\r\n\r\n");
+    ask_get(&ask, w, "/");
+    ask_whole(&ask);
+    assert_int_equal(ask.err, SHEAF_ERR_RESET);
+    ask_get(&ask, w, "/");
+    ask_whole(&ask);
+    assert_int_equal(ask.err, SHEAF_ERR_MALFORMED);
+    assert_nothing_flies(w);
+    ask_get(&ask, w, "/");
+    ask.exchange.deadline_ms = w->clock.now_ms + 20;
+    ask_whole(&ask);
+    assert_int_equal(ask.err, SHEAF_ERR_TIMEOUT);
+    assert_nothing_flies(w);
+    worker_end(w);
+}
+
+static void what_was_refused_as_too_large_flies_no_more(void **state)
+{
+    worker_t *w = worker_new();
+    ask_t ask;
+
+    use_both(w, SHEAF_TURN_LEAST_REQUESTS);
+    step_text(&w->a, OK_HI);
+    ask_get(&ask, w, "/");
+    ask.most = 1;
+    ask_whole(&ask);
+    assert_int_equal(ask.err, SHEAF_ERR_ANSWER_TOO_LARGE);
+    assert_nothing_flies(w);
+    worker_end(w);
+}
+
+/* RFC 9112 9.3.1: the conn was closed just as the request came. */
+static void what_was_sent_again_flies_once(void **state)
+{
+    worker_t *w = worker_new();
+    ask_t ask;
+
+    use_both(w, SHEAF_TURN_LEAST_REQUESTS);
+    step_text(&w->a, OK_HI);
+    step_close(&w->a, "");
+    step_text(&w->a, OK_HI);
+    step_text(&w->b, OK_HI);
+    for (int i = 0; i < 3; i++) {
+        ask_get(&ask, w, "/");
+        ask_whole(&ask);
+        assert_answer(&ask, 200, "hi");
+    }
+    assert_int_equal(metric(w, SHEAF_METRIC_EXCHANGES_RETRIED), 1);
+    assert_string_equal(w->a.log, "0:GET / 0:GET / 1:GET / ");
+    assert_nothing_flies(w);
+    worker_end(w);
+}
+
+static void what_went_to_another_server_flies_there(void **state)
+{
+    worker_t *w = worker_new();
+    ask_t asks[3];
+    uint16_t port = w->a.port;
+
+    backend_stop(&w->a);
+    use_both(w, SHEAF_TURN_LEAST_REQUESTS);
+    for (int i = 0; i < 3; i++) {
+        ask_get(&asks[i], w, "/");
+        ask_send(&asks[i]); /* all before anybody has refused */
+    }
+    worker_until_count(w, &w->b.requests, 3);
+    for (int i = 0; i < 3; i++)
+        ask_cancel(&asks[i]);
+    listen_again(w, port);
+    w->clock.now_ms += SHEAF_BALANCE_SHUN_MS; /* until the loop turns */
+    assert_nothing_flies(w);
+    worker_end(w);
+}
+
+static void a_busy_server_is_avoided(void **state)
+{
+    worker_t *w = worker_new();
+    ask_t slow[2], ask;
+
+    use_both(w, SHEAF_TURN_LEAST_REQUESTS);
+    ask_get(&slow[0], w, "/slow");
+    ask_send(&slow[0]);
+    worker_until_count(w, &w->a.requests, 1);
+    for (int i = 0; i < 5; i++) {
+        step_text(&w->b, OK_HI);
+        ask_get(&ask, w, "/");
+        ask_whole(&ask);
+        assert_answer(&ask, 200, "hi");
+    }
+    assert_int_equal(w->a.requests, 1);
+    assert_int_equal(w->b.requests, 5);
+    ask_cancel(&slow[0]);
+    assert_nothing_flies(w);
+    worker_end(w);
+}
+
+/* --- backups --- */
+
+static void a_backup_takes_over_and_hands_back(void **state)
+{
+    worker_t *w = worker_new();
+    uint16_t ports[] = {w->a.port, w->b.port};
+    ask_t ask;
+
+    worker_use(w, "127.0.0.1", ports, 2);
+    w->conf->servers.items[1].backup = true;
+    worker_open(w);
+    for (int i = 0; i < 4; i++)
+        step_text(&w->b, OK_HI);
+    step_text(&w->a, OK_HI);
+    ask_get(&ask, w, "/");
+    ask_whole(&ask);
+    assert_int_equal(w->a.requests, 1);
+    backend_stop(&w->a);
+    worker_until_metric(w, SHEAF_METRIC_CONNS_IDLE, 0);
+    for (int i = 0; i < 4; i++) {
+        ask_whole(&ask);
+        assert_answer(&ask, 200, "hi");
+    }
+    assert_int_equal(w->b.requests, 4);
+    assert_int_equal(metric(w, SHEAF_METRIC_EXCHANGES_BACKUP), 4);
+
+    listen_again(w, ports[0]);
+    step_text(&w->a, OK_HI);
+    w->clock.now_ms += SHEAF_BALANCE_SHUN_MS; /* until the loop turns */
+    ask_whole(&ask);
+    assert_int_equal(w->a.requests, 2);
+    assert_int_equal(w->b.requests, 4);
+    worker_end(w);
+}
+
+/* --- at the limit of conns --- */
+
+static sheaf_header_t user(const char *name)
+{
+    return (sheaf_header_t){SHEAF_STR("x-user"), sheaf_str_of(name)};
+}
+
+static void a_key_keeps_its_server_at_the_limit_of_conns(void **state)
+{
+    worker_t *w = worker_new();
+    static const char *const names[] = {"ann", "bob", "cay", "dan", "eve", "fay", "gus", "hal"};
+    sheaf_header_t headers[16];
+    int done = 0, first;
+    ask_t asks[16];
+
+    use_both(w, SHEAF_TURN_HASH);
+    w->conf->max_connections = 1;
+    w->conf->hash_bound = 100000;
+    for (int i = 0; i < 16; i++) {
+        step_text(&w->a, OK_HI);
+        step_text(&w->b, OK_HI);
+    }
+    sheaf_upstreams_close(w->view); /* opened again with what a hash goes by */
+    w->conf->hash = (sheaf_hash_by_t){SHEAF_HASH_BY_HEADER, SHEAF_STR("x-user")};
+    worker_open(w);
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 8; i++) {
+            ask_t *ask = &asks[round * 8 + i];
+
+            ask_get(ask, w, "/");
+            headers[round * 8 + i] = user(names[i]);
+            ask->exchange.headers = (sheaf_headers_t){&headers[round * 8 + i], 1, 1};
+            ask->counter = &done;
+            ask_send(ask);
+        }
+        worker_until_count(w, &done, 8 * (round + 1));
+        if (round == 0)
+            first = w->a.requests;
+    }
+    assert_in_range(first, 1, 7); /* both have keys */
+    assert_int_equal(w->a.requests, 2 * first);
+    worker_end(w);
+}
+
+static void a_header_that_chooses_survives_the_reload_that_shares_the_upstream(void **state)
+{
+    worker_t *w = worker_new();
+    sheaf_header_t header = user("ann");
+    uint16_t ports[] = {w->a.port, w->b.port};
+    sheaf_dispatch_t *old = NULL;
+    sheaf_snapshot_t *first = NULL;
+    ask_t ask;
+
+    for (int i = 0; i < 2; i++) {
+        worker_use(w, "127.0.0.1", ports, 2);
+        w->conf->balance = SHEAF_TURN_HASH;
+        w->conf->hash.what = SHEAF_HASH_BY_HEADER;
+        w->conf->hash.header = sheaf_pool_dup(w->snapshot->pool, SHEAF_STR("x-user"));
+        worker_open(w);
+        if (old != NULL)
+            sheaf_upstreams_close(old);
+        sheaf_snapshot_drop(first); /* its text with it */
+        old = w->view;
+        first = w->snapshot;
+        step_text(&w->a, OK_HI);
+        step_text(&w->b, OK_HI);
+        ask_get(&ask, w, "/");
+        ask.exchange.headers = (sheaf_headers_t){&header, 1, 1};
+        ask_whole(&ask);
+        assert_answer(&ask, 200, "hi");
+    }
+    assert_int_equal(w->a.conns + w->b.conns, 1);
+    worker_end(w);
+}
+
+static void a_conn_of_a_backup_that_got_free_is_not_fed_once_the_others_are_back(void **state)
+{
+    worker_t *w = worker_new();
+    uint16_t ports[] = {w->a.port, w->b.port};
+    ask_t first, second;
+    int done = 0;
+
+    worker_use(w, "127.0.0.1", ports, 2);
+    w->conf->servers.items[0].backup = true;
+    w->conf->max_connections = 1;
+    worker_open(w);
+    backend_stop(&w->b); /* only the backup is there */
+    ask_get(&first, w, "/first");
+    first.counter = &done;
+    ask_send(&first);
+    worker_until_count(w, &w->a.requests, 1);
+    ask_get(&second, w, "/second");
+    second.counter = &done;
+    ask_send(&second); /* waits for the only conn */
+    w->clock.now_ms += SHEAF_BALANCE_SHUN_MS;
+    backend_say(w->a.conn[0], OK_HI, strlen(OK_HI));
+    worker_until(w, &first.is_done);
+    worker_until_count(w, &w->a.requests, 2); /* the other one was tried first, on a conn of its own */
+    assert_string_equal(w->a.log, "0:GET /first 1:GET /second ");
+    ask_cancel(&second);
+    worker_end(w);
+}
+
+/* --- unix sockets --- */
+
+/* A listening socket file under `w->a` instead of its port. */
+static void listen_at(worker_t *w, const char *path, int backlog)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    backend_stop(&w->a);
+    uv_run(&w->loop, UV_RUN_NOWAIT);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    uv_tcp_init(&w->loop, &w->a.listener);
+    w->a.listener.data = &w->a;
+    assert_int_equal(uv_tcp_open(&w->a.listener, fd), 0);
+    assert_int_equal(uv_listen((uv_stream_t *)&w->a.listener, backlog, backend_on_conn), 0);
+    w->a.is_listening = true;
+}
+
+static void use_socket(worker_t *w, const char *path)
+{
+    uint16_t port = 0;
+
+    worker_use(w, path, &port, 1);
+    w->conf->servers.items[0].url.is_unix = true;
+    w->conf->servers.items[0].url.authority = SHEAF_STR("localhost");
+    worker_open(w);
+}
+
+static const char *socket_path(char folder[])
+{
+    static char path[64];
+
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/a.sock", folder);
+    return path;
+}
+
+static void a_unix_socket_is_a_server_like_any_other(void **state)
+{
+    worker_t *w = worker_new();
+    char folder[] = "/tmp/sheaf-unix-XXXXXX";
+    const char *path = socket_path(folder);
+    char *big = calloc(1, 1 << 20);
+    ask_t ask;
+
+    listen_at(w, path, 128);
+    use_socket(w, path);
+    for (int i = 0; i < 4; i++)
+        step_text(&w->a, OK_HI);
+    for (int i = 0; i < 3; i++) {
+        ask_get(&ask, w, "/");
+        ask_whole(&ask);
+        assert_answer(&ask, 200, "hi");
+    }
+    assert_string_equal(w->a.log, "0:GET / 0:GET / 0:GET / ");
+    assert_non_null(strstr(w->a.last, "\r\nhost: localhost\r\n"));
+    memset(big, 'x', 1 << 20);
+    ask_post(&ask, w, "/", sheaf_str(big, 1 << 20)); /* more than a socket takes at once */
+    ask_whole(&ask);
+    assert_answer(&ask, 200, "hi");
+    free(big);
+    unlink(path);
+    rmdir(folder);
+    worker_end(w);
+}
+
+static void a_socket_that_is_not_there_or_has_nobody_behind_it_refuses(void **state)
+{
+    worker_t *w = worker_new();
+    char folder[] = "/tmp/sheaf-unix-XXXXXX";
+    const char *path = socket_path(folder);
+    ask_t ask;
+
+    use_socket(w, path);
+    ask_get(&ask, w, "/");
+    ask_whole(&ask);
+    assert_int_equal(ask.err, SHEAF_ERR_REFUSED);
+    assert_string_equal(ask.detail, "no such file or directory");
+    listen_at(w, path, 128);
+    backend_stop(&w->a); /* the file stays */
+    ask_whole(&ask);
+    assert_int_equal(ask.err, SHEAF_ERR_REFUSED);
+    assert_string_equal(ask.detail, "connection refused");
+    assert_int_equal(unlink(path), 0);
+    listen_at(w, path, 128);
+    step_text(&w->a, OK_HI);
+    ask_whole(&ask);
+    assert_answer(&ask, 200, "hi");
+    unlink(path);
+    rmdir(folder);
+    worker_end(w);
+}
+
+static void cancel_before_a_unix_socket_is_connected_leaves_nothing_behind(void **state)
+{
+    worker_t *w = worker_new();
+    char folder[] = "/tmp/sheaf-unix-XXXXXX";
+    const char *path = socket_path(folder);
+    ask_t ask;
+
+    listen_at(w, path, 128);
+    use_socket(w, path);
+    ask_get(&ask, w, "/");
+    ask_send(&ask);
+    ask_cancel(&ask);
+    unlink(path);
+    rmdir(folder);
+    worker_end(w);
+    assert_false(ask.is_done);
+}
+
+/* A kernel says EAGAIN where it would let TCP wait: so do we. */
+static void a_full_backlog_is_waited_for_until_the_connect_timeout(void **state)
+{
+    worker_t *w = worker_new();
+    char folder[] = "/tmp/sheaf-unix-XXXXXX", byte;
+    const char *path = socket_path(folder);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0), fill[8], count = 0, got;
+    ask_t ask;
+
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(fd, 0), 0);
+    do {
+        fill[count] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    } while (connect(fill[count++], (struct sockaddr *)&address, sizeof(address)) == 0);
+    use_socket(w, path);
+    w->conf->connect_timeout_ms = 30;
+    ask_get(&ask, w, "/");
+    ask_whole(&ask);
+    assert_int_equal(ask.err, SHEAF_ERR_CONNECT_TIMEOUT);
+
+    w->conf->connect_timeout_ms = 5000;
+    ask_send(&ask);
+    worker_until_metric(w, SHEAF_METRIC_CONNS_CONNECTING, 1);
+    for (int i = 0; i < count - 1; i++)
+        close(accept(fd, NULL, NULL)); /* now there is room */
+    worker_until_metric(w, SHEAF_METRIC_CONNS_ACTIVE, 1);
+    got = accept(fd, NULL, NULL);
+    assert_int_equal(recv(got, &byte, 1, 0), 1);
+    assert_int_equal(byte, 'G');
+    ask_cancel(&ask);
+    for (int i = 0; i < count; i++)
+        close(fill[i]);
+    close(got);
+    close(fd);
+    unlink(path);
+    rmdir(folder);
+    worker_end(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_answered_flies_no_more),
+        cmocka_unit_test(what_was_cancelled_flies_no_more),
+        cmocka_unit_test(what_failed_flies_no_more),
+        cmocka_unit_test(what_was_refused_as_too_large_flies_no_more),
+        cmocka_unit_test(what_was_sent_again_flies_once),
+        cmocka_unit_test(what_went_to_another_server_flies_there),
+        cmocka_unit_test(a_busy_server_is_avoided),
+        cmocka_unit_test(a_backup_takes_over_and_hands_back),
+        cmocka_unit_test(a_key_keeps_its_server_at_the_limit_of_conns),
+        cmocka_unit_test(a_header_that_chooses_survives_the_reload_that_shares_the_upstream),
+        cmocka_unit_test(a_conn_of_a_backup_that_got_free_is_not_fed_once_the_others_are_back),
+        cmocka_unit_test(a_unix_socket_is_a_server_like_any_other),
+        cmocka_unit_test(a_socket_that_is_not_there_or_has_nobody_behind_it_refuses),
+        cmocka_unit_test(cancel_before_a_unix_socket_is_connected_leaves_nothing_behind),
+        cmocka_unit_test(a_full_backlog_is_waited_for_until_the_connect_timeout),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
