@@ -84,6 +84,8 @@ static void refresh_peers(sheaf_server_t *server)
 
 static bool is_shunned(const sheaf_server_t *server, uint64_t now_ms)
 {
+    if (server->outlier.is_ejected)
+        return true;
     for (uint32_t i = 0; i < server->peer_count; i++)
         if (server->peers[i].shunned_until_ms <= now_ms)
             return false;
@@ -106,6 +108,25 @@ sheaf_server_t *sheaf_balance_turn(sheaf_balance_t *balance, uint64_t now_ms)
     }
     balance->next = (first + 1) % balance->count;
     return &balance->servers[first];
+}
+
+uint64_t sheaf_balance_bit(const sheaf_balance_t *balance, const sheaf_server_t *server)
+{
+    return (uint64_t)1 << ((server - balance->servers) & 63);
+}
+
+sheaf_server_t *sheaf_balance_other(sheaf_balance_t *balance, uint64_t tried, uint64_t now_ms)
+{
+    for (uint32_t i = 0; i < balance->count; i++) {
+        uint32_t at = (balance->next + i) % balance->count;
+        sheaf_server_t *server = &balance->servers[at];
+
+        if ((tried & sheaf_balance_bit(balance, server)) != 0 || is_shunned(server, now_ms))
+            continue;
+        balance->next = (at + 1) % balance->count;
+        return server;
+    }
+    return NULL;
 }
 
 /* 9 apart, so that servers with few addresses hardly ever share a bit. */
@@ -140,6 +161,8 @@ sheaf_pick_t sheaf_balance_pick(sheaf_balance_t *balance, sheaf_server_t *server
             const sheaf_peer_t *peer;
 
             *ret_server = &balance->servers[at];
+            if (pass == 0 && (*ret_server)->outlier.is_ejected)
+                continue;
             if (!sheaf_name_is_ready((*ret_server)->name))
                 return SHEAF_PICK_LOOKUP;
             refresh_peers(*ret_server);

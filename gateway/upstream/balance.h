@@ -6,6 +6,7 @@
 #define SHEAF_UPSTREAM_BALANCE_H
 
 #include "config/snapshot.h"
+#include "gateway/upstream/outlier.h"
 #include "gateway/upstream/resolve.h"
 
 #define SHEAF_BALANCE_SHUN_MS 2000
@@ -18,10 +19,11 @@ typedef struct sheaf_peer {
 typedef struct sheaf_server {
     sheaf_name_t *name;
     uint16_t port;
-    sheaf_str_t host_line; /* " HTTP/1.1\r\nhost: AUTHORITY\r\n", owned */
-    sheaf_link_t idle;     /* idle conns, most recently used first; the group's */
-    uint32_t version;      /* of the name's answer in `peers` */
-    uint32_t next;         /* whose turn it is */
+    sheaf_str_t host_line;   /* " HTTP/1.1\r\nhost: AUTHORITY\r\n", owned */
+    sheaf_link_t idle;       /* idle conns, most recently used first; the group's */
+    uint32_t version;        /* of the name's answer in `peers` */
+    sheaf_outlier_t outlier; /* how it fares; not taken while it is ejected and another one is there */
+    uint32_t next;           /* whose turn it is */
     uint32_t peer_count;
     sheaf_peer_t peers[SHEAF_NAME_MAX_ADDRESSES];
 } sheaf_server_t;
@@ -46,6 +48,11 @@ void sheaf_balance_fini(sheaf_balance_t *balance);
 
 /* The server whose turn it is. */
 sheaf_server_t *sheaf_balance_turn(sheaf_balance_t *balance, uint64_t now_ms);
+
+/* The server after it that is neither in `tried` (a bit for each) nor shunned, or NULL. */
+sheaf_server_t *sheaf_balance_other(sheaf_balance_t *balance, uint64_t tried, uint64_t now_ms);
+/* The bit of a server; where more than 64 share them, a second choice is lost, no more. */
+uint64_t sheaf_balance_bit(const sheaf_balance_t *balance, const sheaf_server_t *server);
 
 /* The address to dial: of `server` if one is left there, else of those after it. Marks it as tried. */
 sheaf_pick_t sheaf_balance_pick(sheaf_balance_t *balance, sheaf_server_t *server, uint64_t now_ms, sheaf_tried_t *tried,

@@ -204,7 +204,8 @@ int sheaf_conn_start(sheaf_conn_t *conn, sheaf_exchange_t *exchange)
 {
     int status;
 
-    conn->has_written = false;
+    conn->has_written = conn->is_discarded = false;
+    conn->status = 0;
     status = write_request(conn, exchange);
     if (status < 0 && !conn->has_written) {
         conn->exchange = NULL;
@@ -242,6 +243,7 @@ static void end(sheaf_conn_t *conn, sheaf_err_t err, const char *detail, bool ca
     conn->events->on_end(conn, exchange, err, detail, can_stay, !conn->h1.has_bytes);
 }
 
+/* False: the sink refuses it. */
 static bool give_head(sheaf_conn_t *conn)
 {
     const sheaf_wire_head_t *head = &conn->env->head;
@@ -254,7 +256,9 @@ static bool give_head(sheaf_conn_t *conn)
                                                              : UINT64_MAX,
     };
 
-    return conn->exchange->sink->on_head(conn->exchange, &answer);
+    conn->status = head->status;
+    conn->is_discarded = head->status >= 400 && !conn->events->on_bad_head(conn, &answer);
+    return conn->is_discarded || conn->exchange->sink->on_head(conn->exchange, &answer);
 }
 
 /* After a whole answer the conn may stay only if both sides are done: nothing behind the answer, nothing left to
@@ -274,12 +278,14 @@ static void take_bytes(sheaf_conn_t *conn, char *at, char *end_at)
     while (conn->exchange != NULL) {
         switch (sheaf_h1_next(&conn->h1, &at, end_at, &conn->env->head, &body, &why)) {
         case SHEAF_H1_MORE:
+            if (conn->is_discarded) /* its body is not worth waiting for: rather a new conn than a slow retry */
+                end(conn, SHEAF_OK, "", false);
             return;
         case SHEAF_H1_HEAD:
             is_welcome = give_head(conn);
             break;
         case SHEAF_H1_BODY:
-            is_welcome = conn->exchange->sink->on_body(conn->exchange, body.base, body.len);
+            is_welcome = conn->is_discarded || conn->exchange->sink->on_body(conn->exchange, body.base, body.len);
             break;
         case SHEAF_H1_DONE:
             finish(conn, at < end_at);

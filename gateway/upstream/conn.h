@@ -42,6 +42,9 @@ typedef struct sheaf_conn_events {
      * is_untouched: no byte of an answer came. */
     void (*on_end)(sheaf_conn_t *conn, sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail, bool can_stay,
                    bool is_untouched);
+    /* The head of an answer of 400 or more. False: the answer is thrown away, its owner never sees it; on_end follows,
+     * with conn->is_discarded. */
+    bool (*on_bad_head)(sheaf_conn_t *conn, const sheaf_answer_head_t *head);
     void (*on_dial_failed)(sheaf_conn_t *conn, sheaf_err_t err, const char *detail); /* its exchange is still on it */
     void (*on_idle_end)(sheaf_conn_t *conn); /* closed by the backend, or bytes nobody asked for: close it */
 } sheaf_conn_events_t;
@@ -72,6 +75,9 @@ struct sheaf_conn {
     sheaf_deadline_t deadline;
     sheaf_h1_t h1;
     uint64_t idle_until_ms;
+    uint16_t status;     /* of the answer; 0 until its head came */
+    uint64_t again_ms;   /* with is_discarded: when its exchange is sent again; the keeper's */
+    bool is_discarded;   /* see on_bad_head */
     bool is_reused;      /* an exchange was completed on it before this one */
     bool has_written;    /* a byte of this exchange's request went out */
     bool is_writing;     /* a rest of it is on its way through libuv */
