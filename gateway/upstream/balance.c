@@ -19,7 +19,7 @@ void sheaf_balance_init(sheaf_balance_t *balance, const sheaf_upstream_conf_t *c
 {
     SHEAF_ASSERT(conf->servers.count > 0);
     balance->count = conf->servers.count;
-    balance->next = 0;
+    balance->next = balance->other = 0;
     balance->servers = sheaf_zalloc(balance->count * sizeof(*balance->servers));
     for (uint32_t i = 0; i < balance->count; i++) {
         sheaf_server_t *server = &balance->servers[i];
@@ -118,12 +118,12 @@ uint64_t sheaf_balance_bit(const sheaf_balance_t *balance, const sheaf_server_t 
 sheaf_server_t *sheaf_balance_other(sheaf_balance_t *balance, uint64_t tried, uint64_t now_ms)
 {
     for (uint32_t i = 0; i < balance->count; i++) {
-        uint32_t at = (balance->next + i) % balance->count;
+        uint32_t at = (balance->other + i) % balance->count;
         sheaf_server_t *server = &balance->servers[at];
 
         if ((tried & sheaf_balance_bit(balance, server)) != 0 || is_shunned(server, now_ms))
             continue;
-        balance->next = (at + 1) % balance->count;
+        balance->other = (at + 1) % balance->count;
         return server;
     }
     return NULL;

@@ -32,6 +32,7 @@ typedef struct sheaf_balance {
     sheaf_server_t *servers;
     uint32_t count;
     uint32_t next;
+    uint32_t other; /* turns of second attempts: they do not upset those of first ones */
 } sheaf_balance_t;
 
 /* What one exchange has tried. A bit stands for a peer; where two share one, a second chance is lost, no more. */
@@ -49,7 +50,7 @@ void sheaf_balance_fini(sheaf_balance_t *balance);
 /* The server whose turn it is. */
 sheaf_server_t *sheaf_balance_turn(sheaf_balance_t *balance, uint64_t now_ms);
 
-/* The server after it that is neither in `tried` (a bit for each) nor shunned, or NULL. */
+/* The next server, for another attempt, that is neither in `tried` (a bit for each) nor shunned, or NULL. */
 sheaf_server_t *sheaf_balance_other(sheaf_balance_t *balance, uint64_t tried, uint64_t now_ms);
 /* The bit of a server; where more than 64 share them, a second choice is lost, no more. */
 uint64_t sheaf_balance_bit(const sheaf_balance_t *balance, const sheaf_server_t *server);
