@@ -224,22 +224,14 @@ static bool same_upstream(const char *a, const char *b)
 static void upstreams_that_differ_in_a_setting_of_failing_well_are_not_equal(void **state)
 {
     static const char *const settings[][2] = {
-        {"retry: {}", "retry: {attempts: 3}"},
-        {"retry: {}", "retry: {on: [connect]}"},
-        {"retry: {}", "retry: {methods: [GET]}"},
-        {"retry: {methods: [PUT]}", "retry: {methods: [GET]}"},
-        {"retry: {}", "retry: {budget: 21%}"},
-        {"retry: {}", "retry: {backoff: 26ms}"},
-        {"outlier: {}", "outlier: {errors: 6}"},
-        {"outlier: {}", "outlier: {ratio: 6%}"},
-        {"outlier: {}", "outlier: {interval: 11s}"},
-        {"outlier: {}", "outlier: {eject: 11s}"},
-        {"outlier: {}", "outlier: {max_eject: 6m}"},
-        {"outlier: {}", "outlier: {max_ejected: 51%}"},
-        {"breaker: {}", "breaker: {errors: 51%}"},
-        {"breaker: {}", "breaker: {requests: 21}"},
-        {"breaker: {}", "breaker: {window: 11s}"},
-        {"breaker: {}", "breaker: {open: 6s}"},
+        {"retry: {}", "retry: {attempts: 3}"},       {"retry: {}", "retry: {on: [connect]}"},
+        {"retry: {}", "retry: {methods: [GET]}"},    {"retry: {methods: [PUT]}", "retry: {methods: [GET]}"},
+        {"retry: {}", "retry: {budget: 21%}"},       {"retry: {}", "retry: {backoff: 26ms}"},
+        {"outlier: {}", "outlier: {errors: 6}"},     {"outlier: {}", "outlier: {ratio: 6%}"},
+        {"outlier: {}", "outlier: {interval: 11s}"}, {"outlier: {}", "outlier: {eject: 11s}"},
+        {"outlier: {}", "outlier: {max_eject: 6m}"}, {"outlier: {}", "outlier: {max_ejected: 51%}"},
+        {"breaker: {}", "breaker: {errors: 51%}"},   {"breaker: {}", "breaker: {requests: 21}"},
+        {"breaker: {}", "breaker: {window: 11s}"},   {"breaker: {}", "breaker: {open: 6s}"},
         {"breaker: {}", "breaker: {probes: 2}"},
     };
     char a[160], b[160];
