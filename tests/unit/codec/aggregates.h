@@ -14,21 +14,29 @@
     "    items:\n"                                                                                                     \
     "      - {id: user, url: \"/users/${params.id}\", required: true}\n"                                               \
     "      - {id: orders, url: \"/orders?for=${user.body/id}&page=${query.page:-1}\", dependsOn: [user], as: last,\n"  \
-    "         headers: {x-lang: \"${headers.accept-language:-en}\"}, fallback: [0]}\n"                                 \
+    "         headers: {x-lang: \"${headers.accept-language:-en}\",\n"                                                 \
+    "                   x-both: \"${headers.accept-language:-}${query.page:-}\"}, fallback: [0]}\n"                    \
     "      - {id: note, method: POST, url: /orders, body: {is: \"${body/a}\", text: \"<${query.page:-}>\"}}\n"
+
+static sheaf_snapshot_t *aggregates_loaded;
+
+static void aggregates_drop(void)
+{
+    sheaf_snapshot_drop(aggregates_loaded);
+}
 
 /* The endpoint of that configuration, which is loaded once. */
 static inline const sheaf_endpoint_conf_t *aggregates_endpoint(void)
 {
-    static sheaf_snapshot_t *loaded;
     char *report = NULL;
 
-    if (loaded == NULL)
-        loaded = sheaf_snapshot_load("in.yaml", SHEAF_STR(AGGREGATES_CONF), &report);
+    if (aggregates_loaded != NULL)
+        return &aggregates_loaded->conf.endpoints.items[0];
+    aggregates_loaded = sheaf_snapshot_load("in.yaml", SHEAF_STR(AGGREGATES_CONF), &report);
     free(report);
-    if (loaded == NULL)
+    if (aggregates_loaded == NULL || atexit(aggregates_drop) != 0)
         abort();
-    return &loaded->conf.endpoints.items[0];
+    return &aggregates_loaded->conf.endpoints.items[0];
 }
 
 static inline void aggregates_outer(sheaf_outer_t *outer)
