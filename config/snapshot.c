@@ -195,7 +195,8 @@ static bool is_same_breaker(const sheaf_breaker_conf_t *a, const sheaf_breaker_c
 bool sheaf_upstream_conf_eq(const sheaf_upstream_conf_t *a, const sheaf_upstream_conf_t *b)
 {
     if (a->servers.count != b->servers.count || a->connect_timeout_ms != b->connect_timeout_ms ||
-        a->timeout_ms != b->timeout_ms || a->max_connections != b->max_connections ||
+        a->timeout_ms != b->timeout_ms || a->first_byte_timeout_ms != b->first_byte_timeout_ms ||
+        a->idle_timeout_ms != b->idle_timeout_ms || a->max_connections != b->max_connections ||
         a->max_waiting != b->max_waiting || a->keepalive_ms != b->keepalive_ms ||
         !is_same_retry(&a->retry, &b->retry) || !is_same_outlier(&a->outlier, &b->outlier) ||
         !is_same_breaker(&a->breaker, &b->breaker))

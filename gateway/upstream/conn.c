@@ -16,10 +16,11 @@ typedef struct conn_rest {
 
 /* In the order of a conn's life. */
 static void on_connected(uv_connect_t *req, int status);
-static void on_dial_timeout(sheaf_deadline_t *node);
+static void on_deadline(sheaf_deadline_t *node);
 static void on_rest_written(uv_write_t *req, int status);
 static void on_read_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf);
 static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf);
+static void end(sheaf_conn_t *conn, sheaf_err_t err, const char *detail, bool can_stay);
 static void on_closed(uv_handle_t *handle);
 
 sheaf_conn_t *sheaf_conn_new(sheaf_conn_env_t *env, const sheaf_conn_events_t *events, void *group,
@@ -36,7 +37,7 @@ sheaf_conn_t *sheaf_conn_new(sheaf_conn_env_t *env, const sheaf_conn_events_t *e
     conn->exchange = exchange;
     exchange->conn = conn;
     conn->server = server;
-    conn->deadline.on_expired = on_dial_timeout;
+    conn->deadline.on_expired = on_deadline;
     conn->state = SHEAF_CONN_LOOKUP;
     env->open_count++;
     sheaf_gauge(env->metrics, SHEAF_METRIC_CONNS_CONNECTING, 1);
@@ -109,11 +110,40 @@ static void on_connected(uv_connect_t *req, int status)
     conn->events->on_open(conn);
 }
 
-static void on_dial_timeout(sheaf_deadline_t *node)
+/* Bytes that come do not move the deadline: it looks when it strikes. A request that is still being written is no
+ * silence of the backend's. */
+static void watch_silence(sheaf_conn_t *conn)
+{
+    uint64_t now_ms = conn->env->clock->now_ms;
+    uint64_t limit_ms = conn->h1.has_bytes ? conn->idle_ms : conn->first_byte_ms;
+
+    if (conn->is_writing)
+        conn->awake_ms = now_ms;
+    if (limit_ms == 0)
+        return;
+    if (conn->awake_ms + limit_ms > now_ms)
+        sheaf_deadline_set(conn->env->deadlines, &conn->deadline, conn->awake_ms + limit_ms);
+    else
+        end(conn, SHEAF_ERR_TIMEOUT, conn->h1.has_bytes ? "the answer made no progress" : "no answer began in time",
+            false);
+}
+
+static void on_deadline(sheaf_deadline_t *node)
 {
     sheaf_conn_t *conn = SHEAF_OWNER(node, sheaf_conn_t, deadline);
 
-    conn->events->on_dial_failed(conn, SHEAF_ERR_CONNECT_TIMEOUT, "");
+    if (conn->state == SHEAF_CONN_DIALING)
+        conn->events->on_dial_failed(conn, SHEAF_ERR_CONNECT_TIMEOUT, "");
+    else
+        watch_silence(conn);
+}
+
+/* It did something just now. Sets the deadline when another limit begins: with the request, and with the answer. */
+static void stay_awake(sheaf_conn_t *conn, uint64_t limit_ms)
+{
+    conn->awake_ms = conn->env->clock->now_ms;
+    if (limit_ms != 0)
+        sheaf_deadline_set(conn->env->deadlines, &conn->deadline, conn->awake_ms + limit_ms);
 }
 
 /* --- writing --- */
@@ -160,6 +190,7 @@ static void on_rest_written(uv_write_t *req, int status)
         conn->is_half_broken = true;
     }
     conn->is_writing = false;
+    conn->awake_ms = conn->env->clock->now_ms;
     free(rest);
 }
 
@@ -219,6 +250,7 @@ int sheaf_conn_start(sheaf_conn_t *conn, sheaf_exchange_t *exchange)
     if (conn->is_reused)
         sheaf_count(conn->env->metrics, SHEAF_METRIC_CONNS_REUSED, 1);
     sheaf_conn_move(conn, SHEAF_CONN_ACTIVE);
+    stay_awake(conn, conn->first_byte_ms);
     return 0;
 }
 
@@ -238,6 +270,7 @@ static void end(sheaf_conn_t *conn, sheaf_err_t err, const char *detail, bool ca
 {
     sheaf_exchange_t *exchange = conn->exchange;
 
+    sheaf_deadline_clear(conn->env->deadlines, &conn->deadline);
     conn->exchange = NULL;
     exchange->conn = NULL;
     conn->events->on_end(conn, exchange, err, detail, can_stay, !conn->h1.has_bytes);
@@ -322,10 +355,12 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
         return;
     }
     sheaf_count(conn->env->metrics, SHEAF_METRIC_BACKEND_BYTES_IN, (uint64_t)nread);
-    if (conn->exchange == NULL)
+    if (conn->exchange == NULL) {
         conn->events->on_idle_end(conn);
-    else
-        take_bytes(conn, buf->base, buf->base + nread);
+        return;
+    }
+    stay_awake(conn, conn->h1.has_bytes ? 0 : conn->idle_ms);
+    take_bytes(conn, buf->base, buf->base + nread);
 }
 
 bool sheaf_conn_is_quiet(const sheaf_conn_t *conn)

@@ -72,7 +72,10 @@ struct sheaf_conn {
     sheaf_err_t dial_err; /* what became of the last of them */
     const char *dial_detail;
     sheaf_name_waiter_t waiter;
-    sheaf_deadline_t deadline;
+    sheaf_deadline_t deadline; /* DIALING: to be accepted; ACTIVE: silence, see the next three */
+    uint64_t first_byte_ms;    /* the keeper's: how long it may be silent before an answer, and */
+    uint64_t idle_ms;          /* within one; 0: as long as it likes */
+    uint64_t awake_ms;         /* when it last did anything; kept only with a limit */
     sheaf_h1_t h1;
     uint64_t idle_until_ms;
     uint16_t status;     /* of the answer; 0 until its head came */

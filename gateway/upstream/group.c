@@ -307,6 +307,8 @@ static sheaf_conn_t *conn_for(sheaf_group_t *group, sheaf_exchange_t *exchange, 
 
     exchange->state = EXCHANGE_FLYING;
     conn->waiter.on_resolved = on_resolved;
+    conn->first_byte_ms = group->conf->first_byte_timeout_ms;
+    conn->idle_ms = group->conf->idle_timeout_ms;
     group->stock.conn_count++;
     return conn;
 }

@@ -208,6 +208,26 @@ class Failing(Case):
         wait_until(lambda: sheaf.metrics()["sheaf_exchanges_resting"] == 0)
         self.assertEqual(sheaf.metrics()["sheaf_items_in_flight"], 0)
 
+    # --- silence ---
+
+    def test_silence_before_an_answer_and_within_one_is_told_apart(self):
+        mute, half = self.backends(SILENCE, answer(200, "Transfer-Encoding: chunked").replace(b"Content-Length: 4\r\n", b"")[:-4] + b"2\r\nhi\r\n")
+        for backend, word in ((mute, "began"), (half, "progress")):
+            sheaf = self.gateway([backend], "first_byte_timeout: 200ms, idle_timeout: 200ms")
+            started = time.monotonic()
+            result = self.run_item("/u/x", sheaf=sheaf)
+            self.assert_problem(result, 504, "timeout")
+            self.assertIn(word, result["body"]["detail"])
+            self.assertLess(time.monotonic() - started, 2)
+
+    def test_a_server_that_swallows_requests_costs_no_item_where_timeouts_are_retried(self):
+        backends = self.backends(SILENCE, OK, OK, OK)
+        sheaf = self.gateway(backends, "first_byte_timeout: 200ms, retry: {on: [timeout], budget: 50%}, outlier: {eject: 60s}")
+        for _ in range(3):
+            self.assertEqual(statuses(self.run_items(*["/u/x"] * 100, sheaf=sheaf)), [200] * 100)
+        self.assertLessEqual(len(backends[0].seen), 25)
+        self.assertEqual(sheaf.metrics()["sheaf_servers_ejected"], 1)
+
     # --- ejection ---
 
     def test_an_ejected_server_gets_nothing_and_comes_back(self):

@@ -258,6 +258,8 @@ static void upstreams_are_equal_when_servers_limits_and_times_are(void **state)
         "servers: [\"http://a:1\", \"http://b:2\"], max_connections: 9",
         "servers: [\"http://a:1\", \"http://b:2\"], max_waiting: 9",
         "servers: [\"http://a:1\", \"http://b:2\"], keepalive: 9s",
+        "servers: [\"http://a:1\", \"http://b:2\"], first_byte_timeout: 9s",
+        "servers: [\"http://a:1\", \"http://b:2\"], idle_timeout: 9s",
         "servers: [\"http://a:1\", \"http://b:2\"], retry: {}",
         "servers: [\"http://a:1\", \"http://b:2\"], outlier: {}",
         "servers: [\"http://a:1\", \"http://b:2\"], breaker: {}",

@@ -94,6 +94,9 @@ static void only_what_is_listed_is_retried(void **state)
     conf.on = 1u << SHEAF_RETRY_ON_RESET;
     assert_int_equal(ask(&conf, get(), error(SHEAF_ERR_RESET, true)), SHEAF_RETRY_YES);
     assert_int_equal(ask(&conf, get(), error(SHEAF_ERR_REFUSED, false)), SHEAF_RETRY_NO);
+    assert_int_equal(ask(&conf, get(), error(SHEAF_ERR_TIMEOUT, true)), SHEAF_RETRY_NO);
+    conf.on = 1u << SHEAF_RETRY_ON_TIMEOUT;
+    assert_int_equal(ask(&conf, get(), error(SHEAF_ERR_TIMEOUT, true)), SHEAF_RETRY_YES);
     conf.on = 0x3f;
     for (size_t i = 0; i < SHEAF_COUNT(never); i++)
         assert_int_equal(ask(&conf, get(), error(never[i], true)), SHEAF_RETRY_NO);
