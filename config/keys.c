@@ -21,6 +21,7 @@
 /* --- sections: each a function, so that `conf_t` can mean the section's own struct inside --- */
 #define SHEAF_MEMBER(kind, type, n)    SHEAF_KIND_OF_##kind, offsetof(conf_t, n), NULL, 0, NULL
 #define SHEAF_MEMBER_ENUM(x, n)        SHEAF_KIND_OF_ENUM, offsetof(conf_t, n), words_##x, SHEAF_COUNT(words_##x), NULL
+#define SHEAF_MEMBER_SET(x, n)         SHEAF_KIND_OF_SET, offsetof(conf_t, n), words_##x, SHEAF_COUNT(words_##x), NULL
 #define SHEAF_MEMBER_OBJECT(x, n)      SHEAF_KIND_OF_OBJECT, offsetof(conf_t, n), NULL, 0, section_##x
 #define SHEAF_MEMBER_ITEMS(kind, x, n) SHEAF_KIND_OF_##kind, offsetof(conf_t, n), NULL, 0, section_##x
 
@@ -93,7 +94,9 @@ static const char *const kind_names[] = {
     [SHEAF_KIND_OF_FIELDS] = "texts with ${...} by header name",
     [SHEAF_KIND_OF_EDGES] = "list of ids, or of id and status",
     [SHEAF_KIND_OF_JSON] = "any value",
+    [SHEAF_KIND_OF_PERCENT] = "percentage",
     [SHEAF_KIND_OF_ENUM] = "",
+    [SHEAF_KIND_OF_SET] = "list of ",
     [SHEAF_KIND_OF_OBJECT] = "section",
     [SHEAF_KIND_OF_LIST] = "list of sections",
     [SHEAF_KIND_OF_MAP] = "sections by name",

@@ -18,6 +18,12 @@ typedef struct sheaf_mark {
     uint32_t line, column;
 } sheaf_mark_t;
 
+/* Sections that switch something on by being there: their members have defaults all the same. */
+static inline bool sheaf_mark_is_set(sheaf_mark_t mark)
+{
+    return mark.line != 0;
+}
+
 /* Where to listen: "127.0.0.1:8080", "[::1]:8080", ":8080" (all addresses), "unix:/path". */
 typedef struct sheaf_address {
     sheaf_str_t text; /* as written; absent when the key is not there */
@@ -107,7 +113,7 @@ typedef struct sheaf_hash_by {
 
 /* --- sections ---
  * Each type once: its kind and its member. The structs below and the tables in keys.c are both made from these lines,
- * by way of SHEAF_MEMBER, _ENUM, _OBJECT and _ITEMS. */
+ * by way of SHEAF_MEMBER, _ENUM, _SET, _OBJECT and _ITEMS. */
 #define SHEAF_KEY_TEXT(n)      SHEAF_MEMBER(TEXT, sheaf_str_t, n)
 #define SHEAF_KEY_PATH(n)      SHEAF_MEMBER(PATH, sheaf_str_t, n)
 #define SHEAF_KEY_TEMPLATE(n)  SHEAF_MEMBER(TEMPLATE, sheaf_str_t, n)
@@ -134,6 +140,8 @@ typedef struct sheaf_hash_by {
 #define SHEAF_KEY_EDGES(n)     SHEAF_MEMBER(EDGES, sheaf_edges_t, n)
 #define SHEAF_KEY_JSON(n)      SHEAF_MEMBER(JSON, sheaf_str_t, n)
 #define SHEAF_KEY_ENUM_turn(n)            SHEAF_MEMBER_ENUM(turn, n)
+#define SHEAF_KEY_PERCENT(n)   SHEAF_MEMBER(PERCENT, uint64_t, n##_percent)
+#define SHEAF_KEY_SET_retry_on(n)         SHEAF_MEMBER_SET(retry_on, n)
 #define SHEAF_KEY_ENUM_kind(n)            SHEAF_MEMBER_ENUM(kind, n)
 #define SHEAF_KEY_ENUM_response(n)        SHEAF_MEMBER_ENUM(response, n)
 #define SHEAF_KEY_ENUM_order(n)           SHEAF_MEMBER_ENUM(order, n)
@@ -156,6 +164,9 @@ typedef struct sheaf_hash_by {
 #define SHEAF_KEY_OBJECT_resolve(n) SHEAF_MEMBER_OBJECT(resolve, n)
 #define SHEAF_KEY_OBJECT_tls(n)    SHEAF_MEMBER_OBJECT(tls, n)
 #define SHEAF_KEY_OBJECT_upstream_tls(n) SHEAF_MEMBER_OBJECT(upstream_tls, n)
+#define SHEAF_KEY_OBJECT_retry(n)  SHEAF_MEMBER_OBJECT(retry, n)
+#define SHEAF_KEY_OBJECT_outlier(n) SHEAF_MEMBER_OBJECT(outlier, n)
+#define SHEAF_KEY_OBJECT_breaker(n) SHEAF_MEMBER_OBJECT(breaker, n)
 #define SHEAF_KEY_LIST_certificate(n) SHEAF_MEMBER_ITEMS(LIST, certificate, n)
 #define SHEAF_KEY_LIST_item(n)     SHEAF_MEMBER_ITEMS(LIST, item, n)
 #define SHEAF_KEY_LIST_listener(n) SHEAF_MEMBER_ITEMS(LIST, listener, n)
@@ -166,6 +177,7 @@ typedef struct sheaf_hash_by {
 
 #define SHEAF_MEMBER(kind, type, n) type n;
 #define SHEAF_MEMBER_ENUM(x, n)     uint8_t n;
+#define SHEAF_MEMBER_SET(x, n)      uint32_t n;
 #define SHEAF_MEMBER_OBJECT(x, n)   struct sheaf_##x##_conf n;
 #define SHEAF_MEMBER_ITEMS(kind, x, n)  \
     struct {                            \
@@ -194,6 +206,7 @@ typedef struct sheaf_hash_by {
 
 #undef SHEAF_MEMBER
 #undef SHEAF_MEMBER_ENUM
+#undef SHEAF_MEMBER_SET
 #undef SHEAF_MEMBER_OBJECT
 #undef SHEAF_MEMBER_ITEMS
 

@@ -7,6 +7,7 @@
 #include "config/nearest.h"
 #include "config/table.h"
 #include "config/value.h"
+#include "config/word.h"
 
 typedef struct named { /* an upstream's name and its index */
     sheaf_str_t name;
@@ -93,39 +94,14 @@ static bool in_range(loader_t *loader, const sheaf_key_t *key, const sheaf_yaml_
         sheaf_value_show_size(key->min, low);
         sheaf_value_show_size(key->max, high);
     } else {
-        snprintf(low, sizeof(low), "%" PRIu64, key->min);
-        snprintf(high, sizeof(high), "%" PRIu64, key->max);
+        const char *unit = key->kind == SHEAF_KIND_OF_PERCENT ? "%" : "";
+
+        snprintf(low, sizeof(low), "%" PRIu64 "%s", key->min, unit);
+        snprintf(high, sizeof(high), "%" PRIu64 "%s", key->max, unit);
     }
     sheaf_report_error(loader->report, node->mark, "`%.*s` must be between %s and %s, not %.*s",
                        SHEAF_STR_ARG(key->name), low, high, SHEAF_VALUE_ARG(node->text));
     return false;
-}
-
-static sheaf_err_t load_word(const sheaf_key_t *key, sheaf_str_t text, uint8_t *ret_value, sheaf_fail_t *fail)
-{
-    sheaf_nearest_t nearest = sheaf_nearest_start(text);
-    char words[128] = "";
-    size_t len = 0;
-
-    for (uint32_t i = 0; i < key->word_count && len < sizeof(words); i++) {
-        sheaf_str_t word = sheaf_str_of(key->words[i]);
-
-        if (sheaf_str_eq(word, text)) {
-            *ret_value = (uint8_t)i;
-            return SHEAF_OK;
-        }
-        sheaf_nearest_try(&nearest, word);
-        len += (size_t)snprintf(words + len, sizeof(words) - len, "%s%s",
-                                i == 0                    ? ""
-                                : i + 1 < key->word_count ? ", "
-                                                          : " or ",
-                                key->words[i]);
-    }
-    if (nearest.name.base != NULL)
-        return sheaf_fail(fail, SHEAF_ERR_CONFIG, "`%.*s` must be %s, not `%.*s`; did you mean `%.*s`?",
-                          SHEAF_STR_ARG(key->name), words, SHEAF_VALUE_ARG(text), SHEAF_STR_ARG(nearest.name));
-    return sheaf_fail(fail, SHEAF_ERR_CONFIG, "`%.*s` must be %s, not `%.*s`", SHEAF_STR_ARG(key->name), words,
-                      SHEAF_VALUE_ARG(text));
 }
 
 static sheaf_err_t load_upstream(const loader_t *loader, sheaf_str_t text, uint32_t *ret_index, sheaf_fail_t *fail)
@@ -155,6 +131,8 @@ static sheaf_err_t read_counted(const sheaf_key_t *key, sheaf_str_t text, uint64
         return sheaf_value_duration(text, ret_value, fail);
     if (key->kind == SHEAF_KIND_OF_SIZE)
         return sheaf_value_size(text, ret_value, fail);
+    if (key->kind == SHEAF_KIND_OF_PERCENT)
+        return sheaf_value_percent(text, ret_value, fail);
     if (key->kind == SHEAF_KIND_OF_WORKERS)
         return sheaf_value_workers(text, key->max, ret_value, fail);
     return sheaf_value_number(text, ret_value, fail);
@@ -215,7 +193,10 @@ static void load_scalar(loader_t *loader, const sheaf_key_t *key, const sheaf_ya
         err = sheaf_value_hash(loader->pool, node->text, member, &fail);
         break;
     case SHEAF_KIND_OF_ENUM:
-        err = load_word(key, node->text, member, &fail);
+        err = sheaf_word_load(key, node->text, member, &fail);
+        break;
+    case SHEAF_KIND_OF_SET: /* its default; a written one is a list */
+        sheaf_word_load_set(loader->report, key, node, member);
         break;
     case SHEAF_KIND_OF_REWRITE: /* check.c, once the route's match is known */
         break;
@@ -353,6 +334,7 @@ static sheaf_yaml_kind_t wanted_kind(sheaf_key_kind_t kind)
     case SHEAF_KIND_OF_TEXTS:
     case SHEAF_KIND_OF_METHODS:
     case SHEAF_KIND_OF_EDGES:
+    case SHEAF_KIND_OF_SET:
         return SHEAF_YAML_SEQUENCE;
     default:
         return SHEAF_YAML_SCALAR;
@@ -391,6 +373,8 @@ static void load_value(loader_t *loader, const sheaf_key_t *key, const sheaf_yam
         load_scalar(loader, key, node, member);
     else if (key->section != NULL)
         load_items(loader, key, node, (sheaf_items_t *)(void *)member);
+    else if (key->kind == SHEAF_KIND_OF_SET)
+        sheaf_word_load_set(loader->report, key, node, (uint32_t *)(void *)member);
     else
         load_elements(loader, key, node, (sheaf_items_t *)(void *)member);
 }

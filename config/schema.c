@@ -32,6 +32,13 @@ static void put_words(FILE *file, const sheaf_key_t *key)
     fputs("]}, " ENV_REF "]", file);
 }
 
+static void put_set(FILE *file, const sheaf_key_t *key)
+{
+    fputs("\"type\": \"array\", \"uniqueItems\": true, \"items\": {", file);
+    put_words(file, key);
+    fputs("}", file);
+}
+
 static void put_number(FILE *file, const sheaf_key_t *key)
 {
     fprintf(file, "\"anyOf\": [{\"type\": \"integer\", \"minimum\": %" PRIu64, key->min);
@@ -56,6 +63,7 @@ static const char *const simple_kinds[] = {
     [SHEAF_KIND_OF_TEMPLATE] = "\"anyOf\": [{\"type\": \"string\", \"pattern\": \"^/\"}, " ENV_REF "]",
     [SHEAF_KIND_OF_BOOL] = "\"anyOf\": [{\"type\": \"boolean\"}, " ENV_REF "]",
     [SHEAF_KIND_OF_DURATION] = "\"anyOf\": [{\"$ref\": \"#/$defs/duration\"}, " ENV_REF "]",
+    [SHEAF_KIND_OF_PERCENT] = "\"anyOf\": [{\"$ref\": \"#/$defs/percent\"}, " ENV_REF "]",
     [SHEAF_KIND_OF_ADDRESS] = "\"anyOf\": [{\"$ref\": \"#/$defs/address\"}, " ENV_REF "]",
     [SHEAF_KIND_OF_FILE] = "\"type\": \"string\"",
     [SHEAF_KIND_OF_CIDRS] = "\"type\": [\"array\", \"null\"], \"items\": {\"type\": \"string\"}",
@@ -109,12 +117,27 @@ static void put_type(FILE *file, const sheaf_key_t *key)
         put_sections(file, key);
     else if (key->kind == SHEAF_KIND_OF_ENUM)
         put_words(file, key);
+    else if (key->kind == SHEAF_KIND_OF_SET)
+        put_set(file, key);
     else if (key->kind == SHEAF_KIND_OF_SIZE)
         put_size(file, key);
     else if (key->kind == SHEAF_KIND_OF_NUMBER || key->kind == SHEAF_KIND_OF_WORKERS)
         put_number(file, key);
     else
         fputs(simple_kinds[key->kind], file);
+}
+
+static void put_set_default(FILE *file, const sheaf_key_t *key)
+{
+    const char *comma = "";
+
+    fputc('[', file);
+    for (sheaf_str_t rest = sheaf_str_of(key->fallback); rest.base != NULL; comma = ", ") {
+        sheaf_str_t word = sheaf_str_cut(&rest, ' ');
+
+        fprintf(file, "%s\"%.*s\"", comma, SHEAF_STR_ARG(word));
+    }
+    fputc(']', file);
 }
 
 static void put_default(FILE *file, const sheaf_key_t *key)
@@ -125,7 +148,9 @@ static void put_default(FILE *file, const sheaf_key_t *key)
     if (key->fallback == NULL)
         return;
     fputs(", \"default\": ", file);
-    if (is_digits || key->kind == SHEAF_KIND_OF_BOOL)
+    if (key->kind == SHEAF_KIND_OF_SET)
+        put_set_default(file, key);
+    else if (is_digits || key->kind == SHEAF_KIND_OF_BOOL)
         fputs(key->fallback, file);
     else
         put_string(file, key->fallback);
@@ -185,6 +210,7 @@ void sheaf_schema_print(FILE *file)
         ",\n  \"$defs\": {\n"
         "    \"env\": {\"type\": \"string\", \"pattern\": \"" ENV_PATTERN "\"},\n"
         "    \"duration\": {\"type\": \"string\", \"pattern\": \"^[0-9]+(ms|s|m|h)$\"},\n"
+        "    \"percent\": {\"type\": \"string\", \"pattern\": \"^[0-9]+%$\"},\n"
         "    \"size\": {\"type\": \"string\", \"pattern\": \"^[0-9]+(B|KiB|MiB|GiB)?$\"},\n"
         "    \"address\": {\"type\": \"string\", \"pattern\": "
         "\"^(unix:/.+|(\\\\[[0-9A-Fa-f:.]+\\\\]|[0-9.]*):[0-9]+)$\"},\n"

@@ -182,12 +182,40 @@ static bool is_same_tls(const sheaf_upstream_tls_conf_t *a, const sheaf_upstream
            sheaf_str_eq(a->key.bytes, b->key.bytes);
 }
 
+static bool is_same_retry(const sheaf_retry_conf_t *a, const sheaf_retry_conf_t *b)
+{
+    if (sheaf_mark_is_set(a->mark) != sheaf_mark_is_set(b->mark) || a->attempts != b->attempts || a->on != b->on ||
+        a->budget_percent != b->budget_percent || a->backoff_ms != b->backoff_ms ||
+        a->methods.count != b->methods.count)
+        return false;
+    for (uint32_t i = 0; i < a->methods.count; i++)
+        if (!sheaf_str_eq(a->methods.items[i], b->methods.items[i]))
+            return false;
+    return true;
+}
+
+static bool is_same_outlier(const sheaf_outlier_conf_t *a, const sheaf_outlier_conf_t *b)
+{
+    return sheaf_mark_is_set(a->mark) == sheaf_mark_is_set(b->mark) && a->errors == b->errors &&
+           a->ratio_percent == b->ratio_percent && a->interval_ms == b->interval_ms && a->eject_ms == b->eject_ms &&
+           a->max_eject_ms == b->max_eject_ms && a->max_ejected_percent == b->max_ejected_percent;
+}
+
+static bool is_same_breaker(const sheaf_breaker_conf_t *a, const sheaf_breaker_conf_t *b)
+{
+    return sheaf_mark_is_set(a->mark) == sheaf_mark_is_set(b->mark) && a->errors_percent == b->errors_percent &&
+           a->requests == b->requests && a->window_ms == b->window_ms && a->open_ms == b->open_ms &&
+           a->probes == b->probes;
+}
+
 bool sheaf_upstream_conf_eq(const sheaf_upstream_conf_t *a, const sheaf_upstream_conf_t *b)
 {
     if (a->servers.count != b->servers.count || a->connect_timeout_ms != b->connect_timeout_ms ||
-        a->timeout_ms != b->timeout_ms || a->max_connections != b->max_connections ||
+        a->timeout_ms != b->timeout_ms || a->first_byte_timeout_ms != b->first_byte_timeout_ms ||
+        a->idle_timeout_ms != b->idle_timeout_ms || a->max_connections != b->max_connections ||
         a->max_waiting != b->max_waiting || a->keepalive_ms != b->keepalive_ms || !is_same_balance(a, b) ||
-        !is_same_tls(&a->tls, &b->tls))
+        !is_same_tls(&a->tls, &b->tls) || !is_same_retry(&a->retry, &b->retry) ||
+        !is_same_outlier(&a->outlier, &b->outlier) || !is_same_breaker(&a->breaker, &b->breaker))
         return false;
     for (uint32_t i = 0; i < a->servers.count; i++)
         if (!is_same_server(&a->servers.items[i], &b->servers.items[i]))

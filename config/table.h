@@ -33,7 +33,9 @@ typedef enum sheaf_key_kind {
     SHEAF_KIND_OF_FIELDS,
     SHEAF_KIND_OF_EDGES,
     SHEAF_KIND_OF_JSON,
+    SHEAF_KIND_OF_PERCENT,
     SHEAF_KIND_OF_ENUM,
+    SHEAF_KIND_OF_SET,
     SHEAF_KIND_OF_OBJECT,
     SHEAF_KIND_OF_LIST,
     SHEAF_KIND_OF_MAP,
@@ -49,8 +51,8 @@ typedef struct sheaf_key {
     const char *manual;
     sheaf_key_kind_t kind;
     size_t offset;                           /* of the member in the section's struct */
-    const char *const *words;                /* ENUM: its words, by value */
-    uint32_t word_count;                     /* ENUM */
+    const char *const *words;                /* ENUM, SET: its words, by value */
+    uint32_t word_count;                     /* ENUM, SET */
     const sheaf_section_t *(*section)(void); /* OBJECT, LIST, MAP: what it holds */
 } sheaf_key_t;
 

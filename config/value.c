@@ -95,6 +95,20 @@ sheaf_err_t sheaf_value_size(sheaf_str_t text, uint64_t *ret_bytes, sheaf_fail_t
                       SHEAF_VALUE_ARG(text));
 }
 
+sheaf_err_t sheaf_value_percent(sheaf_str_t text, uint64_t *ret_percent, sheaf_fail_t *fail)
+{
+    static const unit_t percents[] = {{"%", 1}};
+    bool has_unit = false;
+    uint64_t percent;
+
+    if (!scan_unit(text, percents, 1, &percent, &has_unit) || !has_unit)
+        return sheaf_fail(fail, SHEAF_ERR_CONFIG,
+                          "`%.*s` is no percentage: write a whole number and %%, for example 20%%",
+                          SHEAF_VALUE_ARG(text));
+    *ret_percent = percent;
+    return SHEAF_OK;
+}
+
 sheaf_err_t sheaf_value_number(sheaf_str_t text, uint64_t *ret_value, sheaf_fail_t *fail)
 {
     if (sheaf_str_to_u64(text, ret_value))

@@ -11,6 +11,8 @@
 sheaf_err_t sheaf_value_duration(sheaf_str_t text, uint64_t *ret_ms, sheaf_fail_t *fail);
 /* 512 512B 64KiB 8MiB 1GiB, to bytes. */
 sheaf_err_t sheaf_value_size(sheaf_str_t text, uint64_t *ret_bytes, sheaf_fail_t *fail);
+/* 20% */
+sheaf_err_t sheaf_value_percent(sheaf_str_t text, uint64_t *ret_percent, sheaf_fail_t *fail);
 sheaf_err_t sheaf_value_number(sheaf_str_t text, uint64_t *ret_value, sheaf_fail_t *fail);
 sheaf_err_t sheaf_value_bool(sheaf_str_t text, bool *ret_value, sheaf_fail_t *fail);
 /* A number, or auto: the cores this process may run on, at most `max`. */

@@ -394,10 +394,10 @@ static void launch(sheaf_item_t *item)
     batch->urgent_flying += item->is_urgent;
     if (batch->env.metrics != NULL || batch->endpoint->timing)
         item->sent_us = batch->env.clock->read_us(batch->env.clock);
-    if (batch->env.metrics != NULL)
-        sheaf_gauge(batch->env.metrics, SHEAF_METRIC_ITEMS_IN_FLIGHT, 1);
+    sheaf_gauge(batch->env.metrics, SHEAF_METRIC_ITEMS_IN_FLIGHT, 1);
     sheaf_inherit_attach(item);
     item->exchange.sink = &sink;
+    item->exchange.is_repeatable = sheaf_item_is_repeatable(item);
     item->exchange.flow = batch;
     item->exchange.id = item->id;
     item->exchange.deadline_ms = deadline_of(item);

@@ -126,6 +126,15 @@ static inline bool sheaf_item_has_failed(const sheaf_item_t *item)
     return item->status >= 400;
 }
 
+/* What its upstream may send twice (RFC 9110 9.2.2): idempotent, or its client has named it once and for all
+ * (Idempotency-Key) and its route trusts the backend to know the name again. */
+static inline bool sheaf_item_is_repeatable(const sheaf_item_t *item)
+{
+    return item->exchange.is_idempotent ||
+           (item->route->retry_unsafe &&
+            sheaf_headers_find(&item->exchange.headers, SHEAF_STR("idempotency-key")) != NULL);
+}
+
 /* The status that stands in its result: 208 when it is reported as a repetition. */
 static inline uint16_t sheaf_item_shown_status(const sheaf_item_t *item)
 {

@@ -51,6 +51,7 @@ struct sheaf_exchange {
     sheaf_str_t body;                   /* contiguous; sent with Content-Length when has_body */
     bool has_body;                      /* an empty body with Content-Length: 0 when body is empty */
     bool is_idempotent;
+    bool is_repeatable;   /* may be sent twice where the upstream retries: idempotent, or its owner vouches for it */
     bool is_direct;       /* refused with QUEUE_FULL beyond max_waiting; a batch's exchanges wait */
     const void *flow;     /* exchanges of one flow (a batch) take turns with those of others; identity only */
     uint64_t deadline_ms; /* absolute, on the clock; the exchange ends with on_done(TIMEOUT) then,
@@ -64,6 +65,12 @@ struct sheaf_exchange {
     sheaf_task_t task;
     sheaf_err_t pending_err; /* what the task will report */
     const char *pending_detail;
+    void *keeper;       /* the group it was sent to */
+    uint64_t end_ms;    /* when it ends at the latest, all attempts together */
+    uint64_t tried;     /* servers that failed it, a bit for each */
+    uint16_t probe;     /* of a breaker: its round, or 0 */
+    bool has_full_time; /* its end is the upstream's timeout, no smaller one of its owner */
+    uint8_t sends;      /* attempts, the running one included */
     uint8_t state;
 };
 

@@ -120,6 +120,8 @@ static void refresh_peers(sheaf_server_t *server)
 
 static bool is_shunned(const sheaf_server_t *server, uint64_t now_ms)
 {
+    if (server->outlier.is_ejected)
+        return true;
     if (server->name->count == 0 && server->name->expires_ms > now_ms) /* its lookup failed just now */
         return true;
     for (uint32_t i = 0; i < server->peer_count; i++)
@@ -216,6 +218,35 @@ bool sheaf_balance_suits(const sheaf_balance_t *balance, const sheaf_server_t *s
     return true;
 }
 
+/* --- another attempt --- */
+
+uint64_t sheaf_balance_bit(const sheaf_balance_t *balance, const sheaf_server_t *server)
+{
+    return (uint64_t)1 << ((server - balance->servers) & 63);
+}
+
+static sheaf_server_t *other_among(sheaf_balance_t *balance, bool is_backup, uint64_t tried, uint64_t now_ms)
+{
+    for (uint32_t i = 0; i < balance->count; i++) {
+        uint32_t at = (balance->other + i) % balance->count;
+        sheaf_server_t *server = &balance->servers[at];
+
+        if (server->is_backup != is_backup || (tried & sheaf_balance_bit(balance, server)) != 0 ||
+            is_shunned(server, now_ms))
+            continue;
+        balance->other = (at + 1) % balance->count;
+        return server;
+    }
+    return NULL;
+}
+
+sheaf_server_t *sheaf_balance_other(sheaf_balance_t *balance, uint64_t tried, uint64_t now_ms)
+{
+    sheaf_server_t *server = other_among(balance, false, tried, now_ms);
+
+    return server != NULL ? server : other_among(balance, true, tried, now_ms);
+}
+
 /* --- which address --- */
 
 /* 9 apart, so that servers with few addresses hardly ever share a bit. */
@@ -247,7 +278,7 @@ static sheaf_pick_t pick_among(sheaf_balance_t *balance, uint32_t first, bool ar
         sheaf_server_t *server = &balance->servers[at];
         const sheaf_peer_t *peer;
 
-        if (server->is_backup != are_backups)
+        if (server->is_backup != are_backups || (good_at_ms != UINT64_MAX && server->outlier.is_ejected))
             continue;
         *ret_server = server;
         if (!sheaf_name_is_ready(server->name))

@@ -9,6 +9,7 @@
 
 #include "config/snapshot.h"
 #include "gateway/http/exchange.h"
+#include "gateway/upstream/outlier.h"
 #include "gateway/upstream/resolve.h"
 #include "gateway/upstream/ring.h"
 #include "gateway/upstream/tls.h"
@@ -23,10 +24,11 @@ typedef struct sheaf_peer {
 typedef struct sheaf_server {
     sheaf_name_t *name;
     uint16_t port;
-    sheaf_str_t host_line; /* " HTTP/1.1\r\nhost: AUTHORITY\r\n", owned */
-    sheaf_tls_peer_t *tls; /* NULL: clear text */
-    sheaf_link_t idle;     /* idle conns, most recently used first; the group's */
-    uint32_t flying;       /* exchanges on its conns; conn.c counts */
+    sheaf_str_t host_line;   /* " HTTP/1.1\r\nhost: AUTHORITY\r\n", owned */
+    sheaf_tls_peer_t *tls;   /* NULL: clear text */
+    sheaf_link_t idle;       /* idle conns, most recently used first; the stock's */
+    sheaf_outlier_t outlier; /* how it fares; not taken while it is ejected and another one is there */
+    uint32_t flying;         /* exchanges on its conns; conn.c counts */
     uint32_t weight;
     bool is_backup;
     bool is_open;     /* private: may be chosen right now */
@@ -40,9 +42,10 @@ typedef struct sheaf_server {
 typedef struct sheaf_balance {
     sheaf_server_t *servers;
     uint32_t count;
-    uint32_t next; /* private, as all below: whose turn it is where all are equal */
-    bool is_even;  /* equal weights and no backups */
-    uint8_t kind;  /* SHEAF_TURN_... */
+    uint32_t next;  /* private, as all below: whose turn it is where all are equal */
+    uint32_t other; /* turns of second attempts: they do not upset those of first ones */
+    bool is_even;   /* equal weights and no backups */
+    uint8_t kind;   /* SHEAF_TURN_... */
     sheaf_hash_by_t hash;
     uint64_t hash_bound; /* percent */
     sheaf_ring_t ring;   /* empty unless SHEAF_TURN_HASH */
@@ -71,12 +74,17 @@ void sheaf_balance_rebase(sheaf_balance_t *balance, const sheaf_upstream_conf_t 
 /* The server whose turn it is to take `exchange`. */
 sheaf_server_t *sheaf_balance_turn(sheaf_balance_t *balance, const sheaf_exchange_t *exchange, uint64_t now_ms);
 
+/* The next server, for another attempt, that is neither in `tried` (a bit for each) nor shunned, backups last; or NULL. */
+sheaf_server_t *sheaf_balance_other(sheaf_balance_t *balance, uint64_t tried, uint64_t now_ms);
+/* The bit of a server; where more than 64 share them, a second choice is lost, no more. */
+uint64_t sheaf_balance_bit(const sheaf_balance_t *balance, const sheaf_server_t *server);
+
 /* May a conn of `server` that got free take what waits, without asking whose turn it is? Not where keys have servers,
  * and not a backup once it is not needed any more. */
 bool sheaf_balance_suits(const sheaf_balance_t *balance, const sheaf_server_t *server, uint64_t now_ms);
 
 /* The address to dial: of `server` if one is left there, else of those after it; backups after all others, those that
- * just refused last. Marks it as tried. */
+ * just refused or are ejected last. Marks it as tried. */
 sheaf_pick_t sheaf_balance_pick(sheaf_balance_t *balance, sheaf_server_t *server, uint64_t now_ms, sheaf_tried_t *tried,
                                 sheaf_server_t **ret_server, sheaf_sockaddr_t *ret_address);
 

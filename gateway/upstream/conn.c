@@ -22,11 +22,12 @@ typedef struct conn_rest {
 /* In the order of a conn's life. */
 static void on_connected(uv_connect_t *req, int status);
 static void take_connected(sheaf_conn_t *conn, int status);
-static void on_dial_timeout(sheaf_deadline_t *node);
+static void on_deadline(sheaf_deadline_t *node);
 static void open_up(sheaf_conn_t *conn);
 static void on_rest_written(uv_write_t *req, int status);
 static void on_read_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf);
 static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf);
+static void end(sheaf_conn_t *conn, sheaf_err_t err, const char *detail, bool can_stay);
 static void on_closed(uv_handle_t *handle);
 
 /* The one door by which an exchange gets on a conn and off it: so the count of what flies at a server is right, whatever
@@ -74,7 +75,7 @@ sheaf_conn_t *sheaf_conn_new(sheaf_conn_env_t *env, const sheaf_conn_events_t *e
     conn->group = group;
     conn->server = server;
     carry(conn, exchange);
-    conn->deadline.on_expired = on_dial_timeout;
+    conn->deadline.on_expired = on_deadline;
     conn->state = SHEAF_CONN_LOOKUP;
     env->open_count++;
     sheaf_gauge(env->metrics, SHEAF_METRIC_CONNS_CONNECTING, 1);
@@ -195,9 +196,8 @@ static int connect_unix(sheaf_conn_t *conn)
     return status;
 }
 
-static void on_dial_timeout(sheaf_deadline_t *node)
+static void dial_late(sheaf_conn_t *conn)
 {
-    sheaf_conn_t *conn = SHEAF_OWNER(node, sheaf_conn_t, deadline);
     uint64_t now_ms = conn->env->clock->now_ms;
     int status = UV_EAGAIN;
 
@@ -212,6 +212,42 @@ static void on_dial_timeout(sheaf_deadline_t *node)
         sheaf_deadline_set(conn->env->deadlines, &conn->deadline, now_ms + AGAIN_MS);
     else
         conn->events->on_dial_failed(conn, SHEAF_ERR_CONNECT_TIMEOUT, "");
+}
+
+/* Bytes that come do not move the deadline: it looks when it strikes. A request that is still being written is no
+ * silence of the backend's. */
+static void watch_silence(sheaf_conn_t *conn)
+{
+    uint64_t now_ms = conn->env->clock->now_ms;
+    uint64_t limit_ms = conn->h1.has_bytes ? conn->idle_ms : conn->first_byte_ms;
+
+    if (conn->is_writing)
+        conn->awake_ms = now_ms;
+    if (limit_ms == 0)
+        return;
+    if (conn->awake_ms + limit_ms > now_ms)
+        sheaf_deadline_set(conn->env->deadlines, &conn->deadline, conn->awake_ms + limit_ms);
+    else
+        end(conn, SHEAF_ERR_TIMEOUT, conn->h1.has_bytes ? "the answer made no progress" : "no answer began in time",
+            false);
+}
+
+static void on_deadline(sheaf_deadline_t *node)
+{
+    sheaf_conn_t *conn = SHEAF_OWNER(node, sheaf_conn_t, deadline);
+
+    if (conn->state == SHEAF_CONN_DIALING)
+        dial_late(conn);
+    else
+        watch_silence(conn);
+}
+
+/* It did something just now. Sets the deadline when another limit begins: with the request, and with the answer. */
+static void stay_awake(sheaf_conn_t *conn, uint64_t limit_ms)
+{
+    conn->awake_ms = conn->env->clock->now_ms;
+    if (limit_ms != 0)
+        sheaf_deadline_set(conn->env->deadlines, &conn->deadline, conn->awake_ms + limit_ms);
 }
 
 /* --- writing --- */
@@ -259,6 +295,7 @@ static void on_rest_written(uv_write_t *req, int status)
         conn->unsealed = SHEAF_STR_NONE;
     }
     conn->is_writing = false;
+    conn->awake_ms = conn->env->clock->now_ms;
     free(rest);
     if (conn->tls != NULL && status == 0 && conn->state != SHEAF_CONN_CLOSING)
         conn->is_half_broken |= sheaf_secure_flush(conn) != 0;
@@ -312,7 +349,8 @@ int sheaf_conn_start(sheaf_conn_t *conn, sheaf_exchange_t *exchange)
 {
     int status;
 
-    conn->has_written = false;
+    conn->has_written = conn->is_discarded = false;
+    conn->status = 0;
     status = write_request(conn, exchange);
     if (status < 0 && !conn->has_written) {
         carry(conn, NULL);
@@ -326,6 +364,7 @@ int sheaf_conn_start(sheaf_conn_t *conn, sheaf_exchange_t *exchange)
     if (conn->server->is_backup)
         sheaf_count(conn->env->metrics, SHEAF_METRIC_EXCHANGES_BACKUP, 1);
     sheaf_conn_move(conn, SHEAF_CONN_ACTIVE);
+    stay_awake(conn, conn->first_byte_ms);
     return 0;
 }
 
@@ -345,11 +384,13 @@ static void end(sheaf_conn_t *conn, sheaf_err_t err, const char *detail, bool ca
 {
     sheaf_exchange_t *exchange = conn->exchange;
 
+    sheaf_deadline_clear(conn->env->deadlines, &conn->deadline);
     carry(conn, NULL);
     conn->unsealed = SHEAF_STR_NONE;
     conn->events->on_end(conn, exchange, err, detail, can_stay, !conn->h1.has_bytes);
 }
 
+/* False: the sink refuses it. */
 static bool give_head(sheaf_conn_t *conn)
 {
     const sheaf_wire_head_t *head = &conn->env->head;
@@ -362,7 +403,9 @@ static bool give_head(sheaf_conn_t *conn)
                                                              : UINT64_MAX,
     };
 
-    return conn->exchange->sink->on_head(conn->exchange, &answer);
+    conn->status = head->status;
+    conn->is_discarded = head->status >= 400 && !conn->events->on_bad_head(conn, &answer);
+    return conn->is_discarded || conn->exchange->sink->on_head(conn->exchange, &answer);
 }
 
 /* After a whole answer the conn may stay only if both sides are done: nothing behind the answer, nothing left to
@@ -383,12 +426,14 @@ static void take_bytes(sheaf_conn_t *conn, char *at, char *end_at)
     while (conn->exchange != NULL) {
         switch (sheaf_h1_next(&conn->h1, &at, end_at, &conn->env->head, &body, &why)) {
         case SHEAF_H1_MORE:
+            if (conn->is_discarded) /* its body is not worth waiting for: rather a new conn than a slow retry */
+                end(conn, SHEAF_OK, "", false);
             return;
         case SHEAF_H1_HEAD:
             is_welcome = give_head(conn);
             break;
         case SHEAF_H1_BODY:
-            is_welcome = conn->exchange->sink->on_body(conn->exchange, body.base, body.len);
+            is_welcome = conn->is_discarded || conn->exchange->sink->on_body(conn->exchange, body.base, body.len);
             break;
         case SHEAF_H1_DONE:
             finish(conn, at < end_at);
@@ -473,6 +518,8 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
         return;
     }
     sheaf_count(conn->env->metrics, SHEAF_METRIC_BACKEND_BYTES_IN, (uint64_t)nread);
+    if (conn->state == SHEAF_CONN_ACTIVE)
+        stay_awake(conn, conn->h1.has_bytes ? 0 : conn->idle_ms);
     if (conn->tls != NULL)
         take_sealed(conn, buf->base, (size_t)nread);
     else if (conn->exchange == NULL)

@@ -45,6 +45,9 @@ typedef struct sheaf_conn_events {
      * is_untouched: no byte of an answer came. */
     void (*on_end)(sheaf_conn_t *conn, sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail, bool can_stay,
                    bool is_untouched);
+    /* The head of an answer of 400 or more. False: the answer is thrown away, its owner never sees it; on_end follows,
+     * with conn->is_discarded. */
+    bool (*on_bad_head)(sheaf_conn_t *conn, const sheaf_answer_head_t *head);
     void (*on_dial_failed)(sheaf_conn_t *conn, sheaf_err_t err, const char *detail); /* its exchange is still on it */
     void (*on_idle_end)(sheaf_conn_t *conn); /* closed by the backend, or bytes nobody asked for: close it */
 } sheaf_conn_events_t;
@@ -75,12 +78,18 @@ struct sheaf_conn {
     struct sheaf_conn *rival; /* see race.h; NULL: none */
     sheaf_deadline_t race;
     sheaf_name_waiter_t waiter;
-    sheaf_deadline_t deadline;
-    uint64_t dial_until_ms; /* of a unix socket */
+    sheaf_deadline_t deadline; /* DIALING: to be accepted; ACTIVE: silence, see first_byte_ms */
+    uint64_t dial_until_ms;    /* of a unix socket */
+    uint64_t first_byte_ms;    /* the keeper's: how long it may be silent before an answer, and */
+    uint64_t idle_ms;          /* within one; 0: as long as it likes */
+    uint64_t awake_ms;         /* when it last did anything; kept only with a limit */
     sheaf_h1_t h1;
     sheaf_tls_t *tls;     /* NULL: clear text, or not accepted yet */
     sheaf_str_t unsealed; /* of the exchange's body, still to go through tls */
     uint64_t idle_until_ms;
+    uint16_t status;     /* of the answer; 0 until its head came */
+    uint64_t again_ms;   /* with is_discarded: when its exchange is sent again; the keeper's */
+    bool is_discarded;   /* see on_bad_head */
     bool is_reused;      /* an exchange was completed on it before this one */
     bool has_written;    /* a byte of this exchange's request went out */
     bool is_writing;     /* a rest of it is on its way through libuv */

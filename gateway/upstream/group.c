@@ -6,9 +6,11 @@
 
 #include "gateway/upstream/race.h"
 
-enum { EXCHANGE_IDLE, EXCHANGE_WAITING, EXCHANGE_FLYING, EXCHANGE_REPORTING }; /* exchange->state; 0 is the owner's */
+/* exchange->state; 0 is the owner's */
+enum { EXCHANGE_IDLE, EXCHANGE_WAITING, EXCHANGE_FLYING, EXCHANGE_RESTING, EXCHANGE_REPORTING };
 
 /* An exchange's way down. */
+static void launch(sheaf_group_t *group, sheaf_exchange_t *exchange);
 static void place(sheaf_group_t *group, sheaf_exchange_t *exchange);
 static void dial(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf_server_t *server);
 static void dial_on(sheaf_conn_t *conn);
@@ -18,17 +20,18 @@ static void on_resolved(sheaf_name_waiter_t *waiter);
 static void on_open(sheaf_conn_t *conn);
 static void on_end(sheaf_conn_t *conn, sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail, bool can_stay,
                    bool is_untouched);
+static bool on_bad_head(sheaf_conn_t *conn, const sheaf_answer_head_t *head);
 static void on_dial_failed(sheaf_conn_t *conn, sheaf_err_t err, const char *detail);
 static void on_idle_end(sheaf_conn_t *conn);
 /* And time. */
 static void on_exchange_deadline(sheaf_deadline_t *node);
 static void on_report(sheaf_task_t *task);
 static void on_serve(sheaf_task_t *task);
-static void on_sweep(sheaf_deadline_t *node);
 
 static const sheaf_conn_events_t conn_events = {
     .on_open = on_open,
     .on_end = on_end,
+    .on_bad_head = on_bad_head,
     .on_dial_failed = on_dial_failed,
     .on_idle_end = on_idle_end,
 };
@@ -52,10 +55,11 @@ sheaf_group_t *sheaf_group_new(sheaf_conn_env_t *env, sheaf_soon_t *soon, sheaf_
     group->snapshot = sheaf_snapshot_hold(snapshot);
     group->env = env;
     group->soon = soon;
-    group->sweep.on_expired = on_sweep;
     group->serve.run = on_serve;
     sheaf_balance_init(&group->balance, conf, context_of(snapshot, conf), resolver, seed);
+    sheaf_stock_init(&group->stock, env, &group->balance);
     sheaf_line_init(&group->line);
+    sheaf_triage_init(&group->triage, env, &group->balance, &group->stock, conf);
     return group;
 }
 
@@ -64,20 +68,15 @@ static void let_go(sheaf_conn_t *conn)
     sheaf_group_t *group = conn->group;
 
     sheaf_race_end(conn);
-    group->conn_count--;
-    group->idle_count -= conn->state == SHEAF_CONN_IDLE;
-    sheaf_conn_close(conn);
+    sheaf_stock_let_go(&group->stock, conn);
 }
 
 void sheaf_group_free(sheaf_group_t *group)
 {
-    for (uint32_t i = 0; i < group->balance.count; i++)
-        while (!sheaf_list_is_empty(&group->balance.servers[i].idle))
-            let_go(SHEAF_OWNER(group->balance.servers[i].idle.next, sheaf_conn_t, link));
-    SHEAF_ASSERT(group->conn_count == 0);
-    sheaf_deadline_clear(group->env->deadlines, &group->sweep);
+    sheaf_stock_fini(&group->stock);
     sheaf_soon_cancel(&group->serve);
     sheaf_line_fini(&group->line);
+    sheaf_triage_fini(&group->triage);
     sheaf_balance_fini(&group->balance);
     sheaf_snapshot_drop(group->snapshot);
     free(group);
@@ -90,6 +89,7 @@ void sheaf_group_rebase(sheaf_group_t *group, sheaf_snapshot_t *snapshot, const 
     group->snapshot = sheaf_snapshot_hold(snapshot);
     group->conf = conf;
     sheaf_balance_rebase(&group->balance, conf);
+    sheaf_triage_rebase(&group->triage, conf);
     sheaf_snapshot_drop(old);
 }
 
@@ -124,20 +124,21 @@ static void on_report(sheaf_task_t *task)
  * it has does not launch what it is about to cancel. */
 static void detach(sheaf_exchange_t *exchange)
 {
-    sheaf_conn_t *conn = exchange->conn;
-    sheaf_group_t *group;
+    sheaf_group_t *group = exchange->keeper;
 
     if (exchange->state == EXCHANGE_WAITING) {
-        group = SHEAF_OWNER(sheaf_line_of(exchange), sheaf_group_t, line);
         sheaf_line_remove(exchange);
         sheaf_gauge(group->env->metrics, SHEAF_METRIC_EXCHANGES_WAITING, -1);
         sheaf_deadline_clear(group->env->deadlines, &exchange->deadline);
     } else if (exchange->state == EXCHANGE_FLYING) {
-        group = conn->group;
         sheaf_deadline_clear(group->env->deadlines, &exchange->deadline);
-        let_go(conn);
+        sheaf_triage_forget(&group->triage, exchange);
+        let_go(exchange->conn);
         if (group->line.count != 0)
             sheaf_soon(group->soon, &group->serve);
+    } else if (exchange->state == EXCHANGE_RESTING) {
+        sheaf_gauge(group->env->metrics, SHEAF_METRIC_EXCHANGES_RESTING, -1);
+        sheaf_deadline_clear(group->env->deadlines, &exchange->deadline);
     } else if (exchange->state == EXCHANGE_REPORTING) {
         sheaf_soon_cancel(&exchange->task);
     }
@@ -149,11 +150,42 @@ void sheaf_group_cancel(sheaf_exchange_t *exchange)
     detach(exchange);
 }
 
+/* --- between two attempts --- */
+
+/* Its one deadline wakes it. False: it is not to be sent again. */
+static bool rest(sheaf_group_t *group, sheaf_exchange_t *exchange, uint64_t until_ms)
+{
+    if (until_ms == SHEAF_NEVER)
+        return false;
+    exchange->state = EXCHANGE_RESTING;
+    sheaf_gauge(group->env->metrics, SHEAF_METRIC_EXCHANGES_RESTING, 1);
+    sheaf_deadline_set(group->env->deadlines, &exchange->deadline, until_ms);
+    return true;
+}
+
+/* False when the loop was late and its time is over. */
+static bool resume(sheaf_exchange_t *exchange)
+{
+    sheaf_group_t *group = exchange->keeper;
+
+    if (group->env->clock->now_ms >= exchange->end_ms)
+        return false;
+    detach(exchange);
+    sheaf_deadline_set(group->env->deadlines, &exchange->deadline, exchange->end_ms);
+    launch(group, exchange);
+    return true;
+}
+
 static void on_exchange_deadline(sheaf_deadline_t *node)
 {
     sheaf_exchange_t *exchange = SHEAF_OWNER(node, sheaf_exchange_t, deadline);
+    sheaf_group_t *group = exchange->keeper;
     bool has_waited = exchange->state == EXCHANGE_WAITING;
 
+    if (exchange->state == EXCHANGE_RESTING && resume(exchange))
+        return;
+    if (exchange->state == EXCHANGE_FLYING && exchange->has_full_time)
+        sheaf_triage_late(&group->triage, exchange->conn, exchange);
     detach(exchange);
     if (has_waited) /* nothing was asked of the backend: 503, not 504 */
         tell(exchange, SHEAF_ERR_QUEUE_FULL, "no connection became free in time");
@@ -163,51 +195,6 @@ static void on_exchange_deadline(sheaf_deadline_t *node)
 
 /* --- sending --- */
 
-/* The most recently used idle conn of `server` that is still good. For what cannot be sent twice the socket is looked
- * at first: a close that has arrived, but was not read yet, must not cost a 502. */
-static sheaf_conn_t *idle_of(sheaf_group_t *group, sheaf_server_t *server, const sheaf_exchange_t *exchange)
-{
-    while (!sheaf_list_is_empty(&server->idle)) {
-        sheaf_conn_t *conn = SHEAF_OWNER(server->idle.next, sheaf_conn_t, link);
-
-        if (conn->idle_until_ms > group->env->clock->now_ms &&
-            sheaf_balance_has(server, &conn->address, &conn->version) &&
-            (exchange->is_idempotent || sheaf_conn_is_quiet(conn))) {
-            sheaf_list_remove(&conn->link);
-            group->idle_count--;
-            return conn;
-        }
-        let_go(conn);
-    }
-    return NULL;
-}
-
-/* Where it may be any server's conn: then none has to be opened. */
-static sheaf_conn_t *idle_of_any(sheaf_group_t *group, const sheaf_exchange_t *exchange)
-{
-    uint64_t now_ms = group->env->clock->now_ms;
-    sheaf_conn_t *conn = NULL;
-
-    for (uint32_t i = 0; i < group->balance.count && conn == NULL && group->idle_count != 0; i++) {
-        if (sheaf_balance_suits(&group->balance, &group->balance.servers[i], now_ms))
-            conn = idle_of(group, &group->balance.servers[i], exchange);
-    }
-    return conn;
-}
-
-/* Lets the idle conn go that rested longest at its server: another server needs its place. */
-static void make_room(sheaf_group_t *group)
-{
-    for (uint32_t i = 0; i < group->balance.count && group->idle_count != 0; i++) {
-        sheaf_link_t *idle = &group->balance.servers[i].idle;
-
-        if (sheaf_list_is_empty(idle))
-            continue;
-        let_go(SHEAF_OWNER(idle->prev, sheaf_conn_t, link));
-        return;
-    }
-}
-
 /* A conn that was closed while it was idle took nothing of the request: once more, on a fresh one. */
 static void start_on(sheaf_group_t *group, sheaf_conn_t *conn, sheaf_exchange_t *exchange)
 {
@@ -216,7 +203,7 @@ static void start_on(sheaf_group_t *group, sheaf_conn_t *conn, sheaf_exchange_t 
     exchange->state = EXCHANGE_FLYING;
     if (sheaf_conn_start(conn, exchange) == 0)
         return;
-    group->conn_count--;
+    group->stock.conn_count--; /* not among the idle ones any more */
     sheaf_conn_close(conn);
     sheaf_count(group->env->metrics, SHEAF_METRIC_EXCHANGES_RETRIED, 1);
     dial(group, exchange, server);
@@ -224,33 +211,68 @@ static void start_on(sheaf_group_t *group, sheaf_conn_t *conn, sheaf_exchange_t 
 
 static bool has_room(const sheaf_group_t *group)
 {
-    return group->conn_count < group->conf->max_connections;
+    return group->stock.conn_count < group->conf->max_connections;
+}
+
+/* One that did not fail it yet, where there is one. */
+static sheaf_server_t *server_for(sheaf_group_t *group, const sheaf_exchange_t *exchange)
+{
+    uint64_t now_ms = group->env->clock->now_ms;
+    sheaf_server_t *other = exchange->tried == 0 ? NULL : sheaf_balance_other(&group->balance, exchange->tried, now_ms);
+
+    return other != NULL ? other : sheaf_balance_turn(&group->balance, exchange, now_ms);
 }
 
 /* There is an idle conn, or room for a new one. */
 static void place(sheaf_group_t *group, sheaf_exchange_t *exchange)
 {
-    sheaf_server_t *server = sheaf_balance_turn(&group->balance, exchange, group->env->clock->now_ms);
-    sheaf_conn_t *conn = idle_of(group, server, exchange);
+    sheaf_server_t *server = server_for(group, exchange);
+    sheaf_conn_t *conn = sheaf_stock_take(&group->stock, server, exchange);
 
     if (conn == NULL && !has_room(group))
-        conn = idle_of_any(group, exchange);
+        conn = sheaf_stock_take_any(&group->stock, exchange);
     if (conn != NULL) {
         start_on(group, conn, exchange);
         return;
     }
     if (!has_room(group))
-        make_room(group);
+        sheaf_stock_make_room(&group->stock);
     dial(group, exchange, server);
+}
+
+static bool admit(sheaf_group_t *group, sheaf_exchange_t *exchange)
+{
+    if (sheaf_triage_admit(&group->triage, exchange))
+        return true;
+    report(group, exchange, SHEAF_ERR_BREAKER_OPEN, "");
+    return false;
+}
+
+/* Out of the line: the one whose turn it is to fly, or NULL. */
+static sheaf_exchange_t *next_waiting(sheaf_group_t *group)
+{
+    sheaf_exchange_t *exchange;
+
+    while ((exchange = sheaf_line_pop(&group->line)) != NULL) {
+        sheaf_gauge(group->env->metrics, SHEAF_METRIC_EXCHANGES_WAITING, -1);
+        if (admit(group, exchange))
+            break;
+    }
+    return exchange;
+}
+
+static bool can_place(const sheaf_group_t *group)
+{
+    return group->stock.idle_count != 0 || has_room(group);
 }
 
 static void serve_line(sheaf_group_t *group)
 {
-    while (group->line.count != 0 && (group->idle_count != 0 || has_room(group))) {
-        sheaf_exchange_t *exchange = sheaf_line_pop(&group->line);
+    while (group->line.count != 0 && can_place(group)) {
+        sheaf_exchange_t *exchange = next_waiting(group);
 
-        sheaf_gauge(group->env->metrics, SHEAF_METRIC_EXCHANGES_WAITING, -1);
-        place(group, exchange);
+        if (exchange != NULL)
+            place(group, exchange);
     }
 }
 
@@ -265,15 +287,27 @@ void sheaf_group_send(sheaf_group_t *group, sheaf_exchange_t *exchange)
 
     SHEAF_ASSERT(exchange->state == EXCHANGE_IDLE);
     exchange->conn = exchange->line = NULL;
+    exchange->keeper = group;
     exchange->deadline.on_expired = on_exchange_deadline;
-    sheaf_deadline_set(group->env->deadlines, &exchange->deadline,
-                       exchange->deadline_ms < most_ms ? exchange->deadline_ms : most_ms);
-    if (group->line.count == 0 && (group->idle_count != 0 || has_room(group))) {
-        place(group, exchange);
+    exchange->has_full_time = exchange->deadline_ms >= most_ms;
+    exchange->end_ms = exchange->has_full_time ? most_ms : exchange->deadline_ms;
+    sheaf_deadline_set(group->env->deadlines, &exchange->deadline, exchange->end_ms);
+    sheaf_triage_begin(&group->triage, exchange);
+    launch(group, exchange);
+}
+
+static void launch(sheaf_group_t *group, sheaf_exchange_t *exchange)
+{
+    bool is_let;
+
+    if (group->line.count == 0 && can_place(group)) {
+        if (admit(group, exchange))
+            place(group, exchange);
         return;
     }
-    if (exchange->is_direct && group->line.direct_count >= group->conf->max_waiting) {
-        report(group, exchange, SHEAF_ERR_QUEUE_FULL, "");
+    is_let = sheaf_triage_lets(&group->triage);
+    if (!is_let || (exchange->is_direct && group->line.direct_count >= group->conf->max_waiting)) {
+        report(group, exchange, is_let ? SHEAF_ERR_QUEUE_FULL : SHEAF_ERR_BREAKER_OPEN, "");
         return;
     }
     exchange->state = EXCHANGE_WAITING;
@@ -289,7 +323,9 @@ static sheaf_conn_t *conn_for(sheaf_group_t *group, sheaf_exchange_t *exchange, 
 
     exchange->state = EXCHANGE_FLYING;
     conn->waiter.on_resolved = on_resolved;
-    group->conn_count++;
+    conn->first_byte_ms = group->conf->first_byte_timeout_ms;
+    conn->idle_ms = group->conf->idle_timeout_ms;
+    group->stock.conn_count++;
     return conn;
 }
 
@@ -307,14 +343,15 @@ static sheaf_conn_t *replace(sheaf_conn_t *old, sheaf_err_t err, const char *det
     return conn;
 }
 
-/* Nothing is left to try. */
+/* Nothing is left to try, for now. */
 static void give_up(sheaf_conn_t *conn, sheaf_err_t err, const char *detail)
 {
     sheaf_exchange_t *exchange = conn->exchange;
     sheaf_group_t *group = conn->group;
 
     let_go(conn);
-    report(group, exchange, err, detail);
+    if (!rest(group, exchange, sheaf_triage_unreached(&group->triage, exchange, err)))
+        report(group, exchange, err, detail);
     if (group->line.count != 0)
         sheaf_soon(group->soon, &group->serve);
 }
@@ -339,10 +376,13 @@ static bool dial_next(sheaf_conn_t *conn)
 {
     sheaf_group_t *group = conn->group;
     uint64_t now_ms = group->env->clock->now_ms;
-    sheaf_server_t *server = conn->server;
-    sheaf_pick_t pick = sheaf_balance_pick(&group->balance, server, now_ms, &conn->tried, &server, &conn->address);
+    sheaf_server_t *before = conn->server, *server = before;
+    bool has_failed = conn->dial_err != SHEAF_ERR_RESOLVE; /* an address of `before` was dialed */
+    sheaf_pick_t pick = sheaf_balance_pick(&group->balance, before, now_ms, &conn->tried, &server, &conn->address);
     int status;
 
+    if (has_failed && (pick == SHEAF_PICK_NONE || server != before))
+        sheaf_triage_blame(&group->triage, before);
     if (pick != SHEAF_PICK_NONE)
         sheaf_conn_aim(conn, server);
     switch (pick) {
@@ -406,7 +446,8 @@ static void on_open(sheaf_conn_t *conn)
     if (status == 0)
         return;
     let_go(conn);
-    report(group, exchange, SHEAF_ERR_RESET, uv_strerror(status));
+    if (!rest(group, exchange, sheaf_triage_ended(&group->triage, conn, exchange, SHEAF_ERR_RESET)))
+        report(group, exchange, SHEAF_ERR_RESET, uv_strerror(status));
     serve_line(group);
 }
 
@@ -427,24 +468,19 @@ static void keep(sheaf_group_t *group, sheaf_conn_t *conn)
     uint64_t kept_ms = keep_ms(group, conn);
     sheaf_exchange_t *next = NULL; /* may ask whose turn it is, once this conn rests */
 
-    if (kept_ms == 0 || !sheaf_balance_has(conn->server, &conn->address, &conn->version)) {
+    if (kept_ms == 0 || conn->server->outlier.is_ejected ||
+        !sheaf_balance_has(conn->server, &conn->address, &conn->version)) {
         let_go(conn);
         return;
     }
     conn->is_reused = true;
     if (sheaf_balance_suits(&group->balance, conn->server, group->env->clock->now_ms))
-        next = sheaf_line_pop(&group->line);
+        next = next_waiting(group);
     if (next != NULL) {
-        sheaf_gauge(group->env->metrics, SHEAF_METRIC_EXCHANGES_WAITING, -1);
         start_on(group, conn, next);
         return;
     }
-    sheaf_conn_move(conn, SHEAF_CONN_IDLE);
-    conn->idle_until_ms = group->env->clock->now_ms + kept_ms;
-    sheaf_list_push_front(&conn->server->idle, &conn->link);
-    group->idle_count++;
-    if (!sheaf_deadline_is_set(&group->sweep) || conn->idle_until_ms < group->sweep.at_ms)
-        sheaf_deadline_set(group->env->deadlines, &group->sweep, conn->idle_until_ms);
+    sheaf_stock_put(&group->stock, conn, kept_ms);
 }
 
 /* RFC 9112 9.3.1: a backend may close an idle conn just as a request is on its way to it. No byte of an answer came;
@@ -454,12 +490,20 @@ static bool may_retry(const sheaf_conn_t *conn, const sheaf_exchange_t *exchange
     return err == SHEAF_ERR_RESET && is_untouched && conn->is_reused && (exchange->is_idempotent || !conn->has_written);
 }
 
+static bool on_bad_head(sheaf_conn_t *conn, const sheaf_answer_head_t *head)
+{
+    sheaf_group_t *group = conn->group;
+
+    return !group->triage.has_retry || sheaf_triage_passes(&group->triage, conn, head);
+}
+
 /* The conn is in its place before the owner hears: what it sends from on_done may take it. */
 static void on_end(sheaf_conn_t *conn, sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail, bool can_stay,
                    bool is_untouched)
 {
     sheaf_group_t *group = conn->group;
     sheaf_server_t *server = conn->server;
+    bool is_over;
 
     if (may_retry(conn, exchange, err, is_untouched)) {
         let_go(conn);
@@ -468,37 +512,17 @@ static void on_end(sheaf_conn_t *conn, sheaf_exchange_t *exchange, sheaf_err_t e
         return;
     }
     sheaf_deadline_clear(group->env->deadlines, &exchange->deadline);
+    is_over = !group->triage.is_on || !rest(group, exchange, sheaf_triage_ended(&group->triage, conn, exchange, err));
     if (can_stay)
         keep(group, conn);
     else
         let_go(conn);
     serve_line(group);
-    tell(exchange, err, detail);
+    if (is_over)
+        tell(exchange, err, detail);
 }
 
 static void on_idle_end(sheaf_conn_t *conn)
 {
     let_go(conn);
-}
-
-/* One deadline for all idle conns: a conn that is used all the time costs no timer. */
-static void on_sweep(sheaf_deadline_t *node)
-{
-    sheaf_group_t *group = SHEAF_OWNER(node, sheaf_group_t, sweep);
-    uint64_t next_ms = SHEAF_NEVER;
-
-    for (uint32_t i = 0; i < group->balance.count; i++) {
-        sheaf_link_t *idle = &group->balance.servers[i].idle;
-
-        for (sheaf_link_t *link = idle->next, *after; link != idle; link = after) {
-            sheaf_conn_t *conn = SHEAF_OWNER(link, sheaf_conn_t, link);
-
-            after = link->next;
-            if (conn->idle_until_ms <= group->env->clock->now_ms)
-                let_go(conn);
-            else if (conn->idle_until_ms < next_ms)
-                next_ms = conn->idle_until_ms;
-        }
-    }
-    sheaf_deadline_set(group->env->deadlines, &group->sweep, next_ms);
 }

@@ -4,13 +4,16 @@
  *        \-> a new conn, while there are fewer than max_connections             --> dial, write
  *         \-> the line: a conn that gets free takes the next exchange whose turn it is
  *
- * An exchange is in one place at a time: in the line, on a conn, or on its way back through the soon-queue. Whoever
+ * An exchange is in one place at a time: in the line, on a conn, at rest between two attempts (triage), or on its way
+ * back through the soon-queue. Whoever
  * waits does so because all conns are busy: an idle conn and a waiting exchange never exist together. */
 #ifndef SHEAF_UPSTREAM_GROUP_H
 #define SHEAF_UPSTREAM_GROUP_H
 
 #include "gateway/upstream/conn.h"
 #include "gateway/upstream/line.h"
+#include "gateway/upstream/stock.h"
+#include "gateway/upstream/triage.h"
 
 typedef struct sheaf_group {
     sheaf_link_t link;                 /* in its owner's list of groups */
@@ -20,11 +23,10 @@ typedef struct sheaf_group {
     sheaf_conn_env_t *env;
     sheaf_soon_t *soon;
     sheaf_balance_t balance;
+    sheaf_stock_t stock;
     sheaf_line_t line;
-    uint32_t conn_count; /* all but closing ones */
-    uint32_t idle_count;
-    sheaf_deadline_t sweep; /* the earliest end of an idle conn, or earlier */
-    sheaf_task_t serve;     /* a conn got free: serve the line */
+    sheaf_triage_t triage;
+    sheaf_task_t serve; /* a conn got free: serve the line */
 } sheaf_group_t;
 
 /* `snapshot` holds `conf`. */

@@ -15,8 +15,7 @@ static void close_one(sheaf_conn_t *conn)
 {
     sheaf_group_t *group = conn->group;
 
-    group->conn_count--;
-    sheaf_conn_close(conn);
+    sheaf_stock_let_go(&group->stock, conn);
     if (group->line.count != 0)
         sheaf_soon(group->soon, &group->serve);
 }
@@ -45,11 +44,13 @@ static void on_delay(sheaf_deadline_t *node)
     uint64_t now_ms = conn->env->clock->now_ms;
     sheaf_sockaddr_t address;
 
-    if (group->conn_count >= group->conf->max_connections ||
+    if (group->stock.conn_count >= group->conf->max_connections ||
         !sheaf_balance_pick_beside(&group->balance, conn->server, &conn->address, now_ms, &conn->tried, &address))
         return;
     rival = sheaf_conn_new(conn->env, conn->events, group, NULL, conn->server);
-    group->conn_count++;
+    group->stock.conn_count++;
+    rival->first_byte_ms = conn->first_byte_ms;
+    rival->idle_ms = conn->idle_ms;
     rival->address = address;
     rival->version = conn->server->version;
     rival->rival = conn;

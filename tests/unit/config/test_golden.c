@@ -109,6 +109,7 @@ static void dump_value(FILE *out, const sheaf_key_t *key, const char *member)
     case SHEAF_KIND_OF_NUMBER:
     case SHEAF_KIND_OF_DURATION:
     case SHEAF_KIND_OF_SIZE:
+    case SHEAF_KIND_OF_PERCENT:
         fprintf(out, " %" PRIu64, *(const uint64_t *)at);
         break;
     case SHEAF_KIND_OF_ADDRESS:
@@ -130,6 +131,9 @@ static void dump_value(FILE *out, const sheaf_key_t *key, const char *member)
         break;
     case SHEAF_KIND_OF_BOOL:
         fputs(*(const bool *)at ? " true" : " false", out);
+        break;
+    case SHEAF_KIND_OF_SET:
+        fprintf(out, " %x", *(const uint32_t *)at);
         break;
     case SHEAF_KIND_OF_MODE:
         fprintf(out, " %03o", *(const uint32_t *)at);

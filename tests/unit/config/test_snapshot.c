@@ -221,6 +221,31 @@ static bool same_upstream(const char *a, const char *b)
 }
 
 #define BY_KEY "servers: [\"http://a:1\", \"http://b:2\"], balance: hash, "
+/* A member that the comparison forgets would leave a changed setting unused after a reload. */
+static void upstreams_that_differ_in_a_setting_of_failing_well_are_not_equal(void **state)
+{
+    static const char *const settings[][2] = {
+        {"retry: {}", "retry: {attempts: 3}"},       {"retry: {}", "retry: {on: [connect]}"},
+        {"retry: {}", "retry: {methods: [GET]}"},    {"retry: {methods: [PUT]}", "retry: {methods: [GET]}"},
+        {"retry: {}", "retry: {budget: 21%}"},       {"retry: {}", "retry: {backoff: 26ms}"},
+        {"outlier: {}", "outlier: {errors: 6}"},     {"outlier: {}", "outlier: {ratio: 6%}"},
+        {"outlier: {}", "outlier: {interval: 11s}"}, {"outlier: {}", "outlier: {eject: 11s}"},
+        {"outlier: {}", "outlier: {max_eject: 6m}"}, {"outlier: {}", "outlier: {max_ejected: 51%}"},
+        {"breaker: {}", "breaker: {errors: 51%}"},   {"breaker: {}", "breaker: {requests: 21}"},
+        {"breaker: {}", "breaker: {window: 11s}"},   {"breaker: {}", "breaker: {open: 6s}"},
+        {"breaker: {}", "breaker: {probes: 2}"},
+    };
+    char a[160], b[160];
+
+    (void)state;
+    for (size_t i = 0; i < SHEAF_COUNT(settings); i++) {
+        snprintf(a, sizeof(a), ", %s", settings[i][0]);
+        snprintf(b, sizeof(b), "servers: [\"http://a:1\", \"http://b:2\"], %s", settings[i][0]);
+        assert_true(same_upstream(a, b));
+        snprintf(b, sizeof(b), "servers: [\"http://a:1\", \"http://b:2\"], %s", settings[i][1]);
+        assert_false(same_upstream(a, b));
+    }
+}
 
 static void upstreams_are_equal_when_servers_limits_and_times_are(void **state)
 {
@@ -239,6 +264,11 @@ static void upstreams_are_equal_when_servers_limits_and_times_are(void **state)
         "servers: [\"http://a:1\", {url: \"http://b:2\", backup: true}]",
         "servers: [\"http://a:1\", \"http://b:2\"], balance: random_two",
         "servers: [\"http://a:1\", \"http://b:2\"], balance: hash",
+        "servers: [\"http://a:1\", \"http://b:2\"], first_byte_timeout: 9s",
+        "servers: [\"http://a:1\", \"http://b:2\"], idle_timeout: 9s",
+        "servers: [\"http://a:1\", \"http://b:2\"], retry: {}",
+        "servers: [\"http://a:1\", \"http://b:2\"], outlier: {}",
+        "servers: [\"http://a:1\", \"http://b:2\"], breaker: {}",
     };
 
     (void)state;
@@ -396,6 +426,7 @@ int main(void)
         cmocka_unit_test(endpoints_of_one_path_are_told_apart_by_their_methods),
         cmocka_unit_test(without_endpoints_none_is_found),
         cmocka_unit_test(a_base_ends_in_a_slash_and_follows_dollar_batch),
+        cmocka_unit_test(upstreams_that_differ_in_a_setting_of_failing_well_are_not_equal),
         cmocka_unit_test(upstreams_are_equal_when_servers_limits_and_times_are),
         cmocka_unit_test(a_snapshot_lives_until_its_last_drop),
         cmocka_unit_test(a_snapshot_keeps_nothing_of_the_text),

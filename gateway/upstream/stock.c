@@ -1,0 +1,105 @@
+/* upstream/stock.c - see stock.h. */
+#include "gateway/upstream/stock.h"
+
+static void on_sweep(sheaf_deadline_t *node);
+
+void sheaf_stock_init(sheaf_stock_t *stock, sheaf_conn_env_t *env, sheaf_balance_t *balance)
+{
+    stock->env = env;
+    stock->balance = balance;
+    stock->sweep.on_expired = on_sweep;
+}
+
+void sheaf_stock_fini(sheaf_stock_t *stock)
+{
+    for (uint32_t i = 0; i < stock->balance->count; i++)
+        sheaf_stock_clear(stock, &stock->balance->servers[i]);
+    SHEAF_ASSERT(stock->conn_count == 0);
+    sheaf_deadline_clear(stock->env->deadlines, &stock->sweep);
+}
+
+void sheaf_stock_let_go(sheaf_stock_t *stock, sheaf_conn_t *conn)
+{
+    stock->conn_count--;
+    stock->idle_count -= conn->state == SHEAF_CONN_IDLE;
+    sheaf_conn_close(conn);
+}
+
+void sheaf_stock_clear(sheaf_stock_t *stock, sheaf_server_t *server)
+{
+    while (!sheaf_list_is_empty(&server->idle))
+        sheaf_stock_let_go(stock, SHEAF_OWNER(server->idle.next, sheaf_conn_t, link));
+}
+
+void sheaf_stock_put(sheaf_stock_t *stock, sheaf_conn_t *conn, uint64_t kept_ms)
+{
+    sheaf_conn_move(conn, SHEAF_CONN_IDLE);
+    conn->idle_until_ms = stock->env->clock->now_ms + kept_ms;
+    sheaf_list_push_front(&conn->server->idle, &conn->link);
+    stock->idle_count++;
+    if (!sheaf_deadline_is_set(&stock->sweep) || conn->idle_until_ms < stock->sweep.at_ms)
+        sheaf_deadline_set(stock->env->deadlines, &stock->sweep, conn->idle_until_ms);
+}
+
+/* For what cannot be sent twice the socket is looked at first: a close that has arrived, but was not read yet, must
+ * not cost a 502. */
+sheaf_conn_t *sheaf_stock_take(sheaf_stock_t *stock, sheaf_server_t *server, const sheaf_exchange_t *exchange)
+{
+    while (!sheaf_list_is_empty(&server->idle)) {
+        sheaf_conn_t *conn = SHEAF_OWNER(server->idle.next, sheaf_conn_t, link);
+
+        if (conn->idle_until_ms > stock->env->clock->now_ms &&
+            sheaf_balance_has(server, &conn->address, &conn->version) &&
+            (exchange->is_idempotent || sheaf_conn_is_quiet(conn))) {
+            sheaf_list_remove(&conn->link);
+            stock->idle_count--;
+            return conn;
+        }
+        sheaf_stock_let_go(stock, conn);
+    }
+    return NULL;
+}
+
+sheaf_conn_t *sheaf_stock_take_any(sheaf_stock_t *stock, const sheaf_exchange_t *exchange)
+{
+    uint64_t now_ms = stock->env->clock->now_ms;
+    sheaf_conn_t *conn = NULL;
+
+    for (uint32_t i = 0; i < stock->balance->count && conn == NULL && stock->idle_count != 0; i++)
+        if (sheaf_balance_suits(stock->balance, &stock->balance->servers[i], now_ms))
+            conn = sheaf_stock_take(stock, &stock->balance->servers[i], exchange);
+    return conn;
+}
+
+void sheaf_stock_make_room(sheaf_stock_t *stock)
+{
+    for (uint32_t i = 0; i < stock->balance->count && stock->idle_count != 0; i++) {
+        sheaf_link_t *idle = &stock->balance->servers[i].idle;
+
+        if (sheaf_list_is_empty(idle))
+            continue;
+        sheaf_stock_let_go(stock, SHEAF_OWNER(idle->prev, sheaf_conn_t, link));
+        return;
+    }
+}
+
+static void on_sweep(sheaf_deadline_t *node)
+{
+    sheaf_stock_t *stock = SHEAF_OWNER(node, sheaf_stock_t, sweep);
+    uint64_t next_ms = SHEAF_NEVER;
+
+    for (uint32_t i = 0; i < stock->balance->count; i++) {
+        sheaf_link_t *idle = &stock->balance->servers[i].idle;
+
+        for (sheaf_link_t *link = idle->next, *after; link != idle; link = after) {
+            sheaf_conn_t *conn = SHEAF_OWNER(link, sheaf_conn_t, link);
+
+            after = link->next;
+            if (conn->idle_until_ms <= stock->env->clock->now_ms)
+                sheaf_stock_let_go(stock, conn);
+            else if (conn->idle_until_ms < next_ms)
+                next_ms = conn->idle_until_ms;
+        }
+    }
+    sheaf_deadline_set(stock->env->deadlines, &stock->sweep, next_ms);
+}

@@ -1,0 +1,36 @@
+/* upstream/stock.h - the conns of a group: how many there are, and those that rest.
+ *
+ * Each server has a list of its idle conns, most recently used first, so that what is not needed grows old and goes.
+ * All of them share one deadline: a conn that is used all the time costs no timer. */
+#ifndef SHEAF_UPSTREAM_STOCK_H
+#define SHEAF_UPSTREAM_STOCK_H
+
+#include "gateway/upstream/conn.h"
+
+typedef struct sheaf_stock {
+    sheaf_conn_env_t *env;
+    sheaf_balance_t *balance;
+    uint32_t conn_count; /* all but closing ones */
+    uint32_t idle_count;
+    sheaf_deadline_t sweep; /* the earliest end of an idle conn, or earlier */
+} sheaf_stock_t;
+
+void sheaf_stock_init(sheaf_stock_t *stock, sheaf_conn_env_t *env, sheaf_balance_t *balance);
+/* Closes what is idle; nothing else may be left. */
+void sheaf_stock_fini(sheaf_stock_t *stock);
+
+/* Closes a conn, whatever it does. It stays readable until its close callback. */
+void sheaf_stock_let_go(sheaf_stock_t *stock, sheaf_conn_t *conn);
+/* Closes the idle conns of a server. */
+void sheaf_stock_clear(sheaf_stock_t *stock, sheaf_server_t *server);
+
+/* Lets a conn rest for `kept_ms` at most. */
+void sheaf_stock_put(sheaf_stock_t *stock, sheaf_conn_t *conn, uint64_t kept_ms);
+/* The most recently used idle conn of `server` (or of any, where it may be any server's) that is good for `exchange`, or
+ * NULL. */
+sheaf_conn_t *sheaf_stock_take(sheaf_stock_t *stock, sheaf_server_t *server, const sheaf_exchange_t *exchange);
+sheaf_conn_t *sheaf_stock_take_any(sheaf_stock_t *stock, const sheaf_exchange_t *exchange);
+/* Lets the idle conn go that rested longest at its server, if there is one: another server needs its place. */
+void sheaf_stock_make_room(sheaf_stock_t *stock);
+
+#endif

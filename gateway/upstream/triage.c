@@ -1,0 +1,255 @@
+/* upstream/triage.c - see triage.h. */
+#include "gateway/upstream/triage.h"
+
+#include <time.h>
+
+#include "gateway/base/log.h"
+
+static void on_readmit(sheaf_deadline_t *node);
+
+void sheaf_triage_init(sheaf_triage_t *triage, sheaf_conn_env_t *env, sheaf_balance_t *balance, sheaf_stock_t *stock,
+                       const sheaf_upstream_conf_t *conf)
+{
+    sheaf_chance_t chance = {env->clock->read_us(env->clock) ^ (uint64_t)(uintptr_t)triage << 20};
+
+    triage->env = env;
+    triage->balance = balance;
+    triage->stock = stock;
+    triage->conf = conf;
+    triage->has_retry = sheaf_mark_is_set(conf->retry.mark);
+    triage->has_outlier = sheaf_mark_is_set(conf->outlier.mark);
+    triage->has_breaker = sheaf_mark_is_set(conf->breaker.mark);
+    triage->is_on = triage->has_retry || triage->has_outlier || triage->has_breaker;
+    triage->readmit.on_expired = on_readmit;
+    if (!triage->is_on)
+        return;
+    sheaf_retry_init(&triage->retry, &conf->retry, sheaf_chance_next(&chance));
+    sheaf_outliers_init(&triage->outliers, &conf->outlier, balance->count, sheaf_chance_next(&chance));
+    sheaf_breaker_init(&triage->breaker, &conf->breaker);
+}
+
+void sheaf_triage_fini(sheaf_triage_t *triage)
+{
+    sheaf_metrics_t *metrics = triage->env->metrics;
+
+    sheaf_deadline_clear(triage->env->deadlines, &triage->readmit);
+    sheaf_gauge(metrics, SHEAF_METRIC_SERVERS_EJECTED, -(int64_t)triage->outliers.ejected_count);
+    if (triage->breaker.state != SHEAF_BREAKER_CLOSED)
+        sheaf_gauge(metrics, SHEAF_METRIC_BREAKERS_OPEN, -1);
+}
+
+void sheaf_triage_rebase(sheaf_triage_t *triage, const sheaf_upstream_conf_t *conf)
+{
+    triage->conf = conf;
+    triage->retry.conf = &conf->retry;
+    triage->outliers.conf = &conf->outlier;
+    triage->breaker.conf = &conf->breaker;
+}
+
+static uint64_t now_ms(const sheaf_triage_t *triage)
+{
+    return triage->env->clock->now_ms;
+}
+
+/* --- on the way down --- */
+
+void sheaf_triage_begin(sheaf_triage_t *triage, sheaf_exchange_t *exchange)
+{
+    exchange->sends = 1;
+    exchange->tried = 0;
+    exchange->probe = 0;
+    if (triage->has_retry)
+        sheaf_retry_earn(&triage->retry, now_ms(triage));
+}
+
+static bool refused(sheaf_triage_t *triage, bool is_let)
+{
+    if (!is_let)
+        sheaf_count(triage->env->metrics, SHEAF_METRIC_BREAKER_REFUSED, 1);
+    return is_let;
+}
+
+bool sheaf_triage_lets(sheaf_triage_t *triage)
+{
+    return !triage->has_breaker || refused(triage, sheaf_breaker_lets(&triage->breaker, now_ms(triage)));
+}
+
+bool sheaf_triage_admit(sheaf_triage_t *triage, sheaf_exchange_t *exchange)
+{
+    return !triage->has_breaker ||
+           refused(triage, sheaf_breaker_admit(&triage->breaker, now_ms(triage), &exchange->probe));
+}
+
+/* --- servers --- */
+
+static void log_server(const sheaf_triage_t *triage, const sheaf_server_t *server, const char *event)
+{
+    const sheaf_server_url_t *url = &triage->conf->servers.items[server - triage->balance->servers].url;
+    sheaf_log_line_t line;
+
+    sheaf_log_begin(&line, SHEAF_LOG_WARN, event);
+    sheaf_log_str(&line, "upstream", triage->conf->map_key);
+    sheaf_log_str(&line, "server", url->is_unix ? url->host : url->authority);
+    if (server->outlier.is_ejected)
+        sheaf_log_u64(&line, "for_ms", server->outlier.until_ms - now_ms(triage));
+    sheaf_log_end(&line);
+}
+
+static void note_server(sheaf_triage_t *triage, sheaf_server_t *server, bool is_good)
+{
+    if (!triage->has_outlier || !sheaf_outlier_note(&triage->outliers, &server->outlier, is_good, now_ms(triage)))
+        return;
+    sheaf_count(triage->env->metrics, SHEAF_METRIC_EJECTIONS, 1);
+    sheaf_gauge(triage->env->metrics, SHEAF_METRIC_SERVERS_EJECTED, 1);
+    if (!sheaf_deadline_is_set(&triage->readmit) || server->outlier.until_ms < triage->readmit.at_ms)
+        sheaf_deadline_set(triage->env->deadlines, &triage->readmit, server->outlier.until_ms);
+    sheaf_stock_clear(triage->stock, server); /* nobody may take an idle conn of it */
+    log_server(triage, server, "server ejected");
+}
+
+static void on_readmit(sheaf_deadline_t *node)
+{
+    sheaf_triage_t *triage = SHEAF_OWNER(node, sheaf_triage_t, readmit);
+    uint64_t next_ms = SHEAF_NEVER;
+
+    for (uint32_t i = 0; i < triage->balance->count; i++) {
+        sheaf_server_t *server = &triage->balance->servers[i];
+
+        if (sheaf_outlier_readmit(&triage->outliers, &server->outlier, now_ms(triage))) {
+            sheaf_gauge(triage->env->metrics, SHEAF_METRIC_SERVERS_EJECTED, -1);
+            log_server(triage, server, "server readmitted");
+        } else if (server->outlier.is_ejected && server->outlier.until_ms < next_ms) {
+            next_ms = server->outlier.until_ms;
+        }
+    }
+    sheaf_deadline_set(triage->env->deadlines, node, next_ms);
+}
+
+void sheaf_triage_blame(sheaf_triage_t *triage, sheaf_server_t *server)
+{
+    note_server(triage, server, false);
+}
+
+/* --- the upstream --- */
+
+static void log_breaker(const sheaf_triage_t *triage, const char *event)
+{
+    sheaf_log_line_t line;
+
+    sheaf_log_begin(&line, SHEAF_LOG_WARN, event);
+    sheaf_log_str(&line, "upstream", triage->conf->map_key);
+    sheaf_log_end(&line);
+}
+
+static void note_upstream(sheaf_triage_t *triage, uint16_t probe, bool is_good)
+{
+    bool was_closed = triage->breaker.state == SHEAF_BREAKER_CLOSED;
+    sheaf_metrics_t *metrics = triage->env->metrics;
+
+    if (!triage->has_breaker || !sheaf_breaker_note(&triage->breaker, probe, is_good, now_ms(triage)))
+        return;
+    if (triage->breaker.state == SHEAF_BREAKER_CLOSED) {
+        sheaf_gauge(metrics, SHEAF_METRIC_BREAKERS_OPEN, -1);
+        log_breaker(triage, "breaker closed");
+        return;
+    }
+    sheaf_count(metrics, SHEAF_METRIC_BREAKER_OPENED, 1);
+    if (was_closed)
+        sheaf_gauge(metrics, SHEAF_METRIC_BREAKERS_OPEN, 1);
+    log_breaker(triage, was_closed ? "breaker opened" : "breaker stays open");
+}
+
+/* --- on the way up --- */
+
+static bool is_good(const sheaf_failure_t *failure)
+{
+    switch (failure->err) {
+    case SHEAF_OK: /* 501 is about the request, not about how the server fares */
+        return failure->status < 500 || failure->status == 501;
+    case SHEAF_ERR_ANSWER_TOO_LARGE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* server NULL: the servers were blamed already. */
+static void note(sheaf_triage_t *triage, sheaf_exchange_t *exchange, sheaf_server_t *server,
+                 const sheaf_failure_t *failure)
+{
+    uint16_t probe = exchange->probe;
+
+    if (failure->err == SHEAF_ERR_OVERLOADED) { /* our own want of sockets */
+        sheaf_triage_forget(triage, exchange);
+        return;
+    }
+    exchange->probe = 0;
+    note_upstream(triage, probe, is_good(failure));
+    if (server != NULL)
+        note_server(triage, server, is_good(failure));
+}
+
+void sheaf_triage_forget(sheaf_triage_t *triage, sheaf_exchange_t *exchange)
+{
+    if (exchange->probe != 0)
+        sheaf_breaker_forget(&triage->breaker, exchange->probe);
+    exchange->probe = 0;
+}
+
+static uint64_t again(sheaf_triage_t *triage, sheaf_exchange_t *exchange, const sheaf_server_t *server,
+                      const sheaf_failure_t *failure)
+{
+    sheaf_metrics_t *metrics = triage->env->metrics;
+    uint64_t at_ms = SHEAF_NEVER;
+
+    if (!triage->has_retry || (triage->has_breaker && !sheaf_breaker_lets(&triage->breaker, now_ms(triage))))
+        return SHEAF_NEVER;
+    switch (sheaf_retry_ask(&triage->retry, exchange, failure, now_ms(triage), &at_ms)) {
+    case SHEAF_RETRY_NO:
+        break;
+    case SHEAF_RETRY_BUDGET:
+        sheaf_count(metrics, SHEAF_METRIC_RETRIES_REFUSED, 1);
+        break;
+    case SHEAF_RETRY_YES:
+        sheaf_count(metrics, SHEAF_METRIC_RETRIES, 1);
+        if (server != NULL)
+            exchange->tried |= sheaf_balance_bit(triage->balance, server);
+        break;
+    }
+    return at_ms;
+}
+
+bool sheaf_triage_passes(sheaf_triage_t *triage, sheaf_conn_t *conn, const sheaf_answer_head_t *head)
+{
+    sheaf_failure_t failure = {.status = head->status, .was_sent = true};
+
+    for (uint32_t i = 0; i < head->header_count; i++)
+        if (sheaf_str_eq(head->headers[i].name, SHEAF_STR("retry-after")))
+            failure.retry_after_ms = sheaf_retry_after_ms(head->headers[i].value, (int64_t)time(NULL));
+    conn->again_ms = again(triage, conn->exchange, conn->server, &failure);
+    return conn->again_ms == SHEAF_NEVER;
+}
+
+/* An answer that its owner has seen the head of is final. */
+uint64_t sheaf_triage_ended(sheaf_triage_t *triage, sheaf_conn_t *conn, sheaf_exchange_t *exchange, sheaf_err_t err)
+{
+    sheaf_failure_t failure = {.err = err, .status = conn->status, .was_sent = conn->has_written};
+
+    note(triage, exchange, conn->server, &failure);
+    if (conn->is_discarded)
+        return conn->again_ms;
+    return conn->status != 0 ? SHEAF_NEVER : again(triage, exchange, conn->server, &failure);
+}
+
+uint64_t sheaf_triage_unreached(sheaf_triage_t *triage, sheaf_exchange_t *exchange, sheaf_err_t err)
+{
+    sheaf_failure_t failure = {.err = err};
+
+    note(triage, exchange, NULL, &failure);
+    return again(triage, exchange, NULL, &failure);
+}
+
+void sheaf_triage_late(sheaf_triage_t *triage, sheaf_conn_t *conn, sheaf_exchange_t *exchange)
+{
+    note(triage, exchange, conn->server, &(sheaf_failure_t){.err = SHEAF_ERR_TIMEOUT, .was_sent = true});
+}

@@ -1,0 +1,305 @@
+"""Failing well: retries, ejected servers and the breaker, seen from both sides."""
+import contextlib
+import socket
+import struct
+import threading
+import time
+
+from harness import Case, Origin, Sheaf, wait_until
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/plain\r\n\r\nhi"
+
+
+def answer(status, *fields):
+    head = [f"HTTP/1.1 {status} No", "Content-Length: 4", *fields]
+    return "\r\n".join(head).encode() + b"\r\n\r\nbusy"
+
+
+RESET = object()  # the connection ends without a word
+SILENCE = object()
+
+
+class Backend:
+    """A server that does with every request what `does` is: bytes to say, RESET, SILENCE, or a list taken in turn."""
+
+    def __init__(self, does=OK):
+        self.does, self.seen, self.conns, self.lock = does, [], [], threading.Lock()
+        self.listener, self.at = None, 0
+        self.start()
+
+    def start(self):
+        self.listener = socket.socket()
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listener.bind(("127.0.0.1", self.at))
+        self.listener.listen(512)
+        self.at = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, args=(self.listener,), daemon=True).start()
+
+    def stop(self):
+        """Refuses connections from here on, and resets those it has."""
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        with self.lock:
+            conns, self.conns = self.conns, []
+        for conn in conns:
+            self._reset(conn)
+
+    @staticmethod
+    def _reset(conn):
+        with contextlib.suppress(OSError):
+            conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            conn.shutdown(socket.SHUT_RD)
+        conn.close()
+
+    def _accept(self, listener):
+        with contextlib.suppress(OSError):
+            while True:
+                conn, _ = listener.accept()
+                with self.lock:
+                    self.conns.append(conn)
+                threading.Thread(target=self._serve, args=(conn,), daemon=True).start()
+
+    def _serve(self, conn):
+        with contextlib.suppress(OSError, ValueError):
+            data = b""
+            while True:
+                while b"\r\n\r\n" not in data:
+                    more = conn.recv(65536)
+                    if not more:
+                        return
+                    data += more
+                head, data = data.split(b"\r\n\r\n", 1)
+                fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
+                length = int(fields.get(b"content-length", 0))
+                while len(data) < length:
+                    data += conn.recv(65536)
+                data = data[length:]
+                with self.lock:
+                    self.seen.append(head.split(b" ", 2)[0].decode() + " " + head.split(b" ", 2)[1].decode())
+                    does = self.does if not isinstance(self.does, list) else self.does.pop(0) if self.does else OK
+                if does is RESET:
+                    self._reset(conn)
+                    return
+                if does is not SILENCE:
+                    conn.sendall(does)
+
+
+def statuses(results):
+    return [result["status"] for result in results]
+
+
+class Failing(Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.origin = Origin()
+        cls.addClassCleanup(cls.origin.kill)
+
+    def backends(self, *does):
+        made = [Backend(one) for one in does]
+        for backend in made:
+            self.addCleanup(backend.stop)
+        return made
+
+    def gateway(self, backends, upstream, route="", **places):
+        urls = ", ".join(f'"http://127.0.0.1:{backend.at}"' for backend in backends)
+        sheaf = Sheaf(self.origin, upstreams=f"u: {{servers: [{urls}], {upstream}}}",
+                      routes=f'- {{match: "/u/{{rest...}}", upstream: u{route}}}', **places)
+        self.addCleanup(sheaf.stop)
+        return sheaf
+
+    # --- retries ---
+
+    def test_a_failing_server_among_four_costs_no_item_with_retries_on(self):
+        for kind in (RESET, answer(503), answer(502)):
+            with self.subTest(kind=kind):
+                backends = self.backends(kind, OK, OK, OK)
+                sheaf = self.gateway(backends, "retry: {budget: 50%}")
+                for _ in range(5):
+                    self.assertEqual(statuses(self.run_items(*["/u/x"] * 100, sheaf=sheaf)), [200] * 100)
+                self.assertGreaterEqual(len(backends[0].seen), 100)
+                self.assertGreaterEqual(sheaf.metrics()["sheaf_retries_total"], 100)
+
+    def test_a_server_killed_and_restarted_under_load_costs_no_item(self):
+        backends = self.backends(OK, OK, OK, OK)
+        sheaf = self.gateway(backends, "retry: {attempts: 3, budget: 100%}, outlier: {eject: 100ms}")
+        failed = []
+        for round_ in range(12):
+            if round_ % 4 == 1:
+                killer = threading.Timer(0.005, backends[0].stop)
+                killer.start()
+            if round_ % 4 == 3:
+                killer.join()
+                backends[0].start()
+            failed += [result for result in self.run_items(*["/u/x"] * 100, sheaf=sheaf) if result["status"] != 200]
+        self.assertEqual(failed, [])
+
+    def test_without_the_key_an_answer_is_passed_on(self):
+        backends = self.backends(answer(503))
+        sheaf = self.gateway(backends, "keepalive: 1s")
+        self.assertEqual(self.run_item("/u/x", sheaf=sheaf)["status"], 503)
+        self.assertEqual(len(backends[0].seen), 1)
+
+    def test_a_post_is_not_repeated_once_it_was_sent(self):
+        backends = self.backends(RESET, RESET)
+        sheaf = self.gateway(backends, "retry: {attempts: 5}")
+        post = {"method": "POST", "url": "/u/x", "body": {"a": 1}, "headers": {"idempotency-key": "\"7f\""}}
+        self.assert_problem(self.run_item(post, sheaf=sheaf), 502, "reset")
+        self.assertEqual(len(backends[0].seen + backends[1].seen), 1)
+
+    def test_a_post_with_a_key_is_repeated_where_the_route_says_so(self):
+        backends = self.backends(RESET, OK)
+        sheaf = self.gateway(backends, "retry: {budget: 100%}", route=", retry_unsafe: true")
+        post = {"method": "POST", "url": "/u/x", "body": {"a": 1}}
+        keyed = {**post, "headers": {"Idempotency-Key": "\"7f\""}}
+        results = self.run_items(keyed, keyed, keyed, keyed, sheaf=sheaf, parallel=1)
+        self.assertEqual(statuses(results), [200] * 4)
+        bare = statuses(self.run_items(post, post, sheaf=sheaf, parallel=1))
+        self.assertEqual(sorted(bare), [200, 502])
+
+    def test_a_post_goes_to_another_server_when_nothing_was_sent(self):
+        dead, alive = self.backends(OK, OK)
+        dead.stop()
+        sheaf = self.gateway([dead, alive], "retry: {}")
+        post = {"method": "POST", "url": "/u/x", "body": {"a": 1}}
+        self.assertEqual(statuses(self.run_items(*[post] * 20, sheaf=sheaf)), [200] * 20)
+
+    def test_retry_after_is_honoured_inside_the_deadline_and_passed_on_beyond_it(self):
+        backend, = self.backends([answer(429, "Retry-After: 1"), OK, answer(429, "Retry-After: 30")])
+        sheaf = self.gateway([backend], "retry: {}")
+        started = time.monotonic()
+        self.assertEqual(self.run_item("/u/x", sheaf=sheaf)["status"], 200)
+        self.assertGreaterEqual(time.monotonic() - started, 0.95)
+        result = self.run_item("/u/x", sheaf=sheaf)
+        self.assertEqual((result["status"], result["headers"]["retry-after"]), (429, "30"))
+        self.assertEqual(len(backend.seen), 3)
+
+    def test_a_retry_never_outlives_the_deadline_of_its_item(self):
+        backend, = self.backends([answer(503), SILENCE])
+        sheaf = self.gateway([backend], "retry: {attempts: 10}")
+        started = time.monotonic()
+        result = self.run_item({"url": "/u/x", "timeout": "300ms"}, sheaf=sheaf)
+        self.assert_problem(result, 504, "timeout")
+        self.assertLess(time.monotonic() - started, 2)
+        self.assertEqual(len(backend.seen), 2)
+
+    def test_backends_that_all_fail_see_the_budget_and_no_more(self):
+        backends = self.backends(*[answer(503)] * 4)
+        sheaf = self.gateway(backends, "retry: {attempts: 10, budget: 20%}")
+        started, sent = time.monotonic(), 0
+        while sent < 2000:
+            self.assertEqual(set(statuses(self.run_items(*["/u/x"] * 100, sheaf=sheaf))), {503})
+            sent += 100
+        seen = sum(len(backend.seen) for backend in backends)
+        floor = 3 * (time.monotonic() - started + 1)
+        self.assertGreater(seen, 1.1 * sent)
+        self.assertLessEqual(seen, 1.2 * sent + floor)
+        metrics = sheaf.metrics()
+        self.assertEqual(metrics["sheaf_retries_total"], seen - sent)
+        self.assertGreater(metrics['sheaf_retries_refused_total{reason="budget"}'], 0)
+
+    def test_a_client_that_leaves_takes_its_resting_items_along(self):
+        backend, = self.backends(answer(503))
+        sheaf = self.gateway([backend], "retry: {backoff: 5s}", endpoint="max_items: 1000")
+        conn = sheaf.connect()
+        conn.request("POST", "/batch", b'{"requests":[{"url":"/u/x"},{"url":"/u/x"}]}', {"Content-Type": "application/json"})
+        wait_until(lambda: sheaf.metrics()["sheaf_exchanges_resting"] == 2)
+        conn.close()
+        wait_until(lambda: sheaf.metrics()["sheaf_exchanges_resting"] == 0)
+        self.assertEqual(sheaf.metrics()["sheaf_items_in_flight"], 0)
+
+    # --- silence ---
+
+    def test_silence_before_an_answer_and_within_one_is_told_apart(self):
+        mute, half = self.backends(SILENCE, answer(200, "Transfer-Encoding: chunked").replace(b"Content-Length: 4\r\n", b"")[:-4] + b"2\r\nhi\r\n")
+        for backend, word in ((mute, "began"), (half, "progress")):
+            sheaf = self.gateway([backend], "first_byte_timeout: 200ms, idle_timeout: 200ms")
+            started = time.monotonic()
+            result = self.run_item("/u/x", sheaf=sheaf)
+            self.assert_problem(result, 504, "timeout")
+            self.assertIn(word, result["body"]["detail"])
+            self.assertLess(time.monotonic() - started, 2)
+
+    def test_a_server_that_swallows_requests_costs_no_item_where_timeouts_are_retried(self):
+        backends = self.backends(SILENCE, OK, OK, OK)
+        sheaf = self.gateway(backends, "first_byte_timeout: 200ms, retry: {on: [timeout], budget: 50%}, outlier: {eject: 60s}")
+        for _ in range(3):
+            self.assertEqual(statuses(self.run_items(*["/u/x"] * 100, sheaf=sheaf)), [200] * 100)
+        self.assertLessEqual(len(backends[0].seen), 25)
+        self.assertEqual(sheaf.metrics()["sheaf_servers_ejected"], 1)
+
+    # --- ejection ---
+
+    def test_an_ejected_server_gets_nothing_and_comes_back(self):
+        backends = self.backends(answer(500), OK, OK, OK)
+        sheaf = self.gateway(backends, "outlier: {errors: 5, eject: 1s}")
+        results = self.run_items(*["/u/x"] * 40, sheaf=sheaf)
+        self.assertEqual(statuses(results).count(500), len(backends[0].seen))
+        wait_until(lambda: sheaf.metrics()["sheaf_servers_ejected"] == 1)
+        before = len(backends[0].seen)
+        self.assertEqual(statuses(self.run_items(*["/u/x"] * 100, sheaf=sheaf)), [200] * 100)
+        self.assertEqual(len(backends[0].seen), before)
+        backends[0].does = OK
+        wait_until(lambda: sheaf.metrics()["sheaf_servers_ejected"] == 0)
+        self.assertEqual(statuses(self.run_items(*["/u/x"] * 100, sheaf=sheaf)), [200] * 100)
+        self.assertEqual(len(backends[0].seen), before + 25)
+        log = [line for line in sheaf.err if "server ejected" in line or "server readmitted" in line]
+        self.assertEqual(len(log), 2, sheaf.err)
+        self.assertIn(f"127.0.0.1:{backends[0].at}", log[0])
+        self.assertIn('"upstream":"u"', log[0])
+
+    def test_servers_that_all_fail_are_not_all_ejected(self):
+        backends = self.backends(*[answer(500)] * 4)
+        sheaf = self.gateway(backends, "outlier: {errors: 1, eject: 60s}")
+        for _ in range(3):
+            self.assertEqual(set(statuses(self.run_items(*["/u/x"] * 50, sheaf=sheaf))), {500})
+        self.assertEqual(sheaf.metrics()["sheaf_servers_ejected"], 2)
+
+    def test_a_reload_that_changes_nothing_keeps_a_server_ejected_and_one_that_does_starts_anew(self):
+        backends = self.backends(answer(500), OK)
+        sheaf = self.gateway(backends, "outlier: {errors: 1, eject: 60s}")
+        self.run_items(*["/u/x"] * 4, sheaf=sheaf)
+        self.assertEqual(sheaf.metrics()["sheaf_servers_ejected"], 1)
+        reloads = 'sheaf_reloads_total{outcome="ok"}'
+        sheaf.signal(1)
+        wait_until(lambda: sheaf.metrics()[reloads] == 1)
+        before = len(backends[0].seen)
+        self.assertEqual(statuses(self.run_items(*["/u/x"] * 10, sheaf=sheaf)), [200] * 10)
+        self.assertEqual(len(backends[0].seen), before)
+        sheaf.write_conf(upstreams=sheaf.places["upstreams"].replace("60s", "59s"))
+        sheaf.signal(1)
+        wait_until(lambda: sheaf.metrics()[reloads] == 2)
+        wait_until(lambda: sheaf.metrics()["sheaf_servers_ejected"] == 0)
+        backends[0].does = OK
+        self.run_items(*["/u/x"] * 10, sheaf=sheaf)
+        self.assertEqual(len(backends[0].seen), before + 5)
+
+    # --- the breaker ---
+
+    def test_a_breaker_opens_refuses_at_once_and_closes_after_a_probe(self):
+        backend, = self.backends(answer(500))
+        sheaf = self.gateway([backend], "breaker: {requests: 20, open: 1s}")
+        self.run_items(*["/u/x"] * 20, sheaf=sheaf)
+        results = self.run_items(*["/u/x"] * 50, "/o/text", sheaf=sheaf)
+        for result in results[:50]:
+            self.assert_problem(result, 503, "breaker-open")
+        self.assertEqual(results[50]["status"], 200)  # another upstream
+        self.assertEqual(len(backend.seen), 20)
+        self.assertEqual(sheaf.metrics()["sheaf_breaker_refused_total"], 50)
+        self.assertEqual(sheaf.metrics()["sheaf_breakers_open"], 1)
+        backend.does = OK
+        wait_until(lambda: self.run_item("/u/x", sheaf=sheaf)["status"] == 200)
+        self.assertEqual(len(backend.seen), 21)
+        self.assertEqual(statuses(self.run_items(*["/u/x"] * 50, sheaf=sheaf)), [200] * 50)
+        self.assertEqual(sheaf.metrics()["sheaf_breakers_open"], 0)
+        self.assertTrue(wait_until(lambda: any("breaker closed" in line for line in sheaf.err)))
+        self.assertTrue(any("breaker opened" in line for line in sheaf.err))
+
+    def test_a_probe_that_fails_keeps_the_breaker_open(self):
+        backend, = self.backends(answer(500))
+        sheaf = self.gateway([backend], "breaker: {requests: 10, open: 200ms}")
+        self.run_items(*["/u/x"] * 10, sheaf=sheaf)
+        wait_until(lambda: self.run_item("/u/x", sheaf=sheaf)["status"] == 500)
+        self.assert_problem(self.run_item("/u/x", sheaf=sheaf), 503, "breaker-open")
+        self.assertEqual(len(backend.seen), 11)
+        self.assertEqual(sheaf.metrics()["sheaf_breaker_opened_total"], 2)
