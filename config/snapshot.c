@@ -163,6 +163,11 @@ bool sheaf_snapshot_has_endpoint(const sheaf_snapshot_t *snapshot, sheaf_str_t p
     return sheaf_snapshot_endpoint(snapshot, path, SHEAF_STR(""), &match) != NULL || match.allow.base != NULL;
 }
 
+struct ssl_ctx_st *sheaf_snapshot_tls_of(const sheaf_snapshot_t *snapshot, const sheaf_upstream_conf_t *conf)
+{
+    return snapshot->upstream_tls != NULL ? snapshot->upstream_tls[conf - snapshot->conf.upstreams.items] : NULL;
+}
+
 static bool is_same_server(const sheaf_server_conf_t *a, const sheaf_server_conf_t *b)
 {
     return a->url.port == b->url.port && a->url.is_tls == b->url.is_tls && a->url.is_unix == b->url.is_unix &&

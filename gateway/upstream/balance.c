@@ -247,6 +247,13 @@ sheaf_server_t *sheaf_balance_other(sheaf_balance_t *balance, uint64_t tried, ui
     return server != NULL ? server : other_among(balance, true, tried, now_ms);
 }
 
+sheaf_server_t *sheaf_balance_for(sheaf_balance_t *balance, const sheaf_exchange_t *exchange, uint64_t now_ms)
+{
+    sheaf_server_t *other = exchange->tried == 0 ? NULL : sheaf_balance_other(balance, exchange->tried, now_ms);
+
+    return other != NULL ? other : sheaf_balance_turn(balance, exchange, now_ms);
+}
+
 /* --- which address --- */
 
 /* 9 apart, so that servers with few addresses hardly ever share a bit. */

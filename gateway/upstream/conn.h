@@ -118,12 +118,14 @@ int sheaf_conn_dial(sheaf_conn_t *conn, uint64_t timeout_ms);
  * nothing could be written: the exchange is not on the conn then, and the conn is of no more use. */
 int sheaf_conn_start(sheaf_conn_t *conn, sheaf_exchange_t *exchange);
 
-/* Writes `total` bytes: what the socket takes at once, and a copy of the rest through libuv (conn->is_writing until that
- * is done). A uv error, or 0. */
-int sheaf_conn_write(sheaf_conn_t *conn, const uv_buf_t *bufs, unsigned count, size_t total);
-
 /* Nothing has come from the backend that was not read yet, neither bytes nor its close. One syscall. */
 bool sheaf_conn_is_quiet(const sheaf_conn_t *conn);
+
+/* RFC 9112 9.3.1: a backend may close an idle conn just as a request is on its way to it. No byte of an answer came (that is
+ * is_untouched): `exchange`, which ended so with `err`, may go once more on another conn, because nothing of it can have
+ * been acted on, or doing it twice does no harm. */
+bool sheaf_conn_may_repeat(const sheaf_conn_t *conn, const sheaf_exchange_t *exchange, sheaf_err_t err,
+                           bool is_untouched);
 
 /* Closes it now, whatever it does; no event follows. Its exchange, if any, is simply let go. */
 void sheaf_conn_close(sheaf_conn_t *conn);

@@ -38,12 +38,6 @@ static const sheaf_conn_events_t conn_events = {
 
 /* --- the group --- */
 
-/* Made with the snapshot; the peers hold it, so that it outlives that. */
-static struct ssl_ctx_st *context_of(const sheaf_snapshot_t *snapshot, const sheaf_upstream_conf_t *conf)
-{
-    return snapshot->upstream_tls != NULL ? snapshot->upstream_tls[conf - snapshot->conf.upstreams.items] : NULL;
-}
-
 sheaf_group_t *sheaf_group_new(sheaf_conn_env_t *env, sheaf_soon_t *soon, sheaf_resolver_t *resolver,
                                sheaf_snapshot_t *snapshot, const sheaf_upstream_conf_t *conf)
 {
@@ -56,7 +50,7 @@ sheaf_group_t *sheaf_group_new(sheaf_conn_env_t *env, sheaf_soon_t *soon, sheaf_
     group->env = env;
     group->soon = soon;
     group->serve.run = on_serve;
-    sheaf_balance_init(&group->balance, conf, context_of(snapshot, conf), resolver, seed);
+    sheaf_balance_init(&group->balance, conf, sheaf_snapshot_tls_of(snapshot, conf), resolver, seed);
     sheaf_stock_init(&group->stock, env, &group->balance);
     sheaf_line_init(&group->line);
     sheaf_triage_init(&group->triage, env, &group->balance, &group->stock, conf);
@@ -214,19 +208,10 @@ static bool has_room(const sheaf_group_t *group)
     return group->stock.conn_count < group->conf->max_connections;
 }
 
-/* One that did not fail it yet, where there is one. */
-static sheaf_server_t *server_for(sheaf_group_t *group, const sheaf_exchange_t *exchange)
-{
-    uint64_t now_ms = group->env->clock->now_ms;
-    sheaf_server_t *other = exchange->tried == 0 ? NULL : sheaf_balance_other(&group->balance, exchange->tried, now_ms);
-
-    return other != NULL ? other : sheaf_balance_turn(&group->balance, exchange, now_ms);
-}
-
 /* There is an idle conn, or room for a new one. */
 static void place(sheaf_group_t *group, sheaf_exchange_t *exchange)
 {
-    sheaf_server_t *server = server_for(group, exchange);
+    sheaf_server_t *server = sheaf_balance_for(&group->balance, exchange, group->env->clock->now_ms);
     sheaf_conn_t *conn = sheaf_stock_take(&group->stock, server, exchange);
 
     if (conn == NULL && !has_room(group))
@@ -453,19 +438,10 @@ static void on_open(sheaf_conn_t *conn)
 
 /* --- after an answer --- */
 
-/* How long the backend will surely keep it: a second less than it says, so that no request crosses its close. */
-static uint64_t keep_ms(const sheaf_group_t *group, const sheaf_conn_t *conn)
-{
-    uint64_t said_s = conn->h1.keepalive_timeout_s;
-    uint64_t said_ms = said_s == UINT32_MAX ? UINT64_MAX : said_s == 0 ? 0 : (said_s - 1) * 1000;
-
-    return said_ms < group->conf->keepalive_ms ? said_ms : group->conf->keepalive_ms;
-}
-
 /* A conn that got free takes the exchange whose turn it is, or rests. */
 static void keep(sheaf_group_t *group, sheaf_conn_t *conn)
 {
-    uint64_t kept_ms = keep_ms(group, conn);
+    uint64_t kept_ms = sheaf_stock_keep_ms(conn, group->conf);
     sheaf_exchange_t *next = NULL; /* may ask whose turn it is, once this conn rests */
 
     if (kept_ms == 0 || conn->server->outlier.is_ejected ||
@@ -483,13 +459,6 @@ static void keep(sheaf_group_t *group, sheaf_conn_t *conn)
     sheaf_stock_put(&group->stock, conn, kept_ms);
 }
 
-/* RFC 9112 9.3.1: a backend may close an idle conn just as a request is on its way to it. No byte of an answer came;
- * once more is safe when nothing of the request can have been acted on, or doing it twice does no harm. */
-static bool may_retry(const sheaf_conn_t *conn, const sheaf_exchange_t *exchange, sheaf_err_t err, bool is_untouched)
-{
-    return err == SHEAF_ERR_RESET && is_untouched && conn->is_reused && (exchange->is_idempotent || !conn->has_written);
-}
-
 static bool on_bad_head(sheaf_conn_t *conn, const sheaf_answer_head_t *head)
 {
     sheaf_group_t *group = conn->group;
@@ -505,7 +474,7 @@ static void on_end(sheaf_conn_t *conn, sheaf_exchange_t *exchange, sheaf_err_t e
     sheaf_server_t *server = conn->server;
     bool is_over;
 
-    if (may_retry(conn, exchange, err, is_untouched)) {
+    if (sheaf_conn_may_repeat(conn, exchange, err, is_untouched)) {
         let_go(conn);
         sheaf_count(group->env->metrics, SHEAF_METRIC_EXCHANGES_RETRIED, 1);
         dial(group, exchange, server);

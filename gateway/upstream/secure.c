@@ -1,13 +1,15 @@
 /* upstream/secure.c - see secure.h. */
 #include "gateway/upstream/secure.h"
 
+#include "gateway/upstream/writing.h"
+
 #define PIECE_SIZE ((size_t)64 << 10)
 
 static int flush_output(sheaf_conn_t *conn)
 {
     sheaf_str_t out = sheaf_tls_output(conn->tls);
     uv_buf_t buf = {.base = (char *)out.base, .len = out.len};
-    int status = sheaf_conn_write(conn, &buf, 1, out.len);
+    int status = sheaf_writing_put(conn, &buf, 1, out.len);
 
     sheaf_tls_drained(conn->tls);
     return status;

@@ -41,6 +41,14 @@ void sheaf_stock_put(sheaf_stock_t *stock, sheaf_conn_t *conn, uint64_t kept_ms)
         sheaf_deadline_set(stock->env->deadlines, &stock->sweep, conn->idle_until_ms);
 }
 
+uint64_t sheaf_stock_keep_ms(const sheaf_conn_t *conn, const sheaf_upstream_conf_t *conf)
+{
+    uint64_t said_s = conn->h1.keepalive_timeout_s;
+    uint64_t said_ms = said_s == UINT32_MAX ? UINT64_MAX : said_s == 0 ? 0 : (said_s - 1) * 1000;
+
+    return said_ms < conf->keepalive_ms ? said_ms : conf->keepalive_ms;
+}
+
 /* For what cannot be sent twice the socket is looked at first: a close that has arrived, but was not read yet, must
  * not cost a 502. */
 sheaf_conn_t *sheaf_stock_take(sheaf_stock_t *stock, sheaf_server_t *server, const sheaf_exchange_t *exchange)
