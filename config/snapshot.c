@@ -1,5 +1,6 @@
 #include "config/snapshot.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -146,6 +147,30 @@ bool sheaf_cidr_has(const sheaf_cidr_t *list, uint32_t count, const uint8_t ip[1
             return true;
     }
     return false;
+}
+
+bool sheaf_ip_parse(sheaf_str_t text, uint8_t ret_ip[16])
+{
+    char host[INET6_ADDRSTRLEN + 1];
+    uint8_t ip[16] = {[10] = 0xFF, [11] = 0xFF};
+    bool is_v6 = text.len > 0 && memchr(text.base, ':', text.len) != NULL;
+
+    if (text.len == 0 || text.len >= sizeof(host) || memchr(text.base, '\0', text.len) != NULL)
+        return false;
+    memcpy(host, text.base, text.len);
+    host[text.len] = '\0';
+    if (inet_pton(is_v6 ? AF_INET6 : AF_INET, host, is_v6 ? ip : ip + 12) != 1)
+        return false;
+    memcpy(ret_ip, ip, 16);
+    return true;
+}
+
+void sheaf_ip_print(const uint8_t ip[16], char ret_text[SHEAF_IP_TEXT_MAX])
+{
+    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    bool is_v4 = memcmp(ip, mapped, sizeof(mapped)) == 0;
+
+    inet_ntop(is_v4 ? AF_INET : AF_INET6, is_v4 ? ip + 12 : ip, ret_text, SHEAF_IP_TEXT_MAX);
 }
 
 const sheaf_endpoint_conf_t *sheaf_snapshot_endpoint(const sheaf_snapshot_t *snapshot, sheaf_str_t path,

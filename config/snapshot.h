@@ -58,6 +58,10 @@ const sheaf_endpoint_conf_t *sheaf_snapshot_endpoint(const sheaf_snapshot_t *sna
 /* Is there an endpoint at `path`, whatever its method? */
 bool sheaf_snapshot_has_endpoint(const sheaf_snapshot_t *snapshot, sheaf_str_t path);
 
+/* How the https:// servers of `conf`, an upstream of the snapshot, are spoken to: an SSL_CTX that belongs to the snapshot
+ * (who needs it longer holds it), or NULL. */
+struct ssl_ctx_st *sheaf_snapshot_tls_of(const sheaf_snapshot_t *snapshot, const sheaf_upstream_conf_t *conf);
+
 /* Same servers, limits, times and TLS, files by their content: an upstream that a reload left unchanged keeps its conns. */
 bool sheaf_upstream_conf_eq(const sheaf_upstream_conf_t *a, const sheaf_upstream_conf_t *b);
 

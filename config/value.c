@@ -242,30 +242,6 @@ sheaf_err_t sheaf_value_method(sheaf_pool_t *pool, sheaf_str_t text, sheaf_str_t
 
 /* --- addresses --- */
 
-bool sheaf_ip_parse(sheaf_str_t text, uint8_t ret_ip[16])
-{
-    char host[INET6_ADDRSTRLEN + 1];
-    uint8_t ip[16] = {[10] = 0xFF, [11] = 0xFF};
-    bool is_v6 = text.len > 0 && memchr(text.base, ':', text.len) != NULL;
-
-    if (text.len == 0 || text.len >= sizeof(host) || memchr(text.base, '\0', text.len) != NULL)
-        return false;
-    memcpy(host, text.base, text.len);
-    host[text.len] = '\0';
-    if (inet_pton(is_v6 ? AF_INET6 : AF_INET, host, is_v6 ? ip : ip + 12) != 1)
-        return false;
-    memcpy(ret_ip, ip, 16);
-    return true;
-}
-
-void sheaf_ip_print(const uint8_t ip[16], char ret_text[SHEAF_IP_TEXT_MAX])
-{
-    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-    bool is_v4 = memcmp(ip, mapped, sizeof(mapped)) == 0;
-
-    inet_ntop(is_v4 ? AF_INET : AF_INET6, is_v4 ? ip + 12 : ip, ret_text, SHEAF_IP_TEXT_MAX);
-}
-
 static bool is_ip(sheaf_str_t text, bool is_v6)
 {
     uint8_t ip[16];
