@@ -400,8 +400,9 @@ static void take_sealed(sheaf_conn_t *conn, const char *bytes, size_t len)
         return;
     if (state == SHEAF_TLS_ENDED)
         take_end(conn, UV_EOF);
-    else if (state == SHEAF_TLS_FAILED && conn->exchange != NULL)
-        end(conn, SHEAF_ERR_TLS, sheaf_tls_peer_detail(conn->server->tls), false);
+    else if (state == SHEAF_TLS_FAILED && conn->exchange != NULL) /* within an answer it is no failed handshake */
+        end(conn, conn->h1.has_bytes ? SHEAF_ERR_RESET : SHEAF_ERR_TLS, sheaf_tls_peer_detail(conn->server->tls),
+            false);
     else if (state == SHEAF_TLS_FAILED)
         conn->events->on_idle_end(conn);
 }

@@ -1,3 +1,4 @@
+#include <regex.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -79,6 +80,26 @@ static void the_schema_is_json_and_knows_every_key(void **state)
                         "https://json-schema.org/draft/2020-12/schema");
     check_schema_of(root, sheaf_section_root());
     check_definitions(json_object_get(root, "$defs"), sheaf_section_root());
+    json_decref(root);
+    free(schema);
+}
+
+static void the_schema_takes_the_servers_that_the_configuration_takes(void **state)
+{
+    static const char *const good[] = {"http://a", "https://a", "https://[::1]:8443"};
+    static const char *const bad[] = {"htps://a", "a:80", "https://a/v1", "https://u@a"};
+    char *schema = printed(sheaf_schema_print);
+    json_t *root = json_loads(schema, 0, NULL);
+    json_t *server = json_object_get(json_object_get(root, "$defs"), "server");
+    regex_t pattern;
+
+    (void)state;
+    assert_int_equal(regcomp(&pattern, json_string_value(json_object_get(server, "pattern")), REG_EXTENDED), 0);
+    for (size_t i = 0; i < SHEAF_COUNT(good); i++)
+        assert_int_equal(regexec(&pattern, good[i], 0, NULL, 0), 0);
+    for (size_t i = 0; i < SHEAF_COUNT(bad); i++)
+        assert_int_equal(regexec(&pattern, bad[i], 0, NULL, 0), REG_NOMATCH);
+    regfree(&pattern);
     json_decref(root);
     free(schema);
 }
@@ -184,6 +205,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_committed_schema_is_what_sheaf_schema_prints),
         cmocka_unit_test(the_schema_is_json_and_knows_every_key),
+        cmocka_unit_test(the_schema_takes_the_servers_that_the_configuration_takes),
         cmocka_unit_test(the_manual_names_every_key_by_its_path),
         cmocka_unit_test(no_line_of_the_manuals_sentences_is_over_80_columns),
         cmocka_unit_test(the_shipped_files_load_and_point_to_the_schema),

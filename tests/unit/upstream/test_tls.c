@@ -137,6 +137,30 @@ static void an_answer_without_a_length_ends_by_a_goodbye_only(void **state)
     secure_end(&secure);
 }
 
+static void on_first_bytes(ask_t *ask)
+{
+    static const char forged[] = "\x17\x03\x03\x00\x20................................";
+
+    backend_send(ask->worker->a.conn[0], forged, sizeof(forged) - 1);
+}
+
+/* Whoever sits between can break an answer off, not add to it. */
+static void a_record_that_was_forged_breaks_the_answer_off(void **state)
+{
+    secure_t secure = secure_plain(0);
+    worker_t *w = secure.w;
+    ask_t ask;
+
+    step_text(&w->a, "HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\nhal");
+    ask_get(&ask, w, "/");
+    ask.on_body = on_first_bytes;
+    ask_whole(&ask);
+    assert_int_equal(ask.err, SHEAF_ERR_RESET);
+    assert_non_null(strstr(ask.detail, "decryption failed or bad record mac"));
+    assert_int_equal(ask.len, 3);
+    secure_end(&secure);
+}
+
 static void a_kept_conn_that_was_closed_is_retried_as_in_clear_text(void **state)
 {
     secure_t secure = secure_plain(0);
@@ -292,6 +316,7 @@ int main(void)
         cmocka_unit_test(a_large_body_arrives_whole),
         cmocka_unit_test(a_large_body_can_be_cancelled_while_it_is_written),
         cmocka_unit_test(an_answer_without_a_length_ends_by_a_goodbye_only),
+        cmocka_unit_test(a_record_that_was_forged_breaks_the_answer_off),
         cmocka_unit_test(a_kept_conn_that_was_closed_is_retried_as_in_clear_text),
         cmocka_unit_test(what_does_not_verify_is_told_with_the_name_of_the_server),
         cmocka_unit_test(a_backend_that_speaks_clear_text_or_hangs_up_is_told),
