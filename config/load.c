@@ -385,6 +385,8 @@ static void load_default(loader_t *loader, const sheaf_key_t *key, char *member)
 
     if (key->kind == SHEAF_KIND_OF_OBJECT) {
         load_section(loader, key->section(), NULL, member);
+    } else if (key->kind == SHEAF_KIND_OF_UPSTREAM) {
+        *(uint32_t *)(void *)member = UINT32_MAX;
     } else if (key->fallback != NULL) {
         written.text = sheaf_str_of(key->fallback);
         load_scalar(loader, key, &written, member);

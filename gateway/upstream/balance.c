@@ -117,7 +117,7 @@ uint64_t sheaf_balance_bit(const sheaf_balance_t *balance, const sheaf_server_t 
 
 sheaf_server_t *sheaf_balance_other(sheaf_balance_t *balance, uint64_t tried, uint64_t now_ms)
 {
-    for (uint32_t i = 0; i < balance->count; i++) {
+    for (uint32_t i = 0; tried != 0 && i < balance->count; i++) {
         uint32_t at = (balance->other + i) % balance->count;
         sheaf_server_t *server = &balance->servers[at];
 
@@ -126,7 +126,7 @@ sheaf_server_t *sheaf_balance_other(sheaf_balance_t *balance, uint64_t tried, ui
         balance->other = (at + 1) % balance->count;
         return server;
     }
-    return NULL;
+    return sheaf_balance_turn(balance, now_ms);
 }
 
 /* 9 apart, so that servers with few addresses hardly ever share a bit. */

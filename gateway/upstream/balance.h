@@ -50,7 +50,8 @@ void sheaf_balance_fini(sheaf_balance_t *balance);
 /* The server whose turn it is. */
 sheaf_server_t *sheaf_balance_turn(sheaf_balance_t *balance, uint64_t now_ms);
 
-/* The next server, for another attempt, that is neither in `tried` (a bit for each) nor shunned, or NULL. */
+/* The server for an attempt after those in `tried` (a bit for each): another one that is not shunned, where there is
+ * one, else the one whose turn it is. */
 sheaf_server_t *sheaf_balance_other(sheaf_balance_t *balance, uint64_t tried, uint64_t now_ms);
 /* The bit of a server; where more than 64 share them, a second choice is lost, no more. */
 uint64_t sheaf_balance_bit(const sheaf_balance_t *balance, const sheaf_server_t *server);

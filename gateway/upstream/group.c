@@ -89,6 +89,21 @@ static void tell(sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail
     exchange->sink->on_done(exchange, err, detail);
 }
 
+/* The end of an exchange here: it goes to its fallback, where that was left open (triage), or back to its owner. */
+static void conclude(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail)
+{
+    sheaf_group_t *other = exchange->other;
+
+    if (other == NULL) {
+        tell(exchange, err, detail);
+        return;
+    }
+    exchange->other = NULL;
+    exchange->state = EXCHANGE_IDLE;
+    sheaf_count(group->env->metrics, SHEAF_METRIC_FALLBACKS, 1);
+    sheaf_group_send(other, exchange);
+}
+
 /* The way back when a sink callback may not run now. */
 static void report(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail)
 {
@@ -104,7 +119,7 @@ static void on_report(sheaf_task_t *task)
 {
     sheaf_exchange_t *exchange = SHEAF_OWNER(task, sheaf_exchange_t, task);
 
-    tell(exchange, exchange->pending_err, exchange->pending_detail);
+    conclude(exchange->keeper, exchange, exchange->pending_err, exchange->pending_detail);
 }
 
 /* Takes the exchange from wherever it is; its place is given on from the soon-queue, so that a batch that cancels all
@@ -201,19 +216,10 @@ static bool has_room(const sheaf_group_t *group)
     return group->stock.conn_count < group->conf->max_connections;
 }
 
-/* One that did not fail it yet, where there is one. */
-static sheaf_server_t *server_for(sheaf_group_t *group, const sheaf_exchange_t *exchange)
-{
-    uint64_t now_ms = group->env->clock->now_ms;
-    sheaf_server_t *other = exchange->tried == 0 ? NULL : sheaf_balance_other(&group->balance, exchange->tried, now_ms);
-
-    return other != NULL ? other : sheaf_balance_turn(&group->balance, now_ms);
-}
-
 /* There is an idle conn, or room for a new one. */
 static void place(sheaf_group_t *group, sheaf_exchange_t *exchange)
 {
-    sheaf_server_t *server = server_for(group, exchange);
+    sheaf_server_t *server = sheaf_balance_other(&group->balance, exchange->tried, group->env->clock->now_ms);
     sheaf_conn_t *conn = sheaf_stock_take(&group->stock, server, exchange);
 
     if (conn == NULL && !has_room(group))
@@ -426,19 +432,10 @@ static void on_open(sheaf_conn_t *conn)
 
 /* --- after an answer --- */
 
-/* How long the backend will surely keep it: a second less than it says, so that no request crosses its close. */
-static uint64_t keep_ms(const sheaf_group_t *group, const sheaf_conn_t *conn)
-{
-    uint64_t said_s = conn->h1.keepalive_timeout_s;
-    uint64_t said_ms = said_s == UINT32_MAX ? UINT64_MAX : said_s == 0 ? 0 : (said_s - 1) * 1000;
-
-    return said_ms < group->conf->keepalive_ms ? said_ms : group->conf->keepalive_ms;
-}
-
 /* A conn that got free takes the exchange whose turn it is, or rests. */
 static void keep(sheaf_group_t *group, sheaf_conn_t *conn)
 {
-    uint64_t kept_ms = keep_ms(group, conn);
+    uint64_t kept_ms = sheaf_stock_keep_ms(conn, group->conf->keepalive_ms);
     sheaf_exchange_t *next;
 
     if (kept_ms == 0 || conn->server->outlier.is_ejected) {
@@ -465,7 +462,8 @@ static bool on_bad_head(sheaf_conn_t *conn, const sheaf_answer_head_t *head)
 {
     sheaf_group_t *group = conn->group;
 
-    return !group->triage.has_retry || sheaf_triage_passes(&group->triage, conn, head);
+    return (!group->triage.has_retry && conn->exchange->other == NULL) ||
+           sheaf_triage_passes(&group->triage, conn, head);
 }
 
 /* The conn is in its place before the owner hears: what it sends from on_done may take it. */
@@ -483,14 +481,15 @@ static void on_end(sheaf_conn_t *conn, sheaf_exchange_t *exchange, sheaf_err_t e
         return;
     }
     sheaf_deadline_clear(group->env->deadlines, &exchange->deadline);
-    is_over = !group->triage.is_on || !rest(group, exchange, sheaf_triage_ended(&group->triage, conn, exchange, err));
+    is_over = (!group->triage.is_on && exchange->other == NULL) ||
+              !rest(group, exchange, sheaf_triage_ended(&group->triage, conn, exchange, err));
     if (can_stay)
         keep(group, conn);
     else
         let_go(conn);
     serve_line(group);
     if (is_over)
-        tell(exchange, err, detail);
+        conclude(group, exchange, err, detail);
 }
 
 static void on_idle_end(sheaf_conn_t *conn)

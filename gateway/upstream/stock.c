@@ -31,6 +31,14 @@ void sheaf_stock_clear(sheaf_stock_t *stock, sheaf_server_t *server)
         sheaf_stock_let_go(stock, SHEAF_OWNER(server->idle.next, sheaf_conn_t, link));
 }
 
+uint64_t sheaf_stock_keep_ms(const sheaf_conn_t *conn, uint64_t most_ms)
+{
+    uint64_t said_s = conn->h1.keepalive_timeout_s;
+    uint64_t said_ms = said_s == UINT32_MAX ? UINT64_MAX : said_s == 0 ? 0 : (said_s - 1) * 1000;
+
+    return said_ms < most_ms ? said_ms : most_ms;
+}
+
 void sheaf_stock_put(sheaf_stock_t *stock, sheaf_conn_t *conn, uint64_t kept_ms)
 {
     sheaf_conn_move(conn, SHEAF_CONN_IDLE);

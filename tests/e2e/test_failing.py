@@ -228,6 +228,62 @@ class Failing(Case):
         self.assertLessEqual(len(backends[0].seen), 25)
         self.assertEqual(sheaf.metrics()["sheaf_servers_ejected"], 1)
 
+    # --- fallback ---
+
+    def with_fallback(self, first, second, upstream, route=""):
+        sheaf = Sheaf(self.origin,
+                      upstreams=f'u: {{servers: ["http://127.0.0.1:{first.at}"], {upstream}}}\n'
+                                f'f: {{servers: ["http://127.0.0.1:{second.at}"], keepalive: 1s}}',
+                      routes=f'- {{match: "/u/{{rest...}}", upstream: u, fallback: f{route}}}')
+        self.addCleanup(sheaf.stop)
+        return sheaf
+
+    def test_a_fallback_answers_when_the_upstream_cannot(self):
+        first, second = self.backends([RESET, answer(502), answer(503), answer(504), SILENCE], OK)
+        sheaf = self.with_fallback(first, second, "first_byte_timeout: 200ms")
+        for _ in range(5):
+            self.assertEqual(self.run_item("/u/x", sheaf=sheaf)["body"], "hi")
+        first.stop()
+        self.assertEqual(self.run_item("/u/x", sheaf=sheaf)["body"], "hi")
+        self.assertEqual((len(first.seen), len(second.seen)), (5, 6))
+        self.assertEqual(sheaf.metrics()["sheaf_fallbacks_total"], 6)
+
+    def test_a_fallback_is_not_asked_about_what_the_upstream_answered(self):
+        first, second = self.backends([OK, answer(404), answer(429), answer(500), answer(501)], OK)
+        sheaf = self.with_fallback(first, second, "keepalive: 1s")
+        results = self.run_items(*["/u/x"] * 5, sheaf=sheaf, parallel=1)
+        self.assertEqual(statuses(results), [200, 404, 429, 500, 501])
+        self.assertEqual(second.seen, [])
+
+    def test_a_fallback_comes_after_the_retries_and_its_answer_is_final(self):
+        first, second = self.backends(answer(503), answer(503))
+        sheaf = self.with_fallback(first, second, "retry: {attempts: 2}")
+        self.assertEqual(self.run_item("/u/x", sheaf=sheaf)["status"], 503)
+        self.assertEqual((len(first.seen), len(second.seen)), (2, 1))
+
+    def test_a_fallback_answers_while_the_breaker_is_open(self):
+        first, second = self.backends(answer(500), OK)
+        sheaf = self.with_fallback(first, second, "breaker: {requests: 10, open: 60s}")
+        self.run_items(*["/u/x"] * 10, sheaf=sheaf)
+        self.assertEqual(statuses(self.run_items(*["/u/x"] * 20, sheaf=sheaf)), [200] * 20)
+        self.assertEqual((len(first.seen), len(second.seen)), (10, 20))
+
+    def test_a_post_goes_to_the_fallback_only_where_that_does_no_harm(self):
+        post = {"method": "POST", "url": "/u/x", "body": 1, "headers": {"idempotency-key": "k"}}
+        for route, want in (("", [502, 503]), (", retry_unsafe: true", [200, 200])):
+            first, second = self.backends([RESET, answer(503)], OK)
+            sheaf = self.with_fallback(first, second, "keepalive: 1s", route)
+            self.assertEqual(statuses(self.run_items(post, post, sheaf=sheaf, parallel=1)), want)
+            first.stop()
+            self.assertEqual(self.run_item(post, sheaf=sheaf)["status"], 200)  # nothing was sent
+
+    def test_a_fallback_stays_within_the_deadline_of_its_item(self):
+        first, second = self.backends(answer(503), SILENCE)
+        sheaf = self.with_fallback(first, second, "keepalive: 1s")
+        started = time.monotonic()
+        self.assert_problem(self.run_item({"url": "/u/x", "timeout": "300ms"}, sheaf=sheaf), 504, "timeout")
+        self.assertLess(time.monotonic() - started, 2)
+
     # --- ejection ---
 
     def test_an_ejected_server_gets_nothing_and_comes_back(self):
