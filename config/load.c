@@ -184,6 +184,7 @@ static void load_scalar(loader_t *loader, const sheaf_key_t *key, const sheaf_ya
         err = sheaf_value_method(loader->pool, node->text, member, &fail);
         break;
     case SHEAF_KIND_OF_UPSTREAM:
+        *(uint32_t *)member = UINT32_MAX; /* where the name is unknown */
         err = load_upstream(loader, node->text, member, &fail);
         break;
     case SHEAF_KIND_OF_ENUM:
