@@ -70,7 +70,7 @@ struct sheaf_exchange {
     uint64_t end_ms;    /* when it ends at the latest, all attempts together */
     uint64_t tried;     /* servers that failed it, a bit for each */
     uint16_t probe;     /* of a breaker: its round, or 0 */
-    bool has_full_time; /* its end is the upstream's timeout, no smaller one of its owner */
+    bool has_full_time; /* it flies with the whole timeout of the upstream before it */
     uint8_t sends;      /* attempts, the running one included */
     uint8_t state;
 };

@@ -159,6 +159,7 @@ static bool rest(sheaf_group_t *group, sheaf_exchange_t *exchange, uint64_t unti
 {
     if (until_ms == SHEAF_NEVER)
         return false;
+    exchange->has_full_time = false;
     exchange->state = EXCHANGE_RESTING;
     sheaf_gauge(group->env->metrics, SHEAF_METRIC_EXCHANGES_RESTING, 1);
     sheaf_deadline_set(group->env->deadlines, &exchange->deadline, until_ms);
@@ -300,6 +301,7 @@ static void launch(sheaf_group_t *group, sheaf_exchange_t *exchange)
         report(group, exchange, is_let ? SHEAF_ERR_QUEUE_FULL : SHEAF_ERR_BREAKER_OPEN, "");
         return;
     }
+    exchange->has_full_time = false; /* what is left when it flies says little about a server */
     exchange->state = EXCHANGE_WAITING;
     sheaf_line_push(&group->line, exchange);
     sheaf_gauge(group->env->metrics, SHEAF_METRIC_EXCHANGES_WAITING, 1);
