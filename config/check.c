@@ -149,6 +149,13 @@ static void check_rewrite(sheaf_report_t *report, sheaf_pool_t *pool, const shea
         sheaf_report_error(report, rewrite->mark, "%s", fail.detail);
 }
 
+static void check_fallback(sheaf_report_t *report, const sheaf_route_conf_t *route, const sheaf_yaml_t *node)
+{
+    if (route->fallback != UINT32_MAX && route->fallback == route->upstream)
+        sheaf_report_error(report, member_mark(node, SHEAF_STR("fallback")),
+                           "`fallback` must be another upstream; to ask the same one again is `retry` of the upstream");
+}
+
 static void check_route(sheaf_report_t *report, sheaf_snapshot_t *snapshot, const sheaf_yaml_t *node, uint32_t index)
 {
     sheaf_route_conf_t *route = &snapshot->conf.routes.items[index];
@@ -161,6 +168,7 @@ static void check_route(sheaf_report_t *report, sheaf_snapshot_t *snapshot, cons
     if (sheaf_router_add(snapshot->routes, index, route->match, route->methods.items, route->methods.count, &clash,
                          &fail) == SHEAF_OK) {
         check_rewrite(report, snapshot->pool, node, route);
+        check_fallback(report, route, node);
         return;
     }
     if (clash == SHEAF_NO_ROUTE)

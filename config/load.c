@@ -184,6 +184,7 @@ static void load_scalar(loader_t *loader, const sheaf_key_t *key, const sheaf_ya
         err = sheaf_value_method(loader->pool, node->text, member, &fail);
         break;
     case SHEAF_KIND_OF_UPSTREAM:
+        *(uint32_t *)member = UINT32_MAX; /* where the name is unknown */
         err = load_upstream(loader, node->text, member, &fail);
         break;
     case SHEAF_KIND_OF_SERVER:
@@ -386,6 +387,8 @@ static void load_default(loader_t *loader, const sheaf_key_t *key, char *member)
 
     if (key->kind == SHEAF_KIND_OF_OBJECT) {
         load_section(loader, key->section(), NULL, member);
+    } else if (key->kind == SHEAF_KIND_OF_UPSTREAM) {
+        *(uint32_t *)(void *)member = UINT32_MAX;
     } else if (key->fallback != NULL) {
         written.text = sheaf_str_of(key->fallback);
         load_scalar(loader, key, &written, member);

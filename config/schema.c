@@ -214,8 +214,7 @@ void sheaf_schema_print(FILE *file)
         "    \"size\": {\"type\": \"string\", \"pattern\": \"^[0-9]+(B|KiB|MiB|GiB)?$\"},\n"
         "    \"address\": {\"type\": \"string\", \"pattern\": "
         "\"^(unix:/.+|(\\\\[[0-9A-Fa-f:.]+\\\\]|[0-9.]*):[0-9]+)$\"},\n"
-        "    \"server_url\": {\"type\": \"string\", \"pattern\": \"^(https?://[^/?#@]+|(http://)?unix:/.+)$\"},
-"
+        "    \"server_url\": {\"type\": \"string\", \"pattern\": \"^(https?://[^/?#@]+|(http://)?unix:/.+)$\"},\n"
         "    \"status\": {\"type\": [\"integer\", \"string\"], \"pattern\": \"^[1-5]([0-9]{2}|xx)$\"},\n"
         "    \"edge\": {\"type\": \"object\", \"required\": [\"id\"], \"additionalProperties\": false, \"properties\": "
         "{\"id\": {\"type\": \"string\"}, \"status\": {\"anyOf\": [{\"$ref\": \"#/$defs/status\"}, "

@@ -43,6 +43,7 @@ struct sheaf_exchange {
     /* --- the question: set by the owner before send, frozen while it flies --- */
     const sheaf_sink_t *sink;
     uint32_t upstream; /* index in the snapshot's upstreams */
+    uint32_t fallback; /* the one that is asked when that one cannot, as its index + 1; 0: none */
     sheaf_str_t method;
     sheaf_str_t target;                 /* path and query as sent */
     sheaf_str_t id;                     /* of the item, for upstreams that balance by it; may be empty */
@@ -66,10 +67,11 @@ struct sheaf_exchange {
     sheaf_err_t pending_err; /* what the task will report */
     const char *pending_detail;
     void *keeper;       /* the group it was sent to */
+    void *other;        /* the group of its fallback, while it may still be asked */
     uint64_t end_ms;    /* when it ends at the latest, all attempts together */
     uint64_t tried;     /* servers that failed it, a bit for each */
     uint16_t probe;     /* of a breaker: its round, or 0 */
-    bool has_full_time; /* its end is the upstream's timeout, no smaller one of its owner */
+    bool has_full_time; /* it flies with the whole timeout of the upstream before it */
     uint8_t sends;      /* attempts, the running one included */
     uint8_t state;
 };

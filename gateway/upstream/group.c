@@ -96,6 +96,21 @@ static void tell(sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail
     exchange->sink->on_done(exchange, err, detail);
 }
 
+/* The end of an exchange here: it goes to its fallback, where that was left open (triage), or back to its owner. */
+static void conclude(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail)
+{
+    sheaf_group_t *other = exchange->other;
+
+    if (other == NULL) {
+        tell(exchange, err, detail);
+        return;
+    }
+    exchange->other = NULL;
+    exchange->state = EXCHANGE_IDLE;
+    sheaf_count(group->env->metrics, SHEAF_METRIC_FALLBACKS, 1);
+    sheaf_group_send(other, exchange);
+}
+
 /* The way back when a sink callback may not run now. */
 static void report(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail)
 {
@@ -111,7 +126,7 @@ static void on_report(sheaf_task_t *task)
 {
     sheaf_exchange_t *exchange = SHEAF_OWNER(task, sheaf_exchange_t, task);
 
-    tell(exchange, exchange->pending_err, exchange->pending_detail);
+    conclude(exchange->keeper, exchange, exchange->pending_err, exchange->pending_detail);
 }
 
 /* Takes the exchange from wherever it is; its place is given on from the soon-queue, so that a batch that cancels all
@@ -151,6 +166,7 @@ static bool rest(sheaf_group_t *group, sheaf_exchange_t *exchange, uint64_t unti
 {
     if (until_ms == SHEAF_NEVER)
         return false;
+    exchange->has_full_time = false;
     exchange->state = EXCHANGE_RESTING;
     sheaf_gauge(group->env->metrics, SHEAF_METRIC_EXCHANGES_RESTING, 1);
     sheaf_deadline_set(group->env->deadlines, &exchange->deadline, until_ms);
@@ -295,6 +311,7 @@ static void launch(sheaf_group_t *group, sheaf_exchange_t *exchange)
         report(group, exchange, is_let ? SHEAF_ERR_QUEUE_FULL : SHEAF_ERR_BREAKER_OPEN, "");
         return;
     }
+    exchange->has_full_time = false; /* what is left when it flies says little about a server */
     exchange->state = EXCHANGE_WAITING;
     sheaf_line_push(&group->line, exchange);
     sheaf_gauge(group->env->metrics, SHEAF_METRIC_EXCHANGES_WAITING, 1);
@@ -441,7 +458,7 @@ static void on_open(sheaf_conn_t *conn)
 /* A conn that got free takes the exchange whose turn it is, or rests. */
 static void keep(sheaf_group_t *group, sheaf_conn_t *conn)
 {
-    uint64_t kept_ms = sheaf_stock_keep_ms(conn, group->conf);
+    uint64_t kept_ms = sheaf_stock_keep_ms(conn, group->conf->keepalive_ms);
     sheaf_exchange_t *next = NULL; /* may ask whose turn it is, once this conn rests */
 
     if (kept_ms == 0 || conn->server->outlier.is_ejected ||
@@ -463,7 +480,8 @@ static bool on_bad_head(sheaf_conn_t *conn, const sheaf_answer_head_t *head)
 {
     sheaf_group_t *group = conn->group;
 
-    return !group->triage.has_retry || sheaf_triage_passes(&group->triage, conn, head);
+    return (!group->triage.has_retry && conn->exchange->other == NULL) ||
+           sheaf_triage_passes(&group->triage, conn, head);
 }
 
 /* The conn is in its place before the owner hears: what it sends from on_done may take it. */
@@ -481,14 +499,15 @@ static void on_end(sheaf_conn_t *conn, sheaf_exchange_t *exchange, sheaf_err_t e
         return;
     }
     sheaf_deadline_clear(group->env->deadlines, &exchange->deadline);
-    is_over = !group->triage.is_on || !rest(group, exchange, sheaf_triage_ended(&group->triage, conn, exchange, err));
+    is_over = (!group->triage.is_on && exchange->other == NULL) ||
+              !rest(group, exchange, sheaf_triage_ended(&group->triage, conn, exchange, err));
     if (can_stay)
         keep(group, conn);
     else
         let_go(conn);
     serve_line(group);
     if (is_over)
-        tell(exchange, err, detail);
+        conclude(group, exchange, err, detail);
 }
 
 static void on_idle_end(sheaf_conn_t *conn)

@@ -31,6 +31,14 @@ void sheaf_stock_clear(sheaf_stock_t *stock, sheaf_server_t *server)
         sheaf_stock_let_go(stock, SHEAF_OWNER(server->idle.next, sheaf_conn_t, link));
 }
 
+uint64_t sheaf_stock_keep_ms(const sheaf_conn_t *conn, uint64_t most_ms)
+{
+    uint64_t said_s = conn->h1.keepalive_timeout_s;
+    uint64_t said_ms = said_s == UINT32_MAX ? UINT64_MAX : said_s == 0 ? 0 : (said_s - 1) * 1000;
+
+    return said_ms < most_ms ? said_ms : most_ms;
+}
+
 void sheaf_stock_put(sheaf_stock_t *stock, sheaf_conn_t *conn, uint64_t kept_ms)
 {
     sheaf_conn_move(conn, SHEAF_CONN_IDLE);
@@ -39,14 +47,6 @@ void sheaf_stock_put(sheaf_stock_t *stock, sheaf_conn_t *conn, uint64_t kept_ms)
     stock->idle_count++;
     if (!sheaf_deadline_is_set(&stock->sweep) || conn->idle_until_ms < stock->sweep.at_ms)
         sheaf_deadline_set(stock->env->deadlines, &stock->sweep, conn->idle_until_ms);
-}
-
-uint64_t sheaf_stock_keep_ms(const sheaf_conn_t *conn, const sheaf_upstream_conf_t *conf)
-{
-    uint64_t said_s = conn->h1.keepalive_timeout_s;
-    uint64_t said_ms = said_s == UINT32_MAX ? UINT64_MAX : said_s == 0 ? 0 : (said_s - 1) * 1000;
-
-    return said_ms < conf->keepalive_ms ? said_ms : conf->keepalive_ms;
 }
 
 /* For what cannot be sent twice the socket is looked at first: a close that has arrived, but was not read yet, must

@@ -24,9 +24,9 @@ void sheaf_stock_let_go(sheaf_stock_t *stock, sheaf_conn_t *conn);
 /* Closes the idle conns of a server. */
 void sheaf_stock_clear(sheaf_stock_t *stock, sheaf_server_t *server);
 
-/* How long the backend will surely keep it: a second less than it says, so that no request crosses its close. */
-uint64_t sheaf_stock_keep_ms(const sheaf_conn_t *conn, const sheaf_upstream_conf_t *conf);
-
+/* How long the backend will surely keep it, `most_ms` at most: a second less than it says, so that no request crosses
+ * its close. */
+uint64_t sheaf_stock_keep_ms(const sheaf_conn_t *conn, uint64_t most_ms);
 /* Lets a conn rest for `kept_ms` at most. */
 void sheaf_stock_put(sheaf_stock_t *stock, sheaf_conn_t *conn, uint64_t kept_ms);
 /* The most recently used idle conn of `server` (or of any, where it may be any server's) that is good for `exchange`, or

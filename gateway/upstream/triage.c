@@ -219,6 +219,27 @@ static uint64_t again(sheaf_triage_t *triage, sheaf_exchange_t *exchange, const 
     return at_ms;
 }
 
+/* Closes the way to the fallback, unless the failure is one that it stands in for. */
+static void settle_fallback(sheaf_exchange_t *exchange, const sheaf_failure_t *failure)
+{
+    bool is_failed;
+
+    switch (failure->err) {
+    case SHEAF_ERR_REFUSED:
+    case SHEAF_ERR_CONNECT_TIMEOUT:
+    case SHEAF_ERR_RESOLVE:
+    case SHEAF_ERR_RESET:
+    case SHEAF_ERR_TIMEOUT:
+        is_failed = failure->status == 0;
+        break;
+    default:
+        is_failed = failure->err == SHEAF_OK && failure->status >= 502 && failure->status <= 504;
+        break;
+    }
+    if (!is_failed || (failure->was_sent && !exchange->is_repeatable))
+        exchange->other = NULL;
+}
+
 bool sheaf_triage_passes(sheaf_triage_t *triage, sheaf_conn_t *conn, const sheaf_answer_head_t *head)
 {
     sheaf_failure_t failure = {.status = head->status, .was_sent = true};
@@ -227,7 +248,10 @@ bool sheaf_triage_passes(sheaf_triage_t *triage, sheaf_conn_t *conn, const sheaf
         if (sheaf_str_eq(head->headers[i].name, SHEAF_STR("retry-after")))
             failure.retry_after_ms = sheaf_retry_after_ms(head->headers[i].value, (int64_t)time(NULL));
     conn->again_ms = again(triage, conn->exchange, conn->server, &failure);
-    return conn->again_ms == SHEAF_NEVER;
+    if (conn->again_ms != SHEAF_NEVER)
+        return false;
+    settle_fallback(conn->exchange, &failure);
+    return conn->exchange->other == NULL;
 }
 
 /* An answer that its owner has seen the head of is final. */
@@ -238,6 +262,7 @@ uint64_t sheaf_triage_ended(sheaf_triage_t *triage, sheaf_conn_t *conn, sheaf_ex
     note(triage, exchange, conn->server, &failure);
     if (conn->is_discarded)
         return conn->again_ms;
+    settle_fallback(exchange, &failure);
     return conn->status != 0 ? SHEAF_NEVER : again(triage, exchange, conn->server, &failure);
 }
 
@@ -246,6 +271,7 @@ uint64_t sheaf_triage_unreached(sheaf_triage_t *triage, sheaf_exchange_t *exchan
     sheaf_failure_t failure = {.err = err};
 
     note(triage, exchange, NULL, &failure);
+    settle_fallback(exchange, &failure);
     return again(triage, exchange, NULL, &failure);
 }
 

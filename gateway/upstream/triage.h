@@ -47,7 +47,8 @@ void sheaf_triage_forget(sheaf_triage_t *triage, sheaf_exchange_t *exchange); /*
 /* No address of `server` took a connection. */
 void sheaf_triage_blame(sheaf_triage_t *triage, sheaf_server_t *server);
 
-/* The head of an answer of 400 or more: false when the answer is to be thrown away, for the exchange is sent again. */
+/* The head of an answer of 400 or more: false when the answer is to be thrown away, for the exchange is sent again, or
+ * goes to its fallback. exchange->other is NULL once that is ruled out. */
 bool sheaf_triage_passes(sheaf_triage_t *triage, sheaf_conn_t *conn, const sheaf_answer_head_t *head);
 
 #endif

@@ -98,7 +98,8 @@ static void view_send(sheaf_dispatch_t *self, sheaf_exchange_t *exchange)
 {
     view_t *view = SHEAF_OWNER(self, view_t, dispatch);
 
-    SHEAF_ASSERT(exchange->upstream < view->count);
+    SHEAF_ASSERT(exchange->upstream < view->count && exchange->fallback <= view->count);
+    exchange->other = exchange->fallback == 0 ? NULL : view->groups[exchange->fallback - 1];
     sheaf_group_send(view->groups[exchange->upstream], exchange);
 }
 

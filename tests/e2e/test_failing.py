@@ -1,5 +1,7 @@
 """Failing well: retries, ejected servers and the breaker, seen from both sides."""
 import contextlib
+import json
+import random
 import socket
 import struct
 import threading
@@ -20,7 +22,8 @@ SILENCE = object()
 
 
 class Backend:
-    """A server that does with every request what `does` is: bytes to say, RESET, SILENCE, or a list taken in turn."""
+    """A server that does with every request what `does` is: bytes to say, RESET, SILENCE, a list of these taken in turn, or what a
+    function without arguments says."""
 
     def __init__(self, does=OK):
         self.does, self.seen, self.conns, self.lock = does, [], [], threading.Lock()
@@ -78,6 +81,7 @@ class Backend:
                 with self.lock:
                     self.seen.append(head.split(b" ", 2)[0].decode() + " " + head.split(b" ", 2)[1].decode())
                     does = self.does if not isinstance(self.does, list) else self.does.pop(0) if self.does else OK
+                    does = does() if callable(does) else does
                 if does is RESET:
                     self._reset(conn)
                     return
@@ -228,6 +232,62 @@ class Failing(Case):
         self.assertLessEqual(len(backends[0].seen), 25)
         self.assertEqual(sheaf.metrics()["sheaf_servers_ejected"], 1)
 
+    # --- fallback ---
+
+    def with_fallback(self, first, second, upstream, route=""):
+        sheaf = Sheaf(self.origin,
+                      upstreams=f'u: {{servers: ["http://127.0.0.1:{first.at}"], {upstream}}}\n'
+                                f'f: {{servers: ["http://127.0.0.1:{second.at}"], keepalive: 1s}}',
+                      routes=f'- {{match: "/u/{{rest...}}", upstream: u, fallback: f{route}}}')
+        self.addCleanup(sheaf.stop)
+        return sheaf
+
+    def test_a_fallback_answers_when_the_upstream_cannot(self):
+        first, second = self.backends([RESET, answer(502), answer(503), answer(504), SILENCE], OK)
+        sheaf = self.with_fallback(first, second, "first_byte_timeout: 200ms")
+        for _ in range(5):
+            self.assertEqual(self.run_item("/u/x", sheaf=sheaf)["body"], "hi")
+        first.stop()
+        self.assertEqual(self.run_item("/u/x", sheaf=sheaf)["body"], "hi")
+        self.assertEqual((len(first.seen), len(second.seen)), (5, 6))
+        self.assertEqual(sheaf.metrics()["sheaf_fallbacks_total"], 6)
+
+    def test_a_fallback_is_not_asked_about_what_the_upstream_answered(self):
+        first, second = self.backends([OK, answer(404), answer(429), answer(500), answer(501)], OK)
+        sheaf = self.with_fallback(first, second, "keepalive: 1s")
+        results = self.run_items(*["/u/x"] * 5, sheaf=sheaf, parallel=1)
+        self.assertEqual(statuses(results), [200, 404, 429, 500, 501])
+        self.assertEqual(second.seen, [])
+
+    def test_a_fallback_comes_after_the_retries_and_its_answer_is_final(self):
+        first, second = self.backends(answer(503), answer(503))
+        sheaf = self.with_fallback(first, second, "retry: {attempts: 2}")
+        self.assertEqual(self.run_item("/u/x", sheaf=sheaf)["status"], 503)
+        self.assertEqual((len(first.seen), len(second.seen)), (2, 1))
+
+    def test_a_fallback_answers_while_the_breaker_is_open(self):
+        first, second = self.backends(answer(500), OK)
+        sheaf = self.with_fallback(first, second, "breaker: {requests: 10, open: 60s}")
+        self.run_items(*["/u/x"] * 10, sheaf=sheaf)
+        self.assertEqual(statuses(self.run_items(*["/u/x"] * 20, sheaf=sheaf)), [200] * 20)
+        self.assertEqual((len(first.seen), len(second.seen)), (10, 20))
+
+    def test_a_post_goes_to_the_fallback_only_where_that_does_no_harm(self):
+        post = {"method": "POST", "url": "/u/x", "body": 1, "headers": {"idempotency-key": "k"}}
+        for route, want in (("", [502, 503]), (", retry_unsafe: true", [200, 200])):
+            first, second = self.backends([RESET, answer(503)], OK)
+            sheaf = self.with_fallback(first, second, "keepalive: 1s", route)
+            self.assertEqual(statuses(self.run_items(post, post, sheaf=sheaf, parallel=1)), want)
+            first.stop()
+            self.assertEqual(self.run_item(post, sheaf=sheaf)["status"], 200)  # nothing was sent
+
+    def test_a_fallback_stays_within_the_deadline_of_its_item(self):
+        first, second = self.backends(answer(503), SILENCE)
+        sheaf = self.with_fallback(first, second, "keepalive: 1s")
+        started = time.monotonic()
+        self.assert_problem(self.run_item({"url": "/u/x", "timeout": "300ms"}, sheaf=sheaf), 504, "timeout")
+        self.assertLess(time.monotonic() - started, 2)
+
     # --- ejection ---
 
     def test_an_ejected_server_gets_nothing_and_comes_back(self):
@@ -303,3 +363,53 @@ class Failing(Case):
         self.assert_problem(self.run_item("/u/x", sheaf=sheaf), 503, "breaker-open")
         self.assertEqual(len(backend.seen), 11)
         self.assertEqual(sheaf.metrics()["sheaf_breaker_opened_total"], 2)
+
+    # --- all at once ---
+
+    def test_whatever_backends_do_every_item_has_a_status_and_nothing_is_left(self):
+        dice = random.Random(7)
+        acts = [OK] * 12 + [RESET, SILENCE, answer(500), answer(502), answer(503), answer(429, "Retry-After: 0"), OK[:20],
+                            answer(503, "Retry-After: 1"), answer(503)[:-2], answer(504, "Connection: close"), b"nonsense\r\n\r\n"]
+        backends = self.backends(*[lambda: dice.choice(acts)] * 5)
+        urls = ", ".join(f'"http://127.0.0.1:{backend.at}"' for backend in backends[:4])
+        sheaf = Sheaf(self.origin,
+                      upstreams=f"""u: {{servers: [{urls}], max_connections: 16, first_byte_timeout: 50ms, idle_timeout: 50ms, retry: {{attempts: 4, on: [connect, reset, 502, 503, 504, 429, timeout], backoff: 5ms, budget: 50%}}, outlier: {{errors: 3, eject: 50ms}}, breaker: {{errors: 30%, requests: 10, window: 1s, open: 50ms, probes: 2}}}}
+                      f: {{servers: ["http://127.0.0.1:{backends[4].at}"], first_byte_timeout: 50ms, idle_timeout: 50ms}}""",
+                      routes='- {match: "/u/{rest...}", upstream: u, fallback: f, retry_unsafe: true}')
+        self.addCleanup(sheaf.stop)
+        items = [{"url": "/u/x"}, {"url": "/u/x", "timeout": "60ms"}, {"url": "/u/x", "method": "POST", "body": 1},
+                 {"url": "/u/x", "method": "PUT", "body": 1, "headers": {"idempotency-key": "k"}}] * 10
+        strange, end = [], time.monotonic() + 6
+
+        def client(number):
+            mine = random.Random(number)
+            while time.monotonic() < end:
+                if mine.random() < 0.3:
+                    conn = sheaf.connect()
+                    conn.request("POST", "/batch", json.dumps({"requests": items}), {"Content-Type": "application/json"})
+                    time.sleep(mine.random() * 0.05)  # a client that leaves in the middle
+                    conn.close()
+                    continue
+                got = sheaf.batch(items)
+                seen = statuses(got.json["responses"])
+                if got.status != 207 or len(seen) != len(items) or set(seen) - {200, 429, 500, 502, 503, 504}:
+                    strange.append((got.status, seen))
+
+        clients = [threading.Thread(target=client, args=(number,), daemon=True) for number in range(4)]
+        for thread in clients:
+            thread.start()
+        while time.monotonic() < end:
+            victim = dice.choice(backends)
+            victim.stop()
+            time.sleep(0.05)
+            victim.start()
+            time.sleep(0.1)
+        for thread in clients:
+            thread.join(60)
+        self.assertEqual(strange, [])
+        gone = ("sheaf_exchanges_resting", "sheaf_exchanges_waiting", "sheaf_items_in_flight", "sheaf_batches_in_flight",
+                'sheaf_backend_connections{state="active"}', 'sheaf_backend_connections{state="connecting"}')
+        wait_until(lambda: not any(sheaf.metrics()[name] for name in gone), what="the end of all that flew")
+        metrics = sheaf.metrics()
+        for name in ("sheaf_retries_total", "sheaf_ejections_total", "sheaf_fallbacks_total", "sheaf_breaker_opened_total"):
+            self.assertGreater(metrics[name], 0, name)

@@ -139,7 +139,8 @@ static void dump_value(FILE *out, const sheaf_key_t *key, const char *member)
         fprintf(out, " %03o", *(const uint32_t *)at);
         break;
     case SHEAF_KIND_OF_UPSTREAM:
-        fprintf(out, " #%u", *(const uint32_t *)at);
+        if (*(const uint32_t *)at != UINT32_MAX)
+            fprintf(out, " #%u", *(const uint32_t *)at);
         break;
     case SHEAF_KIND_OF_REWRITE:
         fputs(*(sheaf_rewrite_t *const *)at != NULL ? " yes" : " no", out);

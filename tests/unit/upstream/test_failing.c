@@ -350,6 +350,27 @@ static void a_server_that_swallows_requests_is_ejected_by_the_timeout_of_the_ups
     }
 }
 
+static void a_server_is_not_blamed_for_time_that_was_spent_in_the_line(void **state)
+{
+    worker_t *w = ejecting();
+    ask_t first, second;
+
+    w->conf->timeout_ms = 50;
+    w->conf->max_connections = 1;
+    w->conf->outlier.errors = 1;
+    worker_open(w); /* both are silent */
+    get_repeatable(&first, w, "/1");
+    get_repeatable(&second, w, "/2");
+    ask_send(&first);
+    ask_send(&second);
+    worker_until_count(w, &w->a.requests, 1);
+    ask_cancel(&first);
+    worker_until(w, &second.is_done);
+    assert_int_equal(second.err, SHEAF_ERR_TIMEOUT);
+    assert_int_equal(metric(w, SHEAF_METRIC_EJECTIONS), 0);
+    worker_end(w);
+}
+
 static worker_t *breaking(void)
 {
     worker_t *w = retrying(1);
@@ -460,6 +481,7 @@ int main(void)
         cmocka_unit_test(an_ejected_server_is_not_asked_until_its_time_is_over),
         cmocka_unit_test(a_server_that_refuses_connections_is_ejected),
         cmocka_unit_test(a_server_that_swallows_requests_is_ejected_by_the_timeout_of_the_upstream_alone),
+        cmocka_unit_test(a_server_is_not_blamed_for_time_that_was_spent_in_the_line),
         cmocka_unit_test(an_open_breaker_refuses_at_once_and_a_probe_closes_it),
         cmocka_unit_test(one_probe_flies_at_a_time_and_one_that_is_cancelled_makes_room),
         cmocka_unit_test(what_waits_when_the_breaker_opens_is_refused_and_not_sent),
