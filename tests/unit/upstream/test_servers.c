@@ -161,6 +161,10 @@ static void what_went_to_another_server_flies_there(void **state)
         ask_cancel(&asks[i]);
     listen_again(w, port);
     w->clock.now_ms += SHEAF_BALANCE_SHUN_MS; /* until the loop turns */
+    ask_get(&asks[0], w, "/");                /* tries whether it is back */
+    ask_send(&asks[0]);
+    worker_until_count(w, &w->a.requests, 1);
+    ask_cancel(&asks[0]);
     assert_nothing_flies(w);
     worker_end(w);
 }
