@@ -97,6 +97,32 @@ class Shares(BalanceCase):
         self.assertLessEqual(len(late), 2)  # a turn of four would lose a quarter
 
 
+    def test_after_a_storm_it_is_known_that_nothing_flies(self):
+        """Answers whole, cut, refused as too large and late, clients that go, a server that is killed and comes back:
+        whatever is counted wrongly would tilt the turns for good."""
+        origins = self.origins(3)
+        sheaf = self.start_over(*origins, more=", balance: least_requests, timeout: 300ms, max_connections: 24")
+        urls = ["/b/status/200", "/b/half", "/b/status/503", "/b/delay/20/status/200", "/b/never", "/b/two-lengths"]
+        port = origins[0].at
+        for round_number in range(12):
+            clients = [RawClient(sheaf.at) for _ in range(4)]
+            for client in clients:
+                client.post({"requests": [{"url": url} for url in urls * 6]})
+            if round_number % 4 == 1:
+                origins[0].kill()
+            if round_number % 4 == 3:
+                origins[0] = OriginAt(port)
+                self.addCleanup(origins[0].kill)
+            for client in clients[:2]:
+                client.reset()
+            for client in clients[2:]:
+                self.assertEqual(client.read_response().status, 207)
+                client.close()
+        wait_until(lambda: sheaf.metrics()["sheaf_batches_in_flight"] == 0)
+        wait_until(lambda: min(self.shares(origins, sheaf, 6, parallel=1)) > 0, what="all servers are used again")
+        self.assertEqual(self.shares(origins, sheaf, 30, parallel=1), [10, 10, 10])
+
+
 class Keys(BalanceCase):
     def test_a_user_stays_at_one_server_and_users_are_spread(self):
         origins = self.origins(4)
