@@ -127,12 +127,8 @@ static void check_stencil(const check_t *check, sheaf_stencil_t *stencil, sheaf_
 
 static void check_fields(const check_t *check, const sheaf_fields_t *fields)
 {
-    const sheaf_yaml_t *node = sheaf_yaml_get(check->node, SHEAF_STR("headers"));
-
-    for (const sheaf_yaml_t *child = node != NULL ? node->first : NULL; child != NULL; child = child->next)
-        for (uint32_t i = 0; i < fields->count; i++)
-            if (sheaf_str_ieq(fields->items[i].name, child->name))
-                check_stencil(check, fields->items[i].value, child->mark);
+    for (uint32_t i = 0; i < fields->count; i++)
+        check_stencil(check, fields->items[i].value, fields->items[i].mark);
 }
 
 static void check_body(const check_t *check, sheaf_str_t method, sheaf_stencil_t *body)
@@ -151,8 +147,8 @@ static void check_bulk(check_t *check)
     sheaf_each_conf_t *each = &endpoint->each;
     const sheaf_yaml_t *node = sheaf_yaml_get(check->node, SHEAF_STR("each"));
 
-    if (node == NULL) {
-        sheaf_report_error(check->report, check->node->mark,
+    if (node == NULL || node->kind == SHEAF_YAML_NULL) {
+        sheaf_report_error(check->report, node != NULL ? node->name_mark : check->node->mark,
                            "missing key `each` of this endpoint: a bulk says what an "
                            "element becomes");
         return;
@@ -278,41 +274,90 @@ static void check_item(check_t *check, uint32_t index)
         check_merged(check, index);
 }
 
-/* Takes away what waits for nothing that is left, again and again: what stays waits for itself. */
-static void check_circle(const check_t *check)
+/* The items that each one waits for, by their indices, one after another; what is not there is left out. */
+typedef struct waits {
+    uint32_t *blockers; /* of item i: from starts[i] to starts[i + 1] */
+    uint32_t *starts;
+    bool *is_away;
+} waits_t;
+
+static void list_waits(const sheaf_endpoint_conf_t *endpoint, waits_t *waits)
 {
-    const sheaf_endpoint_conf_t *endpoint = check->endpoint;
-    bool *is_away = sheaf_zalloc(endpoint->items.count + 1);
+    uint32_t count = endpoint->items.count, total = 0;
+
+    for (uint32_t i = 0; i < count; i++)
+        total += endpoint->items.items[i].dependsOn.count;
+    *waits = (waits_t){sheaf_alloc((total + 1) * sizeof(uint32_t)), sheaf_alloc((count + 1) * sizeof(uint32_t)),
+                       sheaf_zalloc(count)};
+    total = waits->starts[0] = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const sheaf_edges_t *edges = &endpoint->items.items[i].dependsOn;
+
+        for (uint32_t k = 0; k < edges->count; k++) {
+            const sheaf_item_conf_t *other = find_item(endpoint, edges->items[k].id, count);
+
+            if (other != NULL)
+                waits->blockers[total++] = (uint32_t)(other - endpoint->items.items);
+        }
+        waits->starts[i + 1] = total;
+    }
+}
+
+/* What item `index` waits for and is not away; `none` when it is all away. */
+static uint32_t blocker_of(const waits_t *waits, uint32_t index, uint32_t none)
+{
+    for (uint32_t k = waits->starts[index]; k < waits->starts[index + 1]; k++)
+        if (!waits->is_away[waits->blockers[k]])
+            return waits->blockers[k];
+    return none;
+}
+
+/* Takes away what waits for nothing that is left, again and again. Returns the first that stays; `count` when none. */
+static uint32_t take_away(const waits_t *waits, uint32_t count)
+{
+    uint32_t stays = 0;
     bool has_moved = true;
 
     while (has_moved) {
         has_moved = false;
-        for (uint32_t i = 0; i < endpoint->items.count; i++) {
-            const sheaf_item_conf_t *item = &endpoint->items.items[i];
-            bool waits = false;
-
-            for (uint32_t k = 0; k < item->dependsOn.count; k++) {
-                const sheaf_item_conf_t *other =
-                    find_item(endpoint, item->dependsOn.items[k].id, endpoint->items.count);
-
-                waits = waits || (other != NULL && !is_away[other - endpoint->items.items]);
-            }
-            has_moved = has_moved || (!waits && !is_away[i]);
-            is_away[i] = is_away[i] || !waits;
+        for (uint32_t i = count; i-- > 0;) {
+            if (waits->is_away[i])
+                continue;
+            waits->is_away[i] = blocker_of(waits, i, count) == count;
+            has_moved = has_moved || waits->is_away[i];
         }
     }
-    for (uint32_t i = 0; i < endpoint->items.count; i++) {
-        if (is_away[i])
-            continue;
-        sheaf_report_error(check->report, endpoint->items.items[i].mark, "the item `%.*s` waits for itself",
-                           SHEAF_VALUE_ARG(endpoint->items.items[i].id));
-        break;
-    }
-    free(is_away);
+    while (stays < count && waits->is_away[stays])
+        stays++;
+    return stays;
 }
 
-/* What shapes a multistatus means nothing to one object, which is 200. */
-static void refuse_shapes(const check_t *check)
+/* What stays waits for itself, or for one that does: as many steps as there are items end on a
+ * circle, and as many again pass all of it. */
+static void check_circle(const check_t *check)
+{
+    const sheaf_endpoint_conf_t *endpoint = check->endpoint;
+    uint32_t count = endpoint->items.count, at;
+    waits_t waits;
+
+    list_waits(endpoint, &waits);
+    at = take_away(&waits, count);
+    for (uint32_t i = 0; i < count && at < count; i++)
+        at = blocker_of(&waits, at, count);
+    for (uint32_t i = 0, on = at; i < count && at < count; i++) {
+        on = blocker_of(&waits, on, count);
+        at = on < at ? on : at;
+    }
+    if (at < count)
+        sheaf_report_error(check->report, endpoint->items.items[at].mark, "the item `%.*s` waits for itself",
+                           SHEAF_VALUE_ARG(endpoint->items.items[at].id));
+    free(waits.blockers);
+    free(waits.starts);
+    free(waits.is_away);
+}
+
+/* What shapes a multistatus means nothing to an answer that is 200 and has a shape of its own. */
+static void refuse_shapes(const check_t *check, const char *beside)
 {
     static const char *const names[] = {"status", "order", "envelope", "timing"};
 
@@ -320,7 +365,7 @@ static void refuse_shapes(const check_t *check)
         const sheaf_yaml_t *node = sheaf_yaml_get(check->node, sheaf_str_of(names[i]));
 
         if (node != NULL)
-            sheaf_report_error(check->report, node->name_mark, "`%s` is not for `response: merge`", names[i]);
+            sheaf_report_error(check->report, node->name_mark, "`%s` is not for `%s`", names[i], beside);
     }
 }
 
@@ -344,7 +389,7 @@ static void check_aggregate(check_t *check)
             "a merged answer is written once all items are there: `budget` must hold `max_item_body` for "
             "each of them");
     if (endpoint->response == SHEAF_RESPONSE_MERGE)
-        refuse_shapes(check);
+        refuse_shapes(check, "response: merge");
     check->node = list->first;
     for (uint32_t i = 0; i < endpoint->items.count; i++, check->node = check->node->next)
         check_item(check, i);
@@ -382,8 +427,11 @@ static void check_dialect(const check_t *check)
 {
     uint8_t dialect = check->endpoint->dialect;
 
-    if (dialect == SHEAF_DIALECT_APISIX || dialect == SHEAF_DIALECT_TYK)
+    if (dialect != SHEAF_DIALECT_APISIX && dialect != SHEAF_DIALECT_TYK)
+        return;
+    if (check->endpoint->kind != SHEAF_KIND_BATCH)
         sheaf_report_error(check->report, mark_of(check, SHEAF_STR("dialect")), "this dialect knows batches only");
+    refuse_shapes(check, dialect == SHEAF_DIALECT_TYK ? "dialect: tyk" : "dialect: apisix");
 }
 
 void sheaf_blueprint_check(sheaf_report_t *report, sheaf_pool_t *pool, const sheaf_yaml_t *node,
@@ -393,8 +441,7 @@ void sheaf_blueprint_check(sheaf_report_t *report, sheaf_pool_t *pool, const she
 
     if (endpoint->kind == SHEAF_KIND_BATCH)
         refuse_key(&check, "method", "bulk and kind: aggregate");
-    else
-        check_dialect(&check);
+    check_dialect(&check);
     if (endpoint->kind != SHEAF_KIND_BULK)
         refuse_key(&check, "each", "bulk");
     if (endpoint->kind != SHEAF_KIND_AGGREGATE) {

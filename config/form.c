@@ -147,6 +147,7 @@ static void load_field(const form_t *form, const sheaf_yaml_t *node, sheaf_field
     else {
         field->name = sheaf_header_lower(form->pool, sheaf_pool_dup(form->pool, node->name));
         field->value = load_text(form, node, false);
+        field->mark = node->mark;
         fields->count += field->value != NULL;
     }
 }

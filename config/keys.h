@@ -46,6 +46,7 @@ typedef struct sheaf_cidrs {
 typedef struct sheaf_field_conf {
     sheaf_str_t name;
     sheaf_stencil_t *value;
+    sheaf_mark_t mark; /* of the value */
 } sheaf_field_conf_t;
 
 typedef struct sheaf_fields {

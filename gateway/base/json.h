@@ -78,6 +78,9 @@ bool sheaf_json_next_element(sheaf_json_iter_t *iter, sheaf_json_t *ret_value);
  * document, else into `pool`. May hold NUL when the source says \u0000. */
 sheaf_str_t sheaf_json_string(sheaf_json_t value, sheaf_pool_t *pool);
 
+/* The same text, without memory for it? */
+bool sheaf_json_string_is(sheaf_json_t value, sheaf_str_t text);
+
 /* A string, number or boolean as text, for places that take nothing else; *ret_text as by sheaf_json_string. NULL, or
  * what was found instead: "found null". */
 const char *sheaf_json_scalar(sheaf_json_t value, sheaf_pool_t *pool, sheaf_str_t *ret_text);

@@ -192,6 +192,19 @@ static char unescape(char c)
     return c == 'b' ? '\b' : c == 'f' ? '\f' : c == 'n' ? '\n' : c == 'r' ? '\r' : c == 't' ? '\t' : c;
 }
 
+/* One byte, or one escape with what belongs to it; returns what follows. */
+static const char *decode_next(const char *at, char **dst)
+{
+    if (*at != '\\') {
+        *(*dst)++ = *at++;
+        return at;
+    }
+    if (at[1] == 'u')
+        return decode_unicode(at + 2, dst);
+    *(*dst)++ = unescape(at[1]);
+    return at + 2;
+}
+
 sheaf_str_t sheaf_json_string(sheaf_json_t value, sheaf_pool_t *pool)
 {
     const char *at = value.base + 1, *end = value.base + value.len - 1;
@@ -200,17 +213,29 @@ sheaf_str_t sheaf_json_string(sheaf_json_t value, sheaf_pool_t *pool)
     if (at == end || memchr(at, '\\', (size_t)(end - at)) == NULL)
         return sheaf_str(at, (size_t)(end - at));
     text = dst = sheaf_pool_alloc(pool, (size_t)(end - at)); /* an escape is never shorter than what it means */
-    while (at < end) {
-        if (*at != '\\') {
-            *dst++ = *at++;
-        } else if (at[1] == 'u') {
-            at = decode_unicode(at + 2, &dst);
-        } else {
-            *dst++ = unescape(at[1]);
-            at += 2;
-        }
-    }
+    while (at < end)
+        at = decode_next(at, &dst);
     return sheaf_str(text, (size_t)(dst - text));
+}
+
+bool sheaf_json_string_is(sheaf_json_t value, sheaf_str_t text)
+{
+    const char *at = value.base + 1, *end = value.base + value.len - 1;
+    size_t done = 0;
+
+    if (at == end || memchr(at, '\\', (size_t)(end - at)) == NULL)
+        return sheaf_str_eq(sheaf_str(at, (size_t)(end - at)), text);
+    while (at < end) {
+        char part[4], *dst = part;
+        size_t len;
+
+        at = decode_next(at, &dst);
+        len = (size_t)(dst - part);
+        if (len > text.len - done || memcmp(part, text.base + done, len) != 0)
+            return false;
+        done += len;
+    }
+    return done == text.len;
 }
 
 bool sheaf_json_u64(sheaf_json_t value, uint64_t *ret_value)

@@ -31,13 +31,13 @@ static sheaf_str_t unescape(sheaf_str_t token, sheaf_pool_t *scratch)
     return sheaf_str(text, len);
 }
 
-static bool find_member(sheaf_json_t object, sheaf_str_t name, sheaf_pool_t *scratch, sheaf_json_t *ret_value)
+static bool find_member(sheaf_json_t object, sheaf_str_t name, sheaf_json_t *ret_value)
 {
     sheaf_json_iter_t iter = sheaf_json_iter(object);
     sheaf_json_t source, value;
 
     while (sheaf_json_next_member(&iter, &source, &value)) {
-        if (!sheaf_str_eq(sheaf_json_string(source, scratch), name))
+        if (!sheaf_json_string_is(source, name))
             continue;
         *ret_value = value;
         return true;
@@ -71,7 +71,7 @@ bool sheaf_pointer_find(sheaf_json_t root, sheaf_str_t pointer, sheaf_pool_t *sc
     while (rest.base != NULL) {
         sheaf_str_t token = unescape(sheaf_str_cut(&rest, '/'), scratch);
         sheaf_json_type_t type = sheaf_json_type(at);
-        bool found = type == SHEAF_JSON_OBJECT  ? find_member(at, token, scratch, &at)
+        bool found = type == SHEAF_JSON_OBJECT  ? find_member(at, token, &at)
                      : type == SHEAF_JSON_ARRAY ? find_element(at, token, &at)
                                                 : false;
 

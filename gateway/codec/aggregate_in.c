@@ -86,6 +86,27 @@ static bool fill(void *data, const sheaf_hole_t *hole, sheaf_pool_t *pool, sheaf
 
 /* --- an item --- */
 
+static bool has_data(const sheaf_stencil_t *stencil)
+{
+    for (uint32_t i = 0; i < stencil->count; i++)
+        if (stencil->pieces[i].hole != NULL && !stencil->pieces[i].hole->is_reference)
+            return true;
+    return false;
+}
+
+/* An If-Match of $ID stands for the ETag of that item: for the configuration to say, not for the request. */
+static sheaf_err_t check_etag(const supply_t *supply, const sheaf_field_conf_t *field, sheaf_str_t value)
+{
+    bool is_condition =
+        sheaf_str_eq(field->name, SHEAF_STR("if-match")) || sheaf_str_eq(field->name, SHEAF_STR("if-none-match"));
+
+    if (!is_condition || !field->value->is_scanned || !sheaf_str_starts(value, SHEAF_STR("$")) ||
+        sheaf_str_starts(value, SHEAF_STR("${")) || !has_data(field->value))
+        return SHEAF_OK;
+    return sheaf_fail(supply->fail, SHEAF_ERR_ITEM_DATA, "what fills %.*s is no entity tag",
+                      SHEAF_STR_ARG(field->name));
+}
+
 static sheaf_err_t fill_headers(supply_t *supply, const sheaf_fields_t *fields, sheaf_draft_t *draft)
 {
     sheaf_pool_t *pool = supply->batch->pool;
@@ -96,7 +117,9 @@ static sheaf_err_t fill_headers(supply_t *supply, const sheaf_fields_t *fields, 
         err = sheaf_stencil_fill(fields->items[i].value, fill, supply, SHEAF_ITEM_HEADERS_MAX, pool, &value,
                                  supply->fail);
         if (err == SHEAF_OK)
-            sheaf_headers_add(&draft->headers, pool, fields->items[i].name, sheaf_str_trim(value));
+            err = check_etag(supply, &fields->items[i], value = sheaf_str_trim(value));
+        if (err == SHEAF_OK)
+            sheaf_headers_add(&draft->headers, pool, fields->items[i].name, value);
     }
     return err;
 }

@@ -42,9 +42,15 @@ static sheaf_err_t too_many(const sheaf_batch_t *batch, sheaf_fail_t *fail)
                       (unsigned long long)batch->endpoint->max_items);
 }
 
-static bool has_ids(const sheaf_batch_t *batch, sheaf_str_t *ret_ids)
+/* How often the query says them; `ret_ids` is the last. */
+static uint32_t count_ids(const sheaf_batch_t *batch, sheaf_str_t *ret_ids)
 {
-    return sheaf_query_find(batch->outer->query, SHEAF_STR("ids"), ret_ids);
+    sheaf_str_t rest = batch->outer->query;
+    uint32_t count = 0;
+
+    while (rest.base != NULL)
+        count += sheaf_query_find(sheaf_str_cut(&rest, '&'), SHEAF_STR("ids"), ret_ids);
+    return count;
 }
 
 /* --- a JSON array --- */
@@ -145,10 +151,15 @@ static sheaf_err_t decode_lines(sheaf_batch_t *batch, sheaf_str_t body, sheaf_fa
 
 /* --- ?ids=1,2,3 --- */
 
-/* Numbers stay numbers in a body, all else is text. */
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Numbers stay numbers in a body, all else is text. White space, which JSON passes over, is not part of one. */
 static bool is_number(sheaf_str_t text)
 {
-    return text.len > 0 && (text.base[0] == '-' || (text.base[0] >= '0' && text.base[0] <= '9')) &&
+    return text.len > 0 && (text.base[0] == '-' || is_digit(text.base[0])) && is_digit(text.base[text.len - 1]) &&
            sheaf_json_check(text, 1, NULL) == SHEAF_OK;
 }
 
@@ -193,10 +204,13 @@ static sheaf_err_t decode(sheaf_batch_t *batch, sheaf_str_t body, sheaf_fail_t *
 {
     sheaf_fail_t unasked;
     sheaf_str_t ids;
+    uint32_t count = count_ids(batch, &ids);
 
     fail = fail != NULL ? fail : &unasked;
-    if (!has_ids(batch, &ids))
+    if (count == 0)
         return decode_body(batch, body, fail);
+    if (count > 1) /* one of them alone would be half of what was asked */
+        return sheaf_fail(fail, SHEAF_ERR_VALUE, "\"ids\" stands twice");
     if (body.len > 0)
         return sheaf_fail(fail, SHEAF_ERR_VALUE, "the elements are in the body or in \"ids\", not in both");
     return decode_ids(batch, ids, fail);

@@ -46,14 +46,28 @@ static void put_list(sheaf_pen_t *pen, const char *name, const char *types)
     SHEAF_PEN(pen, "\"]");
 }
 
-/* Accept chooses, except where the format of the request decides. */
-static const char *answers_of(const sheaf_endpoint_conf_t *endpoint)
+/* Accept chooses, except where the format of the request decides: NULL where Accept does. */
+static const sheaf_encoder_t *encoder_of(const sheaf_endpoint_conf_t *endpoint)
 {
     const sheaf_decoder_t *decoder = sheaf_codec_decoder(endpoint, SHEAF_STR("application/json"));
 
-    if (decoder == NULL || decoder->answers_with == NULL)
-        return sheaf_codec_encodable(endpoint);
-    return decoder->answers_with->content_type;
+    return decoder != NULL ? decoder->answers_with : NULL;
+}
+
+static const char *answers_of(const sheaf_endpoint_conf_t *endpoint)
+{
+    const sheaf_encoder_t *encoder = encoder_of(endpoint);
+
+    return encoder != NULL ? encoder->content_type : sheaf_codec_encodable(endpoint);
+}
+
+/* A dialect and a merged answer have no 207: theirs is 200. */
+static sheaf_str_t status_of(const sheaf_endpoint_conf_t *endpoint)
+{
+    const sheaf_encoder_t *encoder = encoder_of(endpoint);
+    bool is_merged = endpoint->kind == SHEAF_KIND_AGGREGATE && endpoint->response == SHEAF_RESPONSE_MERGE;
+
+    return is_merged || (encoder != NULL && encoder->status == 200) ? SHEAF_STR("200") : word_of(endpoint, "status");
 }
 
 static void put_methods(sheaf_pen_t *pen, const sheaf_endpoint_conf_t *endpoint)
@@ -80,7 +94,7 @@ static void put_defaults(sheaf_pen_t *pen, const sheaf_endpoint_conf_t *endpoint
 {
     put_text(pen, ",\"defaults\":{\"order\":", word_of(endpoint, "order"));
     put_text(pen, ",\"onError\":", word_of(endpoint, "on_error"));
-    put_text(pen, ",\"status\":", word_of(endpoint, "status"));
+    put_text(pen, ",\"status\":", status_of(endpoint));
     put_text(pen, ",\"changeSets\":", word_of(endpoint, "change_sets"));
     sheaf_pen_byte(pen, '}');
 }

@@ -49,7 +49,25 @@ static bool merge_refuses(const sheaf_item_t *item, sheaf_fail_t *fail)
 
 /* --- caching --- */
 
-/* Who does not say how long it is fresh, and who failed, may not be stored: a cache would keep what is missing. */
+/* Who does not say how long it is fresh, and who failed, may not be stored: a cache would keep what is missing. Nor may
+ * what changes something: it would change nothing the next time. */
+static bool may_be_stored(const sheaf_item_t *item)
+{
+    sheaf_str_t method = item->exchange.method;
+
+    return has_succeeded(item) && (sheaf_str_eq(method, SHEAF_STR("GET")) || sheaf_str_eq(method, SHEAF_STR("HEAD")));
+}
+
+/* What goes for the part alone is said, so that it outlives the others: what another part permits shared caches (RFC 9111
+ * 3.5) is not for what this client's credentials brought. */
+static void spell_out(const sheaf_item_t *item, sheaf_cache_control_t *part)
+{
+    if (sheaf_headers_find(item->batch->outer->headers, SHEAF_STR("authorization")) != NULL)
+        sheaf_cache_control_authorize(part);
+    if (sheaf_headers_find(&item->answer, SHEAF_STR("expires")) != NULL)
+        sheaf_cache_control_expire(part);
+}
+
 static void join_cache_control(sheaf_cache_control_t *all, const sheaf_item_t *item)
 {
     sheaf_cache_control_t part = {0};
@@ -60,7 +78,8 @@ static void join_cache_control(sheaf_cache_control_t *all, const sheaf_item_t *i
             sheaf_cache_control_read(item->answer.entries[i].value, &part);
     if (age != NULL)
         sheaf_cache_control_age(age->value, &part);
-    sheaf_cache_control_join(all, has_succeeded(item) ? &part : NULL);
+    spell_out(item, &part);
+    sheaf_cache_control_join(all, may_be_stored(item) ? &part : NULL);
 }
 
 static sheaf_str_t cache_control_of(const sheaf_batch_t *batch, sheaf_pool_t *pool)

@@ -45,8 +45,17 @@ static bool look(sheaf_visit_t *visit, sheaf_str_t path, sheaf_match_t *ret_matc
     return ret_match->allow.base != NULL;
 }
 
-/* libh2o's path is decoded: %2F in it has become one slash more, which no parameter may take in. It counts only
- * where all is literal. */
+/* Nothing in it that a normalised path would have another way: parameters go into urls as they stand. */
+static bool is_clean(sheaf_str_t path)
+{
+    for (size_t i = 0; i < path.len; i++)
+        if (path.base[i] != '/' && path.base[i] != '$' && !sheaf_url_is_unreserved(path.base[i]))
+            return false;
+    return true;
+}
+
+/* libh2o's path is decoded: %2F in it has become one slash more, which no parameter may take in; and a backslash or a
+ * quote in it is left as it came. It counts only where all is literal. */
 static bool find_path(sheaf_visit_t *visit, sheaf_match_t *ret_match)
 {
     h2o_req_t *req = visit->req;
@@ -54,7 +63,7 @@ static bool find_path(sheaf_visit_t *visit, sheaf_match_t *ret_match)
     sheaf_str_t raw = sheaf_str(req->path.base, req->query_at < req->path.len ? req->query_at : req->path.len);
     sheaf_str_t path = SHEAF_STR_NONE;
 
-    if (raw.len == 0 || memchr(raw.base, '%', raw.len) == NULL)
+    if (is_clean(raw))
         return look(visit, decoded, ret_match);
     path = normalise(req, raw);
     if (path.base != NULL && look(visit, path, ret_match))

@@ -131,6 +131,17 @@ void sheaf_cache_control_age(sheaf_str_t age, sheaf_cache_control_t *control)
     control->s_maxage_s = less(control->s_maxage_s, age_s);
 }
 
+void sheaf_cache_control_authorize(sheaf_cache_control_t *control)
+{
+    if (!control->is_public && !control->must_revalidate && !control->has_s_maxage)
+        control->is_private = true;
+}
+
+void sheaf_cache_control_expire(sheaf_cache_control_t *control)
+{
+    control->has_max_age = true; /* max_age_s is 0 when there was none */
+}
+
 /* --- several --- */
 
 /* For how long a shared cache may take it for fresh; 0 when nothing is said. */

@@ -25,6 +25,12 @@ void sheaf_cache_control_read(sheaf_str_t value, sheaf_cache_control_t *control)
 /* The answer has been fresh for so long already: what Age says. What is no number takes all that is left. */
 void sheaf_cache_control_age(sheaf_str_t age, sheaf_cache_control_t *control);
 
+/* It answers a request with Authorization: private, unless it says that shared caches may have it (RFC 9111 3.5). */
+void sheaf_cache_control_authorize(sheaf_cache_control_t *control);
+
+/* Expires stands beside it: without a max-age no lifetime that counts from now. */
+void sheaf_cache_control_expire(sheaf_cache_control_t *control);
+
 /* Makes `all` what goes for it and `part` together; the first part is taken as it is. A part that says nothing, or NULL,
  * may not be stored. */
 void sheaf_cache_control_join(sheaf_cache_control_t *all, const sheaf_cache_control_t *part);

@@ -17,10 +17,18 @@ static bool is_source_char(char c)
     return (c >= '0' && c <= '9') || (sheaf_lower(c) >= 'a' && sheaf_lower(c) <= 'z') || c == '_' || c == '-';
 }
 
+/* What a sentence shows of a long text; it ends with a whole character. */
+static sheaf_str_t beginning(sheaf_str_t text, size_t most)
+{
+    text.len = text.len < most ? text.len : most;
+    text.len = sheaf_utf8_valid_prefix(text);
+    return text;
+}
+
 static sheaf_err_t refuse_hole(sheaf_fail_t *fail, sheaf_str_t text)
 {
     return sheaf_fail(fail, SHEAF_ERR_CONFIG, "`${%.*s}` is none of ${SOURCE}, ${SOURCE.NAME} and ${SOURCE/POINTER}",
-                      (int)(text.len < 64 ? text.len : 64), text.base);
+                      SHEAF_STR_ARG(beginning(text, 64)));
 }
 
 /* What follows the source: nothing, a name or a pointer. */
@@ -211,15 +219,22 @@ typedef struct filler {
 
 static sheaf_err_t refuse_value(const filler_t *filler, const sheaf_hole_t *hole, const char *why)
 {
-    return sheaf_fail(filler->fail, SHEAF_ERR_ITEM_DATA, "\"${%.*s}\" %s",
-                      (int)(hole->text.len < 128 ? hole->text.len : 128), hole->text.base, why);
+    return sheaf_fail(filler->fail, SHEAF_ERR_ITEM_DATA, "\"${%.*s}\" %s", SHEAF_STR_ARG(beginning(hole->text, 128)),
+                      why);
 }
 
-/* A "${" in text that is scanned for references. */
+static bool ends_in_dollar(const filler_t *filler)
+{
+    return sheaf_str_ends(sheaf_sheet_text(&filler->sheet), SHEAF_STR("$"));
+}
+
+/* A "${" in text that is scanned for references, also one whose '$' stands there already. */
 static void put_unscanned(filler_t *filler, sheaf_str_t text)
 {
     const char *at = text.base, *end = text.base + text.len, *open;
 
+    if (sheaf_str_starts(text, SHEAF_STR("{")) && ends_in_dollar(filler))
+        sheaf_sheet_put(&filler->sheet, SHEAF_STR("$"));
     while (at < end && (open = memmem(at, (size_t)(end - at), "${", 2)) != NULL) {
         sheaf_sheet_put(&filler->sheet, sheaf_str(at, (size_t)(open - at)));
         sheaf_sheet_put(&filler->sheet, SHEAF_STR("$${"));
@@ -266,26 +281,27 @@ static bool is_json(sheaf_str_t text)
     return sheaf_json_check(text, DEFAULT_MAX_DEPTH, NULL) == SHEAF_OK;
 }
 
-static void put_reference(filler_t *filler, const sheaf_hole_t *hole)
+static sheaf_err_t put_reference(filler_t *filler, const sheaf_hole_t *hole)
 {
     bool is_value = hole->place == SHEAF_PLACE_VALUE;
 
+    if (!is_value && ends_in_dollar(filler)) /* "$${" would be none */
+        return refuse_value(filler, hole, "stands behind a value that ends in $");
     sheaf_sheet_put(&filler->sheet, is_value ? SHEAF_STR("{\"$result\":") : SHEAF_STR("${"));
     if (is_value)
         sheaf_sheet_put_quoted(&filler->sheet, hole->text);
     else
         sheaf_sheet_put(&filler->sheet, hole->text);
     sheaf_sheet_put(&filler->sheet, SHEAF_STR("}"));
+    return SHEAF_OK;
 }
 
 static sheaf_err_t put_hole(filler_t *filler, const sheaf_hole_t *hole, sheaf_fill_fn *fill, void *data)
 {
     sheaf_filling_t filling;
 
-    if (hole->is_reference) {
-        put_reference(filler, hole);
-        return SHEAF_OK;
-    }
+    if (hole->is_reference)
+        return put_reference(filler, hole);
     if (!fill(data, hole, filler->pool, &filling)) {
         if (hole->fallback.base == NULL)
             return refuse_value(filler, hole, "found nothing");

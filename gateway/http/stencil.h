@@ -75,7 +75,8 @@ sheaf_stencil_t *sheaf_stencil_maker_end(sheaf_stencil_maker_t *maker);
 
 /* The text with all holes filled, at most `limit_bytes`. SHEAF_ERR_ITEM_DATA with a sentence that names the hole when
  * nothing is there, when an object, an array or null stands where text is wanted, or when a value would make a segment of
- * the url empty, "." or "..", or put a control character into a header; SHEAF_ERR_ITEM_TOO_LARGE when it is longer.
+ * the url empty, "." or "..", put a control character into a header, or take a reference away by ending in $ before it;
+ * SHEAF_ERR_ITEM_TOO_LARGE when it is longer.
  * The result is a slice of the stencil when it has no holes, a slice of the data when it is one hole for a value, else it
  * lands in `pool`. */
 sheaf_err_t sheaf_stencil_fill(const sheaf_stencil_t *stencil, sheaf_fill_fn *fill, void *data, size_t limit_bytes,

@@ -38,9 +38,10 @@ static json_t *request_headers_schema(void)
 
 static json_t *edge_schema(void)
 {
-    return json_pack("{s:[s], s:{s:o, s:{s:s, s:{s:[{s:s}, {s:s, s:i, s:i}]}}}}", "required", "id", "properties", "id",
-                     text("The item that must have settled."), "status", "type", "array", "items", "oneOf", "pattern",
-                     "^[1-5]xx$", "type", "integer", "minimum", 100, "maximum", 599);
+    return json_pack("{s:s, s:[s], s:{s:o, s:{s:s, s:{s:[{s:s, s:s}, {s:s, s:i, s:i}]}}}}", "type", "object",
+                     "required", "id", "properties", "id", text("The item that must have settled."), "status", "type",
+                     "array", "items", "oneOf", "type", "string", "pattern", "^[1-5]xx$", "type", "integer", "minimum",
+                     100, "maximum", 599);
 }
 
 static json_t *item_schema(void)
@@ -127,10 +128,74 @@ static json_t *components(void)
                      results_schema(), "Problem", problem_schema());
 }
 
+/* --- what the dialects of other gateways speak --- */
+
+static bool is_dialect(const sheaf_endpoint_conf_t *endpoint)
+{
+    return endpoint->dialect == SHEAF_DIALECT_APISIX || endpoint->dialect == SHEAF_DIALECT_TYK;
+}
+
+static json_t *some_object(const char *description)
+{
+    return json_pack("{s:s, s:s}", "type", "object", "description", description);
+}
+
+static json_t *apisix_schema(const sheaf_endpoint_conf_t *endpoint)
+{
+    json_t *item = json_pack("{s:o, s:o, s:o, s:o, s:o}", "path", text("Path and query of a route."), "method",
+                             text("GET when absent."), "query", some_object("Parameters of the query."), "headers",
+                             some_object("Header fields."), "body", text("Sent as it is."));
+
+    return json_pack("{s:s, s:[s], s:{s:o, s:o, s:o, s:{s:s, s:i, s:I, s:{s:s, s:o}}}}", "type", "object", "required",
+                     "pipeline", "properties", "query", some_object("Of every item."), "headers",
+                     some_object("Of every item."), "timeout", whole_number(1, "Milliseconds, of the whole batch."),
+                     "pipeline", "type", "array", "minItems", 1, "maxItems", (json_int_t)endpoint->max_items, "items",
+                     "type", "object", "properties", item);
+}
+
+static json_t *tyk_schema(const sheaf_endpoint_conf_t *endpoint)
+{
+    json_t *item =
+        json_pack("{s:o, s:o, s:o, s:o}", "relative_url", text("Path and query below the endpoint's base."), "method",
+                  text("GET when absent."), "headers", some_object("Header fields."), "body", text("Sent as it is."));
+
+    return json_pack("{s:s, s:{s:{s:s, s:s}, s:{s:s, s:I, s:{s:s, s:o}}}}", "type", "object", "properties",
+                     "suppress_parallel_execution", "type", "boolean", "description", "One after another.", "requests",
+                     "type", "array", "maxItems", (json_int_t)endpoint->max_items, "items", "type", "object",
+                     "properties", item);
+}
+
+static json_t *dialect_results(const sheaf_endpoint_conf_t *endpoint)
+{
+    bool is_tyk = endpoint->dialect == SHEAF_DIALECT_TYK;
+    json_t *members = json_pack("{s:o, s:o, s:{s:s}}", "headers", some_object("End-to-end header fields."), "body",
+                                text("As the backend wrote it, or base64."), "bodyEncoding", "const", "base64");
+
+    json_object_set_new(members, is_tyk ? "code" : "status",
+                        whole_number(100, "HTTP status of the item's own answer."));
+    if (is_tyk)
+        json_object_set_new(members, "relative_url", text("Of the item."));
+    else
+        json_object_set_new(members, "reason", text("The phrase of the status."));
+    return json_pack("{s:s, s:{s:s, s:o}}", "type", "array", "items", "type", "object", "properties", members);
+}
+
+static json_t *dialect_refusal(const sheaf_endpoint_conf_t *endpoint)
+{
+    const char *sentence = endpoint->dialect == SHEAF_DIALECT_TYK ? "message" : "error_msg";
+    json_t *schema =
+        json_pack("{s:s, s:[s,s], s:{s:o, s:o}}", "type", "object", "required", "type", sentence, "properties", "type",
+                  json_pack("{s:o}", "enum", problem_types()), sentence, text("What is wrong in this case."));
+
+    return json_pack("{s:s, s:{s:{s:o}, s:{s:o}}}", "description",
+                     "The batch could not be understood: nothing was sent.", "content", "application/json", "schema",
+                     schema, SHEAF_PROBLEM_MEDIA, "schema", ref("Problem"));
+}
+
 /* --- one endpoint --- */
 
 /* The envelope, with the limits of the endpoint; a bare array of items is one too. */
-static json_t *batch_schema(const sheaf_endpoint_conf_t *endpoint)
+static json_t *envelope_schema(const sheaf_endpoint_conf_t *endpoint)
 {
     json_t *items = json_pack("{s:s, s:I, s:o}", "type", "array", "maxItems", (json_int_t)endpoint->max_items, "items",
                               ref("Item"));
@@ -147,6 +212,13 @@ static json_t *batch_schema(const sheaf_endpoint_conf_t *endpoint)
         json_pack("{s:s, s:i, s:I}", "type", "integer", "minimum", 1, "maximum", (json_int_t)endpoint->parallel));
     return json_pack("{s:[{s:s, s:[s], s:o}, o]}", "oneOf", "type", "object", "required", "requests", "properties",
                      members, items);
+}
+
+static json_t *batch_schema(const sheaf_endpoint_conf_t *endpoint)
+{
+    if (endpoint->dialect == SHEAF_DIALECT_APISIX)
+        return apisix_schema(endpoint);
+    return endpoint->dialect == SHEAF_DIALECT_TYK ? tyk_schema(endpoint) : envelope_schema(endpoint);
 }
 
 /* The elements, or an object that holds them. */
@@ -180,6 +252,8 @@ static json_t *content(const char *list, json_t *schema)
 
 static const char *status_of(const sheaf_endpoint_conf_t *endpoint)
 {
+    if (is_dialect(endpoint))
+        return "200";
     return endpoint->status == SHEAF_STATUS_200 ? "200" : endpoint->status == SHEAF_STATUS_202 ? "202" : "207";
 }
 
@@ -228,17 +302,30 @@ static bool is_merged(const sheaf_endpoint_conf_t *endpoint)
     return endpoint->kind == SHEAF_KIND_AGGREGATE && endpoint->response == SHEAF_RESPONSE_MERGE;
 }
 
+static json_t *results_of(const sheaf_endpoint_conf_t *endpoint)
+{
+    if (is_dialect(endpoint))
+        return dialect_results(endpoint);
+    if (endpoint->envelope != SHEAF_ENVELOPE_DATA)
+        return ref("Results");
+    return json_pack("{s:s, s:[s,s], s:{s:{s:i}, s:o}}", "type", "object", "required", "status", "data", "properties",
+                     "status", "const", atoi(status_of(endpoint)), "data", ref("Results"));
+}
+
 static json_t *responses(const sheaf_endpoint_conf_t *endpoint)
 {
-    json_t *results;
+    json_t *results, *refusal;
 
     if (is_merged(endpoint))
         return merged_responses(endpoint);
     results = json_pack("{s:s, s:o}", "description",
                         "Every item's own status, headers and body. Items that failed are among them.", "content",
-                        content(sheaf_codec_encodable(endpoint), ref("Results")));
-    return json_pack("{s:o, s:o}", status_of(endpoint), results, "default",
-                     problem_response("The batch could not be understood: nothing was sent."));
+                        content(sheaf_codec_encodable(endpoint), results_of(endpoint)));
+    refusal = is_dialect(endpoint) ? dialect_refusal(endpoint)
+                                   : problem_response("The batch could not be understood: nothing was sent.");
+    if (endpoint->status == SHEAF_STATUS_MIXED) /* any status may be that of all items */
+        json_object_update_missing(json_object_get(refusal, "content"), json_object_get(results, "content"));
+    return json_pack("{s:o, s:o}", status_of(endpoint), results, "default", refusal);
 }
 
 /* NULL when requests have none. */
@@ -265,6 +352,16 @@ static json_t *ids_parameter(void)
                      "items", "type", "string");
 }
 
+/* Names of headers have no case, others do. */
+static bool is_parameter(const json_t *known, const char *in, sheaf_str_t name)
+{
+    sheaf_str_t its_name = sheaf_str_of(json_string_value(json_object_get(known, "name")));
+
+    if (strcmp(json_string_value(json_object_get(known, "in")), in) != 0)
+        return false;
+    return strcmp(in, "header") == 0 ? sheaf_str_ieq(its_name, name) : sheaf_str_eq(its_name, name);
+}
+
 /* Each once; without a default anywhere it must be there. */
 static void add_parameter(json_t *parameters, const char *in, sheaf_str_t name, bool is_required)
 {
@@ -273,8 +370,7 @@ static void add_parameter(json_t *parameters, const char *in, sheaf_str_t name, 
 
     json_array_foreach(parameters, i, known)
     {
-        if (strcmp(json_string_value(json_object_get(known, "in")), in) != 0 ||
-            !sheaf_str_ieq(sheaf_str_of(json_string_value(json_object_get(known, "name"))), name))
+        if (!is_parameter(known, in, name))
             continue;
         if (is_required)
             json_object_set_new(known, "required", json_true());
@@ -352,20 +448,34 @@ static json_t *operation(const sheaf_endpoint_conf_t *endpoint)
     return made;
 }
 
+/* The member that holds an operation: a path item has places for seven methods that endpoints can have; others are
+ * told as an extension, which is what OpenAPI 3.1 lets a document add. */
+static json_t *member_name(sheaf_str_t method)
+{
+    static const char *const known[] = {"get", "put", "post", "delete", "head", "patch", "trace"};
+    char name[33];
+    size_t len = method.len < sizeof(name) ? method.len : sizeof(name) - 1;
+
+    for (size_t i = 0; i < len; i++)
+        name[i] = sheaf_lower(method.base[i]);
+    for (size_t i = 0; i < SHEAF_COUNT(known); i++)
+        if (sheaf_str_eq(sheaf_str(name, len), sheaf_str_of(known[i])))
+            return json_string(known[i]);
+    return json_sprintf("x-%.*s", (int)len, name);
+}
+
 /* Endpoints that share a path differ in their method. */
 static void add_endpoint(json_t *paths, const sheaf_endpoint_conf_t *endpoint)
 {
     json_t *item = json_object_getn(paths, endpoint->path.base, endpoint->path.len);
-    char method[33];
-    size_t len = endpoint->method.len < sizeof(method) ? endpoint->method.len : sizeof(method) - 1;
+    json_t *name = member_name(endpoint->method);
 
-    for (size_t i = 0; i < len; i++)
-        method[i] = sheaf_lower(endpoint->method.base[i]);
     if (item == NULL) {
         item = json_object();
         json_object_setn_new(paths, endpoint->path.base, endpoint->path.len, item);
     }
-    json_object_setn_new(item, method, len, operation(endpoint));
+    json_object_set_new(item, json_string_value(name), operation(endpoint));
+    json_decref(name);
 }
 
 static json_t *document(const sheaf_snapshot_t *snapshot)

@@ -19,6 +19,12 @@ EXAMPLE = """
 - {path: /read, kind: aggregate, response: merge, items: [{id: seen, url: "/echo?for=${query.for:-nobody}&h=${headers.x-here:-none}"}]}
 - {path: /tight, kind: aggregate, max_item_body: 1MiB, budget: 1MiB, items: [{id: a, url: /big}, {id: b, url: /big}, {id: c, url: /big}]}
 - {path: "/t/{tenant}/$batch"}
+- {path: /join, kind: aggregate, response: merge, items: [{id: user, url: /users/7}, {id: seen, url: /echo, dependsOn: [user], headers: {x-a: "${headers.x-one:-}${headers.x-two:-}", x-b: "${headers.x-one:-}{user.body/id}"}}]}
+- {path: /glue, kind: aggregate, items: [{id: user, url: /users/7}, {id: seen, url: /echo, dependsOn: [user], headers: {x-a: "${headers.x-one:-}${user.body/id}"}}]}
+- {path: /match, kind: aggregate, items: [{id: user, url: /users/7}, {id: seen, url: /echo, dependsOn: [user], headers: {if-match: "${headers.if-match:-*}"}}]}
+- {path: /crumbs, kind: aggregate, response: merge, items: [{id: seen, url: "/echo?c=${headers.cookie:-}"}]}
+- {path: /side, kind: aggregate, response: merge, items: [{id: a, url: /shared}, {id: b, method: POST, url: /shared}]}
+- {path: /full, kind: aggregate, response: merge, max_item_body: 1KiB, budget: 8KiB, parallel: 1, items: [{id: a, url: /heady?a}, {id: b, url: /heady?b}, {id: c, url: /heady?c}, {id: d, url: /heady?d}, {id: e, url: /heady?e}, {id: f, url: /heady?f}, {id: g, url: /heady?g}, {id: h, url: /heady?h}]}
 """
 BIG = b'"' + b"x" * 900000 + b'"'
 
@@ -38,6 +44,10 @@ SCRIPT = {
     "/aged": (200, {"Content-Type": "application/json", "Cache-Control": "public, max-age=100", "Age": "60"}, b"3"),
     "/secret": (200, {"Content-Type": "application/json", "Cache-Control": "no-store"}, b"4"),
     "/anyhow": (200, {"Content-Type": "application/json", "Cache-Control": "max-age=5", "Vary": "*"}, b"5"),
+    "/fresh": (200, {"Content-Type": "application/json", "Cache-Control": "max-age=60"}, b"6"),
+    "/once": (200, {"Content-Type": "application/json", "Cache-Control": "s-maxage=60"}, b"7"),
+    "/strict": (200, {"Content-Type": "application/json", "Cache-Control": "max-age=60, must-revalidate"}, b"8"),
+    "/expired": (200, {"Content-Type": "application/json", "Cache-Control": "public", "Expires": "Thu, 01 Jan 1970 00:00:00 GMT"}, b"9"),
     "/big": (200, {"Content-Type": "application/json", "Cache-Control": "public, max-age=1"}, BIG),
     "/t/acme/x": (200, {"Content-Type": "application/json"}, b'"of acme"'),
     "/status/404": (404, {"Content-Type": "application/json", "Cache-Control": "max-age=99"}, b"{}"),
@@ -71,6 +81,8 @@ class Answering(http.server.BaseHTTPRequestHandler):
             self.server.free.wait()
         echo = 200, {"Content-Type": "application/json", "Cache-Control": "public, max-age=30"}, json.dumps(seen).encode()
         found = echo if self.path.startswith(("/orders", "/echo")) else (404, {"Content-Type": "text/plain"}, b"no")
+        if self.path.startswith("/heady"):
+            found = 200, {"Content-Type": "application/json", "X-Long": "x" * 8000}, b'"' + b"y" * 1022 + b'"'
         status, headers, text = SCRIPT.get(self.path, found)
         self.send_response(status)
         for name, value in headers.items():
@@ -120,7 +132,7 @@ class Aggregate(Case):
         note = self.seen("/notes")[0]
         self.assertEqual(json.loads(note["body"]), {"user": "7", "ref": 7})
         self.assertEqual((note["headers"]["x-lang"], note["headers"]["content-type"]), ("de", "application/json"))
-        self.assertEqual(answer.headers["cache-control"], "max-age=10")
+        self.assertEqual(answer.headers["cache-control"], "no-store")  # a part is a POST
         self.assertEqual(answer.headers["vary"], "accept-language, X-Mood, Cookie")
 
     def test_what_the_request_does_not_say_has_its_default(self):
@@ -201,6 +213,26 @@ class Aggregate(Case):
             self.assertEqual(self.pair(a, b).headers["cache-control"], wanted, (a, b))
         self.assertEqual(self.pair("anyhow", "shared").headers["vary"], "*")
 
+    def test_a_shared_cache_keeps_for_nobody_what_a_part_withholds_from_it(self):
+        mine = {"Authorization": "Bearer mine"}
+        for a, b, wanted in (("fresh", "once", "private, max-age=0"), ("fresh", "strict", "private, max-age=60, must-revalidate"),
+                             ("fresh", "fresh", "private, max-age=60"), ("shared", "shared", "public, max-age=100, s-maxage=20"),
+                             ("once", "once", "s-maxage=60"), ("strict", "strict", "max-age=60, must-revalidate")):
+            self.assertEqual(self.get(f"/pair?a={a}&b={b}", mine).headers["cache-control"], wanted, (a, b))
+        self.assertEqual(self.pair("fresh", "once").headers["cache-control"], "max-age=0, s-maxage=60")
+
+    def test_a_part_that_has_expired_is_not_fresh(self):
+        self.assertEqual(self.pair("expired", "expired").headers["cache-control"], "public, max-age=0")
+        self.assertEqual(self.pair("expired", "shared").headers["cache-control"], "public, max-age=0, s-maxage=0")
+
+    def test_what_changes_something_is_never_answered_from_a_cache(self):
+        self.assertEqual(self.get("/side").headers["cache-control"], "no-store")
+
+    def test_headers_of_parts_do_not_count_against_what_a_merged_answer_may_hold(self):
+        for method in ("GET", "HEAD"):
+            answer = self.get("/full", method=method)
+            self.assertEqual((answer.status, answer.headers["sheaf-complete"]), (200, "true"))
+
     def test_head_has_the_fields_of_get_and_no_body(self):
         for path in ("/profile/7", "/pair?a=text&b=shared", "/profile/8", "/all?id=7"):
             get, head = self.get(path), self.get(path, method="HEAD")
@@ -247,6 +279,25 @@ class Aggregate(Case):
         self.assertEqual(answer.json["lastOrders"]["url"],
                          "/orders?for=7&page=%24%7Buser.body%2Fid%7D%24%7Buser.body%2Fid%7D")
         self.assertEqual(self.seen("/notes")[0]["headers"]["x-lang"], "${user.body/id}")
+
+    def test_nothing_supplied_becomes_a_reference_beside_its_neighbour(self):
+        answer = self.get("/join", {"X-One": "a$", "X-Two": "{user.body/id}"}).json["seen"]
+        self.assertEqual(answer["headers"]["x-a"], "a${user.body/id}")
+        self.assertEqual(answer["headers"]["x-b"], "a${user.body/id}")
+
+    def test_nothing_supplied_takes_a_reference_away(self):
+        self.assertEqual(self.get("/glue", {"X-One": "a"}).json["responses"][1]["body"]["headers"]["x-a"], "a7")
+        self.assert_problem(self.get("/glue", {"X-One": "a$"}).json["responses"][1], 400, "item-data")
+
+    def test_no_if_match_that_is_supplied_stands_for_an_etag(self):
+        self.assertEqual(self.get("/match").json["responses"][1]["body"]["headers"]["if-match"], "*")
+        self.assert_problem(self.get("/match", {"If-Match": "$user"}).json["responses"][1], 400, "item-data")
+
+    def test_the_crumbs_of_a_cookie_are_one_value_over_http2_too(self):
+        client = Http2Client(self.sheaf.at)
+        fields = (b":method", b"GET"), (b":path", b"/crumbs"), (b":scheme", b"http"), (b":authority", b"x"), (b"cookie", b"a=1"), (b"cookie", b"b=2")
+        client.sock.sendall(frame(HEADERS, END_HEADERS | END_STREAM, 1, b"".join(literal(*one) for one in fields)))
+        self.assertEqual(client.answer(1)["seen"]["url"], "/echo?c=a%3D1%3B%20b%3D2")
 
     def test_line_breaks_stay_data(self):
         answer = self.get("/read?for=a%0d%0ax:%20y")
@@ -309,6 +360,16 @@ class Aggregate(Case):
     def test_relative_urls_start_where_the_request_went(self):
         for path in ("/t/acme/$batch", "/t/acme/%24batch"):
             self.assertEqual(self.sheaf.batch(["x"], path=path).json["responses"][0]["body"], "of acme")
+
+    def test_the_base_of_relative_urls_is_as_clean_as_they_are(self):
+        body = b'{"requests":[{"url":"x"}]}'
+        client = Http2Client(self.sheaf.at)
+        for stream, path in ((1, b"/t/a HTTP/1.1\r\nx-evil: 1\r\n\r\n/$batch"), (3, b"/t/a b/$batch"), (5, b"/t/a\\b/$batch"), (7, b'/t/a"b/$batch')):
+            fields = (b":method", b"POST"), (b":path", path), (b":scheme", b"http"), (b":authority", b"x"), (b"content-type", b"application/json")
+            client.sock.sendall(frame(HEADERS, END_HEADERS, stream, b"".join(literal(*one) for one in fields)) + frame(DATA, END_STREAM, stream, body))
+            answer = client.answer(stream)
+            self.assertEqual(answer.get("status"), {1: 400, 3: 400, 7: None}.get(stream, 404), answer)
+        self.assertEqual([one["url"] for one in self.backend.seen], ["/t/a%22b/x"])
 
     def test_other_methods_are_405_with_all_that_are_allowed(self):
         for path, allow in (("/profile/7", "GET, HEAD, POST, OPTIONS"), ("/pair", "GET, HEAD, OPTIONS"),

@@ -10,6 +10,7 @@ BULKS = """
     - {path: /users/bulk, kind: bulk, method: DELETE, each: {method: DELETE, url: "/o/echo/${item}"}}
     - {path: /made, kind: bulk, max_items: 3, on_error: stop, parallel: 1, each: {method: PUT, url: "/o/status/${item/status:-200}?q=${item/q:-}", headers: {x-name: "is ${item/name:-nobody}"}, body: {name: "${item/name:-nobody}", all: ["${item/list:-[]}", "no ${item/q:-0}"]}}}
     - {path: /waits, kind: bulk, max_items: 100000, max_body: 8MiB, each: {method: GET, url: "/o/${item/do:-json}/${item/n:-10}"}}
+    - {path: /typed, kind: bulk, each: {url: "/o/echo", body: "${item}"}}
     - {path: /mixed, kind: bulk, status: mixed, timeout: 1s, each: {method: GET, url: "/o/${item/do:-json}/${item/n:-10}"}}
     - {path: /echoes, kind: bulk, each: {method: PUT, url: "/o/echo?q=${item/q:-}", headers: {x-name: "is ${item/name:-nobody}"}, body: {name: "${item/name:-nobody}", all: ["${item/list:-[]}", "no ${item/q:-0}"]}}}
 """
@@ -64,6 +65,11 @@ class Bulk(Case):
         self.assertEqual({result["body"]["method"] for result in results}, {"DELETE"})
         self.assertEqual([result["id"] for result in results], ["0", "1", "2"])
 
+    def test_an_id_is_a_number_only_when_it_is_nothing_but_that(self):
+        answer = self.sheaf.request("POST", "/typed?ids=1,-2.5,1e5,01,-,2+,3%0A,+4,true")
+        self.assertEqual([result["body"]["body"] for result in self.results(answer)],
+                         ["1", "-2.5", "1e5", '"01"', '"-"', '"2 "', '"3\\u000a"', '" 4"', '"true"'])
+
     def test_a_body_of_plain_values_is_the_same(self):
         results = self.results(self.ask("[1, 2.50, \"x y\", true]", "/users/bulk", "DELETE"))
         self.assertEqual([result["body"]["target"] for result in results], ["/echo/1", "/echo/2.50", "/echo/x%20y", "/echo/true"])
@@ -107,6 +113,7 @@ class Bulk(Case):
 
     def test_ids_are_refused_when_malformed_or_beside_a_body(self):
         for query, detail in (("ids=1,,2", 'number 2 of "ids" is empty'), ("ids=", 'number 1 of "ids" is empty'),
+                              ("ids=1&ids=2", '"ids" stands twice'), ("ids&%69ds=1", '"ids" stands twice'),
                               ("ids=1,%2", 'number 2 of "ids" is malformed'), ("ids=%FF", 'number 1 of "ids" is malformed')):
             answer = self.sheaf.request("DELETE", f"/users/bulk?{query}")
             self.assertEqual((answer.status, answer.json["detail"]), (400, detail))

@@ -8,8 +8,8 @@ PIPELINE, BATCH = "/apisix/batch-requests", "/o/tyk/batch/"
 
 class Dialect(Case):
     places = {"upstream": "timeout: 2s", "endpoint": "max_items: 5",
-              "endpoints": f"""- {{path: {PIPELINE}, dialect: apisix, max_items: 5, order: completion}}
-                               - {{path: {BATCH}, dialect: tyk, max_items: 5, order: completion}}
+              "endpoints": f"""- {{path: {PIPELINE}, dialect: apisix, max_items: 5}}
+                               - {{path: {BATCH}, dialect: tyk, max_items: 5}}
                                - {{path: /other, dialect: tyk, base: /quick}}"""}
 
     def results(self, path, body, headers=None):

@@ -2,6 +2,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -47,6 +49,28 @@ static void the_examples_of_the_rfc(void **state)
     expect(doc, "/m~0n", "8");
 }
 
+/* A client chooses the names that are passed over: none of them may cost memory. */
+static void names_that_are_passed_over_take_no_memory(void **state)
+{
+    sheaf_pool_t *pool = sheaf_pool_new();
+    size_t before = sheaf_pool_bytes(pool), len = 1;
+    char *doc = calloc(1, 40 * 1000);
+    sheaf_json_t found;
+
+    (void)state;
+    doc[0] = '{';
+    for (int i = 0; i < 1000; i++)
+        len += (size_t)sprintf(doc + len, "\"\\u0061\\n%d\":%d,", i, i);
+    strcpy(doc + len, "\"\\ud83d\\ude00\\/\":true}");
+    assert_true(sheaf_pointer_find(sheaf_str_of(doc), SHEAF_STR("/\xf0\x9f\x98\x80~1"), pool, &found));
+    assert_true(sheaf_str_eq(found, SHEAF_STR("true")));
+    assert_false(sheaf_pointer_find(sheaf_str_of(doc), SHEAF_STR("/a\n1000"), pool, &found));
+    assert_false(sheaf_pointer_find(sheaf_str_of(doc), SHEAF_STR("/\xf0\x9f\x98"), pool, &found));
+    assert_int_equal(sheaf_pool_bytes(pool), before);
+    free(doc);
+    sheaf_pool_free(pool);
+}
+
 static void what_is_not_there_is_not_found(void **state)
 {
     const char *doc = "{\"a\":[1,{\"b\":null}],\"~1\":2}";
@@ -80,6 +104,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_examples_of_the_rfc),
+        cmocka_unit_test(names_that_are_passed_over_take_no_memory),
         cmocka_unit_test(what_is_not_there_is_not_found),
         cmocka_unit_test(malformed_pointers_are_refused),
     };

@@ -14,7 +14,8 @@
     "    items:\n"                                                                                                     \
     "      - {id: user, url: \"/users/${params.id}\", required: true}\n"                                               \
     "      - {id: orders, url: \"/orders?for=${user.body/id}&page=${query.page:-1}\", dependsOn: [user], as: last,\n"  \
-    "         headers: {x-lang: \"${headers.accept-language:-en}\"}, fallback: [0]}\n"                                 \
+    "         headers: {x-lang: \"${headers.accept-language:-en}\",\n"                                                 \
+    "                   x-both: \"${headers.accept-language:-}${query.page:-}\"}, fallback: [0]}\n"                    \
     "      - {id: note, method: POST, url: /orders, body: {is: \"${body/a}\", text: \"<${query.page:-}>\"}}\n"
 
 static sheaf_snapshot_t *aggregates_loaded;

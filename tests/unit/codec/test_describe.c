@@ -64,6 +64,7 @@ static void a_dialect_says_the_one_format_it_has(void **state)
     assert_string_equal(json_string_value(json_object_get(doc, "dialect")), "tyk");
     assert_int_equal(json_array_size(json_object_get(doc, "requests")), 1);
     assert_int_equal(json_array_size(json_object_get(doc, "responses")), 1);
+    assert_string_equal(text_at(doc, "defaults", "status"), "200");
     json_decref(doc);
     kit_fini(&kit);
 }

@@ -146,12 +146,34 @@ static void a_get_is_cached_as_the_strictest_part_allows(void **state)
     kit_header(&batch->items[1], "vary", SHEAF_STR("Cookie,ACCEPT-language, "));
     assert_head(batch, "cache-control", "no-store"); /* a POST */
     kit.endpoint.method = SHEAF_STR("GET");
+    assert_head(batch, "cache-control", "no-store"); /* a part is a POST */
+    batch->items[2].exchange.method = SHEAF_STR("GET");
     assert_head(batch, "cache-control", "private, max-age=0");
     assert_head(batch, "vary", "accept-language, Cookie");
     batch->items[2].status = 500;
     assert_head(batch, "cache-control", "no-store");
     kit_header(&batch->items[2], "vary", SHEAF_STR("*"));
     assert_head(batch, "vary", "*");
+    release(&kit, batch);
+}
+
+static void what_a_part_withholds_from_shared_caches_no_other_part_gives_them(void **state)
+{
+    sheaf_batch_t *batch;
+    kit_t kit;
+
+    (void)state;
+    aggregates_init(&kit);
+    batch = asked(&kit);
+    kit.endpoint.method = SHEAF_STR("GET");
+    for (uint32_t i = 0; i < 3; i++) {
+        answer(batch, i, 200, NULL, NULL);
+        batch->items[i].exchange.method = SHEAF_STR("GET");
+        kit_header(&batch->items[i], "cache-control", i == 0 ? SHEAF_STR("max-age=9") : SHEAF_STR("s-maxage=9"));
+    }
+    assert_head(batch, "cache-control", "max-age=0, s-maxage=9");
+    sheaf_headers_add(&kit.outer_headers, kit.snapshot.pool, SHEAF_STR("authorization"), SHEAF_STR("Bearer x"));
+    assert_head(batch, "cache-control", "private, max-age=0");
     release(&kit, batch);
 }
 
@@ -163,6 +185,7 @@ int main(void)
         cmocka_unit_test(a_required_part_that_failed_is_named),
         cmocka_unit_test(other_bytes_are_base64_with_their_type),
         cmocka_unit_test(a_get_is_cached_as_the_strictest_part_allows),
+        cmocka_unit_test(what_a_part_withholds_from_shared_caches_no_other_part_gives_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -94,6 +94,42 @@ static void an_answer_ages(void **state)
     assert_written(&control, "max-age=0, s-maxage=0");
 }
 
+static void an_answer_to_authorization_is_private_unless_it_says_otherwise(void **state)
+{
+    static const struct {
+        const char *field, *wanted;
+    } rows[] = {
+        {"max-age=60", "private, max-age=60"},
+        {"no-cache", "no-cache, private"},
+        {"public, max-age=60", "public, max-age=60"},
+        {"max-age=60, must-revalidate", "max-age=60, must-revalidate"},
+        {"s-maxage=60", "s-maxage=60"},
+        {"no-store", "no-store"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < SHEAF_COUNT(rows); i++) {
+        sheaf_cache_control_t control = {0};
+
+        sheaf_cache_control_read(sheaf_str_of(rows[i].field), &control);
+        sheaf_cache_control_authorize(&control);
+        assert_written(&control, rows[i].wanted);
+    }
+}
+
+static void what_expires_without_a_max_age_is_not_fresh(void **state)
+{
+    sheaf_cache_control_t plain = {0}, aged = {0};
+
+    (void)state;
+    sheaf_cache_control_read(SHEAF_STR("public"), &plain);
+    sheaf_cache_control_expire(&plain);
+    assert_written(&plain, "public, max-age=0");
+    sheaf_cache_control_read(SHEAF_STR("max-age=9"), &aged);
+    sheaf_cache_control_expire(&aged);
+    assert_written(&aged, "max-age=9");
+}
+
 static void the_longest_fits(void **state)
 {
     sheaf_cache_control_t control = {.is_there = true,
@@ -116,6 +152,8 @@ int main(void)
         cmocka_unit_test(fields_are_read_as_rfc_9111_wants_it),
         cmocka_unit_test(of_several_the_strictest_goes),
         cmocka_unit_test(an_answer_ages),
+        cmocka_unit_test(an_answer_to_authorization_is_private_unless_it_says_otherwise),
+        cmocka_unit_test(what_expires_without_a_max_age_is_not_fresh),
         cmocka_unit_test(the_longest_fits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

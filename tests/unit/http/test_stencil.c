@@ -155,6 +155,29 @@ static void what_is_scanned_for_references_holds_none_that_data_brought(void **s
     assert_string_equal(filled(text, item), "{\"a\":\"${x} a b/\\\"\xc3\xa9\\\"${x}\"}");
 }
 
+static void no_reference_begins_or_ends_where_values_meet(void **state)
+{
+    static const row_t rows[] = {
+        {"${item/a}${item/b}", "x$${u.body}"},
+        {"${item/a}{u.body}", "x$${u.body}"},
+        {"${item/a} ${item/b}", "x$ {u.body}"},
+        {"${item/b}${item/a}", "{u.body}x$"},
+        {"${item/a}${item/a}${item/b}", "x$x$${u.body}"},
+    };
+    sheaf_stencil_t *behind = parsed("${item/a}${u.body}", false);
+
+    (void)state;
+    for (size_t i = 0; i < SHEAF_COUNT(rows); i++) {
+        sheaf_stencil_t *stencil = parsed(rows[i].text, false);
+
+        stencil->is_scanned = true;
+        assert_string_equal(filled(stencil, "{\"a\":\"x$\",\"b\":\"{u.body}\"}"), rows[i].want);
+    }
+    behind->is_scanned = behind->pieces[1].hole->is_reference = true;
+    assert_string_equal(filled(behind, "{\"a\":\"x\"}"), "x${u.body}");
+    assert_string_equal(filled(behind, "{\"a\":\"x$\"}"), "\"${u.body}\" stands behind a value that ends in $");
+}
+
 static void what_is_made_has_a_limit(void **state)
 {
     sheaf_stencil_t *stencil = parsed("${item/a}${item/a}", false);
@@ -202,6 +225,24 @@ static void more_holes_than_allowed_are_refused(void **state)
     assert_string_equal(fail.detail, "more than 64 `${...}`");
 }
 
+static void a_long_hole_is_named_by_whole_characters(void **state)
+{
+    char text[256] = "/x${item/", *end = text + strlen(text);
+    sheaf_stencil_t *unread;
+
+    (void)state;
+    for (int i = 0; i < 90; i++)
+        end = stpcpy(end, "\xc3\xa9");
+    strcpy(end, "}");
+    filled(parsed(text, true), item);
+    assert_non_null(strstr(fail.detail, "found nothing"));
+    assert_int_equal(sheaf_utf8_valid_prefix(sheaf_str_of(fail.detail)), strlen(fail.detail));
+
+    memcpy(text, "/xxxxx${.", 9); /* no source begins so */
+    assert_int_equal(sheaf_stencil_parse(pool, sheaf_str_of(text), true, &unread, &fail), SHEAF_ERR_CONFIG);
+    assert_int_equal(sheaf_utf8_valid_prefix(sheaf_str_of(fail.detail)), strlen(fail.detail));
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -226,7 +267,9 @@ int main(void)
         TEST(a_value_in_json_keeps_its_type_alone_and_is_text_within_a_string),
         TEST(an_element_that_is_the_whole_body_is_not_copied),
         TEST(what_is_scanned_for_references_holds_none_that_data_brought),
+        TEST(no_reference_begins_or_ends_where_values_meet),
         TEST(what_is_made_has_a_limit),
+        TEST(a_long_hole_is_named_by_whole_characters),
         TEST(a_malformed_stencil_says_what_is_wrong),
         TEST(more_holes_than_allowed_are_refused),
     };
