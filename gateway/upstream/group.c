@@ -421,12 +421,13 @@ static void keep(sheaf_group_t *group, sheaf_conn_t *conn)
     uint64_t kept_ms = keep_ms(group, conn);
     sheaf_exchange_t *next = NULL; /* may ask whose turn it is, once this conn rests */
 
-    if (kept_ms == 0 || !sheaf_balance_has(conn->server, &conn->address, &conn->version)) {
+    if (kept_ms == 0) {
         let_go(conn);
         return;
     }
     conn->is_reused = true;
-    if (sheaf_balance_suits(&group->balance, conn->server, group->env->clock->now_ms))
+    if (group->line.count != 0 && sheaf_balance_has(conn->server, &conn->address, &conn->version) &&
+        sheaf_balance_suits(&group->balance, conn->server, group->env->clock->now_ms))
         next = sheaf_line_pop(&group->line);
     if (next != NULL) {
         sheaf_gauge(group->env->metrics, SHEAF_METRIC_EXCHANGES_WAITING, -1);
