@@ -300,6 +300,15 @@ static sheaf_pick_t pick_among(sheaf_balance_t *balance, uint32_t first, bool ar
     return SHEAF_PICK_NONE;
 }
 
+/* An address that refused is tried by one exchange: the others pass it over until that one has told. */
+static void hold_back(sheaf_server_t *server, const sheaf_sockaddr_t *address, uint64_t now_ms)
+{
+    sheaf_peer_t *peer = find_peer(server->peers, server->peer_count, address);
+
+    if (peer != NULL && peer->shunned_until_ms != 0)
+        peer->shunned_until_ms = now_ms + SHEAF_BALANCE_SHUN_MS;
+}
+
 sheaf_pick_t sheaf_balance_pick(sheaf_balance_t *balance, sheaf_server_t *server, uint64_t now_ms, sheaf_tried_t *tried,
                                 sheaf_server_t **ret_server, sheaf_sockaddr_t *ret_address)
 {
@@ -309,6 +318,8 @@ sheaf_pick_t sheaf_balance_pick(sheaf_balance_t *balance, sheaf_server_t *server
 
     for (uint32_t pass = 0; pass < 4 && pick == SHEAF_PICK_NONE; pass++)
         pick = pick_among(balance, first, pass % 2 == 1, good_at_ms[pass / 2], tried, ret_server, ret_address);
+    if (pick == SHEAF_PICK_PEER)
+        hold_back(*ret_server, ret_address, now_ms);
     return pick;
 }
 

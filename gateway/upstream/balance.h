@@ -3,7 +3,8 @@
  * Among the servers that are open the upstream's `balance` chooses (turn.h). Open are those that are no backups and did
  * not just refuse; when there is none, the backups that did not; when there is none either, all but the backups. The
  * addresses of a server whose name has several are taken in turn. An address that just refused is passed over for two
- * seconds when another one exists, and so is a server whose name was not found. Pure but for the names, which it holds. */
+ * seconds when another one exists, and so is a server whose name was not found; then one exchange tries it, and the rest
+ * follows once it took the connection: a server that swallows what is sent costs one of them a timeout, not all. Pure but for the names, which it holds. */
 #ifndef SHEAF_UPSTREAM_BALANCE_H
 #define SHEAF_UPSTREAM_BALANCE_H
 

@@ -461,13 +461,13 @@ static void keep(sheaf_group_t *group, sheaf_conn_t *conn)
     uint64_t kept_ms = sheaf_stock_keep_ms(conn, group->conf->keepalive_ms);
     sheaf_exchange_t *next = NULL; /* may ask whose turn it is, once this conn rests */
 
-    if (kept_ms == 0 || conn->server->outlier.is_ejected ||
-        !sheaf_balance_has(conn->server, &conn->address, &conn->version)) {
+    if (kept_ms == 0 || conn->server->outlier.is_ejected) {
         let_go(conn);
         return;
     }
     conn->is_reused = true;
-    if (sheaf_balance_suits(&group->balance, conn->server, group->env->clock->now_ms))
+    if (group->line.count != 0 && sheaf_balance_has(conn->server, &conn->address, &conn->version) &&
+        sheaf_balance_suits(&group->balance, conn->server, group->env->clock->now_ms))
         next = next_waiting(group);
     if (next != NULL) {
         start_on(group, conn, next);

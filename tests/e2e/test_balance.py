@@ -1,12 +1,14 @@
 """Which server of an upstream is asked: shares, keys, busy servers, backups, unix sockets."""
+import contextlib
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import tempfile
 import unittest
 
-from harness import DEADLINE, ORIGIN, Case, Origin, Process, RawClient, wait_until
+from harness import DEADLINE, ORIGIN, Case, Load, Origin, Process, RawClient, wait_until
 
 NGINX = """
 daemon off; master_process off; pid {dir}/nginx.pid; error_log stderr;
@@ -31,7 +33,7 @@ class BalanceCase(Case):
     def start_over(self, *origins, more="", servers=None):
         """A gateway whose /b/... leads to `origins`; each server is a url, or {options} behind it."""
         servers = servers or ", ".join(f'"http://127.0.0.1:{origin.at}"' for origin in origins)
-        return self.start(upstreams=f"balanced: {{servers: [{servers}]{more}}}",
+        return self.start(endpoint="timing: true", upstreams=f"balanced: {{servers: [{servers}]{more}}}",
                           routes='- {match: "/b/{rest...}", rewrite: "/{rest...}", upstream: balanced}')
 
     def origins(self, count):
@@ -58,6 +60,21 @@ class Shares(BalanceCase):
         sheaf = self.start_over(servers=f'{{url: "http://127.0.0.1:{heavy.at}", weight: 3}}, "http://127.0.0.1:{light.at}"')
         self.assertEqual(self.shares((heavy, light), sheaf, 40), [30, 10])
         self.assertEqual(self.shares((heavy, light), sheaf, 4, parallel=1), [3, 1])
+
+    def test_a_reload_changes_weights_and_ways_under_load(self):
+        one, two = self.origins(2)
+        sheaf = self.start_over(one, two)
+        load = Load(sheaf, ["/b/status/200"] * 20, threads=2)
+        for rest in ("", ", balance: random_two", ", balance: hash", ", balance: least_requests"):
+            sheaf.places["upstreams"] = (f'balanced: {{servers: [{{url: "http://127.0.0.1:{one.at}", weight: 3}}, '
+                                         f'"http://127.0.0.1:{two.at}"]{rest}}}')
+            reloads = sheaf.metrics()['sheaf_reloads_total{outcome="ok"}']
+            sheaf.write_conf()
+            sheaf.signal(signal.SIGHUP)
+            wait_until(lambda: sheaf.metrics()['sheaf_reloads_total{outcome="ok"}'] > reloads, what="the reload")
+            load.wait_for(2)
+        self.assertEqual(load.stop(), [])
+        self.assertEqual(self.shares((one, two), sheaf, 40, parallel=1), [30, 10])
 
     def test_chance_takes_every_server(self):
         origins = self.origins(3)
@@ -95,6 +112,32 @@ class Shares(BalanceCase):
             os.kill(origins[0].pid, signal.SIGCONT)
         late = [result["status"] for result in results if result["status"] != 200]
         self.assertLessEqual(len(late), 2)  # a turn of four would lose a quarter
+
+
+    def test_after_a_storm_it_is_known_that_nothing_flies(self):
+        """Answers whole, cut, refused as too large and late, clients that go, a server that is killed and comes back:
+        whatever is counted wrongly would tilt the turns for good."""
+        origins = self.origins(3)
+        sheaf = self.start_over(*origins, more=", balance: least_requests, timeout: 300ms, max_connections: 24")
+        urls = ["/b/status/200", "/b/half", "/b/status/503", "/b/delay/20/status/200", "/b/never", "/b/two-lengths"]
+        port = origins[0].at
+        for round_number in range(12):
+            clients = [RawClient(sheaf.at) for _ in range(4)]
+            for client in clients:
+                client.post({"requests": [{"url": url} for url in urls * 6]})
+            if round_number % 4 == 1:
+                origins[0].kill()
+            if round_number % 4 == 3:
+                origins[0] = OriginAt(port)
+                self.addCleanup(origins[0].kill)
+            for client in clients[:2]:
+                client.reset()
+            for client in clients[2:]:
+                self.assertEqual(client.read_response().status, 207)
+                client.close()
+        wait_until(lambda: sheaf.metrics()["sheaf_batches_in_flight"] == 0)
+        wait_until(lambda: min(self.shares(origins, sheaf, 6, parallel=1)) > 0, what="all servers are used again")
+        self.assertEqual(self.shares(origins, sheaf, 30, parallel=1), [10, 10, 10])
 
 
 class Keys(BalanceCase):
@@ -163,6 +206,27 @@ class Backups(BalanceCase):
         self.addCleanup(again.kill)
         wait_until(lambda: self.shares((again,), sheaf, 1) == [1], what="the server is used again")
         self.assertEqual(self.shares((again, backup), sheaf, 20), [20, 0])
+
+
+    def test_a_server_that_swallows_connections_delays_few_while_a_backup_is_there(self):
+        backup, = self.origins(1)
+        with socket.socket() as full, contextlib.ExitStack() as callers:
+            full.bind(("127.0.0.1", 0))
+            full.listen(0)  # and nobody accepts: once its queue is full the kernel drops every SYN
+            for _ in range(4):
+                caller = callers.enter_context(socket.socket())
+                caller.setblocking(False)
+                caller.connect_ex(full.getsockname())
+            sheaf = self.start_over(more=", connect_timeout: 400ms",
+                                    servers=f'"http://127.0.0.1:{full.getsockname()[1]}", '
+                                            f'{{url: "http://127.0.0.1:{backup.at}", backup: true}}')
+            self.ask(sheaf, 1)  # the first one finds out
+            late = []
+            for _ in range(120):  # some seconds: it is tried again now and then
+                results = self.run_items(*["/b/delay/20/status/200"] * 4, sheaf=sheaf)
+                self.assertEqual([result["status"] for result in results], [200] * 4)
+                late += [result["id"] for result in results if result["elapsedMs"] > 350]
+        self.assertLessEqual(len(late), 3)  # one at a time, not all four of a batch
 
 
 class UnixSockets(BalanceCase):

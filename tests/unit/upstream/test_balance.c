@@ -463,6 +463,29 @@ static void a_server_that_took_a_connection_is_back_at_once(void **state)
     bench_free(b);
 }
 
+static void one_exchange_tries_a_server_that_refused_and_the_rest_follow_when_it_took_the_connection(void **state)
+{
+    bench_t *b = BENCH(SHEAF_TURN_ROUND_ROBIN, 1, -1);
+    sheaf_server_t *server;
+    sheaf_sockaddr_t address;
+    sheaf_tried_t tried = 0;
+
+    refuse(b, 0);
+    assert_int_equal(turn(b), 1);
+    b->clock.now_ms += SHEAF_BALANCE_SHUN_MS;
+    assert_int_equal(turn(b), 0);
+    assert_int_equal(
+        sheaf_balance_pick(&b->balance, &b->balance.servers[0], b->clock.now_ms, &tried, &server, &address),
+        SHEAF_PICK_PEER);
+    assert_ptr_equal(server, &b->balance.servers[0]);
+    turns(b, 10);
+    assert_int_equal(b->got[1], 10); /* the others do not wait for it */
+    sheaf_balance_note(server, &address, true, b->clock.now_ms);
+    turns(b, 10);
+    assert_int_equal(b->got[0], 10);
+    bench_free(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -487,6 +510,7 @@ int main(void)
         cmocka_unit_test(the_addresses_of_backups_are_tried_after_all_others_and_those_that_refused_last),
         cmocka_unit_test(a_server_that_refuses_is_passed_over_for_two_seconds),
         cmocka_unit_test(a_server_that_took_a_connection_is_back_at_once),
+        cmocka_unit_test(one_exchange_tries_a_server_that_refused_and_the_rest_follow_when_it_took_the_connection),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
