@@ -4,10 +4,8 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#include "gateway/upstream/ending.h"
 #include "gateway/upstream/race.h"
-
-/* exchange->state; 0 is the owner's */
-enum { EXCHANGE_IDLE, EXCHANGE_WAITING, EXCHANGE_FLYING, EXCHANGE_RESTING, EXCHANGE_REPORTING };
 
 /* An exchange's way down. */
 static void launch(sheaf_group_t *group, sheaf_exchange_t *exchange);
@@ -25,7 +23,6 @@ static void on_dial_failed(sheaf_conn_t *conn, sheaf_err_t err, const char *deta
 static void on_idle_end(sheaf_conn_t *conn);
 /* And time. */
 static void on_exchange_deadline(sheaf_deadline_t *node);
-static void on_report(sheaf_task_t *task);
 static void on_serve(sheaf_task_t *task);
 
 static const sheaf_conn_events_t conn_events = {
@@ -89,69 +86,29 @@ void sheaf_group_rebase(sheaf_group_t *group, sheaf_snapshot_t *snapshot, const 
 
 /* --- the ends of an exchange --- */
 
-/* Nothing is touched after this: the owner may have freed the exchange, closed the conn, sent another one. */
-static void tell(sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail)
-{
-    exchange->state = EXCHANGE_IDLE;
-    exchange->sink->on_done(exchange, err, detail);
-}
-
-/* The end of an exchange here: it goes to its fallback, where that was left open (triage), or back to its owner. */
-static void conclude(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail)
-{
-    sheaf_group_t *other = exchange->other;
-
-    if (other == NULL) {
-        tell(exchange, err, detail);
-        return;
-    }
-    exchange->other = NULL;
-    exchange->state = EXCHANGE_IDLE;
-    sheaf_count(group->env->metrics, SHEAF_METRIC_FALLBACKS, 1);
-    sheaf_group_send(other, exchange);
-}
-
-/* The way back when a sink callback may not run now. */
-static void report(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail)
-{
-    sheaf_deadline_clear(group->env->deadlines, &exchange->deadline);
-    exchange->state = EXCHANGE_REPORTING;
-    exchange->pending_err = err;
-    exchange->pending_detail = detail;
-    exchange->task.run = on_report;
-    sheaf_soon(group->soon, &exchange->task);
-}
-
-static void on_report(sheaf_task_t *task)
-{
-    sheaf_exchange_t *exchange = SHEAF_OWNER(task, sheaf_exchange_t, task);
-
-    conclude(exchange->keeper, exchange, exchange->pending_err, exchange->pending_detail);
-}
-
 /* Takes the exchange from wherever it is; its place is given on from the soon-queue, so that a batch that cancels all
  * it has does not launch what it is about to cancel. */
 static void detach(sheaf_exchange_t *exchange)
 {
     sheaf_group_t *group = exchange->keeper;
 
-    if (exchange->state == EXCHANGE_WAITING) {
+    if (exchange->state == SHEAF_EXCHANGE_WAITING) {
         sheaf_line_remove(exchange);
         sheaf_gauge(group->env->metrics, SHEAF_METRIC_EXCHANGES_WAITING, -1);
         sheaf_deadline_clear(group->env->deadlines, &exchange->deadline);
-    } else if (exchange->state == EXCHANGE_FLYING) {
+    } else if (exchange->state == SHEAF_EXCHANGE_FLYING) {
         sheaf_deadline_clear(group->env->deadlines, &exchange->deadline);
         sheaf_triage_forget(&group->triage, exchange);
         let_go(exchange->conn);
         if (group->line.count != 0)
             sheaf_soon(group->soon, &group->serve);
-    } else if (exchange->state == EXCHANGE_RESTING) {
+    } else if (exchange->state == SHEAF_EXCHANGE_RESTING) {
         sheaf_gauge(group->env->metrics, SHEAF_METRIC_EXCHANGES_RESTING, -1);
         sheaf_deadline_clear(group->env->deadlines, &exchange->deadline);
-    } else if (exchange->state == EXCHANGE_REPORTING) {
+    } else if (exchange->state == SHEAF_EXCHANGE_REPORTING) {
         sheaf_soon_cancel(&exchange->task);
     }
-    exchange->state = EXCHANGE_IDLE;
+    exchange->state = SHEAF_EXCHANGE_IDLE;
 }
 
 void sheaf_group_cancel(sheaf_exchange_t *exchange)
@@ -167,7 +124,7 @@ static bool rest(sheaf_group_t *group, sheaf_exchange_t *exchange, uint64_t unti
     if (until_ms == SHEAF_NEVER)
         return false;
     exchange->has_full_time = false;
-    exchange->state = EXCHANGE_RESTING;
+    exchange->state = SHEAF_EXCHANGE_RESTING;
     sheaf_gauge(group->env->metrics, SHEAF_METRIC_EXCHANGES_RESTING, 1);
     sheaf_deadline_set(group->env->deadlines, &exchange->deadline, until_ms);
     return true;
@@ -190,17 +147,17 @@ static void on_exchange_deadline(sheaf_deadline_t *node)
 {
     sheaf_exchange_t *exchange = SHEAF_OWNER(node, sheaf_exchange_t, deadline);
     sheaf_group_t *group = exchange->keeper;
-    bool has_waited = exchange->state == EXCHANGE_WAITING;
+    bool has_waited = exchange->state == SHEAF_EXCHANGE_WAITING;
 
-    if (exchange->state == EXCHANGE_RESTING && resume(exchange))
+    if (exchange->state == SHEAF_EXCHANGE_RESTING && resume(exchange))
         return;
-    if (exchange->state == EXCHANGE_FLYING && exchange->has_full_time)
+    if (exchange->state == SHEAF_EXCHANGE_FLYING && exchange->has_full_time)
         sheaf_triage_late(&group->triage, exchange->conn, exchange);
     detach(exchange);
     if (has_waited) /* nothing was asked of the backend: 503, not 504 */
-        tell(exchange, SHEAF_ERR_QUEUE_FULL, "no connection became free in time");
+        sheaf_ending_tell(exchange, SHEAF_ERR_QUEUE_FULL, "no connection became free in time");
     else
-        tell(exchange, SHEAF_ERR_TIMEOUT, "");
+        sheaf_ending_tell(exchange, SHEAF_ERR_TIMEOUT, "");
 }
 
 /* --- sending --- */
@@ -210,7 +167,7 @@ static void start_on(sheaf_group_t *group, sheaf_conn_t *conn, sheaf_exchange_t 
 {
     sheaf_server_t *server = conn->server;
 
-    exchange->state = EXCHANGE_FLYING;
+    exchange->state = SHEAF_EXCHANGE_FLYING;
     if (sheaf_conn_start(conn, exchange) == 0)
         return;
     group->stock.conn_count--; /* not among the idle ones any more */
@@ -245,7 +202,7 @@ static bool admit(sheaf_group_t *group, sheaf_exchange_t *exchange)
 {
     if (sheaf_triage_admit(&group->triage, exchange))
         return true;
-    report(group, exchange, SHEAF_ERR_BREAKER_OPEN, "");
+    sheaf_ending_report(group, exchange, SHEAF_ERR_BREAKER_OPEN, "");
     return false;
 }
 
@@ -286,7 +243,7 @@ void sheaf_group_send(sheaf_group_t *group, sheaf_exchange_t *exchange)
 {
     uint64_t now_ms = group->env->clock->now_ms, most_ms = now_ms + group->conf->timeout_ms;
 
-    SHEAF_ASSERT(exchange->state == EXCHANGE_IDLE);
+    SHEAF_ASSERT(exchange->state == SHEAF_EXCHANGE_IDLE);
     exchange->conn = exchange->line = NULL;
     exchange->keeper = group;
     exchange->deadline.on_expired = on_exchange_deadline;
@@ -308,11 +265,11 @@ static void launch(sheaf_group_t *group, sheaf_exchange_t *exchange)
     }
     is_let = sheaf_triage_lets(&group->triage);
     if (!is_let || (exchange->is_direct && group->line.direct_count >= group->conf->max_waiting)) {
-        report(group, exchange, is_let ? SHEAF_ERR_QUEUE_FULL : SHEAF_ERR_BREAKER_OPEN, "");
+        sheaf_ending_report(group, exchange, is_let ? SHEAF_ERR_QUEUE_FULL : SHEAF_ERR_BREAKER_OPEN, "");
         return;
     }
     exchange->has_full_time = false; /* what is left when it flies says little about a server */
-    exchange->state = EXCHANGE_WAITING;
+    exchange->state = SHEAF_EXCHANGE_WAITING;
     sheaf_line_push(&group->line, exchange);
     sheaf_gauge(group->env->metrics, SHEAF_METRIC_EXCHANGES_WAITING, 1);
 }
@@ -323,7 +280,7 @@ static sheaf_conn_t *conn_for(sheaf_group_t *group, sheaf_exchange_t *exchange, 
 {
     sheaf_conn_t *conn = sheaf_conn_new(group->env, &conn_events, group, exchange, server);
 
-    exchange->state = EXCHANGE_FLYING;
+    exchange->state = SHEAF_EXCHANGE_FLYING;
     conn->waiter.on_resolved = on_resolved;
     conn->first_byte_ms = group->conf->first_byte_timeout_ms;
     conn->idle_ms = group->conf->idle_timeout_ms;
@@ -353,7 +310,7 @@ static void give_up(sheaf_conn_t *conn, sheaf_err_t err, const char *detail)
 
     let_go(conn);
     if (!rest(group, exchange, sheaf_triage_unreached(&group->triage, exchange, err)))
-        report(group, exchange, err, detail);
+        sheaf_ending_report(group, exchange, err, detail);
     if (group->line.count != 0)
         sheaf_soon(group->soon, &group->serve);
 }
@@ -449,7 +406,7 @@ static void on_open(sheaf_conn_t *conn)
         return;
     let_go(conn);
     if (!rest(group, exchange, sheaf_triage_ended(&group->triage, conn, exchange, SHEAF_ERR_RESET)))
-        report(group, exchange, SHEAF_ERR_RESET, uv_strerror(status));
+        sheaf_ending_report(group, exchange, SHEAF_ERR_RESET, uv_strerror(status));
     serve_line(group);
 }
 
@@ -507,7 +464,7 @@ static void on_end(sheaf_conn_t *conn, sheaf_exchange_t *exchange, sheaf_err_t e
         let_go(conn);
     serve_line(group);
     if (is_over)
-        conclude(group, exchange, err, detail);
+        sheaf_ending_conclude(group, exchange, err, detail);
 }
 
 static void on_idle_end(sheaf_conn_t *conn)

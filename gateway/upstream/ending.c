@@ -1,0 +1,40 @@
+#include "gateway/upstream/ending.h"
+
+static void on_report(sheaf_task_t *task);
+
+void sheaf_ending_tell(sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail)
+{
+    exchange->state = SHEAF_EXCHANGE_IDLE;
+    exchange->sink->on_done(exchange, err, detail);
+}
+
+void sheaf_ending_conclude(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail)
+{
+    sheaf_group_t *other = exchange->other;
+
+    if (other == NULL) {
+        sheaf_ending_tell(exchange, err, detail);
+        return;
+    }
+    exchange->other = NULL;
+    exchange->state = SHEAF_EXCHANGE_IDLE;
+    sheaf_count(group->env->metrics, SHEAF_METRIC_FALLBACKS, 1);
+    sheaf_group_send(other, exchange);
+}
+
+void sheaf_ending_report(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail)
+{
+    sheaf_deadline_clear(group->env->deadlines, &exchange->deadline);
+    exchange->state = SHEAF_EXCHANGE_REPORTING;
+    exchange->pending_err = err;
+    exchange->pending_detail = detail;
+    exchange->task.run = on_report;
+    sheaf_soon(group->soon, &exchange->task);
+}
+
+static void on_report(sheaf_task_t *task)
+{
+    sheaf_exchange_t *exchange = SHEAF_OWNER(task, sheaf_exchange_t, task);
+
+    sheaf_ending_conclude(exchange->keeper, exchange, exchange->pending_err, exchange->pending_detail);
+}

@@ -1,0 +1,25 @@
+/* upstream/ending.h - how an exchange leaves its group: told at once, told from the soon-queue, or sent to another group. */
+#ifndef SHEAF_UPSTREAM_ENDING_H
+#define SHEAF_UPSTREAM_ENDING_H
+
+#include "gateway/upstream/group.h"
+
+/* exchange->state, while a group has it; 0 is the owner's. */
+typedef enum sheaf_exchange_state {
+    SHEAF_EXCHANGE_IDLE,
+    SHEAF_EXCHANGE_WAITING,   /* in the line */
+    SHEAF_EXCHANGE_FLYING,    /* on a conn */
+    SHEAF_EXCHANGE_RESTING,   /* between two attempts */
+    SHEAF_EXCHANGE_REPORTING, /* over, its owner is about to hear */
+} sheaf_exchange_state_t;
+
+/* Tells the owner. Nothing is touched after this: it may have freed the exchange, closed the conn, sent another one. */
+void sheaf_ending_tell(sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail);
+
+/* The end of an exchange here: it goes to its fallback, where that was left open (triage), or back to its owner. */
+void sheaf_ending_conclude(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail);
+
+/* The same from the soon-queue, when a sink callback may not run now. `detail` must last until then. */
+void sheaf_ending_report(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail);
+
+#endif
