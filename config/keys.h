@@ -95,10 +95,12 @@ typedef struct sheaf_hash_by {
 } sheaf_hash_by_t;
 
 /* --- enums --- */
-#define ENUM(name)       typedef enum sheaf_##name {
+#define ENUM(name)                                                                                                     \
+    typedef enum sheaf_##name                                                                                          \
+    {
 #define WORD(value, text) value,
-#define ENDENUM(name) \
-    }                 \
+#define ENDENUM(name)                                                                                                  \
+    }                                                                                                                  \
     sheaf_##name##_t;
 #define SECTION(name)
 #define KEY(name, type, fallback, min, max, manual)
@@ -114,33 +116,33 @@ typedef struct sheaf_hash_by {
 /* --- sections ---
  * Each type once: its kind and its member. The structs below and the tables in keys.c are both made from these lines,
  * by way of SHEAF_MEMBER, _ENUM, _SET, _OBJECT and _ITEMS. */
-#define SHEAF_KEY_TEXT(n)      SHEAF_MEMBER(TEXT, sheaf_str_t, n)
-#define SHEAF_KEY_PATH(n)      SHEAF_MEMBER(PATH, sheaf_str_t, n)
-#define SHEAF_KEY_TEMPLATE(n)  SHEAF_MEMBER(TEMPLATE, sheaf_str_t, n)
-#define SHEAF_KEY_NUMBER(n)    SHEAF_MEMBER(NUMBER, uint64_t, n)
-#define SHEAF_KEY_BOOL(n)      SHEAF_MEMBER(BOOL, bool, n)
-#define SHEAF_KEY_DURATION(n)  SHEAF_MEMBER(DURATION, uint64_t, n##_ms)
-#define SHEAF_KEY_SIZE(n)      SHEAF_MEMBER(SIZE, uint64_t, n##_bytes)
-#define SHEAF_KEY_ADDRESS(n)   SHEAF_MEMBER(ADDRESS, sheaf_address_t, n)
-#define SHEAF_KEY_FILE(n)      SHEAF_MEMBER(FILE, sheaf_file_t, n)
-#define SHEAF_KEY_CIDRS(n)     SHEAF_MEMBER(CIDRS, sheaf_cidrs_t, n)
-#define SHEAF_KEY_TEXTS(n)     SHEAF_MEMBER(TEXTS, sheaf_texts_t, n)
-#define SHEAF_KEY_METHOD(n)    SHEAF_MEMBER(METHOD, sheaf_str_t, n)
-#define SHEAF_KEY_METHODS(n)   SHEAF_MEMBER(METHODS, sheaf_texts_t, n)
-#define SHEAF_KEY_SERVER(n)    SHEAF_MEMBER(SERVER, sheaf_server_url_t, n)
-#define SHEAF_KEY_HASH(n)      SHEAF_MEMBER(HASH, sheaf_hash_by_t, n)
-#define SHEAF_KEY_WORKERS(n)   SHEAF_MEMBER(WORKERS, uint32_t, n)
-#define SHEAF_KEY_MODE(n)      SHEAF_MEMBER(MODE, uint32_t, n)
-#define SHEAF_KEY_UPSTREAM(n)  SHEAF_MEMBER(UPSTREAM, uint32_t, n)
-#define SHEAF_KEY_REWRITE(n)   SHEAF_MEMBER(REWRITE, sheaf_rewrite_t *, n)
-#define SHEAF_KEY_STENCIL(n)   SHEAF_MEMBER(STENCIL, sheaf_stencil_t *, n)
-#define SHEAF_KEY_URL(n)       SHEAF_MEMBER(URL, sheaf_stencil_t *, n)
-#define SHEAF_KEY_BODY(n)      SHEAF_MEMBER(BODY, sheaf_stencil_t *, n)
-#define SHEAF_KEY_FIELDS(n)    SHEAF_MEMBER(FIELDS, sheaf_fields_t, n)
-#define SHEAF_KEY_EDGES(n)     SHEAF_MEMBER(EDGES, sheaf_edges_t, n)
-#define SHEAF_KEY_JSON(n)      SHEAF_MEMBER(JSON, sheaf_str_t, n)
+#define SHEAF_KEY_TEXT(n)                 SHEAF_MEMBER(TEXT, sheaf_str_t, n)
+#define SHEAF_KEY_PATH(n)                 SHEAF_MEMBER(PATH, sheaf_str_t, n)
+#define SHEAF_KEY_TEMPLATE(n)             SHEAF_MEMBER(TEMPLATE, sheaf_str_t, n)
+#define SHEAF_KEY_NUMBER(n)               SHEAF_MEMBER(NUMBER, uint64_t, n)
+#define SHEAF_KEY_BOOL(n)                 SHEAF_MEMBER(BOOL, bool, n)
+#define SHEAF_KEY_DURATION(n)             SHEAF_MEMBER(DURATION, uint64_t, n##_ms)
+#define SHEAF_KEY_SIZE(n)                 SHEAF_MEMBER(SIZE, uint64_t, n##_bytes)
+#define SHEAF_KEY_ADDRESS(n)              SHEAF_MEMBER(ADDRESS, sheaf_address_t, n)
+#define SHEAF_KEY_FILE(n)                 SHEAF_MEMBER(FILE, sheaf_file_t, n)
+#define SHEAF_KEY_CIDRS(n)                SHEAF_MEMBER(CIDRS, sheaf_cidrs_t, n)
+#define SHEAF_KEY_TEXTS(n)                SHEAF_MEMBER(TEXTS, sheaf_texts_t, n)
+#define SHEAF_KEY_METHOD(n)               SHEAF_MEMBER(METHOD, sheaf_str_t, n)
+#define SHEAF_KEY_METHODS(n)              SHEAF_MEMBER(METHODS, sheaf_texts_t, n)
+#define SHEAF_KEY_SERVER(n)               SHEAF_MEMBER(SERVER, sheaf_server_url_t, n)
+#define SHEAF_KEY_HASH(n)                 SHEAF_MEMBER(HASH, sheaf_hash_by_t, n)
+#define SHEAF_KEY_WORKERS(n)              SHEAF_MEMBER(WORKERS, uint32_t, n)
+#define SHEAF_KEY_MODE(n)                 SHEAF_MEMBER(MODE, uint32_t, n)
+#define SHEAF_KEY_UPSTREAM(n)             SHEAF_MEMBER(UPSTREAM, uint32_t, n)
+#define SHEAF_KEY_REWRITE(n)              SHEAF_MEMBER(REWRITE, sheaf_rewrite_t *, n)
+#define SHEAF_KEY_STENCIL(n)              SHEAF_MEMBER(STENCIL, sheaf_stencil_t *, n)
+#define SHEAF_KEY_URL(n)                  SHEAF_MEMBER(URL, sheaf_stencil_t *, n)
+#define SHEAF_KEY_BODY(n)                 SHEAF_MEMBER(BODY, sheaf_stencil_t *, n)
+#define SHEAF_KEY_FIELDS(n)               SHEAF_MEMBER(FIELDS, sheaf_fields_t, n)
+#define SHEAF_KEY_EDGES(n)                SHEAF_MEMBER(EDGES, sheaf_edges_t, n)
+#define SHEAF_KEY_JSON(n)                 SHEAF_MEMBER(JSON, sheaf_str_t, n)
 #define SHEAF_KEY_ENUM_turn(n)            SHEAF_MEMBER_ENUM(turn, n)
-#define SHEAF_KEY_PERCENT(n)   SHEAF_MEMBER(PERCENT, uint64_t, n##_percent)
+#define SHEAF_KEY_PERCENT(n)              SHEAF_MEMBER(PERCENT, uint64_t, n##_percent)
 #define SHEAF_KEY_SET_retry_on(n)         SHEAF_MEMBER_SET(retry_on, n)
 #define SHEAF_KEY_ENUM_kind(n)            SHEAF_MEMBER_ENUM(kind, n)
 #define SHEAF_KEY_ENUM_response(n)        SHEAF_MEMBER_ENUM(response, n)
@@ -156,45 +158,45 @@ typedef struct sheaf_hash_by {
 #define SHEAF_KEY_ENUM_log_level(n)       SHEAF_MEMBER_ENUM(log_level, n)
 #define SHEAF_KEY_ENUM_client_verify(n)   SHEAF_MEMBER_ENUM(client_verify, n)
 #define SHEAF_KEY_ENUM_tls_version(n)     SHEAF_MEMBER_ENUM(tls_version, n)
-#define SHEAF_KEY_OBJECT_admin(n)  SHEAF_MEMBER_OBJECT(admin, n)
-#define SHEAF_KEY_OBJECT_drain(n)  SHEAF_MEMBER_OBJECT(drain, n)
-#define SHEAF_KEY_OBJECT_log(n)    SHEAF_MEMBER_OBJECT(log, n)
-#define SHEAF_KEY_OBJECT_limits(n) SHEAF_MEMBER_OBJECT(limits, n)
-#define SHEAF_KEY_OBJECT_each(n)   SHEAF_MEMBER_OBJECT(each, n)
-#define SHEAF_KEY_OBJECT_resolve(n) SHEAF_MEMBER_OBJECT(resolve, n)
-#define SHEAF_KEY_OBJECT_tls(n)    SHEAF_MEMBER_OBJECT(tls, n)
-#define SHEAF_KEY_OBJECT_upstream_tls(n) SHEAF_MEMBER_OBJECT(upstream_tls, n)
-#define SHEAF_KEY_OBJECT_retry(n)  SHEAF_MEMBER_OBJECT(retry, n)
-#define SHEAF_KEY_OBJECT_outlier(n) SHEAF_MEMBER_OBJECT(outlier, n)
-#define SHEAF_KEY_OBJECT_breaker(n) SHEAF_MEMBER_OBJECT(breaker, n)
-#define SHEAF_KEY_LIST_certificate(n) SHEAF_MEMBER_ITEMS(LIST, certificate, n)
-#define SHEAF_KEY_LIST_item(n)     SHEAF_MEMBER_ITEMS(LIST, item, n)
-#define SHEAF_KEY_LIST_listener(n) SHEAF_MEMBER_ITEMS(LIST, listener, n)
-#define SHEAF_KEY_LIST_server(n)   SHEAF_MEMBER_ITEMS(LIST, server, n)
-#define SHEAF_KEY_LIST_route(n)    SHEAF_MEMBER_ITEMS(LIST, route, n)
-#define SHEAF_KEY_LIST_endpoint(n) SHEAF_MEMBER_ITEMS(LIST, endpoint, n)
-#define SHEAF_KEY_MAP_upstream(n)  SHEAF_MEMBER_ITEMS(MAP, upstream, n)
+#define SHEAF_KEY_OBJECT_admin(n)         SHEAF_MEMBER_OBJECT(admin, n)
+#define SHEAF_KEY_OBJECT_drain(n)         SHEAF_MEMBER_OBJECT(drain, n)
+#define SHEAF_KEY_OBJECT_log(n)           SHEAF_MEMBER_OBJECT(log, n)
+#define SHEAF_KEY_OBJECT_limits(n)        SHEAF_MEMBER_OBJECT(limits, n)
+#define SHEAF_KEY_OBJECT_each(n)          SHEAF_MEMBER_OBJECT(each, n)
+#define SHEAF_KEY_OBJECT_resolve(n)       SHEAF_MEMBER_OBJECT(resolve, n)
+#define SHEAF_KEY_OBJECT_tls(n)           SHEAF_MEMBER_OBJECT(tls, n)
+#define SHEAF_KEY_OBJECT_upstream_tls(n)  SHEAF_MEMBER_OBJECT(upstream_tls, n)
+#define SHEAF_KEY_OBJECT_retry(n)         SHEAF_MEMBER_OBJECT(retry, n)
+#define SHEAF_KEY_OBJECT_outlier(n)       SHEAF_MEMBER_OBJECT(outlier, n)
+#define SHEAF_KEY_OBJECT_breaker(n)       SHEAF_MEMBER_OBJECT(breaker, n)
+#define SHEAF_KEY_LIST_certificate(n)     SHEAF_MEMBER_ITEMS(LIST, certificate, n)
+#define SHEAF_KEY_LIST_item(n)            SHEAF_MEMBER_ITEMS(LIST, item, n)
+#define SHEAF_KEY_LIST_listener(n)        SHEAF_MEMBER_ITEMS(LIST, listener, n)
+#define SHEAF_KEY_LIST_server(n)          SHEAF_MEMBER_ITEMS(LIST, server, n)
+#define SHEAF_KEY_LIST_route(n)           SHEAF_MEMBER_ITEMS(LIST, route, n)
+#define SHEAF_KEY_LIST_endpoint(n)        SHEAF_MEMBER_ITEMS(LIST, endpoint, n)
+#define SHEAF_KEY_MAP_upstream(n)         SHEAF_MEMBER_ITEMS(MAP, upstream, n)
 
 #define SHEAF_MEMBER(kind, type, n) type n;
 #define SHEAF_MEMBER_ENUM(x, n)     uint8_t n;
 #define SHEAF_MEMBER_SET(x, n)      uint32_t n;
 #define SHEAF_MEMBER_OBJECT(x, n)   struct sheaf_##x##_conf n;
-#define SHEAF_MEMBER_ITEMS(kind, x, n)  \
-    struct {                            \
-        struct sheaf_##x##_conf *items; \
-        uint32_t count;                 \
+#define SHEAF_MEMBER_ITEMS(kind, x, n)                                                                                 \
+    struct {                                                                                                           \
+        struct sheaf_##x##_conf *items;                                                                                \
+        uint32_t count;                                                                                                \
     } n;
 #define ENUM(name)
 #define WORD(value, text)
 #define ENDENUM(name)
-#define SECTION(name)          \
-    struct sheaf_##name##_conf { \
-        sheaf_mark_t mark;     \
+#define SECTION(name)                                                                                                  \
+    struct sheaf_##name##_conf {                                                                                       \
+        sheaf_mark_t mark;                                                                                             \
         sheaf_str_t map_key; /* name in a mapping of sections; absent elsewhere */
 #define KEY(name, type, fallback, min, max, manual) SHEAF_KEY_##type(name)
-#define END(name) \
-    }             \
-    ;             \
+#define END(name)                                                                                                      \
+    }                                                                                                                  \
+    ;                                                                                                                  \
     typedef struct sheaf_##name##_conf sheaf_##name##_conf_t;
 #include "config/keys.def"
 #undef ENUM

@@ -86,7 +86,8 @@ static void the_schema_is_json_and_knows_every_key(void **state)
 
 static void the_schema_takes_the_servers_that_the_configuration_takes(void **state)
 {
-    static const char *const good[] = {"http://a", "https://a", "https://[::1]:8443", "unix:/run/a.sock", "http://unix:/run/a.sock"};
+    static const char *const good[] = {"http://a", "https://a", "https://[::1]:8443", "unix:/run/a.sock",
+                                       "http://unix:/run/a.sock"};
     static const char *const bad[] = {"htps://a", "a:80", "https://a/v1", "https://u@a"};
     char *schema = printed(sheaf_schema_print);
     json_t *root = json_loads(schema, 0, NULL);
