@@ -322,6 +322,8 @@ static void take_bytes(sheaf_conn_t *conn, char *at, char *end_at)
     sheaf_str_t body = SHEAF_STR_NONE;
     const char *why = "";
 
+    if (conn->exchange != NULL && !conn->h1.has_bytes) /* what TLS says of itself (tickets) begins no answer */
+        stay_awake(conn, conn->idle_ms);
     while (conn->exchange != NULL) {
         switch (sheaf_h1_next(&conn->h1, &at, end_at, &conn->env->head, &body, &why)) {
         case SHEAF_H1_MORE:
@@ -418,8 +420,8 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
         return;
     }
     sheaf_count(conn->env->metrics, SHEAF_METRIC_BACKEND_BYTES_IN, (uint64_t)nread);
-    if (conn->state == SHEAF_CONN_ACTIVE)
-        stay_awake(conn, conn->h1.has_bytes ? 0 : conn->idle_ms);
+    if (conn->h1.has_bytes)
+        conn->awake_ms = conn->env->clock->now_ms;
     if (conn->tls != NULL)
         take_sealed(conn, buf->base, (size_t)nread);
     else if (conn->exchange == NULL)
