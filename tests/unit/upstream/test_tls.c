@@ -308,6 +308,40 @@ static void a_reload_with_another_authority_opens_new_conns(void **state)
     secure_end(&secure);
 }
 
+/* TLS 1.3 tickets come behind the handshake, by themselves: they are no beginning of an answer. */
+static void tickets_do_not_end_the_wait_for_the_first_byte(void **state)
+{
+    secure_t secure = secure_plain(TLS1_3_VERSION);
+    worker_t *w = secure.w;
+    uint64_t sent_ms = w->clock.now_ms;
+    ask_t ask;
+
+    w->conf->first_byte_timeout_ms = 100;
+    w->conf->idle_timeout_ms = 3000;
+    ask_get(&ask, w, "/");
+    ask_whole(&ask);
+    assert_int_equal(ask.err, SHEAF_ERR_TIMEOUT);
+    assert_string_equal(ask.detail, "no answer began in time");
+    assert_in_range(w->clock.now_ms - sent_ms, 100, 2000);
+    secure_end(&secure);
+}
+
+static void a_failed_handshake_is_retried_and_goes_to_the_fallback_as_a_refused_dial_does(void **state)
+{
+    secure_t secure = secure_new((wish_t){.names = "DNS:elsewhere.test"}, 0, false,
+                                 "{ca: ca}, retry: {attempts: 2, backoff: 1ms, on: [connect]}", false);
+    worker_t *w = secure.w;
+    ask_t ask;
+
+    ask_post(&ask, w, "/", SHEAF_STR("body")); /* nothing of it was sent */
+    ask.exchange.fallback = 1;                 /* itself: it fails there once more */
+    ask_whole(&ask);
+    assert_int_equal(ask.err, SHEAF_ERR_TLS);
+    assert_int_equal(metric(w, SHEAF_METRIC_RETRIES), 2);
+    assert_int_equal(metric(w, SHEAF_METRIC_FALLBACKS), 1);
+    secure_end(&secure);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -324,6 +358,8 @@ int main(void)
         cmocka_unit_test(a_cancel_in_the_handshake_leaves_nothing),
         cmocka_unit_test(another_server_is_tried_when_one_fails_to_verify),
         cmocka_unit_test(a_reload_with_another_authority_opens_new_conns),
+        cmocka_unit_test(tickets_do_not_end_the_wait_for_the_first_byte),
+        cmocka_unit_test(a_failed_handshake_is_retried_and_goes_to_the_fallback_as_a_refused_dial_does),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
