@@ -313,11 +313,15 @@ sheaf_pick_t sheaf_balance_pick(sheaf_balance_t *balance, sheaf_server_t *server
                                 sheaf_server_t **ret_server, sheaf_sockaddr_t *ret_address)
 {
     uint32_t first = (uint32_t)(server - balance->servers);
-    const uint64_t good_at_ms[] = {now_ms, UINT64_MAX}; /* at last those that refused, too */
+    bool is_backup = server->is_backup; /* chosen for a reason: a second attempt, or the others refuse */
+    const struct {
+        bool are_backups;
+        uint64_t good_at_ms; /* at last those that refused, too */
+    } passes[] = {{is_backup, now_ms}, {!is_backup, now_ms}, {false, UINT64_MAX}, {true, UINT64_MAX}};
     sheaf_pick_t pick = SHEAF_PICK_NONE;
 
-    for (uint32_t pass = 0; pass < 4 && pick == SHEAF_PICK_NONE; pass++)
-        pick = pick_among(balance, first, pass % 2 == 1, good_at_ms[pass / 2], tried, ret_server, ret_address);
+    for (uint32_t i = 0; i < SHEAF_COUNT(passes) && pick == SHEAF_PICK_NONE; i++)
+        pick = pick_among(balance, first, passes[i].are_backups, passes[i].good_at_ms, tried, ret_server, ret_address);
     if (pick == SHEAF_PICK_PEER)
         hold_back(*ret_server, ret_address, now_ms);
     return pick;

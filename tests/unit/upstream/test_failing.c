@@ -58,6 +58,24 @@ static void an_answer_to_retry_never_reaches_its_owner_and_another_server_is_ask
     }
 }
 
+/* The primary takes connections, so balance alone would never leave it. */
+static void a_second_attempt_goes_to_the_backup_when_there_is_no_other_server(void **state)
+{
+    worker_t *w = retrying(2);
+    ask_t ask;
+
+    w->conf->servers.items[1].backup = true;
+    worker_open(w);
+    step_text(&w->a, BUSY);
+    step_text(&w->b, OK_HI);
+    get_repeatable(&ask, w, "/");
+    ask_whole(&ask);
+    assert_answer(&ask, 200, "hi");
+    assert_int_equal(w->a.requests, 1);
+    assert_int_equal(w->b.requests, 1);
+    worker_end(w);
+}
+
 static void a_conn_whose_answer_was_thrown_away_whole_is_used_again(void **state)
 {
     worker_t *w = retrying(1);
@@ -467,6 +485,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_answer_to_retry_never_reaches_its_owner_and_another_server_is_asked),
+        cmocka_unit_test(a_second_attempt_goes_to_the_backup_when_there_is_no_other_server),
         cmocka_unit_test(a_conn_whose_answer_was_thrown_away_whole_is_used_again),
         cmocka_unit_test(a_reset_before_the_head_is_retried_and_one_behind_it_is_final),
         cmocka_unit_test(a_post_is_not_sent_twice_unless_its_owner_vouches_for_it),
