@@ -25,6 +25,7 @@ static bool is_wanted(const sheaf_retry_t *retry, const sheaf_failure_t *failure
     case SHEAF_ERR_REFUSED:
     case SHEAF_ERR_CONNECT_TIMEOUT:
     case SHEAF_ERR_RESOLVE:
+    case SHEAF_ERR_TLS:
         return has(retry, SHEAF_RETRY_ON_CONNECT);
     case SHEAF_ERR_RESET:
         return failure->status == 0 && has(retry, SHEAF_RETRY_ON_RESET);

@@ -228,6 +228,7 @@ static void settle_fallback(sheaf_exchange_t *exchange, const sheaf_failure_t *f
     case SHEAF_ERR_REFUSED:
     case SHEAF_ERR_CONNECT_TIMEOUT:
     case SHEAF_ERR_RESOLVE:
+    case SHEAF_ERR_TLS:
     case SHEAF_ERR_RESET:
     case SHEAF_ERR_TIMEOUT:
         is_failed = failure->status == 0;
