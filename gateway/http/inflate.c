@@ -240,22 +240,11 @@ sheaf_coding_t sheaf_coding_of(sheaf_str_t field)
     return sheaf_str_ieq(coding, SHEAF_STR("deflate")) ? SHEAF_CODING_DEFLATE : SHEAF_CODING_OTHER;
 }
 
-/* Takes the text before the next `separator` off the front. */
-static sheaf_str_t cut(sheaf_str_t *text, char separator)
-{
-    const char *end = text->len == 0 ? NULL : memchr(text->base, separator, text->len);
-    size_t len = end == NULL ? text->len : (size_t)(end - text->base);
-    sheaf_str_t part = sheaf_str(text->base, len);
-
-    *text = end == NULL ? sheaf_str(text->base + len, 0) : sheaf_str(end + 1, text->len - len - 1);
-    return sheaf_str_trim(part);
-}
-
 /* The weight is 0, or is none: what cannot be read is not wanted. */
 static bool is_refused(sheaf_str_t parameters)
 {
-    while (parameters.len > 0) {
-        sheaf_str_t parameter = cut(&parameters, ';');
+    while (parameters.base != NULL) {
+        sheaf_str_t parameter = sheaf_str_trim(sheaf_str_cut(&parameters, ';'));
 
         if (parameter.len < 2 || (parameter.base[0] != 'q' && parameter.base[0] != 'Q') || parameter.base[1] != '=')
             continue;
@@ -271,9 +260,9 @@ bool sheaf_coding_accepts_gzip(sheaf_str_t field)
 {
     bool any = false;
 
-    while (field.len > 0) {
-        sheaf_str_t parameters = cut(&field, ',');
-        sheaf_str_t name = cut(&parameters, ';');
+    while (field.base != NULL) {
+        sheaf_str_t parameters = sheaf_str_cut(&field, ',');
+        sheaf_str_t name = sheaf_str_trim(sheaf_str_cut(&parameters, ';'));
 
         if (sheaf_coding_of(name) == SHEAF_CODING_GZIP)
             return !is_refused(parameters);

@@ -374,6 +374,7 @@ bool sim_head_of(sim_t *sim, sheaf_exchange_t *exchange, uint16_t status, const 
     sheaf_header_t headers[] = {{SHEAF_STR("date"), SHEAF_STR("Mon, 01 Jan 2024 00:00:00 GMT")},
                                 {SHEAF_STR("connection"), SHEAF_STR("keep-alive")},
                                 {SHEAF_STR("content-type"), sheaf_str_of(type)},
+                                {SHEAF_STR_NONE, SHEAF_STR_NONE},
                                 {SHEAF_STR_NONE, SHEAF_STR_NONE}};
     sheaf_answer_head_t head = {status, headers, type[0] == '\0' ? 2 : 3, content_length};
 
@@ -383,6 +384,8 @@ bool sim_head_of(sim_t *sim, sheaf_exchange_t *exchange, uint16_t status, const 
 
     if (is_off(sim, exchange))
         return false;
+    if (sim->coding != NULL)
+        headers[head.header_count++] = (sheaf_header_t){SHEAF_STR("content-encoding"), sheaf_str_of(sim->coding)};
     if (exchange->sink->on_head(exchange, &head))
         return true;
     sim_end_of(sim, exchange, SHEAF_ERR_ANSWER_TOO_LARGE, "");
