@@ -75,7 +75,9 @@ class Decoded(Case):
         threading.Thread(target=cls.server.serve_forever, daemon=True).start()
         cls.addClassCleanup(cls.server.server_close)
         cls.addClassCleanup(cls.server.shutdown)
-        cls.places = {"upstreams": f'coded: {{servers: ["http://127.0.0.1:{cls.server.server_port}"]}}', "routes": ROUTES}
+        cls.places = {"upstreams": f'coded: {{servers: ["http://127.0.0.1:{cls.server.server_port}"]}}', "routes": ROUTES,
+                      "endpoints": "- {path: /merged, kind: aggregate, response: merge, method: GET, compress: true, "
+                                   "items: [{id: a, url: /c/gzip}, {id: b, url: /c/br}]}"}
         super().setUpClass()
 
     def test_gzip_and_deflate_are_embedded_as_json(self):
@@ -101,6 +103,15 @@ class Decoded(Case):
         for path, coding in (("/br", "br"), ("/two", "gzip, br"), ("/part", "gzip")):
             result = self.run_item("/c" + path)
             self.assertEqual((result["headers"]["content-encoding"], result["bodyEncoding"]), (coding, "base64"), path)
+
+    def test_a_merged_answer_holds_the_plain_body_and_says_what_coding_is_left(self):
+        answer = self.sheaf.request("GET", "/merged", headers={"Accept-Encoding": "gzip"})
+        merged = json.loads(gzip.decompress(answer.body))
+        self.assertEqual(merged["a"], json.loads(TEXT))
+        self.assertEqual((merged["b"]["contentEncoding"], merged["b"]["bodyEncoding"]), ("br", "base64"))
+        self.assertIn("accept-encoding", [value for name, value in answer.fields if name.lower() == "vary"])
+        head = self.sheaf.request("HEAD", "/merged", headers={"Accept-Encoding": "gzip"})
+        self.assertEqual((head.status, int(head.headers["content-length"])), (200, len(gzip.decompress(answer.body))))
 
     def test_damaged_ones_are_malformed_and_siblings_are_not(self):
         *bad, good = self.run_items("/c/cut", "/c/garbage", "/c/lie", "/c/gzip")
