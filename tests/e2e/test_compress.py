@@ -5,6 +5,7 @@ import http.client
 import http.server
 import json
 import pathlib
+import random
 import shutil
 import socket
 import subprocess
@@ -19,6 +20,7 @@ from harness import Case, Http2Client, RawClient, free_port, wait_until
 TEXT = json.dumps({"fill": "abc" * 4000, "id": 12345678901234567890}).encode()
 RAW = zlib.compressobj(9, zlib.DEFLATED, -15)
 BOMB = gzip.compress(b"0" * (64 << 20))
+NOISE = json.dumps({"fill": random.Random(7).randbytes(400000).hex()}).encode()  # half of it is left by gzip
 JSON = {"Content-Type": "application/json"}
 ANSWERS = {
     "/gzip": ({**JSON, "Content-Encoding": "gzip", "ETag": '"v1"', "Content-Digest": "sha-256=:AA==:", "X-Kept": "1"},
@@ -36,6 +38,7 @@ ANSWERS = {
     "/text": ({"Content-Type": "text/plain; charset=utf-8", "Content-Encoding": "gzip"}, gzip.compress("né".encode())),
     "/binary": ({"Content-Type": "image/png", "Content-Encoding": "gzip"}, gzip.compress(bytes(range(256)))),
     "/part": ({**JSON, "Content-Encoding": "gzip", "Content-Range": "bytes 0-9/99"}, gzip.compress(TEXT)[:10]),
+    "/noise": (JSON, NOISE),
     "/bomb": ({**JSON, "Content-Encoding": "gzip"}, BOMB),
 }
 
@@ -63,6 +66,20 @@ class Backend(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+
+def start_backend(case):
+    """Serves ANSWERS until the class ends; returns the upstream's line."""
+    server = Server(("127.0.0.1", 0), Backend)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    case.addClassCleanup(server.server_close)
+    case.addClassCleanup(server.shutdown)
+    return f'coded: {{servers: ["http://127.0.0.1:{server.server_port}"]}}'
+
+
 ROUTES = """- {match: "/c/{rest...}", rewrite: "/{rest...}", upstream: coded, compress: true}
 - {match: "/p/{rest...}", rewrite: "/{rest...}", upstream: coded}"""
 
@@ -70,12 +87,7 @@ ROUTES = """- {match: "/c/{rest...}", rewrite: "/{rest...}", upstream: coded, co
 class Decoded(Case):
     @classmethod
     def setUpClass(cls):
-        cls.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Backend)
-        cls.server.daemon_threads = True
-        threading.Thread(target=cls.server.serve_forever, daemon=True).start()
-        cls.addClassCleanup(cls.server.server_close)
-        cls.addClassCleanup(cls.server.shutdown)
-        cls.places = {"upstreams": f'coded: {{servers: ["http://127.0.0.1:{cls.server.server_port}"]}}', "routes": ROUTES,
+        cls.places = {"upstreams": start_backend(cls), "routes": ROUTES,
                       "endpoints": "- {path: /merged, kind: aggregate, response: merge, method: GET, compress: true, "
                                    "items: [{id: a, url: /c/gzip}, {id: b, url: /c/br}]}"}
         super().setUpClass()
@@ -187,10 +199,15 @@ http {{ access_log off; gzip on; gzip_proxied any; gzip_types *; gzip_min_length
 
 
 class Compressed(Case):
-    places = {"endpoint": "compress: true, linger: 50ms",
+    places = {"endpoint": "compress: true, linger: 50ms", "routes": ROUTES, "top": "limits: {send_timeout: 1s}",
               "endpoints": "- {path: /plain}\n- {path: /bulk, kind: bulk, compress: true, method: POST, max_items: 5000, "
                            'each: {method: GET, url: "/o/json/${item}"}}'}
     GZIP = {"Accept-Encoding": "br;q=1, gzip;q=0.5"}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.places = {**cls.places, "upstreams": start_backend(cls)}
+        super().setUpClass()
 
     def plain(self, answer):
         self.assertEqual(answer.headers.get("content-encoding"), "gzip")
@@ -259,6 +276,31 @@ class Compressed(Case):
         client.sock.close()
         answer = self.sheaf.post([100] * 3000, self.GZIP, path="/bulk")
         self.assertEqual(self.plain(answer)["summary"]["succeeded"], 3000)
+
+    def post_noise(self, items):
+        client = RawClient(self.sheaf.at, receive_buffer=8192)
+        self.addCleanup(client.close)
+        body = json.dumps({"requests": [{"url": "/p/noise"}] * items}).encode()
+        client.send(b"POST /batch HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nAccept-Encoding: gzip\r\n"
+                    b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        return client
+
+    def test_a_slow_client_has_all_of_it(self):
+        client = self.post_noise(8)
+        response = http.client.HTTPResponse(client.sock)
+        response.begin()
+        stream, length = zlib.decompressobj(31), 0
+        while not stream.eof:
+            length += len(stream.decompress(response.read1(30000)))
+        self.assertGreater(length, 8 * len(NOISE))
+        self.assertEqual(response.read(), b"")
+        response.close()
+
+    def test_a_client_that_does_not_read_is_given_up(self):
+        stalls = self.sheaf.metrics()["sheaf_client_stalls_total"]
+        self.post_noise(20)
+        wait_until(lambda: self.sheaf.metrics()["sheaf_client_stalls_total"] == stalls + 1, what="the stall")
+        wait_until(lambda: self.sheaf.metrics()["sheaf_result_bytes_held"] == 0, what="the results are given back")
 
     def test_a_whole_answer_counts_as_complete_by_what_was_sent(self):
         before = self.sheaf.metrics()
