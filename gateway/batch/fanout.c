@@ -1,5 +1,6 @@
 #include "gateway/batch/fanout.h"
 
+#include "gateway/batch/budget.h"
 #include "gateway/batch/each.h"
 #include "gateway/batch/coalesce.h"
 #include "gateway/batch/expand.h"
@@ -254,39 +255,6 @@ static void mark_urgent(sheaf_batch_t *batch)
     }
 }
 
-/* The most its answer can hold. */
-static uint64_t largest_answer(const sheaf_item_t *item)
-{
-    if (sheaf_str_eq(item->exchange.method, SHEAF_STR("HEAD")))
-        return 0;
-    return item->batch->endpoint->max_item_body_bytes;
-}
-
-/* The whole of it is kept until its end, and the budget holds it: the configuration was checked. */
-static bool is_merged(const sheaf_batch_t *batch)
-{
-    return batch->endpoint->kind == SHEAF_KIND_AGGREGATE && batch->endpoint->response == SHEAF_RESPONSE_MERGE;
-}
-
-static bool fits(const sheaf_batch_t *batch, const sheaf_item_t *item)
-{
-    return batch->held_bytes + batch->reserved_bytes + largest_answer(item) <= batch->endpoint->budget_bytes;
-}
-
-static bool may_exceed(const sheaf_batch_t *batch, const sheaf_item_t *item)
-{
-    bool has_room = batch->held_bytes + batch->reserved_bytes < batch->endpoint->budget_bytes;
-
-    if (is_merged(batch)) /* heads and problems count too: what they take must not keep it waiting for itself */
-        return batch->flying == 0;
-    if (item->is_urgent)
-        return has_room || (batch->encoded_bytes == 0 && batch->urgent_flying == 0);
-    /* in completion order whatever is held is on its way, or kept for items that only this one may lead to: so one at a
-     * time is enough */
-    return batch->order == SHEAF_ORDER_COMPLETION && batch->flying == 0 &&
-           (has_room || batch->held_bytes == batch->kept_bytes);
-}
-
 /* Fills in what the item takes from others; it settles when that is not to be had. */
 static bool makes_question(sheaf_item_t *item)
 {
@@ -358,7 +326,7 @@ static bool launch_next(sheaf_batch_t *batch)
     }
     if (batch->flying >= batch->parallel)
         return false;
-    if (!fits(batch, item) && !may_exceed(batch, item))
+    if (!sheaf_budget_lets(batch, item))
         return false;
     if (makes_question(item))
         launch(item);
@@ -388,7 +356,7 @@ static void launch(sheaf_item_t *item)
 
     take_off(item);
     item->state = SHEAF_ITEM_FLYING;
-    item->reserved_bytes = largest_answer(item);
+    item->reserved_bytes = sheaf_budget_need(item);
     batch->reserved_bytes += item->reserved_bytes;
     batch->flying++;
     batch->urgent_flying += item->is_urgent;

@@ -83,6 +83,63 @@ static void keep_headers(sheaf_item_t *item, const sheaf_answer_head_t *head)
     item->answer = (sheaf_headers_t){kept, count, size};
 }
 
+/* --- its coding --- */
+
+static bool take_plain(void *data, const char *bytes, size_t len);
+
+/* What was made of the coded bytes no longer fits (RFC 9530; RFC 3230 and 1864 before it). */
+static bool tells_coded_bytes(sheaf_str_t name)
+{
+    return sheaf_str_eq(name, SHEAF_STR("content-encoding")) || sheaf_str_eq(name, SHEAF_STR("content-digest")) ||
+           sheaf_str_eq(name, SHEAF_STR("repr-digest")) || sheaf_str_eq(name, SHEAF_STR("digest")) ||
+           sheaf_str_eq(name, SHEAF_STR("content-md5"));
+}
+
+static void drop_coding_headers(sheaf_headers_t *headers)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < headers->count; i++)
+        if (!tells_coded_bytes(headers->entries[i].name))
+            headers->entries[kept++] = headers->entries[i];
+    headers->count = kept;
+}
+
+static sheaf_coding_t coding_of(const sheaf_headers_t *headers)
+{
+    sheaf_coding_t coding = SHEAF_CODING_IDENTITY;
+
+    for (uint32_t i = 0; i < headers->count; i++) {
+        if (!sheaf_str_eq(headers->entries[i].name, SHEAF_STR("content-encoding")))
+            continue;
+        if (coding != SHEAF_CODING_IDENTITY)
+            return SHEAF_CODING_OTHER; /* one upon the other */
+        coding = sheaf_coding_of(headers->entries[i].value);
+    }
+    return coding;
+}
+
+/* A part of a coded body (206) cannot be read by itself, nor can a coding that is not ours: they stay bytes. */
+static void take_coding(sheaf_item_t *item)
+{
+    sheaf_coding_t coding = coding_of(&item->answer);
+
+    if (coding == SHEAF_CODING_IDENTITY)
+        return;
+    if (coding == SHEAF_CODING_OTHER || item->status == 206) {
+        item->kind = SHEAF_MEDIA_BINARY;
+        return;
+    }
+    drop_coding_headers(&item->answer);
+    item->inflate = sheaf_inflate_new(coding, item->batch->endpoint->max_item_body_bytes, take_plain, item);
+}
+
+static void drop_inflate(sheaf_item_t *item)
+{
+    sheaf_inflate_free(item->inflate);
+    item->inflate = NULL;
+}
+
 uint64_t sheaf_item_take_head(sheaf_item_t *item, const sheaf_answer_head_t *head)
 {
     const sheaf_header_t *type;
@@ -94,20 +151,20 @@ uint64_t sheaf_item_take_head(sheaf_item_t *item, const sheaf_answer_head_t *hea
     item->kind = type == NULL ? SHEAF_MEDIA_BINARY : sheaf_media_kind(type->value);
     if (sheaf_status_has_no_body(head->status) || sheaf_str_eq(item->exchange.method, SHEAF_STR("HEAD")))
         return head->status == 205 ? head->content_length : 0; /* the bytes of a 205 do come (RFC 9112 6.3) */
+    take_coding(item);
     item->json_is_valid = item->kind == SHEAF_MEDIA_JSON;
     if (item->json_is_valid)
         sheaf_json_scan_init(&item->scan, SHEAF_JSON_MAX_DEPTH);
-    return head->content_length;
+    return item->inflate == NULL ? head->content_length : UINT64_MAX;
 }
 
 /* --- the body --- */
 
-bool sheaf_item_take_body(sheaf_item_t *item, const char *bytes, size_t len)
+static bool take_plain(void *data, const char *bytes, size_t len)
 {
+    sheaf_item_t *item = data;
     const sheaf_batch_t *batch = item->batch;
 
-    if (len == 0)
-        return true;
     if (item->body == NULL) {
         /* what is reserved is the Content-Length, or the ceiling when there was none */
         uint64_t limit = batch->endpoint->max_item_body_bytes;
@@ -122,8 +179,26 @@ bool sheaf_item_take_body(sheaf_item_t *item, const char *bytes, size_t len)
     return true;
 }
 
+bool sheaf_item_take_body(sheaf_item_t *item, const char *bytes, size_t len)
+{
+    if (len == 0)
+        return true;
+    if (item->inflate != NULL)
+        return sheaf_inflate_feed(item->inflate, bytes, len) == SHEAF_OK;
+    return take_plain(item, bytes, len);
+}
+
 void sheaf_item_complete(sheaf_item_t *item)
 {
+    sheaf_err_t err = item->inflate == NULL ? SHEAF_OK : sheaf_inflate_end(item->inflate);
+
+    if (err != SHEAF_OK) {
+        sheaf_item_fail(item, err, SHEAF_STR_NONE);
+        return;
+    }
+    if (item->inflate != NULL && item->batch->env.metrics != NULL)
+        sheaf_count(item->batch->env.metrics, SHEAF_METRIC_ANSWERS_INFLATED, 1);
+    drop_inflate(item);
     item->json_is_valid = item->json_is_valid && item->body != NULL && sheaf_json_scan_end(&item->scan);
 }
 
@@ -151,10 +226,22 @@ static void forget_answer(sheaf_item_t *item)
     item->content_type = SHEAF_STR_NONE;
 }
 
+/* Where the coding is at fault it knows best: the exchange only heard that its bytes were not wanted. */
+static sheaf_str_t blame_coding(const sheaf_item_t *item, sheaf_err_t *err)
+{
+    *err = sheaf_inflate_end(item->inflate);
+    if (item->batch->env.metrics != NULL)
+        sheaf_count(item->batch->env.metrics, SHEAF_METRIC_ANSWERS_NOT_INFLATED, 1);
+    return sheaf_str_of(sheaf_inflate_why(item->inflate));
+}
+
 void sheaf_item_fail(sheaf_item_t *item, sheaf_err_t err, sheaf_str_t detail)
 {
     sheaf_fail_t fail;
 
+    if (item->inflate != NULL && sheaf_inflate_has_failed(item->inflate))
+        detail = blame_coding(item, &err);
+    drop_inflate(item);
     if (detail.len == 0)
         detail = sheaf_str_of(sheaf_err_title(err));
     sheaf_fail(&fail, err, "%.*s", SHEAF_STR_ARG(detail));

@@ -15,6 +15,7 @@
 #include "gateway/base/buf.h"
 #include "gateway/base/json.h"
 #include "gateway/http/exchange.h"
+#include "gateway/http/inflate.h"
 #include "gateway/http/message.h"
 #include "gateway/http/url.h"
 
@@ -118,6 +119,7 @@ typedef struct sheaf_item {
     bool json_is_valid;       /* kind JSON and the whole body passed the strict scanner */
     sheaf_buf_t *body;        /* NULL when there is none */
     sheaf_json_scan_t scan;
+    sheaf_inflate_t *inflate; /* makes the body plain while it comes; NULL: it comes plain, or stays as it came */
 } sheaf_item_t;
 
 /* Failed means status 400 or more (DESIGN section 3). */
@@ -150,13 +152,15 @@ static inline size_t sheaf_item_held(const sheaf_item_t *item)
 /* --- how an answer comes to be: for fanout --- */
 
 /* Copies the end-to-end headers of `head` and decides what the body is. Returns its length (UINT64_MAX when unknown,
- * 0 when there will be none). */
+ * 0 when there will be none). A body in gzip or deflate is kept plain, as whoever asked for it would read it: then
+ * Content-Encoding goes, and digests that were made of the coded bytes. ETag stays as it is, so that an If-Match of a
+ * later item is what the backend compares with. */
 uint64_t sheaf_item_take_head(sheaf_item_t *item, const sheaf_answer_head_t *head);
 
-/* Appends to the body; false when it outgrows max_item_body. */
+/* Appends to the body; false when it outgrows max_item_body, or its coding is damaged: sheaf_item_complete knows. */
 bool sheaf_item_take_body(sheaf_item_t *item, const char *bytes, size_t len);
 
-/* The answer is whole: judges its JSON. */
+/* The answer is whole: judges its coding (the item fails when that is damaged or too large) and its JSON. */
 void sheaf_item_complete(sheaf_item_t *item);
 
 /* Makes the answer a problem document for `err`; what had arrived is thrown away. `detail`: a sentence, copied; an

@@ -165,8 +165,22 @@ static void add_content_type(sheaf_item_t *item, const sheaf_header_t *envelope)
                       envelope != NULL ? envelope->value : SHEAF_STR("application/json"));
 }
 
+/* Whoever names codings, or wants a range of the bytes as they are, knows better. */
+static void ask_for_gzip(sheaf_item_t *item)
+{
+    const sheaf_headers_t *own = &item->exchange.headers, *envelope = &item->batch->headers;
+
+    if (item->route == NULL || !item->route->compress || item->err != SHEAF_OK ||
+        sheaf_headers_find(own, SHEAF_STR("accept-encoding")) != NULL ||
+        sheaf_headers_find(envelope, SHEAF_STR("accept-encoding")) != NULL ||
+        sheaf_headers_find(own, SHEAF_STR("range")) != NULL || sheaf_headers_find(envelope, SHEAF_STR("range")) != NULL)
+        return;
+    sheaf_headers_add(&item->exchange.headers, item->pool, SHEAF_STR("accept-encoding"), SHEAF_STR("gzip"));
+}
+
 sheaf_err_t sheaf_plan_own_headers(sheaf_item_t *item, sheaf_fail_t *fail)
 {
+    ask_for_gzip(item);
     add_content_type(item, sheaf_headers_find(&item->batch->headers, SHEAF_STR("content-type")));
     if (sheaf_inherit_fits(item))
         return SHEAF_OK;
@@ -175,6 +189,7 @@ sheaf_err_t sheaf_plan_own_headers(sheaf_item_t *item, sheaf_fail_t *fail)
 
 static void finish_headers(sheaf_item_t *item, const sheaf_header_t *envelope)
 {
+    ask_for_gzip(item);
     add_content_type(item, envelope);
     if (item->exchange.headers.count == 0 || item->err != SHEAF_OK || sheaf_inherit_fits(item))
         return;

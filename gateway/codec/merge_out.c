@@ -168,6 +168,16 @@ static void merge_head(const sheaf_encode_t *encode, sheaf_pool_t *pool, sheaf_h
 
 /* --- the document --- */
 
+/* A coding that could not be undone must be told: nobody could read the bytes. */
+static void put_coding(sheaf_pen_t *pen, const sheaf_header_t *coding)
+{
+    if (coding == NULL)
+        return;
+    SHEAF_PEN(pen, ",\"contentEncoding\":\"");
+    sheaf_pen_json_field(pen, coding->value);
+    sheaf_pen_byte(pen, '"');
+}
+
 static void put_base64(sheaf_pen_t *pen, const sheaf_item_t *item)
 {
     SHEAF_PEN(pen, "{\"bodyEncoding\":\"base64\",\"contentType\":");
@@ -178,6 +188,7 @@ static void put_base64(sheaf_pen_t *pen, const sheaf_item_t *item)
         sheaf_pen_json_field(pen, item->content_type);
         sheaf_pen_byte(pen, '"');
     }
+    put_coding(pen, sheaf_headers_find(&item->answer, SHEAF_STR("content-encoding")));
     SHEAF_PEN(pen, ",\"body\":\"");
     sheaf_pen_base64(pen, item->body);
     SHEAF_PEN(pen, "\"}");

@@ -1,5 +1,6 @@
 /* front/handler.c - from libh2o's request to a running batch, or to a refusal. */
 #include "gateway/codec/describe.h"
+#include "gateway/front/admission.h"
 #include "gateway/front/guard/frames.h"
 #include "gateway/front/lingering.h"
 #include "gateway/front/place.h"
@@ -165,6 +166,8 @@ static int start_batch(sheaf_visit_t *visit, const sheaf_endpoint_conf_t *endpoi
 
     if (check_request(visit->front, req, endpoint, &decoder, &encoder, &fail) != SHEAF_OK)
         return refuse(visit, &fail);
+    if (sheaf_admission_enter(visit, &fail) != SHEAF_OK)
+        return refuse(visit, &fail);
     visit->batch = sheaf_batch_new(&visit->epoch->env, endpoint, &visit->outer);
     take_outer(visit, visit->batch->pool);
     take_preferences(visit);
@@ -174,6 +177,10 @@ static int start_batch(sheaf_visit_t *visit, const sheaf_endpoint_conf_t *endpoi
     visit->batch->started_us = visit->begun_us;
     if (decoder->decode(visit->batch, body, &fail) != SHEAF_OK)
         return refuse(visit, &fail);
+    if (sheaf_admission_load(visit, &fail) != SHEAF_OK)
+        return refuse(visit, &fail);
+    if (endpoint->compress)
+        visit->may_squeeze = sheaf_coding_accepts_gzip(str_of(sheaf_h2o_join(req, H2O_TOKEN_ACCEPT_ENCODING, ", ")));
     sheaf_responder_start(visit, encoder);
     return 0;
 }

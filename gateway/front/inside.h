@@ -37,6 +37,8 @@ struct sheaf_front {
     uint32_t clients_most, fd_most; /* what the limit of open files allows */
     uint64_t max_body_bytes;        /* the largest of any endpoint */
     uint32_t client_count;          /* without admins */
+    uint32_t batch_count;           /* admitted, see admission.h */
+    uint64_t item_count;            /* that they hold */
     uint64_t visit_count;           /* ever: makes request ids */
     uint64_t id_base;
     bool is_draining, is_closing;

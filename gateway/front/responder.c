@@ -4,6 +4,8 @@
 #include <sys/random.h>
 
 #include "gateway/batch/each.h"
+#include "gateway/front/admission.h"
+#include "gateway/front/squeeze.h"
 #include "gateway/front/watchdog.h"
 #include "gateway/http/problem.h"
 
@@ -13,6 +15,7 @@
 #define LINGER_UNWATCHED_MS 500         /* a hang-up is noticed within a second, however long the linger */
 #define GATHER_MS           5 /* a result that streams waits so long for company: a write is dear, a result small */
 #define IOVECS              64
+#define SQUEEZE_FROM        1024 /* a shorter answer fits a packet as it is */
 
 static void on_item(sheaf_batch_t *batch, uint32_t index);
 static void on_order(sheaf_batch_t *batch);
@@ -80,6 +83,7 @@ static void on_order(sheaf_batch_t *batch)
 {
     sheaf_visit_t *visit = batch->watch_data;
 
+    sheaf_admission_grow(visit);
     if (visit->req != NULL)
         sheaf_soon(visit->front->env.soon, &visit->respond);
 }
@@ -221,6 +225,37 @@ static void add_head(sheaf_visit_t *visit)
     }
 }
 
+/* A HEAD is told of the answer as it is, which is one that any client may have. */
+static bool is_to_be_squeezed(const sheaf_visit_t *visit)
+{
+    return visit->may_squeeze && !is_head(visit) && !(visit->has_ended && visit->out.len < SQUEEZE_FROM);
+}
+
+/* What is whole and short is compressed before it begins: so it has a Content-Length. */
+static size_t squeeze_ahead(sheaf_visit_t *visit)
+{
+    sheaf_iovec_t iovecs[IOVECS];
+    size_t count = sheaf_out_peek(&visit->out, iovecs, IOVECS, SEND_MOST), len = 0;
+
+    for (size_t i = 0; i < count; i++)
+        len += iovecs[i].len;
+    if (!visit->has_ended || len < visit->out.len)
+        return SIZE_MAX;
+    visit->squeezed = sheaf_squeeze_piece(visit->squeeze, iovecs, count, true);
+    return visit->squeezed.len;
+}
+
+static void add_coding(sheaf_visit_t *visit)
+{
+    if (visit->endpoint->compress)
+        add_header(visit->req, "vary", H2O_STRLIT("accept-encoding"));
+    if (!is_to_be_squeezed(visit))
+        return;
+    visit->squeeze = sheaf_squeeze_new();
+    visit->req->res.content_length = squeeze_ahead(visit);
+    add_header(visit->req, "content-encoding", H2O_STRLIT("gzip"));
+}
+
 static void begin_answer(sheaf_visit_t *visit)
 {
     h2o_req_t *req = visit->req;
@@ -238,6 +273,7 @@ static void begin_answer(sheaf_visit_t *visit)
     add_header(req, "content-type", type, strlen(type));
     add_head(visit);
     add_preferences(visit);
+    add_coding(visit);
     if (visit->front->is_draining || visit->front->memory.level != SHEAF_MEMORY_FINE)
         req->http1_is_persistent = 0;
     visit->is_started = true;
@@ -261,6 +297,17 @@ static bool gathers(sheaf_visit_t *visit)
     return true;
 }
 
+/* What stands for the next bytes of the answer, unless it was made ahead. */
+static h2o_iovec_t squeeze(sheaf_visit_t *visit, const sheaf_iovec_t *iovecs, size_t count)
+{
+    sheaf_iovec_t piece = visit->squeezed;
+
+    if (piece.len == 0)
+        piece = sheaf_squeeze_piece(visit->squeeze, iovecs, count, visit->is_final);
+    visit->squeezed.len = 0;
+    return h2o_iovec_init(piece.base, piece.len);
+}
+
 static void send_more(sheaf_visit_t *visit)
 {
     sheaf_iovec_t iovecs[IOVECS];
@@ -276,6 +323,12 @@ static void send_more(sheaf_visit_t *visit)
         return;
     visit->has_gathered = false;
     sheaf_deadline_clear(visit->front->env.deadlines, &visit->gather);
+    visit->flying_plain = len;
+    if (visit->squeeze != NULL) {
+        bufs[0] = squeeze(visit, iovecs, count);
+        count = 1;
+        len = bufs[0].len;
+    }
     visit->flying_bytes = len;
     visit->is_sending = true;
     sheaf_watchdog_progress(visit, true);
@@ -353,11 +406,13 @@ static void on_proceed(h2o_generator_t *self, h2o_req_t *req)
 
     (void)req;
     sheaf_watchdog_progress(visit, false);
-    sheaf_out_consume(&visit->out, visit->flying_bytes);
+    sheaf_out_consume(&visit->out, visit->flying_plain);
+    visit->plain_bytes += visit->flying_plain;
+    visit->flying_plain = 0;
     visit->sent_bytes += visit->flying_bytes;
     visit->flying_bytes = 0;
     visit->is_sending = false;
-    give_back(visit, visit->sent_bytes);
+    give_back(visit, visit->plain_bytes);
     if (visit->client->is_cut)
         sheaf_visit_end(visit);
     else

@@ -3,8 +3,10 @@
 #include <stdlib.h>
 
 #include "gateway/base/log.h"
+#include "gateway/front/admission.h"
 #include "gateway/front/guard/flow.h"
 #include "gateway/front/peer.h"
+#include "gateway/front/squeeze.h"
 #include "gateway/front/tls.h"
 #include "gateway/front/watchdog.h"
 
@@ -88,6 +90,8 @@ static void visit_free(sheaf_visit_t *visit)
         count(visit, us);
         log_visit(visit, us);
     }
+    sheaf_admission_leave(visit);
+    sheaf_squeeze_free(visit->squeeze);
     sheaf_out_fini(&visit->out);
     sheaf_soon_cancel(&visit->respond);
     sheaf_watchdog_disarm(visit);

@@ -50,16 +50,23 @@ struct sheaf_visit {
     sheaf_mark_sent_t *marks;
     uint32_t marks_head, marks_tail;
     uint64_t encoded_bytes, sent_bytes;
-    size_t flying_bytes;     /* in the hands of libh2o */
-    uint64_t unsent_bytes;   /* of the answer to a HEAD */
-    sheaf_fail_t *objection; /* NULL, or what is answered instead of the batch's results */
+    size_t flying_bytes;           /* in the hands of libh2o */
+    size_t flying_plain;           /* bytes of `out` that became those */
+    uint64_t plain_bytes;          /* of `out` that are sent */
+    struct sheaf_squeeze *squeeze; /* NULL: the answer is not compressed */
+    sheaf_iovec_t squeezed;        /* all of it, before it is begun: then its length is known */
+    uint64_t unsent_bytes;         /* of the answer to a HEAD */
+    sheaf_fail_t *objection;       /* NULL, or what is answered instead of the batch's results */
     sheaf_task_t respond;
     sheaf_deadline_t linger, gather, progress;
     sheaf_verdict_t verdict;
     uint16_t status;     /* as answered */
     sheaf_err_t refused; /* a problem document was the answer */
-    bool is_done;        /* the batch is */
-    bool is_answered;    /* to the last byte */
+    bool is_admitted;    /* counts among the batches in flight */
+    uint32_t admitted_items;
+    bool may_squeeze; /* the endpoint compresses, and the client takes gzip */
+    bool is_done;     /* the batch is */
+    bool is_answered; /* to the last byte */
     bool has_begun, has_ended, has_lingered, has_gathered;
     bool is_started;     /* h2o_start_response was called */
     bool is_final;       /* the last h2o_send was */

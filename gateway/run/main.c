@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <uv.h>
+#include <zlib.h>
 
 #include "config/secret.h"
 #include "gateway/base/log.h"
@@ -187,9 +188,9 @@ static int command_openapi(const options_t *options)
 static int command_version(const options_t *options)
 {
     (void)options;
-    printf("sheaf %s\nlibh2o %s\nlibuv %s\nlibfyaml %s\njansson %s\nc-ares %s\n%s\n", SHEAF_VERSION,
+    printf("sheaf %s\nlibh2o %s\nlibuv %s\nlibfyaml %s\njansson %s\nc-ares %s\nzlib %s\n%s\n", SHEAF_VERSION,
            sheaf_front_library_version(), uv_version_string(), fy_library_version(), jansson_version_str(),
-           ares_version(NULL), OpenSSL_version(OPENSSL_VERSION));
+           ares_version(NULL), zlibVersion(), OpenSSL_version(OPENSSL_VERSION));
     return 0;
 }
 

@@ -150,6 +150,7 @@ static void take_connected(sheaf_conn_t *conn, int status)
         open_up(conn);
         return;
     }
+    sheaf_deadline_clear(conn->env->deadlines, &conn->race); /* the address answers: the rest is the server's time */
     conn->tls = sheaf_tls_new(conn->server->tls, conn->env->clock->now_ms);
     sheaf_secure_flush(conn); /* when it fails, so does reading */
 }

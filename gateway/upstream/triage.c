@@ -62,7 +62,7 @@ void sheaf_triage_begin(sheaf_triage_t *triage, sheaf_exchange_t *exchange)
         sheaf_retry_earn(&triage->retry, now_ms(triage));
 }
 
-static bool refused(sheaf_triage_t *triage, bool is_let)
+static bool counted(sheaf_triage_t *triage, bool is_let)
 {
     if (!is_let)
         sheaf_count(triage->env->metrics, SHEAF_METRIC_BREAKER_REFUSED, 1);
@@ -71,13 +71,13 @@ static bool refused(sheaf_triage_t *triage, bool is_let)
 
 bool sheaf_triage_lets(sheaf_triage_t *triage)
 {
-    return !triage->has_breaker || refused(triage, sheaf_breaker_lets(&triage->breaker, now_ms(triage)));
+    return !triage->has_breaker || counted(triage, sheaf_breaker_lets(&triage->breaker, now_ms(triage)));
 }
 
 bool sheaf_triage_admit(sheaf_triage_t *triage, sheaf_exchange_t *exchange)
 {
     return !triage->has_breaker ||
-           refused(triage, sheaf_breaker_admit(&triage->breaker, now_ms(triage), &exchange->probe));
+           counted(triage, sheaf_breaker_admit(&triage->breaker, now_ms(triage), &exchange->probe));
 }
 
 /* --- servers --- */

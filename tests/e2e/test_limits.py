@@ -295,7 +295,7 @@ class Memory(Case):
         wait_until(lambda: sheaf.batch(["/o/text"]).status == 207, 10, "others served")
         (worker,) = sheaf.children()
         peak = int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{worker}/status").read_text())[1]) << 10
-        self.assertLess(peak, 200 << 20)
+        self.assertLess(peak, 256 << 20)  # of 300 MB; answers on their way when it is noticed still come in
         heads = []
         for client in greedy:
             with contextlib.suppress(OSError):

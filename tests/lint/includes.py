@@ -20,6 +20,7 @@ LIBRARIES = {
     # main prints the versions of the libraries
     r"ares\.h": ["gateway/upstream/resolve.", "gateway/run/main.c"],
     r"libfyaml\.h": ["config/", "gateway/run/main.c"],
+    r"zlib\.h": ["gateway/http/inflate.", "gateway/front/squeeze.", "gateway/run/main.c"],
     r"expat\.h": ["gateway/codec/", "gateway/run/main.c"],
     r"jansson\.h": ["gateway/run/", "gateway/batch/expand."],
     # config reads certificates and makes contexts of them, so that `sheaf check` and a running gateway agree

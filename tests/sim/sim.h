@@ -30,6 +30,7 @@ typedef struct sim {
     bool encodes;       /* hands results on, in request order or as they come */
     bool sends;         /* and writes them at once */
     const char *cookie; /* a set-cookie in every head that comes; NULL: none */
+    const char *coding; /* the same, a content-encoding */
 
     /* what was seen */
     uint32_t heard[SIM_MAX_ITEMS]; /* on_item per index */

@@ -62,7 +62,7 @@ static const struct {
     {SHEAF_ORDER_COMPLETION, SHEAF_ON_ERROR_STOP, SHEAF_ON_CLIENT_ABORT_FINISH_UNSAFE, 2, 1, true, false, true},
 };
 
-static uint32_t run(size_t world, uint32_t harm_at, harm_t harm)
+static uint32_t run(size_t world, const char *coding, uint32_t harm_at, harm_t harm)
 {
     static char cookie[4000];
     sim_t *sim = sim_new();
@@ -74,6 +74,7 @@ static uint32_t run(size_t world, uint32_t harm_at, harm_t harm)
     sim->endpoint->on_client_abort = worlds[world].on_abort;
     sim->endpoint->parallel = worlds[world].parallel;
     sim->endpoint->budget_bytes = worlds[world].budget;
+    sim->coding = coding;
     sim->cookie = worlds[world].has_large_heads ? cookie : NULL;
     for (uint32_t i = 0; i < sim->snapshot.conf.routes.count; i++)
         sim->snapshot.conf.routes.items[i].coalesce = worlds[world].coalesces;
@@ -116,22 +117,33 @@ static uint32_t run(size_t world, uint32_t harm_at, harm_t harm)
     return events;
 }
 
-static void every_item_settles_once_whatever_event_fails_in_whatever_way(void **state)
+static void harm_all(const char *coding)
 {
     for (size_t world = 0; world < SHEAF_COUNT(worlds); world++) {
-        uint32_t events = run(world, 0, HARM_NONE);
+        uint32_t events = run(world, coding, 0, HARM_NONE);
 
         assert_true(events >= 20);
         for (int harm = HARM_RESET; harm < HARM_COUNT; harm++)
             for (uint32_t n = 1; n <= events; n++)
-                run(world, n, (harm_t)harm);
+                run(world, coding, n, (harm_t)harm);
     }
+}
+
+static void every_item_settles_once_whatever_event_fails_in_whatever_way(void **state)
+{
+    harm_all(NULL);
+}
+
+static void the_same_where_answers_are_compressed(void **state)
+{
+    harm_all("gzip");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_item_settles_once_whatever_event_fails_in_whatever_way),
+        cmocka_unit_test(the_same_where_answers_are_compressed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,62 @@
+#include "gateway/front/admission.h"
+
+/* A window is there whole as long as the batch is; its slots are used again and again. */
+static uint32_t items_of(const sheaf_batch_t *batch)
+{
+    if (batch->feed.next == NULL)
+        return batch->count;
+    return batch->total < batch->size ? batch->total : batch->size;
+}
+
+static void count_items(sheaf_visit_t *visit, uint32_t items)
+{
+    sheaf_front_t *front = visit->front;
+
+    sheaf_gauge(front->env.metrics, SHEAF_METRIC_ITEMS_HELD, (int64_t)items - visit->admitted_items);
+    front->item_count += items;
+    front->item_count -= visit->admitted_items;
+    visit->admitted_items = items;
+}
+
+sheaf_err_t sheaf_admission_enter(sheaf_visit_t *visit, sheaf_fail_t *fail)
+{
+    sheaf_front_t *front = visit->front;
+    uint64_t most = sheaf_front_limits(front)->batches;
+
+    if (most > 0 && front->batch_count >= most) {
+        sheaf_count(front->env.metrics, SHEAF_METRIC_REFUSED_BATCHES, 1);
+        return sheaf_fail(fail, SHEAF_ERR_OVERLOADED, "this worker has as many batches as it may, %llu",
+                          (unsigned long long)most);
+    }
+    front->batch_count++;
+    visit->is_admitted = true;
+    return SHEAF_OK;
+}
+
+sheaf_err_t sheaf_admission_load(sheaf_visit_t *visit, sheaf_fail_t *fail)
+{
+    sheaf_front_t *front = visit->front;
+    uint64_t most = sheaf_front_limits(front)->items;
+    uint32_t items = items_of(visit->batch);
+
+    if (most > 0 && front->item_count > 0 && front->item_count + items > most) {
+        sheaf_count(front->env.metrics, SHEAF_METRIC_REFUSED_ITEMS, 1);
+        return sheaf_fail(fail, SHEAF_ERR_OVERLOADED,
+                          "this worker has %llu items and may have %llu: no room for %u more",
+                          (unsigned long long)front->item_count, (unsigned long long)most, items);
+    }
+    count_items(visit, items);
+    return SHEAF_OK;
+}
+
+void sheaf_admission_grow(sheaf_visit_t *visit)
+{
+    count_items(visit, items_of(visit->batch));
+}
+
+void sheaf_admission_leave(sheaf_visit_t *visit)
+{
+    count_items(visit, 0);
+    visit->front->batch_count -= visit->is_admitted;
+    visit->is_admitted = false;
+}
