@@ -45,6 +45,15 @@ static inline char sheaf_lower(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 }
 
+/* What a hexadecimal digit, in any case, is worth; -1 when it is none. */
+static inline int sheaf_hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = sheaf_lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 /* Equal without regard to ASCII case. */
 bool sheaf_str_ieq(sheaf_str_t a, sheaf_str_t b);
 bool sheaf_str_starts(sheaf_str_t s, sheaf_str_t prefix);

@@ -60,18 +60,13 @@ static const uint8_t standing[256] = {
     ['a' ... 'z'] = IN_ALL,   ['~'] = IN_ALL,
 };
 
-static bool is_hex(char c)
-{
-    return (c >= '0' && c <= '9') || (sheaf_lower(c) >= 'a' && sheaf_lower(c) <= 'f');
-}
-
 static inline bool may_stand(sheaf_str_t s, size_t at, sheaf_href_kind_t kind)
 {
     static const uint8_t places[] = {
         [SHEAF_HREF_PATH] = IN_PATH, [SHEAF_HREF_URI] = IN_URI, [SHEAF_HREF_NAME] = IN_NAME};
 
     if (s.base[at] == '%' && kind != SHEAF_HREF_NAME)
-        return at + 2 < s.len && is_hex(s.base[at + 1]) && is_hex(s.base[at + 2]);
+        return at + 2 < s.len && sheaf_hex_value(s.base[at + 1]) >= 0 && sheaf_hex_value(s.base[at + 2]) >= 0;
     return (standing[(unsigned char)s.base[at]] & places[kind]) != 0;
 }
 

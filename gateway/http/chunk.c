@@ -26,14 +26,6 @@ enum {
     STATE_BROKEN,
 };
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = sheaf_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool is_text(char c)
 {
     return sheaf_header_value_span(&c, 1) == 1;
@@ -46,7 +38,7 @@ static uint8_t counted(sheaf_wire_chunks_t *chunks, uint16_t limit, uint8_t next
 
 static uint8_t after_size(sheaf_wire_chunks_t *chunks, char c)
 {
-    int digit = hex_value(c);
+    int digit = sheaf_hex_value(c);
 
     if (digit >= 0) {
         if (++chunks->digits > MAX_SIZE_DIGITS)

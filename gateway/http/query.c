@@ -1,14 +1,5 @@
 #include "gateway/http/query.h"
 
-static int digit_of(char c)
-{
-    char lower = sheaf_lower(c);
-
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 /* The byte that begins at `*at`, which moves behind it; -1 when it is no escape. */
 static int next_byte(sheaf_str_t encoded, bool plus_is_space, size_t *at)
 {
@@ -22,8 +13,8 @@ static int next_byte(sheaf_str_t encoded, bool plus_is_space, size_t *at)
         return (unsigned char)c;
     if (*at + 2 > encoded.len)
         return -1;
-    high = digit_of(encoded.base[*at]);
-    low = digit_of(encoded.base[*at + 1]);
+    high = sheaf_hex_value(encoded.base[*at]);
+    low = sheaf_hex_value(encoded.base[*at + 1]);
     *at += 2;
     return high < 0 || low < 0 ? -1 : high * 16 + low;
 }

@@ -50,14 +50,6 @@ static sheaf_err_t refuse(sheaf_fail_t *fail, const char *why)
     return sheaf_fail(fail, SHEAF_ERR_ITEM_URL, "%s", why);
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = sheaf_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* First bytes of UTF-8 sequences that may be overlong: a slash written as C0 AF or E0 80 AF. */
 static bool may_be_overlong(uint8_t byte)
 {
@@ -78,8 +70,8 @@ static int percent_value(sheaf_str_t text, size_t at)
 
     if (text.len - at < 3)
         return -1;
-    high = hex_value(text.base[at + 1]);
-    low = hex_value(text.base[at + 2]);
+    high = sheaf_hex_value(text.base[at + 1]);
+    low = sheaf_hex_value(text.base[at + 2]);
     return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 

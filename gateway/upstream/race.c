@@ -5,7 +5,7 @@ static void on_delay(sheaf_deadline_t *node);
 
 void sheaf_race_begin(sheaf_conn_t *conn)
 {
-    if (conn->server->peer_count < 2)
+    if (conn->server->peer_count < 2 || conn->tls != NULL) /* its address answers already: TLS is what takes long */
         return;
     conn->race.on_expired = on_delay;
     sheaf_deadline_set(conn->env->deadlines, &conn->race, conn->env->clock->now_ms + SHEAF_RACE_AFTER_MS);

@@ -401,7 +401,7 @@ class Failing(Case):
         while time.monotonic() < end:
             victim = dice.choice(backends)
             victim.stop()
-            time.sleep(0.05)
+            time.sleep(0.05)  # the pace of the trouble: nothing is awaited
             victim.start()
             time.sleep(0.1)
         for thread in clients:

@@ -89,6 +89,45 @@ static void dump_edges(FILE *out, const sheaf_edges_t *edges)
     }
 }
 
+/* What is more than a text, a number or a list of them. */
+static void dump_made(FILE *out, const sheaf_key_t *key, const void *at)
+{
+    switch (key->kind) {
+    case SHEAF_KIND_OF_BOOL:
+        fputs(*(const bool *)at ? " true" : " false", out);
+        break;
+    case SHEAF_KIND_OF_SET:
+        fprintf(out, " %x", *(const uint32_t *)at);
+        break;
+    case SHEAF_KIND_OF_MODE:
+        fprintf(out, " %03o", *(const uint32_t *)at);
+        break;
+    case SHEAF_KIND_OF_UPSTREAM:
+        if (*(const uint32_t *)at != UINT32_MAX)
+            fprintf(out, " #%u", *(const uint32_t *)at);
+        break;
+    case SHEAF_KIND_OF_REWRITE:
+        fputs(*(sheaf_rewrite_t *const *)at != NULL ? " yes" : " no", out);
+        break;
+    case SHEAF_KIND_OF_ENUM:
+        fprintf(out, " %s", key->words[*(const uint8_t *)at]);
+        break;
+    case SHEAF_KIND_OF_STENCIL:
+    case SHEAF_KIND_OF_URL:
+    case SHEAF_KIND_OF_BODY:
+        dump_stencil(out, *(sheaf_stencil_t *const *)at);
+        break;
+    case SHEAF_KIND_OF_FIELDS:
+        dump_fields(out, at);
+        break;
+    case SHEAF_KIND_OF_EDGES:
+        dump_edges(out, at);
+        break;
+    default:
+        break;
+    }
+}
+
 static void dump_value(FILE *out, const sheaf_key_t *key, const char *member)
 {
     const void *at = member;
@@ -129,37 +168,8 @@ static void dump_value(FILE *out, const sheaf_key_t *key, const char *member)
     case SHEAF_KIND_OF_CIDRS:
         dump_cidrs(out, at);
         break;
-    case SHEAF_KIND_OF_BOOL:
-        fputs(*(const bool *)at ? " true" : " false", out);
-        break;
-    case SHEAF_KIND_OF_SET:
-        fprintf(out, " %x", *(const uint32_t *)at);
-        break;
-    case SHEAF_KIND_OF_MODE:
-        fprintf(out, " %03o", *(const uint32_t *)at);
-        break;
-    case SHEAF_KIND_OF_UPSTREAM:
-        if (*(const uint32_t *)at != UINT32_MAX)
-            fprintf(out, " #%u", *(const uint32_t *)at);
-        break;
-    case SHEAF_KIND_OF_REWRITE:
-        fputs(*(sheaf_rewrite_t *const *)at != NULL ? " yes" : " no", out);
-        break;
-    case SHEAF_KIND_OF_ENUM:
-        fprintf(out, " %s", key->words[*(const uint8_t *)at]);
-        break;
-    case SHEAF_KIND_OF_STENCIL:
-    case SHEAF_KIND_OF_URL:
-    case SHEAF_KIND_OF_BODY:
-        dump_stencil(out, *(sheaf_stencil_t *const *)at);
-        break;
-    case SHEAF_KIND_OF_FIELDS:
-        dump_fields(out, at);
-        break;
-    case SHEAF_KIND_OF_EDGES:
-        dump_edges(out, at);
-        break;
     default:
+        dump_made(out, key, at);
         break;
     }
 }
