@@ -5,36 +5,6 @@
 
 #include "gateway/upstream/turn.h"
 
-static sheaf_str_t host_line_new(sheaf_str_t authority)
-{
-    static const char before[] = " HTTP/1.1\r\nhost: ", after[] = "\r\n";
-    size_t len = sizeof(before) - 1 + authority.len + sizeof(after) - 1;
-    char *line = sheaf_alloc(len);
-
-    memcpy(line, before, sizeof(before) - 1);
-    memcpy(line + sizeof(before) - 1, authority.base, authority.len);
-    memcpy(line + len - 2, after, 2);
-    return sheaf_str(line, len);
-}
-
-static sheaf_tls_peer_t *tls_of(const sheaf_upstream_conf_t *conf, const sheaf_server_url_t *url,
-                                struct ssl_ctx_st *context)
-{
-    sheaf_str_t name = conf->tls.server_name.len > 0 ? conf->tls.server_name : url->host;
-
-    return url->is_tls ? sheaf_tls_peer_new(context, name, url->authority) : NULL;
-}
-
-static void server_init(sheaf_server_t *server, const sheaf_server_conf_t *conf, sheaf_resolver_t *resolver)
-{
-    server->name = sheaf_name_hold(resolver, conf->url.host);
-    server->port = conf->url.port;
-    server->host_line = host_line_new(conf->url.authority);
-    server->weight = (uint32_t)conf->weight;
-    server->is_backup = conf->backup;
-    sheaf_list_init(&server->idle);
-}
-
 void sheaf_balance_init(sheaf_balance_t *balance, const sheaf_upstream_conf_t *conf, struct ssl_ctx_st *context,
                         sheaf_resolver_t *resolver, uint64_t seed)
 {
@@ -49,8 +19,7 @@ void sheaf_balance_init(sheaf_balance_t *balance, const sheaf_upstream_conf_t *c
     };
     balance->servers = sheaf_zalloc(balance->count * sizeof(*balance->servers));
     for (uint32_t i = 0; i < balance->count; i++) {
-        server_init(&balance->servers[i], &conf->servers.items[i], resolver);
-        balance->servers[i].tls = tls_of(conf, &conf->servers.items[i].url, context);
+        sheaf_server_init(&balance->servers[i], conf, &conf->servers.items[i], context, resolver);
         balance->is_even &=
             !conf->servers.items[i].backup && conf->servers.items[i].weight == conf->servers.items[0].weight;
     }
@@ -60,11 +29,8 @@ void sheaf_balance_init(sheaf_balance_t *balance, const sheaf_upstream_conf_t *c
 
 void sheaf_balance_fini(sheaf_balance_t *balance)
 {
-    for (uint32_t i = 0; i < balance->count; i++) {
-        sheaf_name_drop(balance->servers[i].name);
-        sheaf_tls_peer_free(balance->servers[i].tls);
-        free((char *)balance->servers[i].host_line.base);
-    }
+    for (uint32_t i = 0; i < balance->count; i++)
+        sheaf_server_fini(&balance->servers[i]);
     sheaf_ring_fini(&balance->ring);
     free(balance->servers);
 }
@@ -72,62 +38,6 @@ void sheaf_balance_fini(sheaf_balance_t *balance)
 void sheaf_balance_rebase(sheaf_balance_t *balance, const sheaf_upstream_conf_t *conf)
 {
     balance->hash = conf->hash;
-}
-
-static bool same_address(const sheaf_sockaddr_t *a, const sheaf_sockaddr_t *b)
-{
-    if (a->any.sa_family != b->any.sa_family)
-        return false;
-    if (a->any.sa_family == AF_UNIX)
-        return true; /* a server has but one path */
-    if (a->any.sa_family == AF_INET)
-        return a->v4.sin_port == b->v4.sin_port && a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr;
-    return a->v6.sin6_port == b->v6.sin6_port && memcmp(&a->v6.sin6_addr, &b->v6.sin6_addr, 16) == 0;
-}
-
-static sheaf_peer_t *find_peer(sheaf_peer_t *peers, uint32_t count, const sheaf_sockaddr_t *address)
-{
-    for (uint32_t i = 0; i < count; i++)
-        if (same_address(&peers[i].address, address))
-            return &peers[i];
-    return NULL;
-}
-
-/* Takes over a new answer of the name; what is known of an address that stays, stays. */
-static void refresh_peers(sheaf_server_t *server)
-{
-    sheaf_peer_t old[SHEAF_NAME_MAX_ADDRESSES];
-    uint32_t old_count = server->peer_count;
-
-    if (server->version == server->name->version)
-        return;
-    memcpy(old, server->peers, sizeof(old));
-    server->version = server->name->version;
-    server->peer_count = server->name->count;
-    for (uint32_t i = 0; i < server->peer_count; i++) {
-        sheaf_peer_t *peer = &server->peers[i], *known;
-
-        *peer = (sheaf_peer_t){.address = server->name->addresses[i]};
-        if (peer->address.any.sa_family == AF_INET)
-            peer->address.v4.sin_port = htons(server->port);
-        else if (peer->address.any.sa_family == AF_INET6)
-            peer->address.v6.sin6_port = htons(server->port);
-        known = find_peer(old, old_count, &peer->address);
-        if (known != NULL)
-            peer->shunned_until_ms = known->shunned_until_ms;
-    }
-}
-
-static bool is_shunned(const sheaf_server_t *server, uint64_t now_ms)
-{
-    if (server->outlier.is_ejected)
-        return true;
-    if (server->name->count == 0 && server->name->expires_ms > now_ms) /* its lookup failed just now */
-        return true;
-    for (uint32_t i = 0; i < server->peer_count; i++)
-        if (server->peers[i].shunned_until_ms <= now_ms)
-            return false;
-    return server->peer_count != 0;
 }
 
 /* --- whose turn it is --- */
@@ -139,7 +49,8 @@ static bool open_those(sheaf_balance_t *balance, bool are_backups, bool with_shu
     for (uint32_t i = 0; i < balance->count; i++) {
         sheaf_server_t *server = &balance->servers[i];
 
-        server->is_open = server->is_backup == are_backups && (with_shunned || !is_shunned(server, now_ms));
+        server->is_open =
+            server->is_backup == are_backups && (with_shunned || !sheaf_server_is_shunned(server, now_ms));
         balance->open_weight += server->is_open ? server->weight : 0;
         balance->open_flying += server->is_open ? server->flying : 0;
     }
@@ -154,7 +65,7 @@ static sheaf_server_t *next_of_even(sheaf_balance_t *balance, uint64_t now_ms)
     for (uint32_t i = 0; i < balance->count; i++) {
         uint32_t at = (first + i) % balance->count;
 
-        if (is_shunned(&balance->servers[at], now_ms))
+        if (sheaf_server_is_shunned(&balance->servers[at], now_ms))
             continue;
         balance->next = (at + 1) % balance->count;
         return &balance->servers[at];
@@ -213,7 +124,7 @@ bool sheaf_balance_suits(const sheaf_balance_t *balance, const sheaf_server_t *s
     if (balance->kind == SHEAF_TURN_HASH)
         return false;
     for (uint32_t i = 0; i < balance->count && server->is_backup; i++)
-        if (!balance->servers[i].is_backup && !is_shunned(&balance->servers[i], now_ms))
+        if (!balance->servers[i].is_backup && !sheaf_server_is_shunned(&balance->servers[i], now_ms))
             return false;
     return true;
 }
@@ -232,7 +143,7 @@ static sheaf_server_t *other_among(sheaf_balance_t *balance, bool is_backup, uin
         sheaf_server_t *server = &balance->servers[at];
 
         if (server->is_backup != is_backup || (tried & sheaf_balance_bit(balance, server)) != 0 ||
-            is_shunned(server, now_ms))
+            sheaf_server_is_shunned(server, now_ms))
             continue;
         balance->other = (at + 1) % balance->count;
         return server;
@@ -290,7 +201,7 @@ static sheaf_pick_t pick_among(sheaf_balance_t *balance, uint32_t first, bool ar
         *ret_server = server;
         if (!sheaf_name_is_ready(server->name))
             return SHEAF_PICK_LOOKUP;
-        refresh_peers(server);
+        sheaf_server_refresh(server);
         peer = untried_peer(server, at, tried, good_at_ms);
         if (peer == NULL)
             continue;
@@ -303,10 +214,10 @@ static sheaf_pick_t pick_among(sheaf_balance_t *balance, uint32_t first, bool ar
 /* An address that refused is tried by one exchange: the others pass it over until that one has told. */
 static void hold_back(sheaf_server_t *server, const sheaf_sockaddr_t *address, uint64_t now_ms)
 {
-    sheaf_peer_t *peer = find_peer(server->peers, server->peer_count, address);
+    sheaf_peer_t *peer = sheaf_server_peer(server, address);
 
     if (peer != NULL && peer->shunned_until_ms != 0)
-        peer->shunned_until_ms = now_ms + SHEAF_BALANCE_SHUN_MS;
+        peer->shunned_until_ms = now_ms + SHEAF_SERVER_SHUN_MS;
 }
 
 sheaf_pick_t sheaf_balance_pick(sheaf_balance_t *balance, sheaf_server_t *server, uint64_t now_ms, sheaf_tried_t *tried,
@@ -349,10 +260,10 @@ bool sheaf_balance_pick_beside(sheaf_balance_t *balance, sheaf_server_t *server,
 
 void sheaf_balance_note(sheaf_server_t *server, const sheaf_sockaddr_t *address, bool is_good, uint64_t now_ms)
 {
-    sheaf_peer_t *peer = find_peer(server->peers, server->peer_count, address);
+    sheaf_peer_t *peer = sheaf_server_peer(server, address);
 
     if (peer != NULL)
-        peer->shunned_until_ms = is_good ? 0 : now_ms + SHEAF_BALANCE_SHUN_MS;
+        peer->shunned_until_ms = is_good ? 0 : now_ms + SHEAF_SERVER_SHUN_MS;
 }
 
 bool sheaf_balance_has(sheaf_server_t *server, const sheaf_sockaddr_t *address, uint32_t *version)
@@ -360,7 +271,7 @@ bool sheaf_balance_has(sheaf_server_t *server, const sheaf_sockaddr_t *address, 
     sheaf_name_refresh(server->name);
     if (*version == server->name->version)
         return true;
-    refresh_peers(server);
+    sheaf_server_refresh(server);
     *version = server->version;
-    return find_peer(server->peers, server->peer_count, address) != NULL;
+    return sheaf_server_peer(server, address) != NULL;
 }

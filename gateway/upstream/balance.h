@@ -8,37 +8,9 @@
 #ifndef SHEAF_UPSTREAM_BALANCE_H
 #define SHEAF_UPSTREAM_BALANCE_H
 
-#include "config/snapshot.h"
 #include "gateway/http/exchange.h"
-#include "gateway/upstream/outlier.h"
-#include "gateway/upstream/resolve.h"
 #include "gateway/upstream/ring.h"
-#include "gateway/upstream/tls.h"
-
-#define SHEAF_BALANCE_SHUN_MS 2000
-
-typedef struct sheaf_peer {
-    sheaf_sockaddr_t address; /* with the port */
-    uint64_t shunned_until_ms;
-} sheaf_peer_t;
-
-typedef struct sheaf_server {
-    sheaf_name_t *name;
-    uint16_t port;
-    sheaf_str_t host_line;   /* " HTTP/1.1\r\nhost: AUTHORITY\r\n", owned */
-    sheaf_tls_peer_t *tls;   /* NULL: clear text */
-    sheaf_link_t idle;       /* idle conns, most recently used first; the stock's */
-    sheaf_outlier_t outlier; /* how it fares; not taken while it is ejected and another one is there */
-    uint32_t flying;         /* exchanges on its conns; conn.c counts */
-    uint32_t weight;
-    bool is_backup;
-    bool is_open;     /* private: may be chosen right now */
-    int64_t credit;   /* private: of smooth round robin */
-    uint32_t version; /* of the name's answer in `peers` */
-    uint32_t next;    /* whose turn it is, of its peers */
-    uint32_t peer_count;
-    sheaf_peer_t peers[SHEAF_NAME_MAX_ADDRESSES];
-} sheaf_server_t;
+#include "gateway/upstream/server.h"
 
 typedef struct sheaf_balance {
     sheaf_server_t *servers;

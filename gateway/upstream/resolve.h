@@ -1,30 +1,19 @@
-/* upstream/resolve.h - names to addresses: c-ares on the worker's loop, no threads.
+/* upstream/resolve.h - names and what is known of them: the addresses of hosts, the targets of services (SRV).
  *
  * One sheaf_resolver_t per worker. A name is shared by all servers that bear it, looked up once at a time however many
  * ask, and its answer is kept for its TTL (within bounds, sheaf_resolver_bound). When a lookup fails the last good answer stays in use
  * and the next try comes a second later; without one, all who asked hear the failure. Address literals are names whose
- * answer never expires and never touch c-ares, and so are paths of sockets ('/...': the address is then only the family AF_UNIX); localhost and /etc/hosts work as everywhere. A resolv.conf that changed is
- * read again with the next lookup (its state is looked at once a second at most); lookups under way begin anew, with the
- * servers that it names now. One that cannot be found changes nothing.
- * Answers always come from the soon-queue, never from inside sheaf_name_ask(). */
+ * answer never expires and never touch DNS, and so are paths of sockets ('/...': the address is then only the family AF_UNIX).
+ * The targets of a service are names of hosts, to be looked up in their turn.
+ * Answers always come from the soon-queue, never from inside sheaf_name_ask(): first to those who watch, then to those
+ * who asked. */
 #ifndef SHEAF_UPSTREAM_RESOLVE_H
 #define SHEAF_UPSTREAM_RESOLVE_H
 
-#include <netinet/in.h>
-#include <uv.h>
-
-#include "gateway/base/deadline.h"
 #include "gateway/base/error.h"
 #include "gateway/base/list.h"
 #include "gateway/base/soon.h"
-
-#define SHEAF_NAME_MAX_ADDRESSES 8 /* of one name; more are not used */
-
-typedef union sheaf_sockaddr {
-    struct sockaddr any;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6; /* port 0: the server brings its own */
-} sheaf_sockaddr_t;
+#include "gateway/upstream/lookup.h"
 
 typedef struct sheaf_resolver sheaf_resolver_t;
 
@@ -33,20 +22,23 @@ typedef struct sheaf_name {
     sheaf_resolver_t *resolver;
     uint32_t holds;
     bool is_literal, is_asked;
+    bool is_service; /* it has targets, no addresses */
     uint64_t expires_ms;
-    sheaf_link_t waiters;
+    sheaf_link_t watchers, waiters;
     sheaf_task_t task;
-    char detail[96];  /* why the last lookup failed; "" when it did not */
-    uint32_t version; /* grows with every new answer */
-    uint32_t count;   /* addresses; 0: none is known */
-    sheaf_sockaddr_t addresses[SHEAF_NAME_MAX_ADDRESSES];
-    char text[]; /* NUL-terminated */
+    sheaf_lookup_t lookup;
+    char detail[96];             /* why nothing is known, or the last lookup failed; else "" */
+    uint32_t version;            /* grows with every new answer */
+    uint32_t count;              /* addresses, or targets; 0: none is known */
+    sheaf_sockaddr_t *addresses; /* port 0: the server brings its own */
+    sheaf_target_t *targets;     /* by priority */
+    char text[];                 /* NUL-terminated */
 } sheaf_name_t;
 
 /* Sits inside whoever waits; zero-initialised it waits for nothing. */
 typedef struct sheaf_name_waiter {
     sheaf_link_t link;
-    void (*on_resolved)(struct sheaf_name_waiter *waiter); /* read name->count: 0 = no address, see name->detail */
+    void (*on_resolved)(struct sheaf_name_waiter *waiter); /* read name->count: 0 = nothing, see name->detail */
 } sheaf_name_waiter_t;
 
 sheaf_resolver_t *sheaf_resolver_new(uv_loop_t *loop, sheaf_clock_t *clock, sheaf_deadlines_t *deadlines,
@@ -65,17 +57,28 @@ void sheaf_resolver_use_file(sheaf_resolver_t *resolver, const char *path, uint1
 /* For how long answers that come from now on are kept, whatever their TTL says; 1 s to 60 s until told. */
 void sheaf_resolver_bound(sheaf_resolver_t *resolver, uint64_t min_ms, uint64_t max_ms);
 
-/* The name, held; drop it when done. */
+/* The name of a host or of a service, held; drop it when done. */
 sheaf_name_t *sheaf_name_hold(sheaf_resolver_t *resolver, sheaf_str_t text);
+sheaf_name_t *sheaf_name_hold_service(sheaf_resolver_t *resolver, sheaf_str_t text);
 void sheaf_name_drop(sheaf_name_t *name);
 
-/* True when name->addresses may be used now (count 0 means a failure just now). An answer that expired within the last
+/* True when what is known may be used now (count 0 means a failure just now). An answer that expired within the last
  * minute, or that a failed lookup could not replace, is used while a new lookup runs: a slow DNS server delays nobody. */
 bool sheaf_name_is_ready(sheaf_name_t *name);
 /* Looks the name up again when its answer expired; whoever uses what it has known so far need not wait. */
 void sheaf_name_refresh(sheaf_name_t *name);
+/* What was found, or that nothing was, needs no lookup yet. */
+bool sheaf_name_is_fresh(const sheaf_name_t *name);
+/* Nothing was found just now. */
+static inline bool sheaf_name_has_failed(const sheaf_name_t *name)
+{
+    return name->count == 0 && sheaf_name_is_fresh(name);
+}
 /* Asks; on_resolved comes later. Call sheaf_name_forget() to stop waiting. */
 void sheaf_name_ask(sheaf_name_t *name, sheaf_name_waiter_t *waiter);
+/* Asks nothing, and is told of every answer, good or bad, until it is forgotten. It may forget nobody but
+ * itself. */
+void sheaf_name_watch(sheaf_name_t *name, sheaf_name_waiter_t *watcher);
 void sheaf_name_forget(sheaf_name_waiter_t *waiter);
 
 #endif

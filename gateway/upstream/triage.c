@@ -84,12 +84,11 @@ bool sheaf_triage_admit(sheaf_triage_t *triage, sheaf_exchange_t *exchange)
 
 static void log_server(const sheaf_triage_t *triage, const sheaf_server_t *server, const char *event)
 {
-    const sheaf_server_url_t *url = &triage->conf->servers.items[server - triage->balance->servers].url;
     sheaf_log_line_t line;
 
     sheaf_log_begin(&line, SHEAF_LOG_WARN, event);
     sheaf_log_str(&line, "upstream", triage->conf->map_key);
-    sheaf_log_str(&line, "server", url->is_unix ? url->host : url->authority);
+    sheaf_log_str(&line, "server", server->label);
     if (server->outlier.is_ejected)
         sheaf_log_u64(&line, "for_ms", server->outlier.until_ms - now_ms(triage));
     sheaf_log_end(&line);

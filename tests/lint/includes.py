@@ -14,11 +14,11 @@ HEIGHT = {"gateway/base": 0, "gateway/http": 1, "config": 2, "gateway/upstream":
 # Which folders or files may include a library's headers; what is not named here may be included by every floor.
 LIBRARIES = {
     r"h2o(\.h|/.*)": ["gateway/front/"],
-    # conn and resolve drive sockets; upstream and server hold their handles; their headers show the loop's type
-    r"uv\.h": ["gateway/front/", "gateway/run/", "gateway/upstream/conn.", "gateway/upstream/resolve.",
+    # conn and lookup drive sockets; upstream and server hold their handles; their headers show the loop's type
+    r"uv\.h": ["gateway/front/", "gateway/run/", "gateway/upstream/conn.", "gateway/upstream/lookup.",
                "gateway/upstream/upstream.h", "gateway/upstream/upstream.c", "gateway/upstream/private.h"],
     # main prints the versions of the libraries
-    r"ares\.h": ["gateway/upstream/resolve.", "gateway/run/main.c"],
+    r"ares\.h": ["gateway/upstream/lookup.", "gateway/run/main.c"],
     r"libfyaml\.h": ["config/", "gateway/run/main.c"],
     r"zlib\.h": ["gateway/http/inflate.", "gateway/front/squeeze.", "gateway/run/main.c"],
     r"expat\.h": ["gateway/codec/", "gateway/run/main.c"],

@@ -297,7 +297,7 @@ static void only_the_keys_of_a_server_that_goes_move(void **state)
         if (before[i] != 2)
             assert_int_equal(at, before[i]);
     }
-    b->clock.now_ms += SHEAF_BALANCE_SHUN_MS;
+    b->clock.now_ms += SHEAF_SERVER_SHUN_MS;
     for (uint32_t i = 0; i < KEYS; i++)
         assert_int_equal(turn_of_key(b, i), before[i]);
     bench_free(b);
@@ -401,7 +401,7 @@ static void check_backups(sheaf_turn_t kind)
     refuse(b, 3);
     for (uint32_t i = 0; i < 100; i++) /* none is left: those that are no backups are tried all the same */
         assert_int_equal(turn_of_key(b, i) % 2, 0);
-    b->clock.now_ms += SHEAF_BALANCE_SHUN_MS; /* and given back */
+    b->clock.now_ms += SHEAF_SERVER_SHUN_MS; /* and given back */
     for (uint32_t i = 0; i < 100; i++)
         assert_int_equal(turn_of_key(b, i) % 2, 0);
     bench_free(b);
@@ -441,7 +441,7 @@ static void a_server_that_refuses_is_passed_over_for_two_seconds(void **state)
     refuse(b, 0);
     turns(b, 10);
     assert_true(b->got[0] == 0 && b->got[1] == 5 && b->got[2] == 5);
-    b->clock.now_ms += SHEAF_BALANCE_SHUN_MS - 1;
+    b->clock.now_ms += SHEAF_SERVER_SHUN_MS - 1;
     turns(b, 10);
     assert_int_equal(b->got[0], 0);
     b->clock.now_ms++;
@@ -472,7 +472,7 @@ static void one_exchange_tries_a_server_that_refused_and_the_rest_follow_when_it
 
     refuse(b, 0);
     assert_int_equal(turn(b), 1);
-    b->clock.now_ms += SHEAF_BALANCE_SHUN_MS;
+    b->clock.now_ms += SHEAF_SERVER_SHUN_MS;
     assert_int_equal(turn(b), 0);
     assert_int_equal(
         sheaf_balance_pick(&b->balance, &b->balance.servers[0], b->clock.now_ms, &tried, &server, &address),

@@ -165,8 +165,8 @@ static void what_went_to_another_server_flies_there(void **state)
     for (int i = 0; i < 3; i++)
         ask_cancel(&asks[i]);
     listen_again(w, port);
-    w->clock.now_ms += SHEAF_BALANCE_SHUN_MS; /* until the loop turns */
-    ask_get(&asks[0], w, "/");                /* tries whether it is back */
+    w->clock.now_ms += SHEAF_SERVER_SHUN_MS; /* until the loop turns */
+    ask_get(&asks[0], w, "/");               /* tries whether it is back */
     ask_send(&asks[0]);
     worker_until_count(w, &w->a.requests, 1);
     ask_cancel(&asks[0]);
@@ -224,7 +224,7 @@ static void a_backup_takes_over_and_hands_back(void **state)
 
     listen_again(w, ports[0]);
     step_text(&w->a, OK_HI);
-    w->clock.now_ms += SHEAF_BALANCE_SHUN_MS; /* until the loop turns */
+    w->clock.now_ms += SHEAF_SERVER_SHUN_MS; /* until the loop turns */
     ask_whole(&ask);
     assert_int_equal(w->a.requests, 2);
     assert_int_equal(w->b.requests, 4);
@@ -325,7 +325,7 @@ static void a_conn_of_a_backup_that_got_free_is_not_fed_once_the_others_are_back
     ask_get(&second, w, "/second");
     second.counter = &done;
     ask_send(&second); /* waits for the only conn */
-    w->clock.now_ms += SHEAF_BALANCE_SHUN_MS;
+    w->clock.now_ms += SHEAF_SERVER_SHUN_MS;
     backend_say(w->a.conn[0], OK_HI, strlen(OK_HI));
     worker_until(w, &first.is_done);
     worker_until_count(w, &w->a.requests, 2); /* the other one was tried first, on a conn of its own */

@@ -1,0 +1,53 @@
+/* upstream/server.h - one server of an upstream: where it is, and how it fares.
+ *
+ * Its name leads to addresses (peers); what is known of one of them stays known while the name has it. A server lives as
+ * long as its balance, at one place, so that conns may point at it. Pure but for its name, which it holds. */
+#ifndef SHEAF_UPSTREAM_SERVER_H
+#define SHEAF_UPSTREAM_SERVER_H
+
+#include "config/snapshot.h"
+#include "gateway/upstream/outlier.h"
+#include "gateway/upstream/resolve.h"
+#include "gateway/upstream/tls.h"
+
+#define SHEAF_SERVER_SHUN_MS 2000 /* that an address which refused is passed over, if there is another one */
+
+typedef struct sheaf_peer {
+    sheaf_sockaddr_t address; /* with the port */
+    uint64_t shunned_until_ms;
+} sheaf_peer_t;
+
+typedef struct sheaf_server {
+    sheaf_name_t *name;
+    uint16_t port;
+    sheaf_str_t label;       /* what logs call it, owned: host and port, or the path of its socket */
+    sheaf_str_t host_line;   /* " HTTP/1.1\r\nhost: AUTHORITY\r\n", owned */
+    sheaf_tls_peer_t *tls;   /* NULL: clear text */
+    sheaf_link_t idle;       /* idle conns, most recently used first; the stock's */
+    sheaf_outlier_t outlier; /* how it fares; not taken while it is ejected and another one is there */
+    uint32_t flying;         /* exchanges on its conns; conn.c counts */
+    uint32_t weight;
+    bool is_backup;
+    bool is_open;     /* balance's: may be chosen right now */
+    int64_t credit;   /* turn's: of smooth round robin */
+    uint32_t version; /* private, as all below: of the name's answer in `peers` */
+    uint32_t next;    /* whose turn it is, of its peers */
+    uint32_t peer_count;
+    sheaf_peer_t *peers;
+} sheaf_server_t;
+
+/* `context` is for servers that speak TLS, NULL when there is none. */
+void sheaf_server_init(sheaf_server_t *server, const sheaf_upstream_conf_t *upstream, const sheaf_server_conf_t *conf,
+                       struct ssl_ctx_st *context, sheaf_resolver_t *resolver);
+void sheaf_server_fini(sheaf_server_t *server);
+
+/* Takes over a new answer of its name. */
+void sheaf_server_refresh(sheaf_server_t *server);
+
+/* The peer with this address, or NULL. */
+sheaf_peer_t *sheaf_server_peer(const sheaf_server_t *server, const sheaf_sockaddr_t *address);
+
+/* It is ejected, was not found just now, or all of its addresses refused just now. */
+bool sheaf_server_is_shunned(const sheaf_server_t *server, uint64_t now_ms);
+
+#endif
