@@ -336,7 +336,8 @@ static bool dial_next(sheaf_conn_t *conn)
     sheaf_group_t *group = conn->group;
     uint64_t now_ms = group->env->clock->now_ms;
     sheaf_server_t *before = conn->server, *server = before;
-    bool has_failed = conn->dial_err != SHEAF_ERR_RESOLVE; /* an address of `before` was dialed */
+    /* an address of `before` was dialed, or it has none */
+    bool has_failed = conn->dial_err != SHEAF_ERR_RESOLVE || sheaf_name_has_failed(before->name);
     sheaf_pick_t pick = sheaf_balance_pick(&group->balance, before, now_ms, &conn->tried, &server, &conn->address);
     int status;
 
