@@ -208,8 +208,8 @@ static bool is_same_balance(const sheaf_upstream_conf_t *a, const sheaf_upstream
 static bool is_same_tls(const sheaf_upstream_tls_conf_t *a, const sheaf_upstream_tls_conf_t *b)
 {
     return a->verify == b->verify && a->min_version == b->min_version && sheaf_str_eq(a->server_name, b->server_name) &&
-           sheaf_str_eq(a->ca.bytes, b->ca.bytes) && sheaf_str_eq(a->certificate.bytes, b->certificate.bytes) &&
-           sheaf_str_eq(a->key.bytes, b->key.bytes);
+           sheaf_str_eq(a->ciphers, b->ciphers) && sheaf_str_eq(a->ca.bytes, b->ca.bytes) &&
+           sheaf_str_eq(a->certificate.bytes, b->certificate.bytes) && sheaf_str_eq(a->key.bytes, b->key.bytes);
 }
 
 static bool is_same_retry(const sheaf_retry_conf_t *a, const sheaf_retry_conf_t *b)

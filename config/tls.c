@@ -177,7 +177,7 @@ static void set_clients(maker_t *maker)
 /* --- ciphers --- */
 
 /* OpenSSL keeps two lists; in the configuration they are one. */
-static bool set_ciphers(SSL_CTX *context, sheaf_str_t all)
+bool sheaf_tls_set_ciphers(SSL_CTX *context, sheaf_str_t all)
 {
     sheaf_pool_t *pool = sheaf_pool_new();
     sheaf_str_t list = SHEAF_STR(""), suites = SHEAF_STR("");
@@ -193,8 +193,10 @@ static bool set_ciphers(SSL_CTX *context, sheaf_str_t all)
     }
     is_good = (list.len == 0 || SSL_CTX_set_cipher_list(context, sheaf_pool_cstr(pool, list)) == 1) &&
               (suites.len == 0 || SSL_CTX_set_ciphersuites(context, sheaf_pool_cstr(pool, suites)) == 1);
+    is_good = is_good && list.len + suites.len > 0;
     sheaf_pool_free(pool);
-    return is_good && list.len + suites.len > 0;
+    ERR_clear_error();
+    return is_good;
 }
 
 void sheaf_tls_harden(SSL_CTX *context, int oldest)
@@ -212,12 +214,10 @@ static void set_protocol(maker_t *maker)
     const sheaf_tls_conf_t *conf = maker->conf;
 
     sheaf_tls_harden(maker->context, conf->min_version == SHEAF_TLS_VERSION_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION);
-    if (conf->ciphers.base != NULL && !set_ciphers(maker->context, conf->ciphers)) {
+    if (conf->ciphers.base != NULL && !sheaf_tls_set_ciphers(maker->context, conf->ciphers)) {
         maker->is_bad = true;
-        sheaf_report_error(maker->report, mark_of(maker->node, SHEAF_STR("ciphers")),
-                           "`ciphers` names none that OpenSSL knows (`openssl ciphers -v` lists them)");
+        sheaf_report_error(maker->report, mark_of(maker->node, SHEAF_STR("ciphers")), SHEAF_TLS_NO_CIPHERS);
     }
-    ERR_clear_error();
 }
 
 /* --- sessions --- */

@@ -20,6 +20,10 @@ SSL_CTX *sheaf_tls_context_new(sheaf_report_t *report, const sheaf_yaml_t *node,
 /* What listeners and upstreams have in common: Mozilla's intermediate from `oldest` (TLS1_2_VERSION) on. */
 void sheaf_tls_harden(SSL_CTX *context, int oldest);
 
+/* Those of an OpenSSL list, TLS 1.3 suites (TLS_...) among it, instead. False: OpenSSL knows none of them. */
+bool sheaf_tls_set_ciphers(SSL_CTX *context, sheaf_str_t all);
+#define SHEAF_TLS_NO_CIPHERS "`ciphers` names none that OpenSSL knows (`openssl ciphers -v` lists them)"
+
 /* Trusts each of `authorities`, whether or not it is a root. */
 void sheaf_tls_trust(SSL_CTX *context, STACK_OF(X509) * authorities);
 

@@ -114,6 +114,16 @@ static void set_client(maker_t *maker)
 
 /* --- the context --- */
 
+static void set_ciphers(maker_t *maker)
+{
+    sheaf_str_t ciphers = maker->conf->ciphers;
+
+    if (ciphers.base == NULL || sheaf_tls_set_ciphers(maker->context, ciphers))
+        return;
+    maker->is_bad = true;
+    sheaf_report_error(maker->report, written(maker, SHEAF_STR("ciphers"))->mark, SHEAF_TLS_NO_CIPHERS);
+}
+
 static void set_protocol(maker_t *maker)
 {
     static const unsigned char protocols[] = "\x08http/1.1";
@@ -146,6 +156,7 @@ SSL_CTX *sheaf_trust_context_new(sheaf_report_t *report, const sheaf_yaml_t *nod
     maker.context = SSL_CTX_new(TLS_client_method());
     SHEAF_ASSERT(maker.context != NULL);
     set_protocol(&maker);
+    set_ciphers(&maker);
     set_servers(&maker);
     check_name(&maker);
     set_client(&maker);

@@ -10,6 +10,7 @@ import unittest
 
 from harness import DEADLINE, Case, Origin, Sheaf, free_port, wait_until
 from pki import Pki, dumped, secrets
+from test_upgrade import Line
 
 HANDSHAKES = 'sheaf_backend_tls_handshakes_total{outcome="%s"}'
 OPENED, REUSED = "sheaf_backend_connections_opened_total", "sheaf_backend_connections_reused_total"
@@ -29,6 +30,7 @@ http {{
   client_max_body_size 0;
   ssl_protocols TLSv1.2 TLSv1.3;
   add_header x-tls "$ssl_protocol $ssl_session_reused" always;
+  add_header x-cipher "$ssl_cipher" always;
   add_header x-sni "$ssl_server_name" always;
   add_header x-client "$ssl_client_s_dn" always;
   {servers}
@@ -159,6 +161,9 @@ class Verified(Backends):
         "tls13": ("tls13", "ca: {ca}, min_version: 1.3", {}),
         "too_old": ("tls12", "ca: {ca}, min_version: 1.3", {}),
         "clear": ("clear", "ca: {ca}", {}),
+        "cipher12": ("tls12", "ca: {ca}, ciphers: ECDHE-ECDSA-AES256-GCM-SHA384", {}),
+        "cipher13": ("tls13", "ca: {ca}, ciphers: TLS_AES_256_GCM_SHA384", {}),
+        "no_cipher": ("tls12", "ca: {ca}, ciphers: ECDHE-RSA-AES256-GCM-SHA384", {}),  # its key is no RSA key
     }
 
     def test_a_good_certificate_by_address_and_by_name(self):
@@ -171,6 +176,11 @@ class Verified(Backends):
         self.assertTrue(self.fetch("tls12")["x-tls"].startswith("TLSv1.2"))
         self.assertTrue(self.fetch("tls13")["x-tls"].startswith("TLSv1.3"))
         self.assert_told("too_old", "protocol version")
+
+    def test_ciphers(self):
+        self.assertEqual(self.fetch("cipher12")["x-cipher"], "ECDHE-ECDSA-AES256-GCM-SHA384")
+        self.assertEqual(self.fetch("cipher13")["x-cipher"], "TLS_AES_256_GCM_SHA384")
+        self.assert_told("no_cipher", "handshake failure")
 
     def test_what_fails_to_verify_says_which_check_it_was(self):
         failed = self.counted("failed")
@@ -267,6 +277,20 @@ class Processes(Backends):
         os.kill(worker, signal.SIGKILL)
         wait_until(lambda: sheaf.children() and sheaf.children() != [worker], what="another worker")
         self.assertEqual(wait_until(lambda: self.try_fetch(sheaf), what="its answer")["x-client"], "CN=gateway")
+
+    def test_a_new_binary_reads_the_files_that_are_there_now(self):
+        folder = pathlib.Path(self.pki.folder.name)
+        trusted = folder / "upgraded.pem"
+        trusted.write_text(pathlib.Path(self.pki.ca).read_text())
+        ways = {"mtls": ("mtls", f"ca: {trusted}, certificate: {{crt}}, key: {{key}}", {})}
+        sheaf = Line(self.origin, **self.make_places(ways), workers=1)
+        self.addCleanup(sheaf.stop)
+        self.assertEqual(self.fetch("mtls", sheaf=sheaf)["x-client"], "CN=gateway")
+        self.assertEqual(sheaf.upgrade()[1], 0)
+        self.assertEqual(self.fetch("mtls", sheaf=sheaf)["x-client"], "CN=gateway")
+        trusted.write_text(pathlib.Path(self.other.ca).read_text())
+        self.assertEqual(sheaf.upgrade()[1], 0)
+        self.assert_told("mtls", "unable to get local issuer certificate", sheaf=sheaf)
 
     def test_the_private_key_is_not_in_a_core_dump(self):
         for _ in range(2):
