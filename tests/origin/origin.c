@@ -1,6 +1,6 @@
 /* origin/origin.c - a backend whose URL says what it does.
  *
- *   origin PORT      0 = any; prints "listening on 127.0.0.1:PORT"
+ *   origin PORT [ADDRESS]   0 = any; prints "listening on ADDRESS:PORT"; ADDRESS is 127.0.0.1 unless given, :: is all
  *
  * It does on purpose what backends do by accident: late, half, ambiguous and garbage answers. What a URL does is in the
  * three tables below; /delay/MS/REST does REST after MS milliseconds. */
@@ -316,25 +316,35 @@ void behave(client_t *client, const char *path)
     send_text(client, 404, "text/plain", "", "the origin does not know this behaviour");
 }
 
+static int listen_on(uv_tcp_t *listener, const char *text, int port)
+{
+    struct sockaddr_storage address;
+    int err = uv_ip4_addr(text, port, (struct sockaddr_in *)&address);
+
+    if (err != 0)
+        err = uv_ip6_addr(text, port, (struct sockaddr_in6 *)&address);
+    if (err == 0)
+        err = uv_tcp_bind(listener, (struct sockaddr *)&address, 0);
+    return err != 0 ? err : uv_listen((uv_stream_t *)listener, 4096, on_connection);
+}
+
 int main(int argc, char **argv)
 {
     static uv_tcp_t listener;
+    const char *address = argc > 2 ? argv[2] : "127.0.0.1";
     uv_loop_t *loop = uv_default_loop();
-    struct sockaddr_in address;
-    int len = sizeof(address), err;
+    struct sockaddr_in6 bound; /* the port stands where that of IPv4 does */
+    int len = sizeof(bound), err;
 
     signal(SIGPIPE, SIG_IGN);
-    uv_ip4_addr("127.0.0.1", argc > 1 ? atoi(argv[1]) : 0, &address);
     uv_tcp_init(loop, &listener);
-    err = uv_tcp_bind(&listener, (struct sockaddr *)&address, 0);
-    if (err == 0)
-        err = uv_listen((uv_stream_t *)&listener, 4096, on_connection);
+    err = listen_on(&listener, address, argc > 1 ? atoi(argv[1]) : 0);
     if (err != 0) {
         fprintf(stderr, "origin: %s\n", uv_strerror(err));
         return 1;
     }
-    uv_tcp_getsockname(&listener, (struct sockaddr *)&address, &len);
-    printf("listening on 127.0.0.1:%d\n", ntohs(address.sin_port));
+    uv_tcp_getsockname(&listener, (struct sockaddr *)&bound, &len);
+    printf("listening on %s:%d\n", address, ntohs(bound.sin6_port));
     fflush(stdout);
     return uv_run(loop, UV_RUN_DEFAULT);
 }
