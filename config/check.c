@@ -7,6 +7,8 @@
 #include "config/trust.h"
 #include "config/value.h"
 
+#define MAX_SERVICE (253 - sizeof("_._tcp.") + 1) /* RFC 1035 2.3.4, with what is put around it */
+
 static const sheaf_yaml_t *children(const sheaf_yaml_t *root, sheaf_str_t name)
 {
     const sheaf_yaml_t *node = sheaf_yaml_get(root, name);
@@ -104,10 +106,57 @@ static void check_tls(sheaf_report_t *report, const sheaf_yaml_t *root, sheaf_sn
 
 /* --- upstreams --- */
 
+/* As DNS has them: labels of letters, digits, - and _. */
+static bool is_name(sheaf_str_t text)
+{
+    while (text.base != NULL) {
+        sheaf_str_t label = sheaf_str_cut(&text, '.');
+
+        if (label.len == 0 || label.len > 63)
+            return false;
+        for (size_t i = 0; i < label.len; i++) {
+            char c = sheaf_lower(label.base[i]);
+
+            if ((c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_')
+                return false;
+        }
+    }
+    return true;
+}
+
+static void check_service(sheaf_report_t *report, const sheaf_server_conf_t *server, const sheaf_yaml_t *node)
+{
+    sheaf_mark_t mark = member_mark(node, SHEAF_STR("service")), url = member_mark(node, SHEAF_STR("url"));
+    uint8_t ip[16];
+
+    if (server->service.base == NULL || server->url.host.base == NULL) /* told already */
+        return;
+    if (!is_name(server->service))
+        sheaf_report_error(report, mark,
+                           "`service` must be the name of a service, such as http or _http._tcp, not `%.*s`",
+                           SHEAF_VALUE_ARG(server->service));
+    else if (server->url.is_unix || sheaf_ip_parse(server->url.host, ip))
+        sheaf_report_error(report, url, "`service` needs a name to ask DNS for, `%.*s` is none",
+                           SHEAF_VALUE_ARG(server->url.host));
+    else if (server->url.has_port)
+        sheaf_report_error(report, url, "`service` brings the port of each server: write the url without one");
+    else if (server->service.len + server->url.host.len > MAX_SERVICE)
+        sheaf_report_error(report, mark, "the name of the service is too long for DNS");
+}
+
+static void check_servers(sheaf_report_t *report, const sheaf_upstream_conf_t *upstream, const sheaf_yaml_t *node)
+{
+    const sheaf_yaml_t *server = children(node, SHEAF_STR("servers"));
+
+    for (uint32_t i = 0; i < upstream->servers.count; i++, server = server->next)
+        check_service(report, &upstream->servers.items[i], server);
+}
+
 static void check_upstream(sheaf_report_t *report, const sheaf_upstream_conf_t *upstream, const sheaf_yaml_t *node)
 {
     uint32_t backups = 0;
 
+    check_servers(report, upstream, node);
     for (uint32_t i = 0; i < upstream->servers.count; i++)
         backups += upstream->servers.items[i].backup;
     if (backups != 0 && backups == upstream->servers.count)

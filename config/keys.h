@@ -79,7 +79,8 @@ typedef struct sheaf_server_url {
     sheaf_str_t authority; /* Host header: host, and the port unless it is the scheme's own; localhost when is_unix */
     uint16_t port;         /* 0 when is_unix */
     bool is_unix;
-    bool is_tls; /* https:// */
+    bool is_tls;   /* https:// */
+    bool has_port; /* it is written */
 } sheaf_server_url_t;
 
 typedef enum sheaf_hash_what {

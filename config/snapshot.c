@@ -196,7 +196,8 @@ struct ssl_ctx_st *sheaf_snapshot_tls_of(const sheaf_snapshot_t *snapshot, const
 static bool is_same_server(const sheaf_server_conf_t *a, const sheaf_server_conf_t *b)
 {
     return a->url.port == b->url.port && a->url.is_tls == b->url.is_tls && a->url.is_unix == b->url.is_unix &&
-           sheaf_str_eq(a->url.host, b->url.host) && a->weight == b->weight && a->backup == b->backup;
+           sheaf_str_eq(a->url.host, b->url.host) && sheaf_str_eq(a->service, b->service) && a->weight == b->weight &&
+           a->backup == b->backup;
 }
 
 static bool is_same_balance(const sheaf_upstream_conf_t *a, const sheaf_upstream_conf_t *b)

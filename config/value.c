@@ -458,6 +458,7 @@ sheaf_err_t sheaf_value_server(sheaf_pool_t *pool, sheaf_str_t text, sheaf_serve
     host = sheaf_pool_cstr(pool, cut.host); /* names are case-insensitive: one spelling for comparing and for Host */
     for (size_t i = 0; i < cut.host.len; i++)
         host[i] = sheaf_lower(host[i]);
+    server.has_port = cut.port.base != NULL;
     server.host = sheaf_str(host, cut.host.len);
     server.authority = sheaf_pool_printf(pool, cut.is_bracketed ? "[%s]" : "%s", host);
     if (server.port != (server.is_tls ? 443 : 80))

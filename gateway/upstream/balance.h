@@ -1,7 +1,8 @@
 /* upstream/balance.h - which server of an upstream is next, and which of its addresses.
  *
- * Among the servers that are open the upstream's `balance` chooses (turn.h). Open are those that are no backups and did
- * not just refuse; when there is none, the backups that did not; when there is none either, all but the backups. The
+ * Among the servers that are open the upstream's `balance` chooses (turn.h). Open are those of the lowest rank that did
+ * not just refuse (no backups, then the priorities of services, then backups); when all did, all of the lowest rank. Servers of
+ * a service come and go (service.h), others are as the configuration has them. The
  * addresses of a server whose name has several are taken in turn. An address that just refused is passed over for two
  * seconds when another one exists, and so is a server whose name was not found; then one exchange tries it, and the rest
  * follows once it took the connection: a server that swallows what is sent costs one of them a timeout, not all. Pure but for the names, which it holds. */
@@ -10,14 +11,20 @@
 
 #include "gateway/http/exchange.h"
 #include "gateway/upstream/ring.h"
-#include "gateway/upstream/server.h"
+#include "gateway/upstream/service.h"
 
 typedef struct sheaf_balance {
     sheaf_server_t *servers;
-    uint32_t count;
-    uint32_t next;  /* private, as all below: whose turn it is where all are equal */
+    uint32_t count;                                                         /* with those that are vacant */
+    uint32_t present_count;                                                 /* without; at least one */
+    void (*on_left)(struct sheaf_balance *balance, sheaf_server_t *server); /* may be NULL: it is vacant from now on */
+    char detail[96];                                                        /* why a name was not found last */
+    sheaf_service_t *services;                                              /* private, as all below */
+    uint32_t service_count;
+    uint32_t end;   /* all behind it are vacant */
+    uint32_t next;  /* whose turn it is where all are equal */
     uint32_t other; /* turns of second attempts: they do not upset those of first ones */
-    bool is_even;   /* equal weights and no backups */
+    bool is_even;   /* equal weights, one rank */
     uint8_t kind;   /* SHEAF_TURN_... */
     sheaf_hash_by_t hash;
     uint64_t hash_bound; /* percent */
@@ -31,8 +38,8 @@ typedef uint64_t sheaf_tried_t;
 
 typedef enum sheaf_pick {
     SHEAF_PICK_PEER,   /* dial it */
-    SHEAF_PICK_LOOKUP, /* ask for the server's name first, then pick again */
-    SHEAF_PICK_NONE,   /* everything was tried */
+    SHEAF_PICK_LOOKUP, /* ask for what is unknown of the server (sheaf_server_unknown), then pick again */
+    SHEAF_PICK_NONE,   /* everything was tried; of names that were not found balance->detail tells */
 } sheaf_pick_t;
 
 /* `conf` must live as long, or an equal one take its place; `context` is for servers that speak TLS, NULL when there is
@@ -59,8 +66,8 @@ uint64_t sheaf_balance_bit(const sheaf_balance_t *balance, const sheaf_server_t 
  * and not a backup once it is not needed any more. */
 bool sheaf_balance_suits(const sheaf_balance_t *balance, const sheaf_server_t *server, uint64_t now_ms);
 
-/* The address to dial: of `server` if one is left there, else of those after it; backups after all others, those that
- * just refused or are ejected last. Marks it as tried. */
+/* The address to dial: of `server` if one is left there, else of those after it; first those of its rank, those that just
+ * refused or are ejected last. Marks it as tried. */
 sheaf_pick_t sheaf_balance_pick(sheaf_balance_t *balance, sheaf_server_t *server, uint64_t now_ms, sheaf_tried_t *tried,
                                 sheaf_server_t **ret_server, sheaf_sockaddr_t *ret_address);
 

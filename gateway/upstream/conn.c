@@ -50,7 +50,9 @@ void sheaf_conn_pass(sheaf_conn_t *from, sheaf_conn_t *to)
 void sheaf_conn_aim(sheaf_conn_t *conn, sheaf_server_t *server)
 {
     conn->server->flying -= conn->exchange != NULL;
+    conn->server->conn_count--;
     conn->server = server;
+    server->conn_count++;
     server->flying += conn->exchange != NULL;
 }
 
@@ -66,6 +68,7 @@ sheaf_conn_t *sheaf_conn_new(sheaf_conn_env_t *env, const sheaf_conn_events_t *e
     conn->events = events;
     conn->group = group;
     conn->server = server;
+    server->conn_count++;
     carry(conn, exchange);
     conn->deadline.on_expired = on_deadline;
     conn->state = SHEAF_CONN_LOOKUP;
@@ -261,7 +264,7 @@ int sheaf_conn_start(sheaf_conn_t *conn, sheaf_exchange_t *exchange)
     sheaf_h1_begin(&conn->h1, exchange->method);
     if (conn->is_reused)
         sheaf_count(conn->env->metrics, SHEAF_METRIC_CONNS_REUSED, 1);
-    if (conn->server->is_backup)
+    if (conn->server->rank != 0)
         sheaf_count(conn->env->metrics, SHEAF_METRIC_EXCHANGES_BACKUP, 1);
     sheaf_conn_move(conn, SHEAF_CONN_ACTIVE);
     stay_awake(conn, conn->first_byte_ms);
@@ -461,6 +464,7 @@ void sheaf_conn_close(sheaf_conn_t *conn)
     sheaf_deadline_clear(conn->env->deadlines, &conn->race);
     sheaf_deadline_clear(conn->env->deadlines, &conn->deadline);
     carry(conn, NULL);
+    conn->server->conn_count--;
     conn->unsealed = SHEAF_STR_NONE;
     uv_close((uv_handle_t *)&conn->tcp, on_closed);
 }

@@ -21,6 +21,8 @@ static void on_end(sheaf_conn_t *conn, sheaf_exchange_t *exchange, sheaf_err_t e
 static bool on_bad_head(sheaf_conn_t *conn, const sheaf_answer_head_t *head);
 static void on_dial_failed(sheaf_conn_t *conn, sheaf_err_t err, const char *detail);
 static void on_idle_end(sheaf_conn_t *conn);
+/* What balance tells. */
+static void on_left(sheaf_balance_t *balance, sheaf_server_t *server);
 /* And time. */
 static void on_exchange_deadline(sheaf_deadline_t *node);
 static void on_serve(sheaf_task_t *task);
@@ -48,10 +50,20 @@ sheaf_group_t *sheaf_group_new(sheaf_conn_env_t *env, sheaf_soon_t *soon, sheaf_
     group->soon = soon;
     group->serve.run = on_serve;
     sheaf_balance_init(&group->balance, conf, sheaf_snapshot_tls_of(snapshot, conf), resolver, seed);
+    group->balance.on_left = on_left;
     sheaf_stock_init(&group->stock, env, &group->balance);
     sheaf_line_init(&group->line);
     sheaf_triage_init(&group->triage, env, &group->balance, &group->stock, conf);
     return group;
+}
+
+/* A server is there no more: what flies there flies on. */
+static void on_left(sheaf_balance_t *balance, sheaf_server_t *server)
+{
+    sheaf_group_t *group = SHEAF_OWNER(balance, sheaf_group_t, balance);
+
+    sheaf_triage_left(&group->triage, server);
+    sheaf_stock_clear(&group->stock, server);
 }
 
 static void let_go(sheaf_conn_t *conn)
@@ -326,7 +338,7 @@ static void dial(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf_server_
     sheaf_conn_t *conn = conn_for(group, exchange, server);
 
     conn->dial_err = SHEAF_ERR_RESOLVE; /* what it is when no address is found at all */
-    conn->dial_detail = server->name->detail;
+    conn->dial_detail = group->balance.detail;
     dial_on(conn);
 }
 
@@ -347,7 +359,7 @@ static bool dial_next(sheaf_conn_t *conn)
         sheaf_conn_aim(conn, server);
     switch (pick) {
     case SHEAF_PICK_LOOKUP:
-        sheaf_name_ask(conn->server->name, &conn->waiter);
+        sheaf_name_ask(sheaf_server_unknown(server), &conn->waiter);
         return true;
     case SHEAF_PICK_NONE:
         give_up(conn, conn->dial_err, conn->dial_detail);
@@ -371,9 +383,15 @@ static bool dial_next(sheaf_conn_t *conn)
     return false;
 }
 
+/* Who waited for a service learns only now which servers there are. */
 static void on_resolved(sheaf_name_waiter_t *waiter)
 {
-    dial_on(SHEAF_OWNER(waiter, sheaf_conn_t, waiter));
+    sheaf_conn_t *conn = SHEAF_OWNER(waiter, sheaf_conn_t, waiter);
+    sheaf_group_t *group = conn->group;
+
+    if (conn->server->is_gate)
+        sheaf_conn_aim(conn, sheaf_balance_for(&group->balance, conn->exchange, group->env->clock->now_ms));
+    dial_on(conn);
 }
 
 static void on_dial_failed(sheaf_conn_t *conn, sheaf_err_t err, const char *detail)

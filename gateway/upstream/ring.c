@@ -6,8 +6,9 @@
 #include "config/yaml.h"
 #include "gateway/base/pool.h"
 
-#define POINTS_PER_WEIGHT 160   /* shares are then within some 10 % of what the weights say */
-#define POINTS_MAX        65536 /* unless the weights alone are more */
+#define POINTS_PER_WEIGHT 160            /* shares are then within some 10 % of what the weights say */
+#define POINTS_MAX        65536          /* unless the weights alone are more */
+#define WEIGHTS_MAX       (1024u * 256u) /* what a configuration may say; what DNS says may be more */
 
 /* FNV-1a leaves neighbours close together; this (MurmurHash3's finalizer) tears them apart. */
 static uint64_t scatter(uint64_t hash)
@@ -17,17 +18,50 @@ static uint64_t scatter(uint64_t hash)
     return hash ^ hash >> 33;
 }
 
-/* Halved, not divided: it changes seldom, and a change of it moves keys that had no need to move. */
-static uint32_t points_per_weight(const sheaf_upstream_conf_t *conf)
+/* What a weight is divided by, at first and, while it is too large, by 2^shift; and how many points the rest is worth. */
+typedef struct measure {
+    uint64_t divisor;
+    uint32_t shift, per_weight;
+} measure_t;
+
+/* So that servers which all weigh the same are no matter of how much: DNS servers say 100 / n of n. */
+static uint64_t common_divisor(const sheaf_ring_member_t *members, uint32_t count)
 {
-    uint32_t points = POINTS_PER_WEIGHT;
+    uint64_t divisor = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t weight = members[i].weight;
+
+        while (weight != 0) {
+            uint64_t rest = divisor % weight;
+
+            divisor = weight;
+            weight = rest;
+        }
+    }
+    return divisor != 0 ? divisor : 1;
+}
+
+/* Halved, not divided: it changes seldom, and a change of it moves keys that had no need to move. */
+static measure_t measure_of(const sheaf_ring_member_t *members, uint32_t count)
+{
+    measure_t measure = {common_divisor(members, count), 0, POINTS_PER_WEIGHT};
     uint64_t weights = 0;
 
-    for (uint32_t i = 0; i < conf->servers.count; i++)
-        weights += conf->servers.items[i].weight;
-    while (points > 1 && points * weights > POINTS_MAX)
-        points /= 2;
-    return points;
+    for (uint32_t i = 0; i < count; i++)
+        weights += members[i].weight / measure.divisor;
+    while (measure.per_weight > 1 && measure.per_weight * weights > POINTS_MAX)
+        measure.per_weight /= 2;
+    while (weights >> measure.shift > WEIGHTS_MAX)
+        measure.shift++;
+    return measure;
+}
+
+static uint64_t points_of(measure_t measure, const sheaf_ring_member_t *member)
+{
+    uint64_t weight = member->weight / measure.divisor >> measure.shift;
+
+    return measure.per_weight * (weight != 0 ? weight : 1);
 }
 
 static int by_place(const void *a, const void *b)
@@ -39,25 +73,25 @@ static int by_place(const void *a, const void *b)
     return (x->server > y->server) - (x->server < y->server);
 }
 
-static void put_points(sheaf_ring_t *ring, const sheaf_server_conf_t *server, uint32_t index, uint64_t count)
+static void put_points(sheaf_ring_t *ring, const sheaf_ring_member_t *member, uint64_t count)
 {
-    uint64_t start = sheaf_hash(SHEAF_HASH_START, server->url.host) ^ scatter(server->url.port);
+    uint64_t start = sheaf_hash(SHEAF_HASH_START, member->host) ^ scatter(member->port);
 
     for (uint64_t i = 0; i < count; i++)
-        ring->points[ring->count++] = (sheaf_ring_point_t){(uint32_t)scatter(start + scatter(i + 1)), index};
+        ring->points[ring->count++] = (sheaf_ring_point_t){(uint32_t)scatter(start + scatter(i + 1)), member->server};
 }
 
-void sheaf_ring_init(sheaf_ring_t *ring, const sheaf_upstream_conf_t *conf)
+void sheaf_ring_init(sheaf_ring_t *ring, const sheaf_ring_member_t *members, uint32_t count)
 {
-    uint32_t per_weight = points_per_weight(conf);
-    uint64_t count = 0;
+    measure_t measure = measure_of(members, count);
+    uint64_t points = 0;
 
-    for (uint32_t i = 0; i < conf->servers.count; i++)
-        count += per_weight * conf->servers.items[i].weight;
-    ring->points = sheaf_alloc(count * sizeof(*ring->points));
+    for (uint32_t i = 0; i < count; i++)
+        points += points_of(measure, &members[i]);
+    ring->points = sheaf_alloc(points * sizeof(*ring->points));
     ring->count = 0;
-    for (uint32_t i = 0; i < conf->servers.count; i++)
-        put_points(ring, &conf->servers.items[i], i, per_weight * conf->servers.items[i].weight);
+    for (uint32_t i = 0; i < count; i++)
+        put_points(ring, &members[i], points_of(measure, &members[i]));
     qsort(ring->points, ring->count, sizeof(*ring->points), by_place);
 }
 

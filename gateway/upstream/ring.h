@@ -8,7 +8,14 @@
 #ifndef SHEAF_UPSTREAM_RING_H
 #define SHEAF_UPSTREAM_RING_H
 
-#include "config/keys.h"
+#include "gateway/base/str.h"
+
+typedef struct sheaf_ring_member {
+    sheaf_str_t host;
+    uint16_t port;
+    uint32_t server;
+    uint64_t weight;
+} sheaf_ring_member_t;
 
 typedef struct sheaf_ring_point {
     uint32_t at;
@@ -20,7 +27,8 @@ typedef struct sheaf_ring {
     uint32_t count;
 } sheaf_ring_t;
 
-void sheaf_ring_init(sheaf_ring_t *ring, const sheaf_upstream_conf_t *conf);
+/* At least one member; all are borrowed for the call. */
+void sheaf_ring_init(sheaf_ring_t *ring, const sheaf_ring_member_t *members, uint32_t count);
 void sheaf_ring_fini(sheaf_ring_t *ring);
 
 /* The index of the point that `key` belongs to; those after it (the first follows the last) are its next choices. */

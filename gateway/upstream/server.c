@@ -1,6 +1,7 @@
 /* upstream/server.c - see server.h. */
 #include "gateway/upstream/server.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "gateway/base/pool.h"
@@ -24,28 +25,77 @@ static sheaf_tls_peer_t *tls_of(const sheaf_upstream_conf_t *conf, const sheaf_s
     return url->is_tls ? sheaf_tls_peer_new(context, name, url->authority) : NULL;
 }
 
+/* RFC 2782: a service's name is in front of its domain's, "_http._tcp.example.com". NULL: the server is no service. */
+static sheaf_name_t *service_of(const sheaf_server_conf_t *conf, sheaf_resolver_t *resolver)
+{
+    sheaf_str_t rest = conf->service;
+    char text[SHEAF_SRV_HOST_SIZE];
+    bool is_whole;
+
+    if (rest.len == 0)
+        return NULL;
+    is_whole = rest.base[0] == '_' || sheaf_str_cut(&rest, '.').len != conf->service.len;
+    snprintf(text, sizeof(text), is_whole ? "%.*s.%.*s" : "_%.*s._tcp.%.*s", SHEAF_STR_ARG(conf->service),
+             SHEAF_STR_ARG(conf->url.host));
+    return sheaf_name_hold_service(resolver, sheaf_str_of(text));
+}
+
 void sheaf_server_init(sheaf_server_t *server, const sheaf_upstream_conf_t *upstream, const sheaf_server_conf_t *conf,
                        struct ssl_ctx_st *context, sheaf_resolver_t *resolver)
 {
     const sheaf_server_url_t *url = &conf->url;
 
-    server->name = sheaf_name_hold(resolver, url->host);
+    server->service = service_of(conf, resolver);
+    server->name = server->service != NULL ? sheaf_name_hold_service(resolver, sheaf_str_of(server->service->text))
+                                           : sheaf_name_hold(resolver, url->host);
     server->port = url->port;
     server->label = joined(SHEAF_STR(""), url->is_unix ? url->host : url->authority, SHEAF_STR(""));
     server->host_line = joined(SHEAF_STR(" HTTP/1.1\r\nhost: "), url->authority, SHEAF_STR("\r\n"));
     server->tls = tls_of(upstream, url, context);
     server->weight = (uint32_t)conf->weight;
-    server->is_backup = conf->backup;
+    server->rank = conf->backup ? SHEAF_SERVER_RANK_BACKUP : 0;
     sheaf_list_init(&server->idle);
 }
 
 void sheaf_server_fini(sheaf_server_t *server)
 {
     sheaf_name_drop(server->name);
+    if (server->service != NULL)
+        sheaf_name_drop(server->service);
     sheaf_tls_peer_free(server->tls);
     free((char *)server->label.base);
     free((char *)server->host_line.base);
     free(server->peers);
+}
+
+/* Whom it trusts, and by which name, stays as it is; what others told of their sessions is not its own. */
+void sheaf_server_move(sheaf_server_t *server, sheaf_resolver_t *resolver, sheaf_str_t host, uint16_t port)
+{
+    sheaf_name_t *name = sheaf_name_hold(resolver, host);
+    sheaf_tls_peer_t *tls = server->tls;
+    char text[8];
+
+    SHEAF_ASSERT(server->is_vacant && server->conn_count == 0);
+    sheaf_name_drop(server->name);
+    free((char *)server->label.base);
+    free(server->peers);
+    snprintf(text, sizeof(text), ":%u", port);
+    server->name = name;
+    server->port = port;
+    server->label = joined(sheaf_str(host.base, host.len - 1), sheaf_str_of(text), SHEAF_STR("")); /* no root dot */
+    server->tls = tls == NULL ? NULL : sheaf_tls_peer_like(tls, server->label);
+    server->outlier = (sheaf_outlier_t){0};
+    server->credit = 0;
+    server->peers = NULL;
+    server->version = server->next = server->peer_count = 0;
+    sheaf_tls_peer_free(tls);
+}
+
+sheaf_name_t *sheaf_server_unknown(const sheaf_server_t *server)
+{
+    if (server->service != NULL && !sheaf_name_is_ready(server->service))
+        return server->service;
+    return sheaf_name_is_ready(server->name) ? NULL : server->name;
 }
 
 /* --- its addresses --- */
@@ -83,7 +133,7 @@ void sheaf_server_refresh(sheaf_server_t *server)
     uint32_t count = server->name->count;
     sheaf_peer_t *peers;
 
-    if (server->version == server->name->version)
+    if (server->version == server->name->version || server->name->is_service)
         return;
     peers = sheaf_alloc((count + 1) * sizeof(*peers)); /* never nothing */
     for (uint32_t i = 0; i < count; i++) {
@@ -102,7 +152,7 @@ void sheaf_server_refresh(sheaf_server_t *server)
 
 bool sheaf_server_is_shunned(const sheaf_server_t *server, uint64_t now_ms)
 {
-    if (server->outlier.is_ejected || sheaf_name_has_failed(server->name))
+    if (server->is_vacant || server->outlier.is_ejected || sheaf_name_has_failed(server->name))
         return true;
     for (uint32_t i = 0; i < server->peer_count; i++)
         if (server->peers[i].shunned_until_ms <= now_ms)

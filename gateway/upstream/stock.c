@@ -36,6 +36,8 @@ uint64_t sheaf_stock_keep_ms(const sheaf_conn_t *conn, uint64_t most_ms)
     uint64_t said_s = conn->h1.keepalive_timeout_s;
     uint64_t said_ms = said_s == UINT32_MAX ? UINT64_MAX : said_s == 0 ? 0 : (said_s - 1) * 1000;
 
+    if (conn->server->is_vacant)
+        return 0;
     return said_ms < most_ms ? said_ms : most_ms;
 }
 

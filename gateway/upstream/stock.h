@@ -25,7 +25,7 @@ void sheaf_stock_let_go(sheaf_stock_t *stock, sheaf_conn_t *conn);
 void sheaf_stock_clear(sheaf_stock_t *stock, sheaf_server_t *server);
 
 /* How long the backend will surely keep it, `most_ms` at most: a second less than it says, so that no request crosses
- * its close. */
+ * its close; 0 when there is no such server any more. */
 uint64_t sheaf_stock_keep_ms(const sheaf_conn_t *conn, uint64_t most_ms);
 /* Lets a conn rest for `kept_ms` at most. */
 void sheaf_stock_put(sheaf_stock_t *stock, sheaf_conn_t *conn, uint64_t kept_ms);

@@ -133,6 +133,11 @@ sheaf_tls_peer_t *sheaf_tls_peer_new(SSL_CTX *context, sheaf_str_t name, sheaf_s
     return peer;
 }
 
+sheaf_tls_peer_t *sheaf_tls_peer_like(const sheaf_tls_peer_t *peer, sheaf_str_t authority)
+{
+    return sheaf_tls_peer_new(peer->context, sheaf_str_of(peer->name), authority);
+}
+
 void sheaf_tls_peer_free(sheaf_tls_peer_t *peer)
 {
     if (peer == NULL)

@@ -33,6 +33,8 @@ typedef enum sheaf_tls_state {
 /* `context` is held (config/trust.h). `name` is the host name or address that the certificate must be for, `authority`
  * is what messages call the server; both are copied. */
 sheaf_tls_peer_t *sheaf_tls_peer_new(struct ssl_ctx_st *context, sheaf_str_t name, sheaf_str_t authority);
+/* Another one of the same context and name. */
+sheaf_tls_peer_t *sheaf_tls_peer_like(const sheaf_tls_peer_t *peer, sheaf_str_t authority);
 void sheaf_tls_peer_free(sheaf_tls_peer_t *peer); /* NULL is fine */
 
 /* What failed last, as a sentence that names the server; good as long as the peer. */

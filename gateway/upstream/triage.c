@@ -96,7 +96,10 @@ static void log_server(const sheaf_triage_t *triage, const sheaf_server_t *serve
 
 static void note_server(sheaf_triage_t *triage, sheaf_server_t *server, bool is_good)
 {
-    if (!triage->has_outlier || !sheaf_outlier_note(&triage->outliers, &server->outlier, is_good, now_ms(triage)))
+    if (!triage->has_outlier || server->is_vacant || server->is_gate)
+        return;
+    triage->outliers.count = triage->balance->present_count;
+    if (!sheaf_outlier_note(&triage->outliers, &server->outlier, is_good, now_ms(triage)))
         return;
     sheaf_count(triage->env->metrics, SHEAF_METRIC_EJECTIONS, 1);
     sheaf_gauge(triage->env->metrics, SHEAF_METRIC_SERVERS_EJECTED, 1);
@@ -104,6 +107,15 @@ static void note_server(sheaf_triage_t *triage, sheaf_server_t *server, bool is_
         sheaf_deadline_set(triage->env->deadlines, &triage->readmit, server->outlier.until_ms);
     sheaf_stock_clear(triage->stock, server); /* nobody may take an idle conn of it */
     log_server(triage, server, "server ejected");
+}
+
+void sheaf_triage_left(sheaf_triage_t *triage, sheaf_server_t *server)
+{
+    if (server->outlier.is_ejected) {
+        triage->outliers.ejected_count--;
+        sheaf_gauge(triage->env->metrics, SHEAF_METRIC_SERVERS_EJECTED, -1);
+    }
+    server->outlier = (sheaf_outlier_t){0};
 }
 
 static void on_readmit(sheaf_deadline_t *node)

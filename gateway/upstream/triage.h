@@ -44,6 +44,9 @@ uint64_t sheaf_triage_unreached(sheaf_triage_t *triage, sheaf_exchange_t *exchan
 void sheaf_triage_late(sheaf_triage_t *triage, sheaf_conn_t *conn, sheaf_exchange_t *exchange);
 void sheaf_triage_forget(sheaf_triage_t *triage, sheaf_exchange_t *exchange); /* cancelled: that says nothing */
 
+/* There is no such server any more: what is known of it is forgotten. */
+void sheaf_triage_left(sheaf_triage_t *triage, sheaf_server_t *server);
+
 /* No address of `server` took a connection. */
 void sheaf_triage_blame(sheaf_triage_t *triage, sheaf_server_t *server);
 

@@ -16,7 +16,7 @@ static sheaf_server_t *richest(sheaf_balance_t *balance, const sheaf_server_t *l
     sheaf_server_t *best = NULL;
     int64_t earned = 0;
 
-    for (uint32_t i = 0; i < balance->count; i++) {
+    for (uint32_t i = 0; i < balance->end; i++) {
         sheaf_server_t *server = &balance->servers[i];
 
         if (!server->is_open || (like != NULL && compare_load(server, like) != 0))
@@ -39,7 +39,7 @@ sheaf_server_t *sheaf_turn_least_requests(sheaf_balance_t *balance)
 {
     const sheaf_server_t *least = NULL;
 
-    for (uint32_t i = 0; i < balance->count; i++) {
+    for (uint32_t i = 0; i < balance->end; i++) {
         const sheaf_server_t *server = &balance->servers[i];
 
         if (server->is_open && (least == NULL || compare_load(server, least) < 0))
@@ -67,7 +67,7 @@ static sheaf_server_t *any_but(sheaf_balance_t *balance, const sheaf_server_t *b
     if (left == 0)
         return NULL;
     left = chance(balance, left) + 1;
-    for (uint32_t i = 0; i < balance->count && left != 0; i++) {
+    for (uint32_t i = 0; i < balance->end && left != 0; i++) {
         if (!balance->servers[i].is_open || &balance->servers[i] == but)
             continue;
         last = &balance->servers[i];

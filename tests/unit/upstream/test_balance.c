@@ -309,9 +309,11 @@ static void the_order_of_servers_changes_nothing_for_a_key(void **state)
     bench_t *b = BENCH(SHEAF_TURN_HASH, 1, 1, 1), *turned = BENCH(SHEAF_TURN_HASH, 1, 1, 1);
 
     sheaf_ring_fini(&turned->balance.ring);
-    turned->servers[0].url.host = SHEAF_STR("10.0.0.2");
-    turned->servers[2].url.host = SHEAF_STR("10.0.0.0");
-    sheaf_ring_init(&turned->balance.ring, &turned->conf);
+    sheaf_ring_init(&turned->balance.ring,
+                    (sheaf_ring_member_t[]){{SHEAF_STR("10.0.0.2"), 80, 0, 1},
+                                            {SHEAF_STR("10.0.0.1"), 80, 1, 1},
+                                            {SHEAF_STR("10.0.0.0"), 80, 2, 1}},
+                    3);
     for (uint32_t i = 0; i < 1000; i++)
         assert_int_equal(turn_of_key(b, i), 2 - turn_of_key(turned, i));
     bench_free(b);
@@ -354,28 +356,33 @@ static void a_high_bound_keeps_a_key_where_it_is(void **state)
     bench_free(b);
 }
 
-static void the_largest_ring_stays_bounded_and_gives_everyone_a_place(void **state)
+/* `heavy`: what every second of 1,024 weighs. */
+static void assert_ring(uint64_t heavy, uint32_t points)
 {
-    sheaf_server_conf_t *servers = calloc(1024, sizeof(*servers));
-    sheaf_upstream_conf_t conf = {.servers = {servers, 1024}};
+    sheaf_ring_member_t *members = calloc(1024, sizeof(*members));
     bool has_place[1024] = {false};
     char(*hosts)[8] = calloc(1024, sizeof(*hosts));
     sheaf_ring_t ring;
 
     for (uint32_t i = 0; i < 1024; i++) {
         snprintf(hosts[i], sizeof(hosts[i]), "h%u", i);
-        servers[i].url.host = sheaf_str_of(hosts[i]);
-        servers[i].weight = i % 2 == 0 ? 256 : 1;
+        members[i] = (sheaf_ring_member_t){sheaf_str_of(hosts[i]), 0, i, i % 2 == 0 ? heavy : 1};
     }
-    sheaf_ring_init(&ring, &conf);
-    assert_int_equal(ring.count, 512 * 257);
+    sheaf_ring_init(&ring, members, 1024);
+    assert_int_equal(ring.count, points);
     for (uint32_t i = 0; i < ring.count; i++)
         has_place[ring.points[i].server] = true;
     for (uint32_t i = 0; i < 1024; i++)
         assert_true(has_place[i]);
     sheaf_ring_fini(&ring);
     free(hosts);
-    free(servers);
+    free(members);
+}
+
+static void the_largest_ring_stays_bounded_and_gives_everyone_a_place(void **state)
+{
+    assert_ring(256, 512 * 257);
+    assert_ring(65535 * 256, 512 * (511 + 1)); /* as DNS may have it: one point for 2^15 */
 }
 
 static void check_backups(sheaf_turn_t kind)
