@@ -1,0 +1,124 @@
+"""Servers that others wrote, as backends: each stands before the origin on several ports, and can be killed, stopped,
+started again and reloaded as its operators do it."""
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+
+from harness import DEADLINE, free_port, wait_until
+
+
+class Peer:
+    """A server of its own process group. `ports` by kind: what it speaks there says its configuration."""
+    kinds = ()
+
+    def __init__(self, origin, pki, pair):
+        self.folder = tempfile.TemporaryDirectory(prefix="sheaf-peer-")
+        self.dir, self.origin, self.pki, self.pair = pathlib.Path(self.folder.name), origin, pki, pair
+        self.ports = {kind: free_port() for kind in self.kinds}
+        self.path = self.dir / "conf"
+        self.log = self.dir / "log"
+        self.path.write_text(self.conf())
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(self.command(), stdout=open(self.log, "ab"), stderr=subprocess.STDOUT,
+                                        stdin=subprocess.DEVNULL, start_new_session=True)
+        for port in self.ports.values():
+            wait_until(lambda: self.is_open(port), what=f"{type(self).__name__} on its port")
+
+    def is_open(self, port):
+        assert self.process.poll() is None, self.log.read_text()
+        with socket.socket() as sock:
+            return sock.connect_ex(("127.0.0.1", port)) == 0
+
+    def signal(self, number):
+        """To master and workers alike."""
+        os.killpg(self.process.pid, number)
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.signal(signal.SIGKILL)
+            self.process.wait(DEADLINE)
+
+    def members(self):
+        """The pids of all its processes."""
+        return subprocess.run(["pgrep", "-g", str(self.process.pid)], capture_output=True, text=True).stdout.split()
+
+    def reload(self):
+        """Returns when a new worker is there."""
+        before = set(self.members())
+        os.kill(self.process.pid, self.reload_signal)
+        wait_until(lambda: set(self.members()) - before, what=f"a new worker of {type(self).__name__}")
+
+    def close(self):
+        self.kill()
+        self.folder.cleanup()
+
+
+class Nginx(Peer):
+    kinds = ("clear", "tls", "mtls")
+    reload_signal = signal.SIGHUP
+    CONF = """
+daemon off; worker_processes 2; pid {dir}/pid; error_log {dir}/log;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off; client_body_temp_path {dir}/b; proxy_temp_path {dir}/p; fastcgi_temp_path {dir}/f; uwsgi_temp_path {dir}/u;
+  scgi_temp_path {dir}/s; client_max_body_size 0; proxy_http_version 1.1;
+  ssl_certificate {pair[0]}; ssl_certificate_key {pair[1]}; ssl_client_certificate {ca};
+  upstream origin {{ server 127.0.0.1:{origin}; }}
+{servers}
+}}
+"""
+    LISTEN = {"clear": "listen 127.0.0.1:{port};", "tls": "listen 127.0.0.1:{port} ssl;",
+              "mtls": "listen 127.0.0.1:{port} ssl; ssl_verify_client on;"}
+
+    def conf(self):
+        servers = "\n".join("  server {{ {} location / {{ proxy_pass http://origin; }} }}".format(
+            self.LISTEN[kind].format(port=port)) for kind, port in self.ports.items())
+        return self.CONF.format(dir=self.dir, pair=self.pair, ca=self.pki.ca, origin=self.origin.at, servers=servers)
+
+    def command(self):
+        return ["nginx", "-p", str(self.dir), "-e", str(self.log), "-c", str(self.path)]
+
+
+class Haproxy(Peer):
+    kinds = ("clear", "tls", "mtls")
+    reload_signal = signal.SIGUSR2
+    CONF = """
+global
+  stats socket {dir}/stats mode 600 level admin expose-fd listeners
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 30s
+  timeout server 30s
+frontend all
+{binds}
+  default_backend origin
+backend origin
+  server origin 127.0.0.1:{origin}
+"""
+    BIND = {"clear": "", "tls": "ssl crt {pem}", "mtls": "ssl crt {pem} ca-file {ca} verify required"}
+
+    def conf(self):
+        pem = self.dir / "pair.pem"
+        pem.write_text("".join(pathlib.Path(path).read_text() for path in self.pair))
+        binds = "\n".join(f"  bind 127.0.0.1:{port} " + self.BIND[kind].format(pem=pem, ca=self.pki.ca)
+                          for kind, port in self.ports.items())
+        return self.CONF.format(dir=self.dir, binds=binds, origin=self.origin.at)
+
+    def command(self):
+        return ["haproxy", "-W", "-db", "-f", str(self.path)]
+
+
+PEERS = {"nginx": Nginx, "haproxy": Haproxy}
+
+
+def missing():
+    """Why they cannot be started, or None."""
+    absent = [name for name in PEERS if not shutil.which(name)]
+    return f"no {', '.join(absent)}" if absent else None
