@@ -43,6 +43,7 @@ class Peer:
         if self.process.poll() is None:
             self.signal(signal.SIGKILL)
             self.process.wait(DEADLINE)
+            wait_until(lambda: not self.members(), what="the end of its workers, who listen too")
 
     def members(self):
         """The pids of all its processes."""
