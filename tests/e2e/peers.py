@@ -46,8 +46,8 @@ class Peer:
             wait_until(lambda: not self.members(), what="the end of its workers, who listen too")
 
     def members(self):
-        """The pids of all its processes."""
-        return subprocess.run(["pgrep", "-g", str(self.process.pid)], capture_output=True, text=True).stdout.split()
+        """The pids of all its processes but zombies."""
+        return subprocess.run(["pgrep", "-r", "R,S,D,T", "-g", str(self.process.pid)], capture_output=True, text=True).stdout.split()
 
     def reload(self):
         """Returns when a new worker is there."""
