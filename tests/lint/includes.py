@@ -25,7 +25,7 @@ LIBRARIES = {
     r"jansson\.h": ["gateway/run/", "gateway/batch/expand."],
     # config reads certificates and makes contexts of them, so that `sheaf check` and a running gateway agree
     r"openssl/.*": ["config/", "gateway/front/", "gateway/upstream/tls.", "gateway/run/"],
-    r"nghttp2/.*": ["gateway/upstream/h2.", "gateway/front/guard/shadow."],
+    r"nghttp2/.*": ["gateway/upstream/h2", "gateway/front/guard/shadow."],
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)')
 
