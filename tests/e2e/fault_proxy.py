@@ -4,7 +4,8 @@
     proxy.fault = Fault(after=10, then=RESET)
     proxy.at                               # where the gateway is to connect
 
-Every connection takes the fault that is set when it is accepted; a list is taken in turn, and what follows is honest.
+Every connection takes the fault that is set when it is accepted; a list is taken in turn, and what follows is honest; a
+function is asked.
 All proxies of a process run in one thread of its own; nothing here needs one of the test's.
 """
 import asyncio
@@ -127,6 +128,8 @@ class FaultProxy:
             self._task(self._serve(sock))
 
     def _next(self):
+        if callable(self.fault):
+            return self.fault()
         if not isinstance(self.fault, list):
             return self.fault
         return self.fault.pop(0) if self.fault else HONEST

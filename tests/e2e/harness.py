@@ -5,6 +5,7 @@ a deadline by `wait_until`. Processes are ended by the pid they were started wit
 sanitizer on stderr fails the test that stopped it.
 """
 import contextlib
+import functools
 import http.client
 import json
 import os
@@ -45,6 +46,17 @@ def free_port():
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return sock.getsockname()[1]
+
+
+@functools.lru_cache(None)
+def keys():
+    """What `sheaf keys` names."""
+    text = subprocess.run([SHEAF, "keys"], capture_output=True, text=True, check=True).stdout
+    return {line.split("  (")[0] for line in text.splitlines() if "  (" in line}
+
+
+def knows(key):
+    return key in keys()
 
 
 def frame(kind, flags, stream, payload=b""):

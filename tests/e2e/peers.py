@@ -8,7 +8,7 @@ import socket
 import subprocess
 import tempfile
 
-from harness import DEADLINE, free_port, wait_until
+from harness import DEADLINE, free_port, knows, wait_until
 
 
 class Peer:
@@ -18,7 +18,7 @@ class Peer:
     def __init__(self, origin, pki, pair):
         self.folder = tempfile.TemporaryDirectory(prefix="sheaf-peer-")
         self.dir, self.origin, self.pki, self.pair = pathlib.Path(self.folder.name), origin, pki, pair
-        self.ports = {kind: free_port() for kind in self.kinds}
+        self.ports = {kind: free_port() for kind in self.kinds if not kind.startswith("h2") or knows("upstreams.NAME.protocol")}
         self.path = self.dir / "conf"
         self.log = self.dir / "log"
         self.path.write_text(self.conf())
@@ -47,7 +47,8 @@ class Peer:
 
     def members(self):
         """The pids of all its processes but zombies."""
-        return subprocess.run(["pgrep", "-r", "R,S,D,T", "-g", str(self.process.pid)], capture_output=True, text=True).stdout.split()
+        found = subprocess.run(["pgrep", "-r", "R,S,D,T", "-g", str(self.process.pid)], capture_output=True, text=True)
+        return found.stdout.split()
 
     def reload(self):
         """Returns when a new worker is there."""
@@ -61,7 +62,7 @@ class Peer:
 
 
 class Nginx(Peer):
-    kinds = ("clear", "tls", "mtls")
+    kinds = ("clear", "tls", "mtls", "h2c", "h2_tls", "h2_mtls")
     reload_signal = signal.SIGHUP
     CONF = """
 daemon off; worker_processes 2; pid {dir}/pid; error_log {dir}/log;
@@ -75,7 +76,9 @@ http {{
 }}
 """
     LISTEN = {"clear": "listen 127.0.0.1:{port};", "tls": "listen 127.0.0.1:{port} ssl;",
-              "mtls": "listen 127.0.0.1:{port} ssl; ssl_verify_client on;"}
+              "mtls": "listen 127.0.0.1:{port} ssl; ssl_verify_client on;", "h2c": "listen 127.0.0.1:{port} http2;",
+              "h2_tls": "listen 127.0.0.1:{port} ssl http2;",
+              "h2_mtls": "listen 127.0.0.1:{port} ssl http2; ssl_verify_client on;"}
 
     def conf(self):
         servers = "\n".join("  server {{ {} location / {{ proxy_pass http://origin; }} }}".format(
@@ -87,7 +90,7 @@ http {{
 
 
 class Haproxy(Peer):
-    kinds = ("clear", "tls", "mtls")
+    kinds = ("clear", "tls", "mtls", "h2c", "h2_tls", "h2_mtls")
     reload_signal = signal.SIGUSR2
     CONF = """
 global
@@ -103,7 +106,8 @@ frontend all
 backend origin
   server origin 127.0.0.1:{origin}
 """
-    BIND = {"clear": "", "tls": "ssl crt {pem}", "mtls": "ssl crt {pem} ca-file {ca} verify required"}
+    BIND = {"clear": "", "tls": "ssl crt {pem}", "mtls": "ssl crt {pem} ca-file {ca} verify required", "h2c": "proto h2",
+            "h2_tls": "ssl crt {pem} alpn h2", "h2_mtls": "ssl crt {pem} ca-file {ca} verify required alpn h2"}
 
     def conf(self):
         pem = self.dir / "pair.pem"

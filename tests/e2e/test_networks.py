@@ -139,7 +139,8 @@ class Networks(Case):
         hosts = pathlib.Path(folder.name) / "hosts"
         hosts.write_text(f"127.0.0.1 localhost\n{self.net.ip} far.test\n{self.net.ip6} far.test\n")
         script = pathlib.Path(folder.name) / "sheaf"
-        script.write_text(f"#!/bin/sh\nexec unshare -m sh -c 'mount --bind {hosts} /etc/hosts && exec {SHEAF} \"$@\"' sheaf \"$@\"\n")
+        script.write_text("#!/bin/sh\nexec unshare -m "
+                          f"sh -c 'mount --bind {hosts} /etc/hosts && exec {SHEAF} \"$@\"' sheaf \"$@\"\n")
         script.chmod(0o755)
         return self.gateway(keys, hosts=["far.test"], binary=str(script))
 

@@ -14,7 +14,7 @@ RETRY = ", retry: {on: [connect, reset, timeout], budget: 100%}"
 
 @unittest.skipIf(peers.missing(), peers.missing())
 class Peers:
-    """One peer with all that it speaks: /KIND/plain/... leads to it alone, /KIND/retry/... to it and the origin itself."""
+    """One peer with all that it speaks: /KIND/plain/... leads to it alone, /KIND/retry/... to it and to the origin behind it."""
 
     @classmethod
     def setUpClass(cls):
@@ -27,14 +27,17 @@ class Peers:
         client = cls.pki.make("gateway")
         lines, routes = [], []
         for kind, port in cls.peer.ports.items():
-            tls = f"ca: {cls.pki.ca}" + (f", certificate: {client[0]}, key: {client[1]}" if kind.startswith("m") else "")
+            tls = f"ca: {cls.pki.ca}" + (f", certificate: {client[0]}, key: {client[1]}" if "mtls" in kind else "")
             is_tls = "tls" in kind
             url = f'"{"https" if is_tls else "http"}://127.0.0.1:{port}"'
             more = KEYS + (f", tls: {{{tls}}}" if is_tls else "")
+            spare, fallback = f', "http://127.0.0.1:{cls.origin.at}"', ""
+            if kind == "h2c":  # what stands in for it speaks HTTP/1: not in the same upstream
+                more, spare, fallback = more + ", protocol: http2", "", ", fallback: origin"
             lines += [f"{kind}_plain: {{servers: [{url}], {more}}}",
-                      f'{kind}_retry: {{servers: [{url}, "http://127.0.0.1:{cls.origin.at}"], {more}{RETRY}}}']
-            routes += [f'- {{match: "/{kind}/{way}/{{rest...}}", rewrite: "/{{rest...}}", upstream: {kind}_{way}}}'
-                       for way in ("plain", "retry")]
+                      f"{kind}_retry: {{servers: [{url}{spare}], {more}{RETRY}}}"]
+            routes += [f'- {{match: "/{kind}/{way}/{{rest...}}", rewrite: "/{{rest...}}", upstream: {kind}_{way}{more}}}'
+                       for way, more in (("plain", ""), ("retry", fallback))]
         cls.sheaf = Sheaf(cls.origin, upstreams="\n".join(lines), routes="\n".join(routes), endpoint="parallel: 1000")
         cls.addClassCleanup(cls.sheaf.stop)
 
@@ -109,7 +112,8 @@ class Peers:
         self.assert_all_well("plain")
 
     def test_reloaded_under_load_it_costs_nothing(self):
-        load = Load(self.sheaf, self.items("plain", "/delay/5/text") + self.items("plain", "/echo", method="PUT", body=1), threads=2)
+        items = self.items("plain", "/delay/5/text") + self.items("plain", "/echo", method="PUT", body=1)
+        load = Load(self.sheaf, items, threads=2)
         for _ in range(3):
             self.peer.reload()
             load.wait_for(3)
