@@ -25,6 +25,8 @@ bool sheaf_form_is(sheaf_key_kind_t kind, sheaf_yaml_kind_t node)
         return node == SHEAF_YAML_MAPPING;
     case SHEAF_KIND_OF_EDGES:
         return node == SHEAF_YAML_SEQUENCE;
+    case SHEAF_KIND_OF_STATUSES:
+        return node == SHEAF_YAML_SEQUENCE || node == SHEAF_YAML_SCALAR;
     default:
         return kind == SHEAF_KIND_OF_BODY || kind == SHEAF_KIND_OF_JSON;
     }
@@ -180,29 +182,39 @@ static bool parse_status(sheaf_str_t text, uint16_t *ret_status)
     return true;
 }
 
-static void load_status(const form_t *form, const sheaf_yaml_t *node, sheaf_edge_conf_t *edge)
+static void load_status(const form_t *form, const sheaf_yaml_t *node, sheaf_statuses_t *statuses)
 {
-    if (node->kind == SHEAF_YAML_SCALAR && parse_status(node->text, &edge->statuses[edge->status_count]))
-        edge->status_count++;
+    if (node->kind == SHEAF_YAML_SCALAR && parse_status(node->text, &statuses->items[statuses->count]))
+        statuses->count++;
     else
         sheaf_report_error(form->report, node->mark, "a status is a number from 100 to 599, or a class such as 2xx");
 }
 
-static void load_statuses(const form_t *form, const sheaf_yaml_t *node, sheaf_edge_conf_t *edge)
+/* One of them, or a list; `name` is the key's. */
+static void load_statuses(const form_t *form, const sheaf_yaml_t *node, sheaf_str_t name, sheaf_statuses_t *statuses)
 {
     bool is_list = node->kind == SHEAF_YAML_SEQUENCE;
 
     if (is_too_many(form, node, STATUSES_MAX))
         return;
     if (is_list && node->count == 0) {
-        sheaf_report_error(form->report, node->mark, "`status` needs at least one item");
+        sheaf_report_error(form->report, node->mark, "`%.*s` needs at least one item", SHEAF_STR_ARG(name));
         return;
     }
-    edge->statuses = sheaf_pool_zalloc(form->pool, (node->count + 1) * sizeof(*edge->statuses));
+    statuses->items = sheaf_pool_zalloc(form->pool, (node->count + 1) * sizeof(*statuses->items));
     if (!is_list)
-        load_status(form, node, edge);
+        load_status(form, node, statuses);
     for (const sheaf_yaml_t *child = node->first; is_list && child != NULL; child = child->next)
-        load_status(form, child, edge);
+        load_status(form, child, statuses);
+}
+
+static void load_edge_statuses(const form_t *form, const sheaf_yaml_t *node, sheaf_edge_conf_t *edge)
+{
+    sheaf_statuses_t statuses = {NULL, 0};
+
+    load_statuses(form, node, node->name, &statuses);
+    edge->statuses = statuses.items;
+    edge->status_count = statuses.count;
 }
 
 static void load_edge(const form_t *form, const sheaf_yaml_t *node, sheaf_edge_conf_t *edge)
@@ -218,7 +230,7 @@ static void load_edge(const form_t *form, const sheaf_yaml_t *node, sheaf_edge_c
     edge->id = sheaf_pool_dup(form->pool, id->text);
     for (const sheaf_yaml_t *child = node->first; child != NULL; child = child->next) {
         if (sheaf_str_eq(child->name, SHEAF_STR("status")))
-            load_statuses(form, child, edge);
+            load_edge_statuses(form, child, edge);
         else if (child != id)
             sheaf_report_error(form->report, child->name_mark, "unknown key `%.*s`; known here: id, status",
                                SHEAF_VALUE_ARG(child->name));
@@ -246,6 +258,9 @@ void sheaf_form_load(sheaf_pool_t *pool, sheaf_report_t *report, const sheaf_key
         break;
     case SHEAF_KIND_OF_EDGES:
         load_edges(&form, node, member);
+        break;
+    case SHEAF_KIND_OF_STATUSES:
+        load_statuses(&form, node, key->name, member);
         break;
     case SHEAF_KIND_OF_JSON:
         *(sheaf_str_t *)member = load_plain_json(&form, node);

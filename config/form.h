@@ -1,4 +1,4 @@
-/* config/form.h - values that become parts of items: stencils, JSON made of YAML, header fields, edges.
+/* config/form.h - values that become parts of items: stencils, JSON made of YAML, header fields, edges, statuses.
  *
  * What stands in them is checked by blueprint.c, once the whole endpoint is known. */
 #ifndef SHEAF_CONFIG_FORM_H

@@ -93,6 +93,7 @@ static const char *const kind_names[] = {
     [SHEAF_KIND_OF_BODY] = "any value, with ${...} in its texts",
     [SHEAF_KIND_OF_FIELDS] = "texts with ${...} by header name",
     [SHEAF_KIND_OF_EDGES] = "list of ids, or of id and status",
+    [SHEAF_KIND_OF_STATUSES] = "status, class or list of these",
     [SHEAF_KIND_OF_JSON] = "any value",
     [SHEAF_KIND_OF_PERCENT] = "percentage",
     [SHEAF_KIND_OF_ENUM] = "",

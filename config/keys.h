@@ -60,6 +60,12 @@ typedef struct sheaf_fields {
     uint32_t count;
 } sheaf_fields_t;
 
+/* Statuses of an answer: 1 to 5 stand for a whole class, 100 to 599 for that status. */
+typedef struct sheaf_statuses {
+    uint16_t *items;
+    uint32_t count;
+} sheaf_statuses_t;
+
 /* What an item waits for: as in a batch. */
 typedef struct sheaf_edge_conf {
     sheaf_str_t id;
@@ -141,6 +147,7 @@ typedef struct sheaf_hash_by {
 #define SHEAF_KEY_BODY(n)                 SHEAF_MEMBER(BODY, sheaf_stencil_t *, n)
 #define SHEAF_KEY_FIELDS(n)               SHEAF_MEMBER(FIELDS, sheaf_fields_t, n)
 #define SHEAF_KEY_EDGES(n)                SHEAF_MEMBER(EDGES, sheaf_edges_t, n)
+#define SHEAF_KEY_STATUSES(n)             SHEAF_MEMBER(STATUSES, sheaf_statuses_t, n)
 #define SHEAF_KEY_JSON(n)                 SHEAF_MEMBER(JSON, sheaf_str_t, n)
 #define SHEAF_KEY_ENUM_turn(n)            SHEAF_MEMBER_ENUM(turn, n)
 #define SHEAF_KEY_PERCENT(n)              SHEAF_MEMBER(PERCENT, uint64_t, n##_percent)
@@ -170,6 +177,7 @@ typedef struct sheaf_hash_by {
 #define SHEAF_KEY_OBJECT_retry(n)         SHEAF_MEMBER_OBJECT(retry, n)
 #define SHEAF_KEY_OBJECT_outlier(n)       SHEAF_MEMBER_OBJECT(outlier, n)
 #define SHEAF_KEY_OBJECT_breaker(n)       SHEAF_MEMBER_OBJECT(breaker, n)
+#define SHEAF_KEY_OBJECT_health(n)        SHEAF_MEMBER_OBJECT(health, n)
 #define SHEAF_KEY_LIST_certificate(n)     SHEAF_MEMBER_ITEMS(LIST, certificate, n)
 #define SHEAF_KEY_LIST_item(n)            SHEAF_MEMBER_ITEMS(LIST, item, n)
 #define SHEAF_KEY_LIST_listener(n)        SHEAF_MEMBER_ITEMS(LIST, listener, n)

@@ -391,7 +391,10 @@ static void load_default(loader_t *loader, const sheaf_key_t *key, char *member)
         *(uint32_t *)(void *)member = UINT32_MAX;
     } else if (key->fallback != NULL) {
         written.text = sheaf_str_of(key->fallback);
-        load_scalar(loader, key, &written, member);
+        if (sheaf_form_is(key->kind, written.kind))
+            sheaf_form_load(loader->pool, loader->report, key, &written, member);
+        else
+            load_scalar(loader, key, &written, member);
     }
 }
 

@@ -57,6 +57,10 @@ static void put_size(FILE *file, const sheaf_key_t *key)
 
 #define ANY_TYPE "\"type\": [\"string\", \"number\", \"boolean\", \"null\", \"array\", \"object\"]"
 
+#define STATUSES                                                                                                       \
+    "\"anyOf\": [{\"$ref\": \"#/$defs/status\"}, {\"type\": \"array\", \"minItems\": 1, \"items\": {\"$ref\": "        \
+    "\"#/$defs/status\"}}]"
+
 static const char *const simple_kinds[] = {
     [SHEAF_KIND_OF_TEXT] = "\"type\": \"string\"",
     [SHEAF_KIND_OF_PATH] = "\"anyOf\": [{\"type\": \"string\", \"pattern\": \"^/\"}, " ENV_REF "]",
@@ -84,6 +88,7 @@ static const char *const simple_kinds[] = {
                              "\"number\", \"boolean\"]}",
     [SHEAF_KIND_OF_EDGES] = "\"type\": [\"array\", \"null\"], \"items\": {\"anyOf\": [{\"type\": \"string\"}, "
                             "{\"$ref\": \"#/$defs/edge\"}]}",
+    [SHEAF_KIND_OF_STATUSES] = STATUSES,
     [SHEAF_KIND_OF_UPSTREAM] = "\"type\": \"string\"",
     [SHEAF_KIND_OF_REWRITE] = "\"anyOf\": [{\"type\": \"string\", \"pattern\": \"^/\"}, " ENV_REF "]",
 };
@@ -217,8 +222,7 @@ void sheaf_schema_print(FILE *file)
         "    \"server_url\": {\"type\": \"string\", \"pattern\": \"^(https?://[^/?#@]+|(http://)?unix:/.+)$\"},\n"
         "    \"status\": {\"type\": [\"integer\", \"string\"], \"pattern\": \"^[1-5]([0-9]{2}|xx)$\"},\n"
         "    \"edge\": {\"type\": \"object\", \"required\": [\"id\"], \"additionalProperties\": false, \"properties\": "
-        "{\"id\": {\"type\": \"string\"}, \"status\": {\"anyOf\": [{\"$ref\": \"#/$defs/status\"}, "
-        "{\"type\": \"array\", \"minItems\": 1, \"items\": {\"$ref\": \"#/$defs/status\"}}]}}}",
+        "{\"id\": {\"type\": \"string\"}, \"status\": {" STATUSES "}}}",
         file);
     put_definitions(file, sheaf_section_root());
     fputs("\n  }\n}\n", file);

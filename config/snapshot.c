@@ -239,6 +239,21 @@ static bool is_same_breaker(const sheaf_breaker_conf_t *a, const sheaf_breaker_c
            a->probes == b->probes;
 }
 
+static bool is_same_statuses(const sheaf_statuses_t *a, const sheaf_statuses_t *b)
+{
+    for (uint32_t i = 0; i < a->count && i < b->count; i++)
+        if (a->items[i] != b->items[i])
+            return false;
+    return a->count == b->count;
+}
+
+static bool is_same_health(const sheaf_health_conf_t *a, const sheaf_health_conf_t *b)
+{
+    return sheaf_mark_is_set(a->mark) == sheaf_mark_is_set(b->mark) && sheaf_str_eq(a->path, b->path) &&
+           a->interval_ms == b->interval_ms && a->timeout_ms == b->timeout_ms && a->unhealthy == b->unhealthy &&
+           a->healthy == b->healthy && is_same_statuses(&a->expect, &b->expect);
+}
+
 bool sheaf_upstream_conf_eq(const sheaf_upstream_conf_t *a, const sheaf_upstream_conf_t *b)
 {
     if (a->servers.count != b->servers.count || a->connect_timeout_ms != b->connect_timeout_ms ||
@@ -246,7 +261,8 @@ bool sheaf_upstream_conf_eq(const sheaf_upstream_conf_t *a, const sheaf_upstream
         a->idle_timeout_ms != b->idle_timeout_ms || a->max_connections != b->max_connections ||
         a->max_waiting != b->max_waiting || a->keepalive_ms != b->keepalive_ms || !is_same_balance(a, b) ||
         !is_same_tls(&a->tls, &b->tls) || !is_same_retry(&a->retry, &b->retry) ||
-        !is_same_outlier(&a->outlier, &b->outlier) || !is_same_breaker(&a->breaker, &b->breaker))
+        !is_same_outlier(&a->outlier, &b->outlier) || !is_same_breaker(&a->breaker, &b->breaker) ||
+        !is_same_health(&a->health, &b->health))
         return false;
     for (uint32_t i = 0; i < a->servers.count; i++)
         if (!is_same_server(&a->servers.items[i], &b->servers.items[i]))

@@ -80,6 +80,12 @@ static void dump_fields(FILE *out, const sheaf_fields_t *fields)
     }
 }
 
+static void dump_statuses(FILE *out, const sheaf_statuses_t *statuses)
+{
+    for (uint32_t i = 0; i < statuses->count; i++)
+        fprintf(out, " %u", statuses->items[i]);
+}
+
 static void dump_edges(FILE *out, const sheaf_edges_t *edges)
 {
     for (uint32_t i = 0; i < edges->count; i++) {
@@ -122,6 +128,9 @@ static void dump_made(FILE *out, const sheaf_key_t *key, const void *at)
         break;
     case SHEAF_KIND_OF_EDGES:
         dump_edges(out, at);
+        break;
+    case SHEAF_KIND_OF_STATUSES:
+        dump_statuses(out, at);
         break;
     default:
         break;

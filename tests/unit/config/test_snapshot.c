@@ -233,7 +233,10 @@ static void upstreams_that_differ_in_a_setting_of_failing_well_are_not_equal(voi
         {"outlier: {}", "outlier: {max_eject: 6m}"}, {"outlier: {}", "outlier: {max_ejected: 51%}"},
         {"breaker: {}", "breaker: {errors: 51%}"},   {"breaker: {}", "breaker: {requests: 21}"},
         {"breaker: {}", "breaker: {window: 11s}"},   {"breaker: {}", "breaker: {open: 6s}"},
-        {"breaker: {}", "breaker: {probes: 2}"},
+        {"breaker: {}", "breaker: {probes: 2}"},     {"health: {}", "health: {path: /a}"},
+        {"health: {}", "health: {interval: 6s}"},    {"health: {}", "health: {timeout: 2s}"},
+        {"health: {}", "health: {expect: 200}"},     {"health: {}", "health: {expect: [2xx, 404]}"},
+        {"health: {}", "health: {unhealthy: 4}"},    {"health: {}", "health: {healthy: 3}"},
     };
     char a[160], b[160];
 
@@ -269,6 +272,7 @@ static void upstreams_are_equal_when_servers_limits_and_times_are(void **state)
         "servers: [\"http://a:1\", \"http://b:2\"], retry: {}",
         "servers: [\"http://a:1\", \"http://b:2\"], outlier: {}",
         "servers: [\"http://a:1\", \"http://b:2\"], breaker: {}",
+        "servers: [\"http://a:1\", \"http://b:2\"], health: {}",
     };
 
     (void)state;
