@@ -150,6 +150,11 @@ void sheaf_slate_end_round(sheaf_slate_t *slate)
     tell(slate);
 }
 
+void sheaf_slate_wipe(sheaf_slate_line_t *line)
+{
+    atomic_store_explicit(&line->key, WIPED, memory_order_relaxed);
+}
+
 void sheaf_slate_write(sheaf_slate_t *slate, sheaf_slate_line_t *line, uint64_t value, bool is_news)
 {
     atomic_store_explicit(&line->value, value, memory_order_relaxed);

@@ -63,6 +63,9 @@ sheaf_slate_line_t *sheaf_slate_hold(sheaf_slate_t *slate, uint64_t key);
 /* Wipes what was not held since begin_round, and tells the readers. */
 void sheaf_slate_end_round(sheaf_slate_t *slate);
 
+/* Nobody holds it any more. */
+void sheaf_slate_wipe(sheaf_slate_line_t *line);
+
 uint64_t sheaf_slate_value(const sheaf_slate_line_t *line);
 /* is_news: tells the readers. */
 void sheaf_slate_write(sheaf_slate_t *slate, sheaf_slate_line_t *line, uint64_t value, bool is_news);

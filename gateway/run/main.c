@@ -48,6 +48,7 @@ static void on_alone_ready(void *data)
 static int run_alone(const char *config_path, sheaf_reload_t *config, const sheaf_privileges_t *privileges)
 {
     sheaf_metrics_region_t *region = sheaf_metrics_region_new(1);
+    sheaf_slate_t *slate = sheaf_slate_new(SHEAF_SLATE_LINES);
     alone_t alone = {&config->sockets, privileges};
     sheaf_fail_t fail;
     sheaf_worker_setup_t setup = {
@@ -56,12 +57,13 @@ static int run_alone(const char *config_path, sheaf_reload_t *config, const shea
         .sockets = config->sockets,
         .control_fd = -1,
         .region = region,
+        .slate = slate,
         .on_ready = on_alone_ready,
         .data = &alone,
     };
     int status;
 
-    if (region == NULL)
+    if (region == NULL || slate == NULL)
         return 1;
     if (sheaf_privileges_take(privileges, &fail) != SHEAF_OK) {
         fprintf(stderr, "%s: error: %s\n", config_path, fail.detail);
@@ -69,6 +71,7 @@ static int run_alone(const char *config_path, sheaf_reload_t *config, const shea
     }
     status = sheaf_worker_run(&setup);
     sheaf_metrics_region_free(region);
+    sheaf_slate_free(slate);
     return status;
 }
 

@@ -33,16 +33,16 @@ typedef struct {
     sheaf_privileges_t privileges;
     sheaf_metrics_region_t *region;
     sheaf_metrics_t *metrics;
+    sheaf_slate_t *slate; /* what the first worker finds out about the servers of upstreams */
     sheaf_tickets_t *tickets;
     uint64_t rotate_at_ms;
     int signal_fd;
     sigset_t signals;
     sheaf_crew_t crew;
     sheaf_upgrade_t upgrade;
-    bool is_announced;
-    bool is_told;    /* to stop */
-    bool hup_again;  /* a SIGHUP came while another reload or an upgrade was under way */
-    bool usr2_waits; /* a SIGUSR2 came while a reload, an upgrade or the start was under way */
+    bool is_announced, is_told; /* as ready; to stop */
+    bool hup_again;             /* a SIGHUP came while another reload or an upgrade was under way */
+    bool usr2_waits;            /* a SIGUSR2 came while a reload, an upgrade or the start was under way */
     enum { SERVING, UNREADY, DRAINING } stage;
     uint64_t stage_until_ms;
 } supervisor_t;
@@ -86,14 +86,13 @@ static void ignore_group_signals(const supervisor_t *sup)
 static void become_worker(void *data, uint32_t index, int control_fd)
 {
     supervisor_t *sup = data;
-    sheaf_worker_setup_t setup = {
-        .snapshot = sup->config.snapshot,
-        .sockets = sup->config.sockets,
-        .control_fd = control_fd,
-        .region = sup->region,
-        .tickets = sup->tickets,
-        .slot = index,
-    };
+    sheaf_worker_setup_t setup = {.snapshot = sup->config.snapshot,
+                                  .sockets = sup->config.sockets,
+                                  .control_fd = control_fd,
+                                  .region = sup->region,
+                                  .slate = sup->slate,
+                                  .tickets = sup->tickets,
+                                  .slot = index};
     sheaf_fail_t fail;
     int status;
 
@@ -450,15 +449,15 @@ static bool prepare_process(supervisor_t *sup)
     signal(SIGPIPE, SIG_IGN);
     sup->signal_fd = signalfd(-1, &sup->signals, SFD_CLOEXEC | SFD_NONBLOCK);
     sup->region = sheaf_metrics_region_new(SHEAF_CREW_MOST + 1);
+    sup->slate = sheaf_slate_new(SHEAF_SLATE_LINES);
     sup->tickets = sheaf_tickets_new();
-    if (sup->signal_fd < 0 || sup->region == NULL || sup->tickets == NULL) {
+    if (sup->signal_fd < 0 || sup->region == NULL || sup->slate == NULL || sup->tickets == NULL) {
         fprintf(stderr, "error: cannot start: %s\n", strerror(errno));
         return false;
     }
     sheaf_handover_take_tickets(sup->tickets, now_ms());
-    sup->metrics = sheaf_metrics_slot(sup->region, SHEAF_CREW_MOST);
     sup->crew.region = sup->region;
-    sup->crew.metrics = sup->metrics;
+    sup->crew.metrics = sup->metrics = sheaf_metrics_slot(sup->region, SHEAF_CREW_MOST);
     sup->crew.wanted = wanted_workers(sup);
     sup->crew.become = become_worker;
     sup->crew.data = sup;
@@ -493,6 +492,7 @@ int sheaf_supervisor_run(const char *config_path, sheaf_reload_t *config, const 
     sheaf_snapshot_drop(sup->config.snapshot);
     free(sup->config.text);
     sheaf_metrics_region_free(sup->region);
+    sheaf_slate_free(sup->slate);
     sheaf_tickets_free(sup->tickets);
     close(sup->signal_fd);
     free(sup);

@@ -271,6 +271,7 @@ static void start_drain(worker_t *worker)
     if (worker->stage >= DRAINING)
         return;
     worker->stage = DRAINING;
+    sheaf_upstreams_rest(worker->upstreams);
     uv_timer_start(&worker->drain_timer, on_drain_timeout, worker->snapshot->conf.drain.timeout_ms, 0);
     sheaf_front_drain(worker->front, on_drained, worker);
 }
@@ -424,7 +425,15 @@ static void listen_to_supervisor(worker_t *worker)
 
 static void build_floors(worker_t *worker)
 {
-    sheaf_upstreams_env_t up = {&worker->loop, &worker->clock, &worker->deadlines, &worker->soon, worker->metrics};
+    sheaf_upstreams_env_t up = {
+        .loop = &worker->loop,
+        .clock = &worker->clock,
+        .deadlines = &worker->deadlines,
+        .soon = &worker->soon,
+        .metrics = worker->metrics,
+        .slate = worker->setup->slate,
+        .is_prober = worker->setup->slot == 0,
+    };
     sheaf_front_env_t front = {
         .loop = &worker->loop,
         .clock = &worker->clock,

@@ -9,6 +9,7 @@
 #define SHEAF_RUN_WORKER_H
 
 #include "gateway/base/metrics.h"
+#include "gateway/base/slate.h"
 #include "gateway/front/tickets.h"
 #include "gateway/run/sockets.h"
 
@@ -20,6 +21,7 @@ typedef struct sheaf_worker_setup {
     sheaf_sockets_t sockets;    /* the worker owns these descriptors from here on */
     int control_fd;             /* -1: alone */
     sheaf_metrics_region_t *region;
+    sheaf_slate_t *slate; /* what the worker in slot 0 finds out about the servers of upstreams; NULL: it asks none */
     sheaf_tickets_t *tickets; /* shared by all workers, rotated by the supervisor; NULL: the worker makes its own */
     uint32_t slot;
     void (*on_ready)(void *data); /* accepting; may be NULL */

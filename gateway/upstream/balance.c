@@ -48,7 +48,11 @@ static void settle(sheaf_balance_t *balance)
 
 static void on_service_changed(void *keeper)
 {
-    settle(keeper);
+    sheaf_balance_t *balance = keeper;
+
+    settle(balance);
+    if (balance->on_changed != NULL)
+        balance->on_changed(balance);
 }
 
 static void on_server_left(void *keeper, sheaf_server_t *server)
@@ -299,7 +303,7 @@ static sheaf_pick_t pick_among(sheaf_balance_t *balance, uint32_t first, uint32_
         sheaf_server_t *server = &balance->servers[at];
         const sheaf_peer_t *peer;
 
-        if (server->is_vacant || server->rank != rank || (good_at_ms != UINT64_MAX && server->outlier.is_ejected))
+        if (server->is_vacant || server->rank != rank || (good_at_ms != UINT64_MAX && sheaf_server_is_out(server)))
             continue;
         *ret_server = server;
         if (sheaf_server_unknown(server) != NULL)

@@ -18,6 +18,7 @@ typedef struct sheaf_balance {
     uint32_t count;                                                         /* with those that are vacant */
     uint32_t present_count;                                                 /* without; at least one */
     void (*on_left)(struct sheaf_balance *balance, sheaf_server_t *server); /* may be NULL: it is vacant from now on */
+    void (*on_changed)(struct sheaf_balance *balance);                      /* may be NULL: others are there */
     char detail[96];                                                        /* why a name was not found last */
     sheaf_service_t *services;                                              /* private, as all below */
     uint32_t service_count;
@@ -67,7 +68,7 @@ uint64_t sheaf_balance_bit(const sheaf_balance_t *balance, const sheaf_server_t 
 bool sheaf_balance_suits(const sheaf_balance_t *balance, const sheaf_server_t *server, uint64_t now_ms);
 
 /* The address to dial: of `server` if one is left there, else of those after it; first those of its rank, those that just
- * refused or are ejected last. Marks it as tried. */
+ * refused or are left out last. Marks it as tried. */
 sheaf_pick_t sheaf_balance_pick(sheaf_balance_t *balance, sheaf_server_t *server, uint64_t now_ms, sheaf_tried_t *tried,
                                 sheaf_server_t **ret_server, sheaf_sockaddr_t *ret_address);
 

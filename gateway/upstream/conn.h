@@ -16,6 +16,7 @@
 #include <uv.h>
 
 #include "gateway/base/metrics.h"
+#include "gateway/base/slate.h"
 #include "gateway/upstream/balance.h"
 #include "gateway/upstream/h1.h"
 
@@ -29,6 +30,7 @@ typedef struct sheaf_conn_env {
     sheaf_clock_t *clock;
     sheaf_deadlines_t *deadlines;
     sheaf_metrics_t *metrics;                          /* may be NULL */
+    sheaf_slate_t *slate;                              /* may be NULL; see monitor.h */
     uint32_t open_count;                               /* handles libuv still has */
     void (*on_all_closed)(struct sheaf_conn_env *env); /* may be NULL; each time open_count falls to 0 */
     sheaf_wire_head_t head;                            /* of the answer being read right now */

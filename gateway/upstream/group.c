@@ -23,6 +23,7 @@ static void on_dial_failed(sheaf_conn_t *conn, sheaf_err_t err, const char *deta
 static void on_idle_end(sheaf_conn_t *conn);
 /* What balance tells. */
 static void on_left(sheaf_balance_t *balance, sheaf_server_t *server);
+static void on_changed(sheaf_balance_t *balance);
 /* And time. */
 static void on_exchange_deadline(sheaf_deadline_t *node);
 static void on_serve(sheaf_task_t *task);
@@ -51,9 +52,11 @@ sheaf_group_t *sheaf_group_new(sheaf_conn_env_t *env, sheaf_soon_t *soon, sheaf_
     group->serve.run = on_serve;
     sheaf_balance_init(&group->balance, conf, sheaf_snapshot_tls_of(snapshot, conf), resolver, seed);
     group->balance.on_left = on_left;
+    group->balance.on_changed = on_changed;
     sheaf_stock_init(&group->stock, env, &group->balance);
     sheaf_line_init(&group->line);
     sheaf_triage_init(&group->triage, env, &group->balance, &group->stock, conf);
+    sheaf_monitor_init(&group->monitor, env, &group->balance, &group->stock, &group->triage.outliers, conf);
     return group;
 }
 
@@ -66,6 +69,11 @@ static void on_left(sheaf_balance_t *balance, sheaf_server_t *server)
     sheaf_stock_clear(&group->stock, server);
 }
 
+static void on_changed(sheaf_balance_t *balance)
+{
+    sheaf_monitor_renew(&SHEAF_OWNER(balance, sheaf_group_t, balance)->monitor);
+}
+
 static void let_go(sheaf_conn_t *conn)
 {
     sheaf_group_t *group = conn->group;
@@ -76,6 +84,7 @@ static void let_go(sheaf_conn_t *conn)
 
 void sheaf_group_free(sheaf_group_t *group)
 {
+    sheaf_monitor_fini(&group->monitor);
     sheaf_stock_fini(&group->stock);
     sheaf_soon_cancel(&group->serve);
     sheaf_line_fini(&group->line);
@@ -93,6 +102,7 @@ void sheaf_group_rebase(sheaf_group_t *group, sheaf_snapshot_t *snapshot, const 
     group->conf = conf;
     sheaf_balance_rebase(&group->balance, conf);
     sheaf_triage_rebase(&group->triage, conf);
+    sheaf_monitor_rebase(&group->monitor, conf);
     sheaf_snapshot_drop(old);
 }
 
@@ -196,9 +206,12 @@ static bool has_room(const sheaf_group_t *group)
 /* There is an idle conn, or room for a new one. */
 static void place(sheaf_group_t *group, sheaf_exchange_t *exchange)
 {
-    sheaf_server_t *server = sheaf_balance_for(&group->balance, exchange, group->env->clock->now_ms);
-    sheaf_conn_t *conn = sheaf_stock_take(&group->stock, server, exchange);
+    sheaf_server_t *server;
+    sheaf_conn_t *conn;
 
+    sheaf_monitor_look(&group->monitor);
+    server = sheaf_balance_for(&group->balance, exchange, group->env->clock->now_ms);
+    conn = sheaf_stock_take(&group->stock, server, exchange);
     if (conn == NULL && !has_room(group))
         conn = sheaf_stock_take_any(&group->stock, exchange);
     if (conn != NULL) {
@@ -437,7 +450,8 @@ static void keep(sheaf_group_t *group, sheaf_conn_t *conn)
     uint64_t kept_ms = sheaf_stock_keep_ms(conn, group->conf->keepalive_ms);
     sheaf_exchange_t *next = NULL; /* may ask whose turn it is, once this conn rests */
 
-    if (kept_ms == 0 || conn->server->outlier.is_ejected) {
+    sheaf_monitor_look(&group->monitor);
+    if (kept_ms == 0 || sheaf_server_is_out(conn->server)) {
         let_go(conn);
         return;
     }

@@ -12,12 +12,14 @@
 
 #include "gateway/upstream/conn.h"
 #include "gateway/upstream/line.h"
+#include "gateway/upstream/monitor.h"
 #include "gateway/upstream/stock.h"
 #include "gateway/upstream/triage.h"
 
 typedef struct sheaf_group {
     sheaf_link_t link;                 /* in its owner's list of groups */
     uint32_t users;                    /* views that share it */
+    const void *newest;                /* the last of them that was opened */
     const sheaf_upstream_conf_t *conf; /* the newest user's */
     sheaf_snapshot_t *snapshot;        /* held for conf */
     sheaf_conn_env_t *env;
@@ -26,6 +28,7 @@ typedef struct sheaf_group {
     sheaf_stock_t stock;
     sheaf_line_t line;
     sheaf_triage_t triage;
+    sheaf_monitor_t monitor;
     sheaf_task_t serve; /* a conn got free: serve the line */
 } sheaf_group_t;
 

@@ -10,7 +10,8 @@ static bool may_eject(const sheaf_outliers_t *outliers)
 {
     uint64_t after = (uint64_t)outliers->ejected_count + 1;
 
-    return after < outliers->count && after * 100 <= outliers->count * outliers->conf->max_ejected_percent;
+    return after + outliers->absent_count < outliers->count &&
+           after * 100 <= outliers->count * outliers->conf->max_ejected_percent;
 }
 
 /* eject, twice, four times... up to max_eject; and a little by chance, so that workers do not try together. */

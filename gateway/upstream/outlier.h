@@ -27,6 +27,7 @@ typedef struct sheaf_outliers {       /* all servers of an upstream */
     const sheaf_outlier_conf_t *conf; /* the owner's; an equal one may take its place */
     sheaf_chance_t chance;
     uint32_t count, ejected_count;
+    uint32_t absent_count; /* left out by somebody else already: the last one that is there is not ejected */
 } sheaf_outliers_t;
 
 void sheaf_outliers_init(sheaf_outliers_t *outliers, const sheaf_outlier_conf_t *conf, uint32_t count, uint64_t seed);

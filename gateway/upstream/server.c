@@ -85,6 +85,7 @@ void sheaf_server_move(sheaf_server_t *server, sheaf_resolver_t *resolver, sheaf
     server->label = joined(sheaf_str(host.base, host.len - 1), sheaf_str_of(text), SHEAF_STR("")); /* no root dot */
     server->tls = tls == NULL ? NULL : sheaf_tls_peer_like(tls, server->label);
     server->outlier = (sheaf_outlier_t){0};
+    server->is_unhealthy = false;
     server->credit = 0;
     server->peers = NULL;
     server->version = server->next = server->peer_count = 0;
@@ -152,7 +153,7 @@ void sheaf_server_refresh(sheaf_server_t *server)
 
 bool sheaf_server_is_shunned(const sheaf_server_t *server, uint64_t now_ms)
 {
-    if (server->is_vacant || server->outlier.is_ejected || sheaf_name_has_failed(server->name))
+    if (server->is_vacant || sheaf_server_is_out(server) || sheaf_name_has_failed(server->name))
         return true;
     for (uint32_t i = 0; i < server->peer_count; i++)
         if (server->peers[i].shunned_until_ms <= now_ms)

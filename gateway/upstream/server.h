@@ -34,10 +34,11 @@ typedef struct sheaf_server {
     uint32_t rank;  /* those of a higher one are asked only while none of a lower one can be: 0, priorities, backups */
     bool is_vacant; /* of a service: there is no such server, now */
     bool is_gate;   /* of a service: stands for it while it has none */
-    bool is_open;   /* balance's: may be chosen right now */
-    int64_t credit; /* turn's: of smooth round robin */
-    uint32_t version; /* private, as all below: of the name's answer in `peers` */
-    uint32_t next;    /* whose turn it is, of its peers */
+    bool is_unhealthy; /* its probes say so, and not all of the upstream are; see monitor.h */
+    bool is_open;      /* balance's: may be chosen right now */
+    int64_t credit;    /* turn's: of smooth round robin */
+    uint32_t version;  /* private, as all below: of the name's answer in `peers` */
+    uint32_t next;     /* whose turn it is, of its peers */
     uint32_t peer_count;
     sheaf_peer_t *peers;
 } sheaf_server_t;
@@ -59,7 +60,13 @@ void sheaf_server_refresh(sheaf_server_t *server);
 /* The peer with this address, or NULL. */
 sheaf_peer_t *sheaf_server_peer(const sheaf_server_t *server, const sheaf_sockaddr_t *address);
 
-/* It is vacant, ejected, was not found just now, or all of its addresses refused just now. */
+/* It is left out: not taken while another one is there, and none of its conns is kept. */
+static inline bool sheaf_server_is_out(const sheaf_server_t *server)
+{
+    return server->outlier.is_ejected || server->is_unhealthy;
+}
+
+/* It is vacant, left out, was not found just now, or all of its addresses refused just now. */
 bool sheaf_server_is_shunned(const sheaf_server_t *server, uint64_t now_ms);
 
 #endif

@@ -9,6 +9,7 @@ struct sheaf_upstreams {
     sheaf_conn_env_t env;
     sheaf_soon_t *soon;
     sheaf_resolver_t *resolver;
+    bool is_prober;
     sheaf_link_t groups;
     sheaf_link_t views;
     uv_check_t closer; /* never started: its closing makes the end come from the loop, even with no conn open */
@@ -39,6 +40,8 @@ sheaf_upstreams_t *sheaf_upstreams_new(const sheaf_upstreams_env_t *env)
     upstreams->env.metrics = env->metrics;
     upstreams->env.on_all_closed = on_all_closed;
     upstreams->soon = env->soon;
+    upstreams->env.slate = env->slate;
+    upstreams->is_prober = env->is_prober && env->slate != NULL;
     upstreams->resolver = sheaf_resolver_new(env->loop, env->clock, env->deadlines, env->soon);
     sheaf_list_init(&upstreams->groups);
     sheaf_list_init(&upstreams->views);
@@ -127,6 +130,38 @@ static sheaf_group_t *group_for(sheaf_upstreams_t *upstreams, sheaf_snapshot_t *
     return group;
 }
 
+/* --- health --- */
+
+static void watch_those_of(sheaf_upstreams_t *upstreams, const view_t *view)
+{
+    for (sheaf_link_t *link = upstreams->groups.next; link != &upstreams->groups; link = link->next) {
+        sheaf_group_t *group = SHEAF_OWNER(link, sheaf_group_t, link);
+
+        if (view != NULL && group->newest == view)
+            sheaf_monitor_begin(&group->monitor);
+        else
+            sheaf_monitor_end(&group->monitor);
+    }
+}
+
+/* What is known of servers that are asked no more is wiped. */
+static void watch(sheaf_upstreams_t *upstreams, const view_t *view)
+{
+    if (!upstreams->is_prober)
+        return;
+    sheaf_slate_begin_round(upstreams->env.slate);
+    watch_those_of(upstreams, view);
+    sheaf_slate_end_round(upstreams->env.slate);
+}
+
+void sheaf_upstreams_rest(sheaf_upstreams_t *upstreams)
+{
+    upstreams->is_prober = false;
+    watch_those_of(upstreams, NULL); /* the others go on with what is known */
+}
+
+/* --- opening and closing --- */
+
 sheaf_dispatch_t *sheaf_upstreams_open(sheaf_upstreams_t *upstreams, sheaf_snapshot_t *snapshot)
 {
     uint32_t count = snapshot->conf.upstreams.count;
@@ -141,7 +176,9 @@ sheaf_dispatch_t *sheaf_upstreams_open(sheaf_upstreams_t *upstreams, sheaf_snaps
     for (uint32_t i = 0; i < count; i++) {
         view->groups[i] = group_for(upstreams, snapshot, &snapshot->conf.upstreams.items[i]);
         view->groups[i]->users++;
+        view->groups[i]->newest = view;
     }
+    watch(upstreams, view);
     sheaf_list_push_back(&upstreams->views, &view->link);
     return &view->dispatch;
 }

@@ -10,6 +10,7 @@
 
 #include "config/snapshot.h"
 #include "gateway/base/metrics.h"
+#include "gateway/base/slate.h"
 #include "gateway/http/exchange.h"
 
 typedef struct sheaf_upstreams sheaf_upstreams_t;
@@ -20,6 +21,8 @@ typedef struct sheaf_upstreams_env {
     sheaf_deadlines_t *deadlines;
     sheaf_soon_t *soon;
     sheaf_metrics_t *metrics; /* may be NULL */
+    sheaf_slate_t *slate;     /* where all workers read who is unhealthy; NULL: nobody is ever asked */
+    bool is_prober;           /* this worker asks, and writes there */
 } sheaf_upstreams_env_t;
 
 sheaf_upstreams_t *sheaf_upstreams_new(const sheaf_upstreams_env_t *env);
@@ -28,9 +31,12 @@ sheaf_upstreams_t *sheaf_upstreams_new(const sheaf_upstreams_env_t *env);
  * called (may be NULL) and `upstreams` is gone. */
 void sheaf_upstreams_free(sheaf_upstreams_t *upstreams, void (*on_closed)(void *data), void *data);
 
-/* The view of `snapshot` (held by it). */
+/* The view of `snapshot` (held by it). Its upstreams are those whose servers are asked how they are from here on. */
 sheaf_dispatch_t *sheaf_upstreams_open(sheaf_upstreams_t *upstreams, sheaf_snapshot_t *snapshot);
 /* No exchange sent through the view may be flying. */
 void sheaf_upstreams_close(sheaf_dispatch_t *view);
+
+/* This worker drains: it asks no server any more how it is. */
+void sheaf_upstreams_rest(sheaf_upstreams_t *upstreams);
 
 #endif

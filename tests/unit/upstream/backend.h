@@ -1,7 +1,7 @@
 /* tests/unit/upstream/backend.h - a backend that follows a script: the n-th request it reads gets the n-th step.
  *
  * It lives on the loop of the test. What it was asked stands in `log`; past the last step it is silent. With a context it
- * speaks TLS. */
+ * speaks TLS. With `health` it answers GET /health by itself, off the script. */
 #ifndef TESTS_UNIT_UPSTREAM_BACKEND_H
 #define TESTS_UNIT_UPSTREAM_BACKEND_H
 
@@ -51,6 +51,8 @@ struct backend {
     backend_conn_t *conn[MAX_CONNS];
     char log[4096];       /* "CONN:METHOD target " per request, in order */
     char last[4096];      /* the last head, as it came */
+    const char *health;   /* what it says to GET /health; may be NULL */
+    int probes;           /* how often it was asked for that */
     bool is_deaf;         /* accepts and reads nothing */
     bool is_rude;         /* hangs up on whatever comes */
     const char *greeting; /* said to each conn at once; may be NULL */
@@ -132,6 +134,15 @@ static void backend_answer(backend_conn_t *conn)
     }
 }
 
+static bool backend_is_probed(backend_conn_t *conn)
+{
+    if (conn->backend->health == NULL || strncmp(conn->got, "GET /health ", 12) != 0)
+        return false;
+    conn->backend->probes++;
+    backend_say(conn, conn->backend->health, strlen(conn->backend->health));
+    return true;
+}
+
 static void backend_on_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     backend_conn_t *conn = handle->data;
@@ -174,6 +185,11 @@ static void backend_on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *
             need += strtoul(length + 16, NULL, 10);
         if (conn->len < need)
             return;
+        if (backend_is_probed(conn)) {
+            memmove(conn->got, conn->got + need, conn->len - need + 1);
+            conn->len -= need;
+            continue;
+        }
         used = (size_t)(strstr(conn->got, " HTTP/1.1\r\n") - conn->got);
         snprintf(backend->log + strlen(backend->log), sizeof(backend->log) - strlen(backend->log), "%d:%.*s ",
                  conn->index, (int)used, conn->got);

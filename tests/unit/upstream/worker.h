@@ -101,7 +101,8 @@ static sheaf_snapshot_t *snapshot_of(const char *host, const uint16_t *ports, ui
     return snapshot;
 }
 
-static worker_t *worker_new(void)
+/* One of those that share `slate` (may be NULL). */
+static worker_t *worker_new_on(sheaf_slate_t *slate, bool is_prober)
 {
     worker_t *w = calloc(1, sizeof(*w));
 
@@ -117,11 +118,21 @@ static worker_t *worker_new(void)
     w->clock.read_us = sheaf_clock_monotonic_us;
     sheaf_deadlines_init(&w->deadlines, &w->clock);
     sheaf_soon_init(&w->soon);
-    w->upstreams = sheaf_upstreams_new(&(sheaf_upstreams_env_t){
-        .loop = &w->loop, .clock = &w->clock, .deadlines = &w->deadlines, .soon = &w->soon, .metrics = &w->metrics});
+    w->upstreams = sheaf_upstreams_new(&(sheaf_upstreams_env_t){.loop = &w->loop,
+                                                                .clock = &w->clock,
+                                                                .deadlines = &w->deadlines,
+                                                                .soon = &w->soon,
+                                                                .metrics = &w->metrics,
+                                                                .slate = slate,
+                                                                .is_prober = is_prober});
     backend_start(&w->a, &w->loop);
     backend_start(&w->b, &w->loop);
     return w;
+}
+
+static worker_t *worker_new(void)
+{
+    return worker_new_on(NULL, false);
 }
 
 static void worker_use(worker_t *w, const char *host, const uint16_t *ports, uint32_t count)
