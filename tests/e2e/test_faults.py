@@ -6,7 +6,6 @@ says, within its time.
 """
 import dataclasses
 import json
-import os
 import time
 import unittest
 
@@ -69,10 +68,6 @@ def is_quiet(sheaf):
     return not any(metrics[name] for name in GONE)
 
 
-def descriptors(sheaf):
-    return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in sheaf.children())
-
-
 class Faults(Case):
     @classmethod
     def setUpClass(cls):
@@ -91,7 +86,7 @@ class Faults(Case):
         cls.addClassCleanup(cls.sheaf.stop)
         cls.sheaf.batch(["/o/text"] * 5)
         wait_until(lambda: is_quiet(cls.sheaf), what="the end of all connections")
-        cls.baseline = descriptors(cls.sheaf)
+        cls.baseline = cls.sheaf.descriptors()
 
     @classmethod
     def upstreams(cls, name, port):
@@ -104,7 +99,7 @@ class Faults(Case):
 
     def tearDown(self):
         wait_until(lambda: is_quiet(self.sheaf), what="the end of all connections")
-        wait_until(lambda: descriptors(self.sheaf) <= self.baseline, what="as many descriptors as before")
+        wait_until(lambda: self.sheaf.descriptors() <= self.baseline, what="as many descriptors as before")
 
     def begin(self):
         for name, trouble in TROUBLES.items():

@@ -145,7 +145,7 @@ class Storm(Sealed):
         self.seen, self.strange = [], []
         sheaf.batch(["/o/text"])
         wait_until(lambda: not any(sheaf.metrics()[name] for name in GONE), what="an idle gateway")
-        before = self.descriptors(sheaf)
+        before = sheaf.descriptors()
         end = time.monotonic() + self.SECONDS
         clients = [threading.Thread(target=self.client, args=(sheaf, seed + number, end), daemon=True) for number in range(3)]
         for client in clients:
@@ -156,12 +156,8 @@ class Storm(Sealed):
         self.assertEqual(self.strange[:3], [])
         self.assertGreater(self.seen.count(200), len(self.seen) // 4)
         wait_until(lambda: not any(sheaf.metrics()[name] for name in GONE), what="the end of all that flew")
-        wait_until(lambda: self.descriptors(sheaf) <= before, what="as many descriptors as before")
+        wait_until(lambda: sheaf.descriptors() <= before, what="as many descriptors as before")
         self.assertEqual(sheaf.metrics()["sheaf_worker_restarts_total"], 0)
-
-    @staticmethod
-    def descriptors(sheaf):
-        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in sheaf.children())
 
 
 if __name__ == "__main__":

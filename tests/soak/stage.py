@@ -103,9 +103,6 @@ class Gateway(Sheaf):
         return sum(int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1])
                    for pid in [self.pid, *self.workers])
 
-    def descriptors(self):
-        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in [self.pid, *self.workers])
-
 
 class Load:
     """tests/bench/load: the same batch of 100 over a few connections, as fast as it goes."""
