@@ -96,6 +96,9 @@ sheaf_name_t *sheaf_server_unknown(const sheaf_server_t *server)
 {
     if (server->service != NULL && !sheaf_name_is_ready(server->service))
         return server->service;
+    if (server->is_gate &&
+        server->version != server->service->version) /* it came just now, and its servers come next */
+        return server->service;
     return sheaf_name_is_ready(server->name) ? NULL : server->name;
 }
 

@@ -37,7 +37,7 @@ typedef struct sheaf_server {
     bool is_unhealthy; /* its probes say so, and not all of the upstream are; see monitor.h */
     bool is_open;      /* balance's: may be chosen right now */
     int64_t credit;    /* turn's: of smooth round robin */
-    uint32_t version;  /* private, as all below: of the name's answer in `peers` */
+    uint32_t version;  /* private, as all below: of the name's answer in `peers`; of a gate: in its slots */
     uint32_t next;     /* whose turn it is, of its peers */
     uint32_t peer_count;
     sheaf_peer_t *peers;

@@ -132,8 +132,8 @@ static void on_answer(sheaf_name_waiter_t *watcher)
 {
     sheaf_service_t *service = SHEAF_OWNER(watcher, sheaf_service_t, watcher);
 
-    if (service->version == service->name->version)
+    if (service->gate->version == service->name->version)
         return;
-    service->version = service->name->version;
+    service->gate->version = service->name->version;
     apply(service);
 }

@@ -138,6 +138,28 @@ static void who_waits_for_the_first_answer_is_spread_over_all_it_names(void **st
     site_end(&s);
 }
 
+/* The answer is there, and nobody was told yet: who is sent just then waits for a moment, and finds the servers. */
+static void who_comes_right_behind_the_first_answer_finds_its_servers(void **state)
+{
+    static sheaf_targets_t targets;
+    zone_t zone = ZONE({1, 1, "a.test"});
+    sheaf_name_t *name;
+    site_t s;
+    ask_t ask;
+
+    site_of_service(&s, &zone);
+    site_open(&s);
+    step_text(&s.w->a, OK_HI);
+    name = s.group->balance.services[0].name;
+    targets = (sheaf_targets_t){.ttl_s = 60, .count = 1, .items = {{1, 1, s.w->a.port, "a.test."}}};
+    name->lookup.on_answer(&name->lookup, &(sheaf_lookup_answer_t){.ttl_s = 60, .count = 1, .targets = &targets});
+    ask_get(&ask, s.w, "/");
+    ask_whole(&ask);
+    assert_answer(&ask, 200, "hi");
+    assert_int_equal(s.dns.srv_queries, 0);
+    site_end(&s);
+}
+
 static void priorities_are_asked_in_their_order(void **state)
 {
     zone_t zone = ZONE({10, 1, "b.test"}, {5, 1, "r.test"}, {7, 1, "r2.test"}, {200, 1, "a.test"});
@@ -476,6 +498,7 @@ int main(void)
         cmocka_unit_test(targets_are_asked_by_weight_and_by_the_host_of_the_url),
         cmocka_unit_test(a_weight_of_nothing_counts_as_one),
         cmocka_unit_test(who_waits_for_the_first_answer_is_spread_over_all_it_names),
+        cmocka_unit_test(who_comes_right_behind_the_first_answer_finds_its_servers),
         cmocka_unit_test(priorities_are_asked_in_their_order),
         cmocka_unit_test(servers_of_the_configuration_and_of_a_service_stand_side_by_side),
         cmocka_unit_test(who_leaves_ends_what_it_has_and_gets_nothing_more),
