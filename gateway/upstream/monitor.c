@@ -244,9 +244,11 @@ static void hold_all(sheaf_monitor_t *monitor)
 
     for (uint32_t i = 0; i < monitor->balance->count; i++)
         unasked += !hold(monitor, i);
-    if (unasked != 0)
-        sheaf_log(SHEAF_LOG_WARN, "health", "%u servers of %.*s are too many to keep in mind: they are not asked",
-                  unasked, SHEAF_STR_ARG(monitor->conf->map_key));
+    if (unasked == 0 || monitor->is_full_told)
+        return;
+    monitor->is_full_told = true;
+    sheaf_log(SHEAF_LOG_WARN, "health", "%u servers of %.*s are too many to keep in mind: they are not asked", unasked,
+              SHEAF_STR_ARG(monitor->conf->map_key));
 }
 
 void sheaf_monitor_begin(sheaf_monitor_t *monitor)

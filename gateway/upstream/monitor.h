@@ -31,6 +31,7 @@ typedef struct sheaf_monitor {
     sheaf_str_t path;        /* owned: a probe may be under way when its snapshot goes */
     sheaf_watch_t **watches; /* of the servers that are asked, each may be NULL; NULL: somebody else asks */
     sheaf_chance_t chance;
+    bool is_full_told; /* that some of them have no line */
 } sheaf_monitor_t;
 
 /* Without env->slate nobody is ever unhealthy. */
