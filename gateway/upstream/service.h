@@ -23,7 +23,6 @@ typedef struct sheaf_service {
     sheaf_server_t *gate; /* its slots follow */
     sheaf_resolver_t *resolver;
     uint32_t weight, rank;                                 /* of the configuration */
-    uint32_t version;                                      /* of the answer that it stands on */
     void (*on_left)(void *keeper, sheaf_server_t *server); /* it is vacant from now on */
     void (*on_changed)(void *keeper);                      /* the set of servers, or what they weigh */
     void *keeper;

@@ -60,7 +60,7 @@ static void tell(site_t *s, const char *targets)
     zone->targets = targets;
     name->expires_ms = s->w->clock.now_ms;
     sheaf_name_refresh(name);
-    while (s->group->balance.services[0].version == version)
+    while (s->group->balance.services[0].gate->version == version)
         uv_run(&s->w->loop, UV_RUN_ONCE);
 }
 
