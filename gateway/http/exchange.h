@@ -59,7 +59,7 @@ struct sheaf_exchange {
                                 or QUEUE_FULL when it still waited for a conn */
 
     /* --- the upstream's while it flies; the owner never touches it --- */
-    void *conn;
+    void *flight;
     void *line;
     sheaf_link_t link;
     sheaf_deadline_t deadline;

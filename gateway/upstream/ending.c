@@ -8,6 +8,17 @@ void sheaf_ending_tell(sheaf_exchange_t *exchange, sheaf_err_t err, const char *
     exchange->sink->on_done(exchange, err, detail);
 }
 
+bool sheaf_ending_rest(sheaf_group_t *group, sheaf_exchange_t *exchange, uint64_t until_ms)
+{
+    if (until_ms == SHEAF_NEVER)
+        return false;
+    exchange->has_full_time = false;
+    exchange->state = SHEAF_EXCHANGE_RESTING;
+    sheaf_gauge(group->env->metrics, SHEAF_METRIC_EXCHANGES_RESTING, 1);
+    sheaf_deadline_set(group->env->deadlines, &exchange->deadline, until_ms);
+    return true;
+}
+
 void sheaf_ending_conclude(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail)
 {
     sheaf_group_t *other = exchange->other;

@@ -1,4 +1,5 @@
-/* upstream/ending.h - how an exchange leaves its group: told at once, told from the soon-queue, or sent to another group. */
+/* upstream/ending.h - how an exchange leaves its group: told at once, told from the soon-queue, or sent to
+ * another group; or stays for another attempt. */
 #ifndef SHEAF_UPSTREAM_ENDING_H
 #define SHEAF_UPSTREAM_ENDING_H
 
@@ -15,6 +16,9 @@ typedef enum sheaf_exchange_state {
 
 /* Tells the owner. Nothing is touched after this: it may have freed the exchange, closed the conn, sent another one. */
 void sheaf_ending_tell(sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail);
+
+/* It is sent again at `until_ms`: its one deadline wakes it. False: SHEAF_NEVER, it is not to be sent again. */
+bool sheaf_ending_rest(sheaf_group_t *group, sheaf_exchange_t *exchange, uint64_t until_ms);
 
 /* The end of an exchange here: it goes to its fallback, where that was left open (triage), or back to its owner. */
 void sheaf_ending_conclude(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail);

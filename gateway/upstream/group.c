@@ -4,22 +4,17 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#include "gateway/upstream/dial.h"
 #include "gateway/upstream/ending.h"
 #include "gateway/upstream/race.h"
 
 /* An exchange's way down. */
 static void launch(sheaf_group_t *group, sheaf_exchange_t *exchange);
 static void place(sheaf_group_t *group, sheaf_exchange_t *exchange);
-static void dial(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf_server_t *server);
-static void dial_on(sheaf_conn_t *conn);
-static bool dial_next(sheaf_conn_t *conn);
-static void on_resolved(sheaf_name_waiter_t *waiter);
 /* What conns tell. */
 static void on_open(sheaf_conn_t *conn);
-static void on_end(sheaf_conn_t *conn, sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail, bool can_stay,
-                   bool is_untouched);
-static bool on_bad_head(sheaf_conn_t *conn, const sheaf_answer_head_t *head);
-static void on_dial_failed(sheaf_conn_t *conn, sheaf_err_t err, const char *detail);
+static void on_end(sheaf_flight_t *flight, sheaf_err_t err, const char *detail, bool can_stay);
+static bool on_bad_head(sheaf_flight_t *flight, const sheaf_answer_head_t *head);
 static void on_idle_end(sheaf_conn_t *conn);
 /* What balance tells. */
 static void on_left(sheaf_balance_t *balance, sheaf_server_t *server);
@@ -32,7 +27,7 @@ static const sheaf_conn_events_t conn_events = {
     .on_open = on_open,
     .on_end = on_end,
     .on_bad_head = on_bad_head,
-    .on_dial_failed = on_dial_failed,
+    .on_dial_failed = sheaf_dial_failed,
     .on_idle_end = on_idle_end,
 };
 
@@ -48,6 +43,7 @@ sheaf_group_t *sheaf_group_new(sheaf_conn_env_t *env, sheaf_soon_t *soon, sheaf_
     group->conf = conf;
     group->snapshot = sheaf_snapshot_hold(snapshot);
     group->env = env;
+    group->events = &conn_events;
     group->soon = soon;
     group->serve.run = on_serve;
     sheaf_balance_init(&group->balance, conf, sheaf_snapshot_tls_of(snapshot, conf), resolver, seed);
@@ -74,7 +70,7 @@ static void on_changed(sheaf_balance_t *balance)
     sheaf_monitor_renew(&SHEAF_OWNER(balance, sheaf_group_t, balance)->monitor);
 }
 
-static void let_go(sheaf_conn_t *conn)
+void sheaf_group_let_go(sheaf_conn_t *conn)
 {
     sheaf_group_t *group = conn->group;
 
@@ -108,6 +104,21 @@ void sheaf_group_rebase(sheaf_group_t *group, sheaf_snapshot_t *snapshot, const 
 
 /* --- the ends of an exchange --- */
 
+static void serve_soon(sheaf_group_t *group)
+{
+    if (group->line.count != 0)
+        sheaf_soon(group->soon, &group->serve);
+}
+
+static void leave(sheaf_flight_t *flight)
+{
+    sheaf_group_t *group = flight->exchange->keeper;
+
+    if (!sheaf_conn_leave(flight))
+        sheaf_group_let_go(flight->conn);
+    serve_soon(group);
+}
+
 /* Takes the exchange from wherever it is; its place is given on from the soon-queue, so that a batch that cancels all
  * it has does not launch what it is about to cancel. */
 static void detach(sheaf_exchange_t *exchange)
@@ -121,9 +132,7 @@ static void detach(sheaf_exchange_t *exchange)
     } else if (exchange->state == SHEAF_EXCHANGE_FLYING) {
         sheaf_deadline_clear(group->env->deadlines, &exchange->deadline);
         sheaf_triage_forget(&group->triage, exchange);
-        let_go(exchange->conn);
-        if (group->line.count != 0)
-            sheaf_soon(group->soon, &group->serve);
+        leave(exchange->flight);
     } else if (exchange->state == SHEAF_EXCHANGE_RESTING) {
         sheaf_gauge(group->env->metrics, SHEAF_METRIC_EXCHANGES_RESTING, -1);
         sheaf_deadline_clear(group->env->deadlines, &exchange->deadline);
@@ -139,18 +148,6 @@ void sheaf_group_cancel(sheaf_exchange_t *exchange)
 }
 
 /* --- between two attempts --- */
-
-/* Its one deadline wakes it. False: it is not to be sent again. */
-static bool rest(sheaf_group_t *group, sheaf_exchange_t *exchange, uint64_t until_ms)
-{
-    if (until_ms == SHEAF_NEVER)
-        return false;
-    exchange->has_full_time = false;
-    exchange->state = SHEAF_EXCHANGE_RESTING;
-    sheaf_gauge(group->env->metrics, SHEAF_METRIC_EXCHANGES_RESTING, 1);
-    sheaf_deadline_set(group->env->deadlines, &exchange->deadline, until_ms);
-    return true;
-}
 
 /* False when the loop was late and its time is over. */
 static bool resume(sheaf_exchange_t *exchange)
@@ -174,7 +171,7 @@ static void on_exchange_deadline(sheaf_deadline_t *node)
     if (exchange->state == SHEAF_EXCHANGE_RESTING && resume(exchange))
         return;
     if (exchange->state == SHEAF_EXCHANGE_FLYING && exchange->has_full_time)
-        sheaf_triage_late(&group->triage, exchange->conn, exchange);
+        sheaf_triage_late(&group->triage, exchange->flight);
     detach(exchange);
     if (has_waited) /* nothing was asked of the backend: 503, not 504 */
         sheaf_ending_tell(exchange, SHEAF_ERR_QUEUE_FULL, "no connection became free in time");
@@ -190,12 +187,12 @@ static void start_on(sheaf_group_t *group, sheaf_conn_t *conn, sheaf_exchange_t 
     sheaf_server_t *server = conn->server;
 
     exchange->state = SHEAF_EXCHANGE_FLYING;
-    if (sheaf_conn_start(conn, exchange) == 0)
+    if (sheaf_conn_start(sheaf_flight_board(conn, exchange)) == 0)
         return;
     group->stock.conn_count--; /* not among the idle ones any more */
     sheaf_conn_close(conn);
     sheaf_count(group->env->metrics, SHEAF_METRIC_EXCHANGES_RETRIED, 1);
-    dial(group, exchange, server);
+    sheaf_dial(group, exchange, server);
 }
 
 static bool has_room(const sheaf_group_t *group)
@@ -220,7 +217,7 @@ static void place(sheaf_group_t *group, sheaf_exchange_t *exchange)
     }
     if (!has_room(group))
         sheaf_stock_make_room(&group->stock);
-    dial(group, exchange, server);
+    sheaf_dial(group, exchange, server);
 }
 
 static bool admit(sheaf_group_t *group, sheaf_exchange_t *exchange)
@@ -269,7 +266,7 @@ void sheaf_group_send(sheaf_group_t *group, sheaf_exchange_t *exchange)
     uint64_t now_ms = group->env->clock->now_ms, most_ms = now_ms + group->conf->timeout_ms;
 
     SHEAF_ASSERT(exchange->state == SHEAF_EXCHANGE_IDLE);
-    exchange->conn = exchange->line = NULL;
+    exchange->flight = exchange->line = NULL;
     exchange->keeper = group;
     exchange->deadline.on_expired = on_exchange_deadline;
     exchange->has_full_time = exchange->deadline_ms >= most_ms;
@@ -299,147 +296,29 @@ static void launch(sheaf_group_t *group, sheaf_exchange_t *exchange)
     sheaf_gauge(group->env->metrics, SHEAF_METRIC_EXCHANGES_WAITING, 1);
 }
 
-/* --- dialing: one conn per address, until one accepts, all are tried, or the deadline strikes --- */
+/* --- what conns tell --- */
 
-static sheaf_conn_t *conn_for(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf_server_t *server)
+static void start_all(sheaf_group_t *group, sheaf_conn_t *conn)
 {
-    sheaf_conn_t *conn = sheaf_conn_new(group->env, &conn_events, group, exchange, server);
+    sheaf_flight_t *flight = sheaf_conn_first(conn);
+    sheaf_exchange_t *exchange = flight->exchange;
+    int status = sheaf_conn_start(flight);
 
-    exchange->state = SHEAF_EXCHANGE_FLYING;
-    conn->waiter.on_resolved = on_resolved;
-    conn->first_byte_ms = group->conf->first_byte_timeout_ms;
-    conn->idle_ms = group->conf->idle_timeout_ms;
-    group->stock.conn_count++;
-    return conn;
-}
-
-/* A socket that failed is of no more use (it has a family and an error): the next address gets a new conn. */
-static sheaf_conn_t *replace(sheaf_conn_t *old, sheaf_err_t err, const char *detail)
-{
-    sheaf_exchange_t *exchange = old->exchange;
-    sheaf_conn_t *conn;
-
-    let_go(old); /* stays readable until its close callback */
-    conn = conn_for(old->group, exchange, old->server);
-    conn->tried = old->tried;
-    conn->dial_err = err;
-    conn->dial_detail = detail;
-    return conn;
-}
-
-/* Nothing is left to try, for now. */
-static void give_up(sheaf_conn_t *conn, sheaf_err_t err, const char *detail)
-{
-    sheaf_exchange_t *exchange = conn->exchange;
-    sheaf_group_t *group = conn->group;
-
-    let_go(conn);
-    if (!rest(group, exchange, sheaf_triage_unreached(&group->triage, exchange, err)))
-        sheaf_ending_report(group, exchange, err, detail);
-    if (group->line.count != 0)
-        sheaf_soon(group->soon, &group->serve);
-}
-
-static void dial_on(sheaf_conn_t *conn)
-{
-    while (!dial_next(conn))
-        conn = replace(conn, conn->dial_err, conn->dial_detail);
-}
-
-static void dial(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf_server_t *server)
-{
-    sheaf_conn_t *conn = conn_for(group, exchange, server);
-
-    conn->dial_err = SHEAF_ERR_RESOLVE; /* what it is when no address is found at all */
-    conn->dial_detail = group->balance.detail;
-    dial_on(conn);
-}
-
-/* False when the system refused this address at once: the next one is due, on a new conn. */
-static bool dial_next(sheaf_conn_t *conn)
-{
-    sheaf_group_t *group = conn->group;
-    uint64_t now_ms = group->env->clock->now_ms;
-    sheaf_server_t *before = conn->server, *server = before;
-    /* an address of `before` was dialed, or it has none */
-    bool has_failed = conn->dial_err != SHEAF_ERR_RESOLVE || sheaf_name_has_failed(before->name);
-    sheaf_pick_t pick = sheaf_balance_pick(&group->balance, before, now_ms, &conn->tried, &server, &conn->address);
-    int status;
-
-    if (has_failed && (pick == SHEAF_PICK_NONE || server != before))
-        sheaf_triage_blame(&group->triage, before);
-    if (pick != SHEAF_PICK_NONE)
-        sheaf_conn_aim(conn, server);
-    switch (pick) {
-    case SHEAF_PICK_LOOKUP:
-        sheaf_name_ask(sheaf_server_unknown(server), &conn->waiter);
-        return true;
-    case SHEAF_PICK_NONE:
-        give_up(conn, conn->dial_err, conn->dial_detail);
-        return true;
-    case SHEAF_PICK_PEER:
-        break;
-    }
-    conn->version = server->version;
-    status = sheaf_conn_dial(conn, group->conf->connect_timeout_ms);
-    if (status == 0) {
-        sheaf_race_begin(conn);
-        return true;
-    }
-    conn->dial_err = sheaf_conn_dial_err(status);
-    conn->dial_detail = uv_strerror(status);
-    if (conn->dial_err == SHEAF_ERR_OVERLOADED) { /* our own want of sockets: no other address helps */
-        give_up(conn, conn->dial_err, conn->dial_detail);
-        return true;
-    }
-    sheaf_balance_note(conn->server, &conn->address, false, now_ms);
-    return false;
-}
-
-/* Who waited for a service learns only now which servers there are. */
-static void on_resolved(sheaf_name_waiter_t *waiter)
-{
-    sheaf_conn_t *conn = SHEAF_OWNER(waiter, sheaf_conn_t, waiter);
-    sheaf_group_t *group = conn->group;
-
-    if (conn->server->is_gate)
-        sheaf_conn_aim(conn, sheaf_balance_for(&group->balance, conn->exchange, group->env->clock->now_ms));
-    dial_on(conn);
-}
-
-static void on_dial_failed(sheaf_conn_t *conn, sheaf_err_t err, const char *detail)
-{
-    sheaf_group_t *group = conn->group;
-
-    if (err != SHEAF_ERR_OVERLOADED)
-        sheaf_balance_note(conn->server, &conn->address, false, group->env->clock->now_ms);
-    conn->dial_err = err;
-    conn->dial_detail = detail;
-    if (sheaf_race_lost(conn))
+    if (status == 0)
         return;
-    if (err == SHEAF_ERR_OVERLOADED) {
-        give_up(conn, err, detail);
-        return;
-    }
-    dial_on(replace(conn, err, detail));
+    if (!sheaf_ending_rest(group, exchange, sheaf_triage_ended(&group->triage, flight, SHEAF_ERR_RESET)))
+        sheaf_ending_report(group, exchange, SHEAF_ERR_RESET, uv_strerror(status));
+    sheaf_group_let_go(conn);
+    serve_line(group);
 }
 
 static void on_open(sheaf_conn_t *conn)
 {
     sheaf_group_t *group = conn->group;
-    sheaf_exchange_t *exchange;
-    int status;
 
     sheaf_race_won(conn);
-    exchange = conn->exchange;
     sheaf_balance_note(conn->server, &conn->address, true, group->env->clock->now_ms);
-    status = sheaf_conn_start(conn, exchange);
-    if (status == 0)
-        return;
-    let_go(conn);
-    if (!rest(group, exchange, sheaf_triage_ended(&group->triage, conn, exchange, SHEAF_ERR_RESET)))
-        sheaf_ending_report(group, exchange, SHEAF_ERR_RESET, uv_strerror(status));
-    serve_line(group);
+    start_all(group, conn);
 }
 
 /* --- after an answer --- */
@@ -452,7 +331,7 @@ static void keep(sheaf_group_t *group, sheaf_conn_t *conn)
 
     sheaf_monitor_look(&group->monitor);
     if (kept_ms == 0 || sheaf_server_is_out(conn->server)) {
-        let_go(conn);
+        sheaf_group_let_go(conn);
         return;
     }
     conn->is_reused = true;
@@ -466,35 +345,36 @@ static void keep(sheaf_group_t *group, sheaf_conn_t *conn)
     sheaf_stock_put(&group->stock, conn, kept_ms);
 }
 
-static bool on_bad_head(sheaf_conn_t *conn, const sheaf_answer_head_t *head)
+static bool on_bad_head(sheaf_flight_t *flight, const sheaf_answer_head_t *head)
 {
-    sheaf_group_t *group = conn->group;
+    sheaf_group_t *group = flight->conn->group;
 
-    return (!group->triage.has_retry && conn->exchange->other == NULL) ||
-           sheaf_triage_passes(&group->triage, conn, head);
+    return (!group->triage.has_retry && flight->exchange->other == NULL) ||
+           sheaf_triage_passes(&group->triage, flight, head);
 }
 
 /* The conn is in its place before the owner hears: what it sends from on_done may take it. */
-static void on_end(sheaf_conn_t *conn, sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail, bool can_stay,
-                   bool is_untouched)
+static void on_end(sheaf_flight_t *flight, sheaf_err_t err, const char *detail, bool can_stay)
 {
+    sheaf_conn_t *conn = flight->conn;
     sheaf_group_t *group = conn->group;
+    sheaf_exchange_t *exchange = flight->exchange;
     sheaf_server_t *server = conn->server;
     bool is_over;
 
-    if (sheaf_conn_may_repeat(conn, exchange, err, is_untouched)) {
-        let_go(conn);
+    if (sheaf_flight_may_repeat(flight, err)) {
+        sheaf_group_let_go(conn);
         sheaf_count(group->env->metrics, SHEAF_METRIC_EXCHANGES_RETRIED, 1);
-        dial(group, exchange, server);
+        sheaf_dial(group, exchange, server);
         return;
     }
     sheaf_deadline_clear(group->env->deadlines, &exchange->deadline);
     is_over = (!group->triage.is_on && exchange->other == NULL) ||
-              !rest(group, exchange, sheaf_triage_ended(&group->triage, conn, exchange, err));
+              !sheaf_ending_rest(group, exchange, sheaf_triage_ended(&group->triage, flight, err));
     if (can_stay)
         keep(group, conn);
     else
-        let_go(conn);
+        sheaf_group_let_go(conn);
     serve_line(group);
     if (is_over)
         sheaf_ending_conclude(group, exchange, err, detail);
@@ -502,5 +382,5 @@ static void on_end(sheaf_conn_t *conn, sheaf_exchange_t *exchange, sheaf_err_t e
 
 static void on_idle_end(sheaf_conn_t *conn)
 {
-    let_go(conn);
+    sheaf_group_let_go(conn);
 }

@@ -23,6 +23,7 @@ typedef struct sheaf_group {
     const sheaf_upstream_conf_t *conf; /* the newest user's */
     sheaf_snapshot_t *snapshot;        /* held for conf */
     sheaf_conn_env_t *env;
+    const sheaf_conn_events_t *events; /* of its conns */
     sheaf_soon_t *soon;
     sheaf_balance_t balance;
     sheaf_stock_t stock;
@@ -44,5 +45,10 @@ void sheaf_group_rebase(sheaf_group_t *group, sheaf_snapshot_t *snapshot, const 
 /* See sheaf_dispatch_t. */
 void sheaf_group_send(sheaf_group_t *group, sheaf_exchange_t *exchange);
 void sheaf_group_cancel(sheaf_exchange_t *exchange);
+
+/* --- for the rooms of a group --- */
+
+/* Closes a conn of its group, and the one that is dialed beside it. It stays readable until its close callback. */
+void sheaf_group_let_go(sheaf_conn_t *conn);
 
 #endif

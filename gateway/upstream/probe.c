@@ -3,15 +3,16 @@
 
 #include <stdlib.h>
 
+#include "gateway/upstream/handshake.h"
+
 /* In the order of a probe's life. */
 static void dial(sheaf_probe_t *probe);
 static void on_resolved(sheaf_name_waiter_t *waiter);
 static void on_open(sheaf_conn_t *conn);
 static bool on_head(sheaf_exchange_t *exchange, const sheaf_answer_head_t *head);
 static bool on_body(sheaf_exchange_t *exchange, const char *bytes, size_t len);
-static void on_end(sheaf_conn_t *conn, sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail, bool can_stay,
-                   bool is_untouched);
-static bool on_bad_head(sheaf_conn_t *conn, const sheaf_answer_head_t *head);
+static void on_end(sheaf_flight_t *flight, sheaf_err_t err, const char *detail, bool can_stay);
+static bool on_bad_head(sheaf_flight_t *flight, const sheaf_answer_head_t *head);
 static void on_dial_failed(sheaf_conn_t *conn, sheaf_err_t err, const char *detail);
 static void on_idle_end(sheaf_conn_t *conn);
 static void on_deadline(sheaf_deadline_t *node);
@@ -102,7 +103,8 @@ void sheaf_probe_start(sheaf_probe_t *probe, sheaf_server_t *server, sheaf_str_t
     probe->exchange.deadline_ms = until_ms;
     probe->result = (sheaf_probe_result_t){SHEAF_ERR_TIMEOUT, 0, ""}; /* what it is if nothing else happens */
     probe->body_len = 0;
-    probe->conn = sheaf_conn_new(probe->env, &events, probe, &probe->exchange, &probe->server);
+    probe->conn = sheaf_conn_new(probe->env, &events, probe, &probe->server);
+    sheaf_flight_board(probe->conn, &probe->exchange);
     probe->conn->waiter.on_resolved = on_resolved;
     sheaf_deadline_set(probe->env->deadlines, &probe->deadline, until_ms);
     dial(probe);
@@ -126,9 +128,9 @@ static void dial(sheaf_probe_t *probe)
     }
     conn->address = server->peers[server->next++ % server->peer_count].address;
     conn->version = server->version;
-    status = sheaf_conn_dial(conn, probe->deadline.at_ms - probe->env->clock->now_ms);
+    status = sheaf_handshake_begin(conn, probe->deadline.at_ms - probe->env->clock->now_ms);
     if (status != 0)
-        finish_soon(probe, sheaf_conn_dial_err(status), uv_strerror(status));
+        finish_soon(probe, sheaf_handshake_err(status), uv_strerror(status));
 }
 
 static void on_resolved(sheaf_name_waiter_t *waiter)
@@ -146,15 +148,15 @@ static void on_dial_failed(sheaf_conn_t *conn, sheaf_err_t err, const char *deta
 static void on_open(sheaf_conn_t *conn)
 {
     sheaf_probe_t *probe = conn->group;
-    int status = sheaf_conn_start(conn, &probe->exchange);
+    int status = sheaf_conn_start(sheaf_conn_first(conn));
 
     if (status != 0)
         finish(probe, SHEAF_ERR_RESET, uv_strerror(status));
 }
 
-static bool on_bad_head(sheaf_conn_t *conn, const sheaf_answer_head_t *head)
+static bool on_bad_head(sheaf_flight_t *flight, const sheaf_answer_head_t *head)
 {
-    (void)conn;
+    (void)flight;
     (void)head;
     return true; /* for the sink to see */
 }
@@ -174,13 +176,11 @@ static bool on_body(sheaf_exchange_t *exchange, const char *bytes, size_t len)
     return probe->body_len <= SHEAF_PROBE_BODY_MOST;
 }
 
-static void on_end(sheaf_conn_t *conn, sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail, bool can_stay,
-                   bool is_untouched)
+static void on_end(sheaf_flight_t *flight, sheaf_err_t err, const char *detail, bool can_stay)
 {
-    (void)exchange;
     (void)can_stay;
-    (void)is_untouched;
-    finish(conn->group, err == SHEAF_ERR_ANSWER_TOO_LARGE ? SHEAF_OK : err, detail); /* it was read far enough */
+    /* too large: it was read far enough */
+    finish(flight->conn->group, err == SHEAF_ERR_ANSWER_TOO_LARGE ? SHEAF_OK : err, detail);
 }
 
 static void on_idle_end(sheaf_conn_t *conn)

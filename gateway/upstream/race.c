@@ -1,6 +1,8 @@
 /* upstream/race.c - see race.h. */
 #include "gateway/upstream/race.h"
 
+#include "gateway/upstream/handshake.h"
+
 static void on_delay(sheaf_deadline_t *node);
 
 void sheaf_race_begin(sheaf_conn_t *conn)
@@ -47,7 +49,7 @@ static void on_delay(sheaf_deadline_t *node)
     if (group->stock.conn_count >= group->conf->max_connections ||
         !sheaf_balance_pick_beside(&group->balance, conn->server, &conn->address, now_ms, &conn->tried, &address))
         return;
-    rival = sheaf_conn_new(conn->env, conn->events, group, NULL, conn->server);
+    rival = sheaf_conn_new(conn->env, conn->events, group, conn->server);
     group->stock.conn_count++;
     rival->first_byte_ms = conn->first_byte_ms;
     rival->idle_ms = conn->idle_ms;
@@ -56,7 +58,7 @@ static void on_delay(sheaf_deadline_t *node)
     rival->rival = conn;
     conn->rival = rival;
     sheaf_count(conn->env->metrics, SHEAF_METRIC_CONNS_RACED, 1);
-    if (sheaf_conn_dial(rival, group->conf->connect_timeout_ms) == 0)
+    if (sheaf_handshake_begin(rival, group->conf->connect_timeout_ms) == 0)
         return;
     sheaf_balance_note(conn->server, &address, false, now_ms);
     sheaf_race_end(conn);
@@ -70,7 +72,7 @@ void sheaf_race_won(sheaf_conn_t *conn)
     sheaf_deadline_clear(conn->env->deadlines, &conn->race);
     if (rival == NULL)
         return;
-    if (conn->exchange == NULL) {
+    if (conn->flight_count == 0) {
         sheaf_balance_note(rival->server, &rival->address, false, conn->env->clock->now_ms);
         sheaf_conn_pass(rival, conn);
     }
@@ -83,7 +85,7 @@ bool sheaf_race_lost(sheaf_conn_t *conn)
 
     if (rival == NULL)
         return false;
-    if (conn->exchange != NULL) {
+    if (conn->flight_count != 0) {
         rival->tried = conn->tried;
         sheaf_conn_pass(conn, rival);
     }

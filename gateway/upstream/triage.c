@@ -252,30 +252,32 @@ static void settle_fallback(sheaf_exchange_t *exchange, const sheaf_failure_t *f
         exchange->other = NULL;
 }
 
-bool sheaf_triage_passes(sheaf_triage_t *triage, sheaf_conn_t *conn, const sheaf_answer_head_t *head)
+bool sheaf_triage_passes(sheaf_triage_t *triage, sheaf_flight_t *flight, const sheaf_answer_head_t *head)
 {
     sheaf_failure_t failure = {.status = head->status, .was_sent = true};
 
     for (uint32_t i = 0; i < head->header_count; i++)
         if (sheaf_str_eq(head->headers[i].name, SHEAF_STR("retry-after")))
             failure.retry_after_ms = sheaf_retry_after_ms(head->headers[i].value, (int64_t)time(NULL));
-    conn->again_ms = again(triage, conn->exchange, conn->server, &failure);
-    if (conn->again_ms != SHEAF_NEVER)
+    flight->again_ms = again(triage, flight->exchange, flight->conn->server, &failure);
+    if (flight->again_ms != SHEAF_NEVER)
         return false;
-    settle_fallback(conn->exchange, &failure);
-    return conn->exchange->other == NULL;
+    settle_fallback(flight->exchange, &failure);
+    return flight->exchange->other == NULL;
 }
 
 /* An answer that its owner has seen the head of is final. */
-uint64_t sheaf_triage_ended(sheaf_triage_t *triage, sheaf_conn_t *conn, sheaf_exchange_t *exchange, sheaf_err_t err)
+uint64_t sheaf_triage_ended(sheaf_triage_t *triage, sheaf_flight_t *flight, sheaf_err_t err)
 {
-    sheaf_failure_t failure = {.err = err, .status = conn->status, .was_sent = conn->has_written};
+    sheaf_exchange_t *exchange = flight->exchange;
+    sheaf_server_t *server = flight->conn->server;
+    sheaf_failure_t failure = {.err = err, .status = flight->status, .was_sent = flight->has_written};
 
-    note(triage, exchange, conn->server, &failure);
-    if (conn->is_discarded)
-        return conn->again_ms;
+    note(triage, exchange, server, &failure);
+    if (flight->is_discarded)
+        return flight->again_ms;
     settle_fallback(exchange, &failure);
-    return conn->status != 0 ? SHEAF_NEVER : again(triage, exchange, conn->server, &failure);
+    return flight->status != 0 ? SHEAF_NEVER : again(triage, exchange, server, &failure);
 }
 
 uint64_t sheaf_triage_unreached(sheaf_triage_t *triage, sheaf_exchange_t *exchange, sheaf_err_t err)
@@ -287,7 +289,8 @@ uint64_t sheaf_triage_unreached(sheaf_triage_t *triage, sheaf_exchange_t *exchan
     return again(triage, exchange, NULL, &failure);
 }
 
-void sheaf_triage_late(sheaf_triage_t *triage, sheaf_conn_t *conn, sheaf_exchange_t *exchange)
+void sheaf_triage_late(sheaf_triage_t *triage, sheaf_flight_t *flight)
 {
-    note(triage, exchange, conn->server, &(sheaf_failure_t){.err = SHEAF_ERR_TIMEOUT, .was_sent = true});
+    note(triage, flight->exchange, flight->conn->server,
+         &(sheaf_failure_t){.err = SHEAF_ERR_TIMEOUT, .was_sent = true});
 }

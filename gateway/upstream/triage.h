@@ -39,9 +39,9 @@ bool sheaf_triage_admit(sheaf_triage_t *triage, sheaf_exchange_t *exchange);
 
 /* The four ends of a flying exchange. Those that return a time: when it is to be sent again (which is counted as spent
  * then), or SHEAF_NEVER. A server that is ejected by it loses its idle conns. */
-uint64_t sheaf_triage_ended(sheaf_triage_t *triage, sheaf_conn_t *conn, sheaf_exchange_t *exchange, sheaf_err_t err);
+uint64_t sheaf_triage_ended(sheaf_triage_t *triage, sheaf_flight_t *flight, sheaf_err_t err);
 uint64_t sheaf_triage_unreached(sheaf_triage_t *triage, sheaf_exchange_t *exchange, sheaf_err_t err); /* no conn */
-void sheaf_triage_late(sheaf_triage_t *triage, sheaf_conn_t *conn, sheaf_exchange_t *exchange);
+void sheaf_triage_late(sheaf_triage_t *triage, sheaf_flight_t *flight);
 void sheaf_triage_forget(sheaf_triage_t *triage, sheaf_exchange_t *exchange); /* cancelled: that says nothing */
 
 /* There is no such server any more: what is known of it is forgotten. */
@@ -52,6 +52,6 @@ void sheaf_triage_blame(sheaf_triage_t *triage, sheaf_server_t *server);
 
 /* The head of an answer of 400 or more: false when the answer is to be thrown away, for the exchange is sent again, or
  * goes to its fallback. exchange->other is NULL once that is ruled out. */
-bool sheaf_triage_passes(sheaf_triage_t *triage, sheaf_conn_t *conn, const sheaf_answer_head_t *head);
+bool sheaf_triage_passes(sheaf_triage_t *triage, sheaf_flight_t *flight, const sheaf_answer_head_t *head);
 
 #endif

@@ -57,6 +57,7 @@ static void free_if_closed(sheaf_upstreams_t *upstreams)
 
     if (!upstreams->is_closing || upstreams->env.open_count != 0 || upstreams->resolver != NULL)
         return;
+    sheaf_flight_free_spare(&upstreams->env);
     free(upstreams);
     if (on_closed != NULL)
         on_closed(data);

@@ -58,7 +58,7 @@ static void on_rest_written(uv_write_t *req, int status)
         conn->unsealed = SHEAF_STR_NONE;
     }
     conn->is_writing = false;
-    conn->awake_ms = conn->env->clock->now_ms;
+    conn->wrote_ms = conn->env->clock->now_ms;
     free(rest);
     if (conn->tls != NULL && status == 0 && conn->state != SHEAF_CONN_CLOSING)
         conn->is_half_broken |= sheaf_secure_flush(conn) != 0;

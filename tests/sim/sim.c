@@ -40,7 +40,7 @@ static void on_exchange_expired(sheaf_deadline_t *node)
 static void on_send_failed(sheaf_task_t *task)
 {
     sheaf_exchange_t *exchange = SHEAF_OWNER(task, sheaf_exchange_t, task);
-    sim_t *sim = exchange->conn;
+    sim_t *sim = exchange->flight;
 
     sheaf_deadline_clear(&sim->deadlines, &exchange->deadline);
     land(exchange);
@@ -53,7 +53,7 @@ static void sim_send(sheaf_dispatch_t *self, sheaf_exchange_t *exchange)
 
     assert_int_equal(exchange->state, 0);
     exchange->state = 1;
-    exchange->conn = sim;
+    exchange->flight = sim;
     sheaf_list_push_back(&sim->flying, &exchange->link);
     exchange->deadline.on_expired = on_exchange_expired;
     sheaf_deadline_set(&sim->deadlines, &exchange->deadline, exchange->deadline_ms);

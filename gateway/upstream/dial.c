@@ -1,0 +1,136 @@
+/* upstream/dial.c - see dial.h. */
+#include "gateway/upstream/dial.h"
+
+#include "gateway/upstream/ending.h"
+#include "gateway/upstream/handshake.h"
+#include "gateway/upstream/race.h"
+
+static bool dial_next(sheaf_conn_t *conn);
+static void on_resolved(sheaf_name_waiter_t *waiter);
+
+static sheaf_conn_t *conn_for(sheaf_group_t *group, sheaf_server_t *server)
+{
+    sheaf_conn_t *conn = sheaf_conn_new(group->env, group->events, group, server);
+
+    conn->waiter.on_resolved = on_resolved;
+    conn->first_byte_ms = group->conf->first_byte_timeout_ms;
+    conn->idle_ms = group->conf->idle_timeout_ms;
+    group->stock.conn_count++;
+    return conn;
+}
+
+/* A socket that failed is of no more use (it has a family and an error): the next address gets a new conn. */
+static sheaf_conn_t *replace(sheaf_conn_t *old)
+{
+    sheaf_conn_t *conn = conn_for(old->group, old->server);
+
+    sheaf_conn_pass(old, conn);
+    conn->tried = old->tried;
+    sheaf_group_let_go(old);
+    return conn;
+}
+
+/* Nothing is left to try, for now. */
+static void give_up(sheaf_conn_t *conn)
+{
+    sheaf_group_t *group = conn->group;
+    sheaf_flight_t *flight;
+
+    while ((flight = sheaf_conn_first(conn)) != NULL) {
+        sheaf_exchange_t *exchange = flight->exchange;
+
+        sheaf_flight_alight(flight);
+        if (!sheaf_ending_rest(group, exchange, sheaf_triage_unreached(&group->triage, exchange, conn->dial_err)))
+            sheaf_ending_report(group, exchange, conn->dial_err, conn->dial_detail);
+    }
+    sheaf_group_let_go(conn);
+    if (group->line.count != 0)
+        sheaf_soon(group->soon, &group->serve);
+}
+
+static void dial_on(sheaf_conn_t *conn)
+{
+    while (!dial_next(conn))
+        conn = replace(conn);
+}
+
+void sheaf_dial(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf_server_t *server)
+{
+    sheaf_conn_t *conn = conn_for(group, server);
+
+    exchange->state = SHEAF_EXCHANGE_FLYING;
+    sheaf_flight_board(conn, exchange);
+    conn->dial_err = SHEAF_ERR_RESOLVE; /* what it is when no address is found at all */
+    conn->dial_detail = group->balance.detail;
+    dial_on(conn);
+}
+
+/* False when the system refused this address at once: the next one is due, on a new conn. */
+static bool dial_next(sheaf_conn_t *conn)
+{
+    sheaf_group_t *group = conn->group;
+    uint64_t now_ms = group->env->clock->now_ms;
+    sheaf_server_t *before = conn->server, *server = before;
+    /* an address of `before` was dialed, or it has none */
+    bool has_failed = conn->dial_err != SHEAF_ERR_RESOLVE || sheaf_name_has_failed(before->name);
+    sheaf_pick_t pick = sheaf_balance_pick(&group->balance, before, now_ms, &conn->tried, &server, &conn->address);
+    int status;
+
+    if (has_failed && (pick == SHEAF_PICK_NONE || server != before))
+        sheaf_triage_blame(&group->triage, before);
+    if (pick != SHEAF_PICK_NONE)
+        sheaf_conn_aim(conn, server);
+    switch (pick) {
+    case SHEAF_PICK_LOOKUP:
+        sheaf_name_ask(sheaf_server_unknown(server), &conn->waiter);
+        return true;
+    case SHEAF_PICK_NONE:
+        give_up(conn);
+        return true;
+    case SHEAF_PICK_PEER:
+        break;
+    }
+    conn->version = server->version;
+    status = sheaf_handshake_begin(conn, group->conf->connect_timeout_ms);
+    if (status == 0) {
+        sheaf_race_begin(conn);
+        return true;
+    }
+    conn->dial_err = sheaf_handshake_err(status);
+    conn->dial_detail = uv_strerror(status);
+    if (conn->dial_err == SHEAF_ERR_OVERLOADED) { /* our own want of sockets: no other address helps */
+        give_up(conn);
+        return true;
+    }
+    sheaf_balance_note(conn->server, &conn->address, false, now_ms);
+    return false;
+}
+
+/* Who waited for a service learns only now which servers there are. */
+static void on_resolved(sheaf_name_waiter_t *waiter)
+{
+    sheaf_conn_t *conn = SHEAF_OWNER(waiter, sheaf_conn_t, waiter);
+    sheaf_group_t *group = conn->group;
+    const sheaf_exchange_t *first = sheaf_conn_first(conn)->exchange;
+
+    if (conn->server->is_gate)
+        sheaf_conn_aim(conn, sheaf_balance_for(&group->balance, first, group->env->clock->now_ms));
+    dial_on(conn);
+}
+
+void sheaf_dial_failed(sheaf_conn_t *conn, sheaf_err_t err, const char *detail)
+{
+    sheaf_group_t *group = conn->group;
+
+    if (err != SHEAF_ERR_OVERLOADED)
+        sheaf_balance_note(conn->server, &conn->address, false, group->env->clock->now_ms);
+    conn->dial_err = err;
+    conn->dial_detail = detail;
+    if (sheaf_race_lost(conn))
+        return;
+    if (err == SHEAF_ERR_OVERLOADED) {
+        give_up(conn);
+        return;
+    }
+    dial_on(replace(conn));
+}

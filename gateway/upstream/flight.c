@@ -1,0 +1,62 @@
+/* upstream/flight.c - see flight.h. */
+#include "gateway/upstream/flight.h"
+
+#include <stdlib.h>
+
+#include "gateway/upstream/conn.h"
+
+static sheaf_flight_t *seat(sheaf_conn_t *conn)
+{
+    sheaf_link_t *spare = conn->env->spare;
+
+    if (!conn->own.is_aboard)
+        return &conn->own;
+    if (spare == NULL)
+        return sheaf_alloc(sizeof(sheaf_flight_t));
+    conn->env->spare = spare->next;
+    return SHEAF_OWNER(spare, sheaf_flight_t, link);
+}
+
+sheaf_flight_t *sheaf_flight_board(sheaf_conn_t *conn, sheaf_exchange_t *exchange)
+{
+    sheaf_flight_t *flight = seat(conn);
+
+    *flight = (sheaf_flight_t){.conn = conn, .exchange = exchange, .is_aboard = true};
+    sheaf_list_push_back(&conn->flights, &flight->link);
+    conn->flight_count++;
+    conn->server->flying++;
+    exchange->flight = flight;
+    return flight;
+}
+
+void sheaf_flight_alight(sheaf_flight_t *flight)
+{
+    sheaf_conn_t *conn = flight->conn;
+
+    SHEAF_ASSERT(flight->is_aboard);
+    sheaf_list_remove(&flight->link);
+    flight->is_aboard = false;
+    flight->exchange->flight = NULL;
+    conn->flight_count--;
+    conn->server->flying--;
+    if (flight == &conn->own)
+        return;
+    flight->link.next = conn->env->spare;
+    conn->env->spare = &flight->link;
+}
+
+bool sheaf_flight_may_repeat(const sheaf_flight_t *flight, sheaf_err_t err)
+{
+    return err == SHEAF_ERR_RESET && !flight->has_bytes && flight->conn->is_reused &&
+           (flight->exchange->is_idempotent || !flight->has_written);
+}
+
+void sheaf_flight_free_spare(sheaf_conn_env_t *env)
+{
+    while (env->spare != NULL) {
+        sheaf_flight_t *flight = SHEAF_OWNER(env->spare, sheaf_flight_t, link);
+
+        env->spare = flight->link.next;
+        free(flight);
+    }
+}

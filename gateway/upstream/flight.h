@@ -1,0 +1,42 @@
+/* upstream/flight.h - an exchange on a conn: what one attempt to answer it knows.
+ *
+ *   exchange --board--> aboard: waits for the conn to open, flies, is answered --alight--> over
+ *
+ * A conn has its flights in the order they came aboard, which is the order of sending; HTTP/1.1 without pipelining has one
+ * at a time, and that one is part of the conn: nothing is allocated for it. Others come from a list of spare ones that
+ * all conns of a worker share. A flight that is over stays readable until another exchange comes aboard some conn. */
+#ifndef SHEAF_UPSTREAM_FLIGHT_H
+#define SHEAF_UPSTREAM_FLIGHT_H
+
+#include "gateway/http/exchange.h"
+
+struct sheaf_conn;
+struct sheaf_conn_env;
+
+typedef struct sheaf_flight {
+    sheaf_link_t link; /* in conn->flights, or (next alone) among the spare ones */
+    struct sheaf_conn *conn;
+    sheaf_exchange_t *exchange; /* exchange->flight is this while it is aboard */
+    uint64_t awake_ms;          /* when its request went out, and then when bytes of its answer came last */
+    uint64_t again_ms;          /* with is_discarded: when its exchange is sent again; the keeper's */
+    uint16_t status;            /* of the answer; 0 until its head came */
+    bool is_aboard;
+    bool is_discarded; /* the answer is thrown away, see on_bad_head */
+    bool has_written;  /* a byte of its request may have gone out */
+    bool has_bytes;    /* a byte of its answer has come */
+} sheaf_flight_t;
+
+/* The one door by which an exchange gets on a conn, and the one by which it gets off: so the count of what flies at a
+ * server is right, whatever the end. */
+sheaf_flight_t *sheaf_flight_board(struct sheaf_conn *conn, sheaf_exchange_t *exchange);
+void sheaf_flight_alight(sheaf_flight_t *flight);
+
+/* RFC 9112 9.3.1: a backend may close an idle conn just as a request is on its way to it. No byte of an answer came: the
+ * exchange, whose flight ended so with `err`, may go once more on another conn, because nothing of it can have been acted
+ * on, or doing it twice does no harm. */
+bool sheaf_flight_may_repeat(const sheaf_flight_t *flight, sheaf_err_t err);
+
+/* Frees the spare ones of a worker; none may be aboard. */
+void sheaf_flight_free_spare(struct sheaf_conn_env *env);
+
+#endif

@@ -1,0 +1,173 @@
+/* upstream/reading.c - see reading.h. */
+#include "gateway/upstream/reading.h"
+
+#include "gateway/upstream/handshake.h"
+#include "gateway/upstream/secure.h"
+
+static void on_read_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf);
+static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf);
+static void take_bytes(sheaf_conn_t *conn, char *at, char *end_at);
+static void take_sealed(sheaf_conn_t *conn, const char *bytes, size_t len);
+static void take_end(sheaf_conn_t *conn, int status);
+
+int sheaf_reading_start(sheaf_conn_t *conn)
+{
+    return uv_read_start((uv_stream_t *)&conn->tcp, on_read_buffer, on_read);
+}
+
+/* Bytes are used up before the callback returns, so one buffer serves every conn of the worker. */
+static void on_read_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf)
+{
+    sheaf_conn_t *conn = handle->data;
+
+    (void)suggested;
+    *ret_buf = uv_buf_init(conn->env->read, sizeof(conn->env->read));
+}
+
+static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
+{
+    sheaf_conn_t *conn = stream->data;
+
+    if (nread == 0 || conn->state == SHEAF_CONN_CLOSING)
+        return;
+    if (nread < 0) {
+        take_end(conn, (int)nread);
+        return;
+    }
+    sheaf_count(conn->env->metrics, SHEAF_METRIC_BACKEND_BYTES_IN, (uint64_t)nread);
+    if (conn->flight_count != 0 && sheaf_conn_first(conn)->has_bytes)
+        sheaf_conn_first(conn)->awake_ms = conn->env->clock->now_ms;
+    if (conn->tls != NULL)
+        take_sealed(conn, buf->base, (size_t)nread);
+    else if (conn->flight_count == 0)
+        conn->events->on_idle_end(conn);
+    else
+        take_bytes(conn, buf->base, buf->base + nread);
+}
+
+/* --- an answer --- */
+
+/* False: the sink refuses it. */
+static bool give_head(sheaf_flight_t *flight)
+{
+    sheaf_conn_t *conn = flight->conn;
+    const sheaf_wire_head_t *head = &conn->env->head;
+    sheaf_answer_head_t answer = {
+        .status = head->status,
+        .headers = head->headers,
+        .header_count = head->header_count,
+        .content_length = head->body == SHEAF_WIRE_LENGTH    ? head->content_length
+                          : head->body == SHEAF_WIRE_NO_BODY ? 0 /* a HEAD's length is not to come */
+                                                             : UINT64_MAX,
+    };
+
+    flight->status = head->status;
+    flight->is_discarded = head->status >= 400 && !conn->events->on_bad_head(flight, &answer);
+    return flight->is_discarded || flight->exchange->sink->on_head(flight->exchange, &answer);
+}
+
+/* After a whole answer the conn may stay only if both sides are done: nothing behind the answer, nothing left to
+ * write. Bytes behind it could be a forged answer to the next exchange. */
+static void finish(sheaf_flight_t *flight, bool has_more)
+{
+    const sheaf_conn_t *conn = flight->conn;
+
+    sheaf_conn_end(flight, SHEAF_OK, "",
+                   conn->h1.is_persistent && !has_more && !conn->is_ended && !conn->is_writing &&
+                       !conn->is_half_broken);
+}
+
+/* The sink may cancel this exchange from inside; its conn is closed then. */
+static void take_bytes(sheaf_conn_t *conn, char *at, char *end_at)
+{
+    sheaf_flight_t *flight = sheaf_conn_first(conn);
+    bool is_welcome = true;
+    sheaf_str_t body = SHEAF_STR_NONE;
+    const char *why = "";
+
+    if (!flight->has_bytes) /* what TLS says of itself (tickets) begins no answer */
+        sheaf_conn_stay_awake(flight, conn->idle_ms);
+    flight->has_bytes = true;
+    while (flight->is_aboard) {
+        switch (sheaf_h1_next(&conn->h1, &at, end_at, &conn->env->head, &body, &why)) {
+        case SHEAF_H1_MORE:
+            if (flight->is_discarded) /* its body is not worth waiting for: rather a new conn than a slow retry */
+                sheaf_conn_end(flight, SHEAF_OK, "", false);
+            return;
+        case SHEAF_H1_HEAD:
+            is_welcome = give_head(flight);
+            break;
+        case SHEAF_H1_BODY:
+            is_welcome = flight->is_discarded || flight->exchange->sink->on_body(flight->exchange, body.base, body.len);
+            break;
+        case SHEAF_H1_DONE:
+            finish(flight, at < end_at);
+            return;
+        case SHEAF_H1_BAD:
+            sheaf_conn_end(flight, SHEAF_ERR_MALFORMED, why, false);
+            return;
+        }
+        if (!is_welcome && flight->is_aboard) {
+            sheaf_conn_end(flight, SHEAF_ERR_ANSWER_TOO_LARGE, "", false);
+            return;
+        }
+    }
+}
+
+/* A close that TLS did not announce may have been made by anybody on the way: it ends no answer (RFC 8446 6.1). */
+static void take_end(sheaf_conn_t *conn, int status)
+{
+    sheaf_flight_t *flight = sheaf_conn_first(conn);
+    bool is_cut = conn->tls != NULL && !conn->is_ended;
+
+    if (conn->state == SHEAF_CONN_DIALING)
+        sheaf_handshake_fail(conn, SHEAF_ERR_TLS,
+                             sheaf_tls_peer_blame(conn->server->tls, "it closed during the TLS handshake"));
+    else if (flight == NULL)
+        conn->events->on_idle_end(conn);
+    else if (status == UV_EOF && sheaf_h1_ends_at_eof(&conn->h1))
+        sheaf_conn_end(flight, is_cut ? SHEAF_ERR_RESET : SHEAF_OK,
+                       is_cut ? "closed without a word of TLS: it may be cut" : "", false);
+    else
+        sheaf_conn_end(flight, SHEAF_ERR_RESET, status == UV_EOF ? "" : uv_strerror(status), false);
+}
+
+/* --- reading through TLS --- */
+
+/* Within an answer it is no failed handshake. */
+static void take_failure(sheaf_conn_t *conn)
+{
+    sheaf_flight_t *flight = sheaf_conn_first(conn);
+
+    if (flight == NULL)
+        conn->events->on_idle_end(conn);
+    else
+        sheaf_conn_end(flight, flight->has_bytes ? SHEAF_ERR_RESET : SHEAF_ERR_TLS,
+                       sheaf_tls_peer_detail(conn->server->tls), false);
+}
+
+/* All that came is made plain text before any of it is looked at, so that an answer is known to be the last thing on
+ * the conn before the next exchange gets it. */
+static void take_sealed(sheaf_conn_t *conn, const char *bytes, size_t len)
+{
+    char *plain = conn->env->plain;
+    size_t plain_len;
+    sheaf_tls_state_t state = sheaf_tls_read(conn->tls, bytes, len, plain, &plain_len);
+
+    conn->is_half_broken |= sheaf_secure_flush(conn) != 0 || state == SHEAF_TLS_FAILED;
+    conn->is_ended = state == SHEAF_TLS_ENDED;
+    if (conn->state == SHEAF_CONN_DIALING)
+        sheaf_handshake_go_on(conn);
+    if (conn->state == SHEAF_CONN_CLOSING || conn->state == SHEAF_CONN_DIALING)
+        return;
+    if (plain_len != 0 && conn->flight_count == 0)
+        conn->events->on_idle_end(conn);
+    else if (plain_len != 0)
+        take_bytes(conn, plain, plain + plain_len);
+    if (conn->state == SHEAF_CONN_CLOSING)
+        return;
+    if (state == SHEAF_TLS_ENDED)
+        take_end(conn, UV_EOF);
+    else if (state == SHEAF_TLS_FAILED)
+        take_failure(conn);
+}

@@ -1,0 +1,11 @@
+/* upstream/reading.h - the reading side of a conn: what the socket brings goes through TLS, where it is spoken, to the
+ * protocol, and from there to the sink of the exchange that it answers. */
+#ifndef SHEAF_UPSTREAM_READING_H
+#define SHEAF_UPSTREAM_READING_H
+
+#include "gateway/upstream/conn.h"
+
+/* From now on until the conn is closed. A uv error, or 0. */
+int sheaf_reading_start(sheaf_conn_t *conn);
+
+#endif
