@@ -26,6 +26,7 @@ SHEAF_CONF = """
 listen: [{{address: "127.0.0.1:{port}"}}]
 admin: {{address: "127.0.0.1:{admin}"}}
 workers: {workers}
+limits: {{connections_per_client: 4096}}
 log: {{format: json, level: info}}
 upstreams:
   backend: {{servers: [{servers}], timeout: 10s, keepalive: 60s, {upstream}}}
