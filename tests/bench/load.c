@@ -65,6 +65,16 @@ static void post_batch(client_t *client)
         die("cannot write");
 }
 
+/* What a batch that is not as it should be looks like: from before the first problem in it, or else from its start. */
+static void tell_bad(const answer_t *answer, unsigned marks)
+{
+    const char *problem = memmem(answer->in, answer->len, "urn:sheaf:problem", 17);
+    size_t at = problem == NULL || problem - answer->in < 200 ? 0 : (size_t)(problem - answer->in) - 200;
+
+    fprintf(stderr, "load: %u of %u items are good: %.*s\n", marks, load.n,
+            answer->len - at < 2000 ? (int)(answer->len - at) : 2000, answer->in + at);
+}
+
 static void on_answer(client_t *client)
 {
     answer_t *answer = &client->answer;
@@ -72,8 +82,7 @@ static void on_answer(client_t *client)
     unsigned marks = answer_count(answer, load.mark);
 
     if (marks != load.n && load.bad++ == 0)
-        fprintf(stderr, "load: %u of %u items are good: %.*s\n", marks, load.n,
-                answer->len < 2000 ? (int)answer->len : 2000, answer->in);
+        tell_bad(answer, marks);
     load.latencies_us[load.batches++ % LATENCIES] = (uint32_t)((now_ns - client->sent_ns) / 1000);
     if (now_ns <= load.stop_ns)
         post_batch(client);

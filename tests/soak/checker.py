@@ -17,13 +17,17 @@ class Item:
     def __init__(self, url, wanted, status=200, **more):
         self.request, self.wanted, self.status = {"url": "/s" + url, **more}, wanted, status
         self.is_safe = more.get("method") != "POST"
+        self.is_piecemeal = url.startswith("/chunked")  # a server may die within it, and what has begun is not repeated
 
     def verdict(self, result):
-        """None when all is well, "lost" for a POST that its server took along, else what is wrong."""
+        """None when all is well, "lost" for a POST that its server took along, "cut" for an answer that ended or stopped
+        within its body, else what is wrong."""
         if result.get("status") == self.status:
             return None if self.wanted(result.get("body")) else "another answer than its own"
         if not self.is_safe and result.get("status") in UNSAFE:
             return "lost"
+        if self.is_piecemeal and result.get("body", {}).get("type", "").endswith((":reset", ":timeout")):
+            return "cut"
         return f"status {result.get('status')}"
 
 
@@ -61,8 +65,9 @@ class Client(threading.Thread):
 
 
 class Checker(Client):
-    """Counts items and those POSTs that died with their servers; everything else that is not as it should be is wrong."""
-    items = lost = 0
+    """Counts items, those POSTs that died with their servers and the answers that were cut within; everything else that is
+    not as it should be is wrong."""
+    items = lost = cut = 0
 
     def run(self):
         conn = self.gateway.connect()
@@ -87,6 +92,8 @@ class Checker(Client):
             verdict = item.verdict(result)
             if verdict == "lost":
                 self.lost += 1
+            elif verdict == "cut":
+                self.cut += 1
             elif verdict:
                 self.wrong.append(f"{verdict}: {item.request} {json.dumps(result)[:400]}")
 
