@@ -1,0 +1,51 @@
+/* tests/unit/upstream/zone.h - a site whose one server is the service http of backend.test, and the records that say so. */
+#ifndef TESTS_UNIT_UPSTREAM_ZONE_H
+#define TESTS_UNIT_UPSTREAM_ZONE_H
+
+#include "tests/unit/upstream/site.h"
+
+typedef struct record {
+    unsigned priority, weight;
+    const char *target; /* "a.test" is backend a, "b.test" backend b, "r....test" refuses, "gone.test" has no address */
+} record_t;
+
+typedef struct zone {
+    record_t records[40];
+    unsigned count, port;
+} zone_t;
+
+static void put_zone(dns_t *dns, uint16_t type, dns_reply_t *reply)
+{
+    const zone_t *zone = dns->data;
+
+    if (type == DNS_SRV) {
+        assert_string_equal(reply->name, "_http._tcp.backend.test");
+        for (unsigned i = 0; i < zone->count; i++) {
+            const record_t *one = &zone->records[i];
+
+            dns_put_srv(reply, one->priority, one->weight, zone->port, one->target, 60);
+        }
+    } else if (strcmp(reply->name, "gone.test") == 0) {
+        reply->bytes[3] = 0x83; /* NXDOMAIN */
+    } else if (type == DNS_A) {
+        dns_put_a(reply, reply->name[0] == 'a' ? 1 : reply->name[0] == 'b' ? 2 : 99, 60);
+    }
+}
+
+/* A site whose one server is the service http of backend.test. */
+static void site_of_service(site_t *s, zone_t *zone)
+{
+    site_prepare(s);
+    zone->port = s->w->a.port;
+    s->dns.script = put_zone;
+    s->dns.data = zone;
+    s->w->conf->servers.items[0].service = SHEAF_STR("http");
+}
+
+#define ZONE(...)                                                                                                      \
+    (zone_t)                                                                                                           \
+    {                                                                                                                  \
+        .records = {__VA_ARGS__}, .count = sizeof((record_t[]){__VA_ARGS__}) / sizeof(record_t)                        \
+    }
+
+#endif
