@@ -7,7 +7,9 @@
 #define IDLE_BYTES_MOST ((size_t)1 << 20)  /* that no answer got anything from, beyond a window of cancelled ones */
 #define ACKS_MOST       200                /* that wait for a backend that does not read */
 #define HEAD_SENT_MOST  ((size_t)16 << 20) /* of a request: its limits are its owner's */
-#define IDS_MOST        (1u << 30)
+/* Of one head; the session counts one each time a frame's first bytes come in pieces, too. */
+#define CONTINUATIONS_MOST 128
+#define IDS_MOST           (1u << 30)
 
 /* --- streams --- */
 
@@ -79,6 +81,7 @@ static nghttp2_option *new_option(void)
     nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_no_http_messaging(option, 1);
     nghttp2_option_set_max_outbound_ack(option, ACKS_MOST);
+    nghttp2_option_set_max_continuations(option, CONTINUATIONS_MOST);
     nghttp2_option_set_max_send_header_block_length(option, HEAD_SENT_MOST);
     return option;
 }

@@ -26,7 +26,8 @@ struct talk {
     sheaf_h2_t *h2; /* NULL: freed */
     peer_t peer;
     peer_bytes_t told;
-    bool eats; /* what comes is consumed at once */
+    bool eats;       /* what comes is consumed at once */
+    bool has_goaway; /* the backend ends it: once nothing flies any more, nothing is read */
     size_t piece;
 };
 
@@ -85,6 +86,8 @@ static inline void talk_on_end(void *owner, void *stream, sheaf_h2_end_t end, co
         tell(talk, detail);
     else if (asked->body.len < 100)
         bytes_add(&talk->told, asked->body.bytes, asked->body.len);
+    else
+        tell(talk, "(long)");
     tell(talk, "\n");
     asked->is_over = true;
     told_inside(asked);
@@ -92,7 +95,10 @@ static inline void talk_on_end(void *owner, void *stream, sheaf_h2_end_t end, co
 
 static inline void talk_on_change(void *owner)
 {
-    tell(owner, "change\n");
+    talk_t *talk = owner;
+
+    talk->has_goaway |= sheaf_h2_is_closing(talk->h2);
+    tell(talk, "change\n");
 }
 
 static inline void talk_begin(talk_t *talk, uint32_t max_streams, uint32_t window)
