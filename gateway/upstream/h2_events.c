@@ -171,7 +171,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     sheaf_h2_t *h2 = data;
 
     (void)session;
-    if (!sheaf_h2_is_over(h2))
+    if (!sheaf_h2_is_over(h2) && !(h2->has_goaway && h2->open_count == 0)) /* else nothing is left to be told of */
         take_frame(h2, frame);
     return h2->is_freed ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
