@@ -177,6 +177,7 @@ typedef struct sheaf_hash_by {
 #define SHEAF_KEY_OBJECT_retry(n)         SHEAF_MEMBER_OBJECT(retry, n)
 #define SHEAF_KEY_OBJECT_outlier(n)       SHEAF_MEMBER_OBJECT(outlier, n)
 #define SHEAF_KEY_OBJECT_breaker(n)       SHEAF_MEMBER_OBJECT(breaker, n)
+#define SHEAF_KEY_OBJECT_adaptive(n)      SHEAF_MEMBER_OBJECT(adaptive, n)
 #define SHEAF_KEY_OBJECT_health(n)        SHEAF_MEMBER_OBJECT(health, n)
 #define SHEAF_KEY_LIST_certificate(n)     SHEAF_MEMBER_ITEMS(LIST, certificate, n)
 #define SHEAF_KEY_LIST_item(n)            SHEAF_MEMBER_ITEMS(LIST, item, n)

@@ -254,15 +254,25 @@ static bool is_same_health(const sheaf_health_conf_t *a, const sheaf_health_conf
            a->healthy == b->healthy && is_same_statuses(&a->expect, &b->expect);
 }
 
+static bool is_same_throttle(const sheaf_upstream_conf_t *a, const sheaf_upstream_conf_t *b)
+{
+    const sheaf_adaptive_conf_t *x = &a->adaptive, *y = &b->adaptive;
+
+    return a->max_in_flight == b->max_in_flight && a->shed == b->shed &&
+           sheaf_mark_is_set(x->mark) == sheaf_mark_is_set(y->mark) && x->min == y->min && x->max == y->max &&
+           x->tolerance_percent == y->tolerance_percent && x->window_ms == y->window_ms &&
+           x->measure_ms == y->measure_ms;
+}
+
 bool sheaf_upstream_conf_eq(const sheaf_upstream_conf_t *a, const sheaf_upstream_conf_t *b)
 {
-    if (a->servers.count != b->servers.count || a->connect_timeout_ms != b->connect_timeout_ms ||
-        a->timeout_ms != b->timeout_ms || a->first_byte_timeout_ms != b->first_byte_timeout_ms ||
-        a->idle_timeout_ms != b->idle_timeout_ms || a->max_connections != b->max_connections ||
-        a->max_waiting != b->max_waiting || a->keepalive_ms != b->keepalive_ms || !is_same_balance(a, b) ||
-        !is_same_tls(&a->tls, &b->tls) || !is_same_retry(&a->retry, &b->retry) ||
-        !is_same_outlier(&a->outlier, &b->outlier) || !is_same_breaker(&a->breaker, &b->breaker) ||
-        !is_same_health(&a->health, &b->health))
+    if (a->servers.count != b->servers.count || !is_same_throttle(a, b) ||
+        a->connect_timeout_ms != b->connect_timeout_ms || a->timeout_ms != b->timeout_ms ||
+        a->first_byte_timeout_ms != b->first_byte_timeout_ms || a->idle_timeout_ms != b->idle_timeout_ms ||
+        a->max_connections != b->max_connections || a->max_waiting != b->max_waiting ||
+        a->keepalive_ms != b->keepalive_ms || !is_same_balance(a, b) || !is_same_tls(&a->tls, &b->tls) ||
+        !is_same_retry(&a->retry, &b->retry) || !is_same_outlier(&a->outlier, &b->outlier) ||
+        !is_same_breaker(&a->breaker, &b->breaker) || !is_same_health(&a->health, &b->health))
         return false;
     for (uint32_t i = 0; i < a->servers.count; i++)
         if (!is_same_server(&a->servers.items[i], &b->servers.items[i]))

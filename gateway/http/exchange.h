@@ -69,9 +69,12 @@ struct sheaf_exchange {
     void *keeper;       /* the group it was sent to */
     void *other;        /* the group of its fallback, while it may still be asked */
     uint64_t end_ms;    /* when it ends at the latest, all attempts together */
+    uint64_t since_us;  /* since when it waits in the line, or flies; kept only where somebody asks */
     uint64_t tried;     /* servers that failed it, a bit for each */
     uint16_t probe;     /* of a breaker: its round, or 0 */
     bool has_full_time; /* it flies with the whole timeout of the upstream before it */
+    bool is_in_flight;  /* counted among what flies */
+    bool is_trial;      /* it may well be late, and is sent to see (shed) */
     uint8_t sends;      /* attempts, the running one included */
     uint8_t state;
 };

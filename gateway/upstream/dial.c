@@ -40,6 +40,7 @@ static void give_up(sheaf_conn_t *conn)
         sheaf_exchange_t *exchange = flight->exchange;
 
         sheaf_flight_alight(flight);
+        sheaf_throttle_leave(&group->throttle, exchange, conn->dial_err, 0);
         if (!sheaf_ending_rest(group, exchange, sheaf_triage_unreached(&group->triage, exchange, conn->dial_err)))
             sheaf_ending_report(group, exchange, conn->dial_err, conn->dial_detail);
     }

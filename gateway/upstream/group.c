@@ -51,6 +51,7 @@ sheaf_group_t *sheaf_group_new(sheaf_conn_env_t *env, sheaf_soon_t *soon, sheaf_
     group->balance.on_changed = on_changed;
     sheaf_stock_init(&group->stock, env, &group->balance);
     sheaf_line_init(&group->line);
+    sheaf_throttle_init(&group->throttle, env->clock, env->metrics, conf);
     sheaf_triage_init(&group->triage, env, &group->balance, &group->stock, conf);
     sheaf_monitor_init(&group->monitor, env, &group->balance, &group->stock, &group->triage.outliers, conf);
     return group;
@@ -84,6 +85,7 @@ void sheaf_group_free(sheaf_group_t *group)
     sheaf_stock_fini(&group->stock);
     sheaf_soon_cancel(&group->serve);
     sheaf_line_fini(&group->line);
+    sheaf_throttle_fini(&group->throttle);
     sheaf_triage_fini(&group->triage);
     sheaf_balance_fini(&group->balance);
     sheaf_snapshot_drop(group->snapshot);
@@ -98,6 +100,7 @@ void sheaf_group_rebase(sheaf_group_t *group, sheaf_snapshot_t *snapshot, const 
     group->conf = conf;
     sheaf_balance_rebase(&group->balance, conf);
     sheaf_triage_rebase(&group->triage, conf);
+    sheaf_throttle_rebase(&group->throttle, conf);
     sheaf_monitor_rebase(&group->monitor, conf);
     sheaf_snapshot_drop(old);
 }
@@ -127,11 +130,12 @@ static void detach(sheaf_exchange_t *exchange)
 
     if (exchange->state == SHEAF_EXCHANGE_WAITING) {
         sheaf_line_remove(exchange);
-        sheaf_gauge(group->env->metrics, SHEAF_METRIC_EXCHANGES_WAITING, -1);
+        sheaf_throttle_waited(&group->throttle, exchange);
         sheaf_deadline_clear(group->env->deadlines, &exchange->deadline);
     } else if (exchange->state == SHEAF_EXCHANGE_FLYING) {
         sheaf_deadline_clear(group->env->deadlines, &exchange->deadline);
         sheaf_triage_forget(&group->triage, exchange);
+        sheaf_throttle_leave(&group->throttle, exchange, SHEAF_ERR_CANCELLED, 0);
         leave(exchange->flight);
     } else if (exchange->state == SHEAF_EXCHANGE_RESTING) {
         sheaf_gauge(group->env->metrics, SHEAF_METRIC_EXCHANGES_RESTING, -1);
@@ -170,8 +174,10 @@ static void on_exchange_deadline(sheaf_deadline_t *node)
 
     if (exchange->state == SHEAF_EXCHANGE_RESTING && resume(exchange))
         return;
-    if (exchange->state == SHEAF_EXCHANGE_FLYING && exchange->has_full_time)
+    if (exchange->state == SHEAF_EXCHANGE_FLYING && exchange->has_full_time) {
         sheaf_triage_late(&group->triage, exchange->flight);
+        sheaf_throttle_leave(&group->throttle, exchange, SHEAF_ERR_TIMEOUT, 0);
+    }
     detach(exchange);
     if (has_waited) /* nothing was asked of the backend: 503, not 504 */
         sheaf_ending_tell(exchange, SHEAF_ERR_QUEUE_FULL, "no connection became free in time");
@@ -206,6 +212,7 @@ static void place(sheaf_group_t *group, sheaf_exchange_t *exchange)
     sheaf_server_t *server;
     sheaf_conn_t *conn;
 
+    sheaf_throttle_enter(&group->throttle, exchange);
     sheaf_monitor_look(&group->monitor);
     server = sheaf_balance_for(&group->balance, exchange, group->env->clock->now_ms);
     conn = sheaf_stock_take(&group->stock, server, exchange);
@@ -218,6 +225,15 @@ static void place(sheaf_group_t *group, sheaf_exchange_t *exchange)
     if (!has_room(group))
         sheaf_stock_make_room(&group->stock);
     sheaf_dial(group, exchange, server);
+}
+
+/* Not sent at all: it could only be late. */
+static bool sheds(sheaf_group_t *group, sheaf_exchange_t *exchange)
+{
+    if (!sheaf_throttle_sheds(&group->throttle, exchange))
+        return false;
+    sheaf_ending_report(group, exchange, SHEAF_ERR_TOO_LATE, "not sent: its answer would have come after its deadline");
+    return true;
 }
 
 static bool admit(sheaf_group_t *group, sheaf_exchange_t *exchange)
@@ -234,16 +250,16 @@ static sheaf_exchange_t *next_waiting(sheaf_group_t *group)
     sheaf_exchange_t *exchange;
 
     while ((exchange = sheaf_line_pop(&group->line)) != NULL) {
-        sheaf_gauge(group->env->metrics, SHEAF_METRIC_EXCHANGES_WAITING, -1);
-        if (admit(group, exchange))
+        sheaf_throttle_waited(&group->throttle, exchange);
+        if (!sheds(group, exchange) && admit(group, exchange))
             break;
     }
     return exchange;
 }
 
-static bool can_place(const sheaf_group_t *group)
+static bool can_place(sheaf_group_t *group)
 {
-    return group->stock.idle_count != 0 || has_room(group);
+    return sheaf_throttle_has_room(&group->throttle) && (group->stock.idle_count != 0 || has_room(group));
 }
 
 static void serve_line(sheaf_group_t *group)
@@ -267,6 +283,7 @@ void sheaf_group_send(sheaf_group_t *group, sheaf_exchange_t *exchange)
 
     SHEAF_ASSERT(exchange->state == SHEAF_EXCHANGE_IDLE);
     exchange->flight = exchange->line = NULL;
+    exchange->is_in_flight = exchange->is_trial = false;
     exchange->keeper = group;
     exchange->deadline.on_expired = on_exchange_deadline;
     exchange->has_full_time = exchange->deadline_ms >= most_ms;
@@ -280,6 +297,8 @@ static void launch(sheaf_group_t *group, sheaf_exchange_t *exchange)
 {
     bool is_let;
 
+    if (sheds(group, exchange))
+        return;
     if (group->line.count == 0 && can_place(group)) {
         if (admit(group, exchange))
             place(group, exchange);
@@ -293,7 +312,7 @@ static void launch(sheaf_group_t *group, sheaf_exchange_t *exchange)
     exchange->has_full_time = false; /* what is left when it flies says little about a server */
     exchange->state = SHEAF_EXCHANGE_WAITING;
     sheaf_line_push(&group->line, exchange);
-    sheaf_gauge(group->env->metrics, SHEAF_METRIC_EXCHANGES_WAITING, 1);
+    sheaf_throttle_joined(&group->throttle, exchange);
 }
 
 /* --- what conns tell --- */
@@ -306,6 +325,7 @@ static void start_all(sheaf_group_t *group, sheaf_conn_t *conn)
 
     if (status == 0)
         return;
+    sheaf_throttle_leave(&group->throttle, exchange, SHEAF_ERR_RESET, 0);
     if (!sheaf_ending_rest(group, exchange, sheaf_triage_ended(&group->triage, flight, SHEAF_ERR_RESET)))
         sheaf_ending_report(group, exchange, SHEAF_ERR_RESET, uv_strerror(status));
     sheaf_group_let_go(conn);
@@ -335,14 +355,18 @@ static void keep(sheaf_group_t *group, sheaf_conn_t *conn)
         return;
     }
     conn->is_reused = true;
-    if (group->line.count != 0 && sheaf_balance_has(conn->server, &conn->address, &conn->version) &&
+    if (group->line.count != 0 && sheaf_throttle_has_room(&group->throttle) &&
+        sheaf_balance_has(conn->server, &conn->address, &conn->version) &&
         sheaf_balance_suits(&group->balance, conn->server, group->env->clock->now_ms))
         next = next_waiting(group);
-    if (next != NULL) {
+    if (next != NULL && (next->tried & sheaf_balance_bit(&group->balance, conn->server)) == 0) {
+        sheaf_throttle_enter(&group->throttle, next);
         start_on(group, conn, next);
         return;
     }
     sheaf_stock_put(&group->stock, conn, kept_ms);
+    if (next != NULL) /* this server failed it: another one, where there is one */
+        place(group, next);
 }
 
 static bool on_bad_head(sheaf_flight_t *flight, const sheaf_answer_head_t *head)
@@ -369,6 +393,7 @@ static void on_end(sheaf_flight_t *flight, sheaf_err_t err, const char *detail, 
         return;
     }
     sheaf_deadline_clear(group->env->deadlines, &exchange->deadline);
+    sheaf_throttle_leave(&group->throttle, exchange, err, flight->status);
     is_over = (!group->triage.is_on && exchange->other == NULL) ||
               !sheaf_ending_rest(group, exchange, sheaf_triage_ended(&group->triage, flight, err));
     if (can_stay)

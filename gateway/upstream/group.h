@@ -6,7 +6,7 @@
  *
  * An exchange is in one place at a time: in the line, on a conn, at rest between two attempts (triage), or on its way
  * back through the soon-queue. Whoever
- * waits does so because all conns are busy: an idle conn and a waiting exchange never exist together. */
+ * waits does so because all conns are busy, or because as many fly as may (throttle). */
 #ifndef SHEAF_UPSTREAM_GROUP_H
 #define SHEAF_UPSTREAM_GROUP_H
 
@@ -14,6 +14,7 @@
 #include "gateway/upstream/line.h"
 #include "gateway/upstream/monitor.h"
 #include "gateway/upstream/stock.h"
+#include "gateway/upstream/throttle.h"
 #include "gateway/upstream/triage.h"
 
 typedef struct sheaf_group {
@@ -28,6 +29,7 @@ typedef struct sheaf_group {
     sheaf_balance_t balance;
     sheaf_stock_t stock;
     sheaf_line_t line;
+    sheaf_throttle_t throttle;
     sheaf_triage_t triage;
     sheaf_monitor_t monitor;
     sheaf_task_t serve; /* a conn got free: serve the line */

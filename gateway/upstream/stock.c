@@ -76,7 +76,8 @@ sheaf_conn_t *sheaf_stock_take_any(sheaf_stock_t *stock, const sheaf_exchange_t 
     sheaf_conn_t *conn = NULL;
 
     for (uint32_t i = 0; i < stock->balance->count && conn == NULL && stock->idle_count != 0; i++)
-        if (sheaf_balance_suits(stock->balance, &stock->balance->servers[i], now_ms))
+        if ((exchange->tried & sheaf_balance_bit(stock->balance, &stock->balance->servers[i])) == 0 &&
+            sheaf_balance_suits(stock->balance, &stock->balance->servers[i], now_ms))
             conn = sheaf_stock_take(stock, &stock->balance->servers[i], exchange);
     return conn;
 }

@@ -29,8 +29,8 @@ void sheaf_stock_clear(sheaf_stock_t *stock, sheaf_server_t *server);
 uint64_t sheaf_stock_keep_ms(const sheaf_conn_t *conn, uint64_t most_ms);
 /* Lets a conn rest for `kept_ms` at most. */
 void sheaf_stock_put(sheaf_stock_t *stock, sheaf_conn_t *conn, uint64_t kept_ms);
-/* The most recently used idle conn of `server` (or of any, where it may be any server's) that is good for `exchange`, or
- * NULL. */
+/* The most recently used idle conn of `server` (or of any, where it may be any server's and that one did not fail the
+ * exchange yet) that is good for `exchange`, or NULL. */
 sheaf_conn_t *sheaf_stock_take(sheaf_stock_t *stock, sheaf_server_t *server, const sheaf_exchange_t *exchange);
 sheaf_conn_t *sheaf_stock_take_any(sheaf_stock_t *stock, const sheaf_exchange_t *exchange);
 /* Lets the idle conn go that rested longest at its server, if there is one: another server needs its place. */

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "gateway/base/chance.h"
 #include "gateway/upstream/line.h"
 
 static void push(sheaf_line_t *line, sheaf_exchange_t *exchange, uintptr_t flow, bool is_direct)
@@ -63,11 +64,43 @@ static void whoever_leaves_early_leaves_no_trace(void **state)
     free(all);
 }
 
+/* Whatever others do: of two flows that wait all the time neither is ever served two more than the other. */
+static void of_two_flows_that_wait_neither_gets_ahead_by_more_than_one(void **state)
+{
+    enum { FLOWS = 6, MANY = 4000 };
+    sheaf_chance_t chance = {11};
+    sheaf_line_t line;
+    sheaf_exchange_t *all = calloc(MANY, sizeof(*all));
+    int waiting[FLOWS] = {0}, served[FLOWS] = {0}, base[FLOWS][FLOWS] = {{0}}, used = 0;
+
+    sheaf_line_init(&line);
+    while (used < MANY || line.count != 0) {
+        uint64_t flow = sheaf_chance_upto(&chance, FLOWS - 1);
+
+        if (used < MANY && (line.count == 0 || sheaf_chance_upto(&chance, flow) == 0)) { /* some come more often */
+            push(&line, &all[used++], (uintptr_t)(flow + 1), false);
+            if (waiting[flow]++ == 0)
+                for (int i = 0; i < FLOWS; i++) /* from here on they are compared */
+                    base[flow][i] = base[i][flow] = served[flow] - served[i], base[i][flow] = -base[flow][i];
+            continue;
+        }
+        flow = (uintptr_t)sheaf_line_pop(&line)->flow - 1;
+        waiting[flow]--;
+        served[flow]++;
+        for (int i = 0; i < FLOWS; i++)
+            if ((uint64_t)i != flow && waiting[i] > 0)
+                assert_in_range(served[flow] - served[i] - base[flow][i] + 1, 0, 2);
+    }
+    sheaf_line_fini(&line);
+    free(all);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(flows_take_turns_and_each_is_first_come_first_served),
         cmocka_unit_test(whoever_leaves_early_leaves_no_trace),
+        cmocka_unit_test(of_two_flows_that_wait_neither_gets_ahead_by_more_than_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

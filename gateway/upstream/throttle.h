@@ -1,0 +1,44 @@
+/* upstream/throttle.h - how many exchanges of an upstream fly at once, and which are not worth sending.
+ *
+ *   door, or front of the line --shed?--> 504      --is there room?--> flies --how it ended--> gradient, shed
+ *
+ * One per group. It counts what flies against max_in_flight and the adaptive limit (gradient), and brings gradient and shed
+ * the clock and the ends of exchanges. Both are off unless configured; then nothing reads a clock here. */
+#ifndef SHEAF_UPSTREAM_THROTTLE_H
+#define SHEAF_UPSTREAM_THROTTLE_H
+
+#include "gateway/base/metrics.h"
+#include "gateway/http/exchange.h"
+#include "gateway/upstream/gradient.h"
+#include "gateway/upstream/shed.h"
+
+typedef struct sheaf_throttle {
+    sheaf_clock_t *clock;
+    sheaf_metrics_t *metrics; /* may be NULL */
+    const sheaf_upstream_conf_t *conf;
+    uint32_t in_flight;
+    sheaf_gradient_t *gradient; /* NULL: off */
+    sheaf_shed_t *shed;         /* NULL: off */
+} sheaf_throttle_t;
+
+void sheaf_throttle_init(sheaf_throttle_t *throttle, sheaf_clock_t *clock, sheaf_metrics_t *metrics,
+                         const sheaf_upstream_conf_t *conf);
+void sheaf_throttle_fini(sheaf_throttle_t *throttle);
+void sheaf_throttle_rebase(sheaf_throttle_t *throttle, const sheaf_upstream_conf_t *conf); /* an equal one */
+
+/* May one more fly? Asked for an exchange that waits otherwise. */
+bool sheaf_throttle_has_room(sheaf_throttle_t *throttle);
+
+/* True: the exchange, which has until exchange->end_ms, is not to be sent. Counted. */
+bool sheaf_throttle_sheds(sheaf_throttle_t *throttle, sheaf_exchange_t *exchange);
+
+/* An attempt begins, and ends: with `err`, or an answer of `status`. SHEAF_ERR_CANCELLED: cut short from outside, by its
+ * owner or a deadline of its owner. Entering one that flies, and leaving with one that does not, does nothing. */
+void sheaf_throttle_enter(sheaf_throttle_t *throttle, sheaf_exchange_t *exchange);
+void sheaf_throttle_leave(sheaf_throttle_t *throttle, sheaf_exchange_t *exchange, sheaf_err_t err, uint16_t status);
+
+/* It joins the line, and leaves it for whatever reason: how long that was goes to the metrics. */
+void sheaf_throttle_joined(const sheaf_throttle_t *throttle, sheaf_exchange_t *exchange);
+void sheaf_throttle_waited(const sheaf_throttle_t *throttle, const sheaf_exchange_t *exchange);
+
+#endif
