@@ -150,6 +150,7 @@ typedef struct sheaf_hash_by {
 #define SHEAF_KEY_STATUSES(n)             SHEAF_MEMBER(STATUSES, sheaf_statuses_t, n)
 #define SHEAF_KEY_JSON(n)                 SHEAF_MEMBER(JSON, sheaf_str_t, n)
 #define SHEAF_KEY_ENUM_turn(n)            SHEAF_MEMBER_ENUM(turn, n)
+#define SHEAF_KEY_ENUM_protocol(n)        SHEAF_MEMBER_ENUM(protocol, n)
 #define SHEAF_KEY_PERCENT(n)              SHEAF_MEMBER(PERCENT, uint64_t, n##_percent)
 #define SHEAF_KEY_SET_retry_on(n)         SHEAF_MEMBER_SET(retry_on, n)
 #define SHEAF_KEY_ENUM_kind(n)            SHEAF_MEMBER_ENUM(kind, n)

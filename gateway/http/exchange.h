@@ -75,6 +75,7 @@ struct sheaf_exchange {
     bool has_full_time; /* it flies with the whole timeout of the upstream before it */
     bool is_in_flight;  /* counted among what flies */
     bool is_trial;      /* it may well be late, and is sent to see (shed) */
+    uint8_t refused;    /* how often a conn refused it (HTTP/2) and it went on another at once */
     uint8_t sends;      /* attempts, the running one included */
     uint8_t state;
 };

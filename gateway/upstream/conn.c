@@ -7,6 +7,7 @@
 
 #include "gateway/upstream/handshake.h"
 #include "gateway/upstream/secure.h"
+#include "gateway/upstream/streams.h"
 #include "gateway/upstream/writing.h"
 
 static void on_deadline(sheaf_deadline_t *node);
@@ -103,6 +104,8 @@ static void on_deadline(sheaf_deadline_t *node)
 
     if (conn->state == SHEAF_CONN_DIALING)
         sheaf_handshake_late(conn);
+    else if (conn->h2 != NULL)
+        sheaf_streams_watch(conn);
     else
         watch_silence(conn);
 }
@@ -112,11 +115,33 @@ void sheaf_conn_stay_awake(sheaf_flight_t *flight, uint64_t limit_ms)
     sheaf_conn_env_t *env = flight->conn->env;
 
     flight->awake_ms = env->clock->now_ms;
-    if (limit_ms != 0)
-        sheaf_deadline_set(env->deadlines, &flight->conn->deadline, flight->awake_ms + limit_ms);
+    if (limit_ms == 0 || (flight->conn->h2 != NULL && sheaf_deadline_is_set(&flight->conn->deadline) &&
+                          flight->conn->deadline.at_ms <= flight->awake_ms + limit_ms))
+        return;
+    sheaf_deadline_set(env->deadlines, &flight->conn->deadline, flight->awake_ms + limit_ms);
 }
 
 /* --- an exchange --- */
+
+static int start_stream(sheaf_flight_t *flight)
+{
+    return sheaf_streams_start(flight) ? 0 : UV_EAGAIN;
+}
+
+static int start_request(sheaf_flight_t *flight)
+{
+    sheaf_conn_t *conn = flight->conn;
+    int status;
+
+    conn->has_written = false;
+    status = sheaf_writing_request(conn, flight->exchange);
+    flight->has_written = conn->has_written;
+    if (status < 0 && !flight->has_written)
+        return status;
+    conn->is_half_broken = status < 0;
+    sheaf_h1_begin(&conn->h1, flight->exchange->method);
+    return 0;
+}
 
 static int refuse(sheaf_flight_t *flight, int status)
 {
@@ -129,13 +154,9 @@ int sheaf_conn_start(sheaf_flight_t *flight)
     sheaf_conn_t *conn = flight->conn;
     int status;
 
-    conn->has_written = false;
-    status = sheaf_writing_request(conn, flight->exchange);
-    flight->has_written = conn->has_written;
-    if (status < 0 && !flight->has_written)
+    status = conn->h2 != NULL ? start_stream(flight) : start_request(flight);
+    if (status < 0)
         return refuse(flight, status);
-    conn->is_half_broken = status < 0;
-    sheaf_h1_begin(&conn->h1, flight->exchange->method);
     if (conn->is_reused)
         sheaf_count(conn->env->metrics, SHEAF_METRIC_CONNS_REUSED, 1);
     if (conn->server->rank != 0)
@@ -145,11 +166,20 @@ int sheaf_conn_start(sheaf_flight_t *flight)
     return 0;
 }
 
+bool sheaf_conn_has_room(const sheaf_conn_t *conn)
+{
+    if (conn->flight_count >= sheaf_conn_max_streams(conn) || conn->is_half_broken)
+        return false;
+    if (conn->state < SHEAF_CONN_ACTIVE)
+        return conn->flight_count != 0 && (conn->server->was_h2 || conn->protocol == SHEAF_PROTOCOL_HTTP2);
+    return conn->state == SHEAF_CONN_ACTIVE && conn->h2 != NULL && sheaf_h2_free_streams(conn->h2) != 0;
+}
+
 bool sheaf_conn_leave(sheaf_flight_t *flight)
 {
     sheaf_conn_t *conn = flight->conn;
 
-    if (conn->state == SHEAF_CONN_ACTIVE || conn->flight_count == 1)
+    if (conn->state == SHEAF_CONN_ACTIVE ? conn->h2 == NULL : conn->flight_count == 1)
         return false; /* an answer that nobody waits for would stand before the next one */
     sheaf_flight_alight(flight);
     return true;
@@ -159,8 +189,9 @@ void sheaf_conn_end(sheaf_flight_t *flight, sheaf_err_t err, const char *detail,
 {
     sheaf_conn_t *conn = flight->conn;
 
-    sheaf_deadline_clear(conn->env->deadlines, &conn->deadline);
     sheaf_flight_alight(flight);
+    if (conn->flight_count == 0)
+        sheaf_deadline_clear(conn->env->deadlines, &conn->deadline);
     conn->unsealed = SHEAF_STR_NONE;
     conn->events->on_end(flight, err, detail, can_stay);
 }
@@ -181,6 +212,8 @@ void sheaf_conn_close(sheaf_conn_t *conn)
 {
     if (conn->state == SHEAF_CONN_CLOSING)
         return;
+    if (conn->h2 != NULL)
+        sheaf_streams_end(conn);
     if (conn->tls != NULL)
         sheaf_secure_end(conn);
     sheaf_conn_move(conn, SHEAF_CONN_CLOSING);
@@ -201,6 +234,7 @@ static void on_closed(uv_handle_t *handle)
     sheaf_conn_env_t *env = conn->env;
 
     sheaf_h1_fini(&conn->h1);
+    sheaf_h2_free(conn->h2);
     sheaf_tls_free(conn->tls);
     free(conn);
     if (--env->open_count == 0 && env->on_all_closed != NULL)

@@ -22,6 +22,7 @@
 #include "gateway/upstream/balance.h"
 #include "gateway/upstream/flight.h"
 #include "gateway/upstream/h1.h"
+#include "gateway/upstream/h2.h"
 
 #define SHEAF_CONN_READ_SIZE  ((size_t)64 << 10)
 #define SHEAF_CONN_WRITE_SIZE ((size_t)32 << 10)
@@ -36,6 +37,7 @@ typedef struct sheaf_conn_env {
     sheaf_slate_t *slate;                              /* may be NULL; see monitor.h */
     uint32_t open_count;                               /* handles libuv still has */
     void (*on_all_closed)(struct sheaf_conn_env *env); /* may be NULL; each time open_count falls to 0 */
+    sheaf_soon_t *soon;                                /* may be NULL */
     sheaf_link_t *spare;                               /* flights, see flight.h */
     sheaf_wire_head_t head;                            /* of the answer being read right now */
     char read[SHEAF_CONN_READ_SIZE];
@@ -91,6 +93,13 @@ struct sheaf_conn {
     uint64_t idle_ms;          /* within one; 0: as long as it likes */
     uint64_t wrote_ms;         /* when the rest of a request was last on its way */
     sheaf_h1_t h1;
+    sheaf_h2_t *h2;       /* NULL: it speaks HTTP/1.1, or is not open yet */
+    sheaf_task_t flush;   /* of h2's output */
+    uint64_t heard_ms;    /* h2: when bytes came last */
+    uint64_t ping_ms;     /* the keeper's, as all down to max_streams: silence after which h2 asks; 0: never */
+    uint8_t protocol;     /* SHEAF_PROTOCOL_... */
+    uint32_t max_streams; /* flights at once where it speaks HTTP/2; 0 counts as 1 */
+    bool is_roomy;        /* the stock's: in its server's list of conns that take more */
     sheaf_tls_t *tls;     /* NULL: clear text, or not accepted yet */
     sheaf_str_t unsealed; /* of the exchange's body, still to go through tls */
     uint64_t idle_until_ms;
@@ -116,6 +125,14 @@ void sheaf_conn_move(sheaf_conn_t *conn, sheaf_conn_state_t state);
 
 /* The exchanges of `from`, which dials, go on on `to`, which has none. */
 void sheaf_conn_pass(sheaf_conn_t *from, sheaf_conn_t *to);
+
+static inline uint32_t sheaf_conn_max_streams(const sheaf_conn_t *conn)
+{
+    return conn->max_streams == 0 ? 1 : conn->max_streams;
+}
+
+/* It takes another flight though it is not idle: HTTP/2, or dialed to a server that spoke it last. */
+bool sheaf_conn_has_room(const sheaf_conn_t *conn);
 
 /* Its flights go to another server. */
 void sheaf_conn_aim(sheaf_conn_t *conn, sheaf_server_t *server);

@@ -13,6 +13,9 @@ static sheaf_conn_t *conn_for(sheaf_group_t *group, sheaf_server_t *server)
     sheaf_conn_t *conn = sheaf_conn_new(group->env, group->events, group, server);
 
     conn->waiter.on_resolved = on_resolved;
+    conn->protocol = group->conf->protocol;
+    conn->max_streams = (uint32_t)group->conf->max_streams;
+    conn->ping_ms = group->conf->ping_ms;
     conn->first_byte_ms = group->conf->first_byte_timeout_ms;
     conn->idle_ms = group->conf->idle_timeout_ms;
     group->stock.conn_count++;
@@ -25,6 +28,7 @@ static sheaf_conn_t *replace(sheaf_conn_t *old)
     sheaf_conn_t *conn = conn_for(old->group, old->server);
 
     sheaf_conn_pass(old, conn);
+    sheaf_stock_file(&((sheaf_group_t *)conn->group)->stock, conn);
     conn->tried = old->tried;
     sheaf_group_let_go(old);
     return conn;
@@ -61,6 +65,7 @@ void sheaf_dial(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf_server_t
 
     exchange->state = SHEAF_EXCHANGE_FLYING;
     sheaf_flight_board(conn, exchange);
+    sheaf_stock_file(&group->stock, conn);
     conn->dial_err = SHEAF_ERR_RESOLVE; /* what it is when no address is found at all */
     conn->dial_detail = group->balance.detail;
     dial_on(conn);
@@ -81,6 +86,7 @@ static bool dial_next(sheaf_conn_t *conn)
         sheaf_triage_blame(&group->triage, before);
     if (pick != SHEAF_PICK_NONE)
         sheaf_conn_aim(conn, server);
+    sheaf_stock_file(&group->stock, conn);
     switch (pick) {
     case SHEAF_PICK_LOOKUP:
         sheaf_name_ask(sheaf_server_unknown(server), &conn->waiter);

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "gateway/upstream/conn.h"
+#include "gateway/upstream/streams.h"
 
 static sheaf_flight_t *seat(sheaf_conn_t *conn)
 {
@@ -34,6 +34,8 @@ void sheaf_flight_alight(sheaf_flight_t *flight)
     sheaf_conn_t *conn = flight->conn;
 
     SHEAF_ASSERT(flight->is_aboard);
+    if (conn->h2 != NULL)
+        sheaf_streams_forget(flight);
     sheaf_list_remove(&flight->link);
     flight->is_aboard = false;
     flight->exchange->flight = NULL;
@@ -48,7 +50,7 @@ void sheaf_flight_alight(sheaf_flight_t *flight)
 bool sheaf_flight_may_repeat(const sheaf_flight_t *flight, sheaf_err_t err)
 {
     return err == SHEAF_ERR_RESET && !flight->has_bytes && flight->conn->is_reused &&
-           (flight->exchange->is_idempotent || !flight->has_written);
+           (flight->exchange->is_idempotent || !flight->has_written) && flight->conn->h2 == NULL;
 }
 
 void sheaf_flight_free_spare(sheaf_conn_env_t *env)

@@ -20,10 +20,12 @@ typedef struct sheaf_flight {
     uint64_t awake_ms;          /* when its request went out, and then when bytes of its answer came last */
     uint64_t again_ms;          /* with is_discarded: when its exchange is sent again; the keeper's */
     uint16_t status;            /* of the answer; 0 until its head came */
+    int32_t stream;             /* with HTTP/2; 0: it has none (any more) */
     bool is_aboard;
-    bool is_discarded; /* the answer is thrown away, see on_bad_head */
-    bool has_written;  /* a byte of its request may have gone out */
-    bool has_bytes;    /* a byte of its answer has come */
+    bool is_discarded;   /* the answer is thrown away, see on_bad_head */
+    bool has_written;    /* a byte of its request may have gone out */
+    bool has_bytes;      /* a byte of its answer has come */
+    bool is_unprocessed; /* HTTP/2: the backend said, or cannot but, not have acted on it */
 } sheaf_flight_t;
 
 /* The one door by which an exchange gets on a conn, and the one by which it gets off: so the count of what flies at a

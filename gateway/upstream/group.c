@@ -8,6 +8,8 @@
 #include "gateway/upstream/ending.h"
 #include "gateway/upstream/race.h"
 
+#define MAX_REFUSALS 8 /* by GOAWAY or REFUSED_STREAM, before it counts as a reset */
+
 /* An exchange's way down. */
 static void launch(sheaf_group_t *group, sheaf_exchange_t *exchange);
 static void place(sheaf_group_t *group, sheaf_exchange_t *exchange);
@@ -113,12 +115,27 @@ static void serve_soon(sheaf_group_t *group)
         sheaf_soon(group->soon, &group->serve);
 }
 
+/* Its last stream was reset: nothing is taken out of the line here, see detach(). */
+static void rest_conn(sheaf_group_t *group, sheaf_conn_t *conn)
+{
+    uint64_t kept_ms = sheaf_stock_keep_ms(conn, group->conf->keepalive_ms);
+
+    if (kept_ms == 0 || sheaf_server_is_out(conn->server) || sheaf_h2_is_closing(conn->h2))
+        sheaf_group_let_go(conn);
+    else
+        sheaf_stock_put(&group->stock, conn, kept_ms);
+}
+
 static void leave(sheaf_flight_t *flight)
 {
     sheaf_group_t *group = flight->exchange->keeper;
 
     if (!sheaf_conn_leave(flight))
         sheaf_group_let_go(flight->conn);
+    else if (flight->conn->flight_count == 0)
+        rest_conn(group, flight->conn);
+    else
+        sheaf_stock_file(&group->stock, flight->conn);
     serve_soon(group);
 }
 
@@ -191,10 +208,13 @@ static void on_exchange_deadline(sheaf_deadline_t *node)
 static void start_on(sheaf_group_t *group, sheaf_conn_t *conn, sheaf_exchange_t *exchange)
 {
     sheaf_server_t *server = conn->server;
+    sheaf_flight_t *flight = sheaf_flight_board(conn, exchange);
 
     exchange->state = SHEAF_EXCHANGE_FLYING;
-    if (sheaf_conn_start(sheaf_flight_board(conn, exchange)) == 0)
+    if (conn->state < SHEAF_CONN_ACTIVE || sheaf_conn_start(flight) == 0) {
+        sheaf_stock_file(&group->stock, conn);
         return;
+    }
     group->stock.conn_count--; /* not among the idle ones any more */
     sheaf_conn_close(conn);
     sheaf_count(group->env->metrics, SHEAF_METRIC_EXCHANGES_RETRIED, 1);
@@ -218,6 +238,8 @@ static void place(sheaf_group_t *group, sheaf_exchange_t *exchange)
     conn = sheaf_stock_take(&group->stock, server, exchange);
     if (conn == NULL && !has_room(group))
         conn = sheaf_stock_take_any(&group->stock, exchange);
+    if (conn == NULL && !has_room(group) && group->stock.idle_count == 0)
+        conn = sheaf_stock_take_shared(&group->stock);
     if (conn != NULL) {
         start_on(group, conn, exchange);
         return;
@@ -259,7 +281,8 @@ static sheaf_exchange_t *next_waiting(sheaf_group_t *group)
 
 static bool can_place(sheaf_group_t *group)
 {
-    return sheaf_throttle_has_room(&group->throttle) && (group->stock.idle_count != 0 || has_room(group));
+    return sheaf_throttle_has_room(&group->throttle) &&
+           (group->stock.idle_count + group->stock.roomy_count != 0 || has_room(group));
 }
 
 static void serve_line(sheaf_group_t *group)
@@ -284,6 +307,7 @@ void sheaf_group_send(sheaf_group_t *group, sheaf_exchange_t *exchange)
     SHEAF_ASSERT(exchange->state == SHEAF_EXCHANGE_IDLE);
     exchange->flight = exchange->line = NULL;
     exchange->is_in_flight = exchange->is_trial = false;
+    exchange->refused = 0;
     exchange->keeper = group;
     exchange->deadline.on_expired = on_exchange_deadline;
     exchange->has_full_time = exchange->deadline_ms >= most_ms;
@@ -317,18 +341,50 @@ static void launch(sheaf_group_t *group, sheaf_exchange_t *exchange)
 
 /* --- what conns tell --- */
 
-static void start_all(sheaf_group_t *group, sheaf_conn_t *conn)
+/* It boarded a conn that turned out to have no room for it. */
+static void put_off(sheaf_group_t *group, sheaf_flight_t *flight)
+{
+    sheaf_exchange_t *exchange = flight->exchange;
+
+    if (flight->is_aboard)
+        sheaf_flight_alight(flight);
+    sheaf_throttle_leave(&group->throttle, exchange, SHEAF_ERR_CANCELLED, 0);
+    sheaf_triage_forget(&group->triage, exchange);
+    launch(group, exchange);
+}
+
+static bool start_first(sheaf_group_t *group, sheaf_conn_t *conn)
 {
     sheaf_flight_t *flight = sheaf_conn_first(conn);
     sheaf_exchange_t *exchange = flight->exchange;
     int status = sheaf_conn_start(flight);
 
     if (status == 0)
-        return;
+        return true;
     sheaf_throttle_leave(&group->throttle, exchange, SHEAF_ERR_RESET, 0);
     if (!sheaf_ending_rest(group, exchange, sheaf_triage_ended(&group->triage, flight, SHEAF_ERR_RESET)))
         sheaf_ending_report(group, exchange, SHEAF_ERR_RESET, uv_strerror(status));
-    sheaf_group_let_go(conn);
+    return false;
+}
+
+/* All that came aboard while it was dialed; over HTTP/1.1 only the first can stay. */
+static void start_all(sheaf_group_t *group, sheaf_conn_t *conn)
+{
+    sheaf_flight_t *flight, *first = sheaf_conn_first(conn);
+    bool has_started = start_first(group, conn);
+    sheaf_link_t *link = has_started ? first->link.next : conn->flights.next, *after;
+    uint32_t count = conn->flight_count - has_started;
+
+    for (; count != 0; count--, link = after) {
+        after = link->next;
+        flight = SHEAF_OWNER(link, sheaf_flight_t, link);
+        if (!has_started || conn->h2 == NULL || sheaf_conn_start(flight) != 0)
+            put_off(group, flight);
+    }
+    if (has_started)
+        sheaf_stock_file(&group->stock, conn);
+    else
+        sheaf_group_let_go(conn);
     serve_line(group);
 }
 
@@ -377,6 +433,33 @@ static bool on_bad_head(sheaf_flight_t *flight, const sheaf_answer_head_t *head)
            sheaf_triage_passes(&group->triage, flight, head);
 }
 
+/* Of the conn that a flight has left: it goes on with the others, takes another, or is closed. */
+static void settle(sheaf_group_t *group, sheaf_conn_t *conn, bool can_stay)
+{
+    if (conn->flight_count != 0)
+        sheaf_stock_file(&group->stock, conn);
+    else if (can_stay)
+        keep(group, conn);
+    else
+        sheaf_group_let_go(conn);
+}
+
+/* HTTP/2: the backend has not acted on it (RFC 9113 8.7), so it is safe to send it again whatever it is; but not for ever. */
+static bool try_elsewhere(sheaf_group_t *group, sheaf_flight_t *flight, bool can_stay)
+{
+    sheaf_exchange_t *exchange = flight->exchange;
+
+    if (!flight->is_unprocessed || exchange->refused >= MAX_REFUSALS)
+        return false;
+    exchange->refused++;
+    sheaf_count(group->env->metrics, SHEAF_METRIC_EXCHANGES_RETRIED, 1);
+    sheaf_throttle_leave(&group->throttle, exchange, SHEAF_ERR_CANCELLED, 0);
+    sheaf_triage_forget(&group->triage, exchange);
+    settle(group, flight->conn, can_stay);
+    launch(group, exchange);
+    return true;
+}
+
 /* The conn is in its place before the owner hears: what it sends from on_done may take it. */
 static void on_end(sheaf_flight_t *flight, sheaf_err_t err, const char *detail, bool can_stay)
 {
@@ -392,14 +475,13 @@ static void on_end(sheaf_flight_t *flight, sheaf_err_t err, const char *detail, 
         sheaf_dial(group, exchange, server);
         return;
     }
+    if (try_elsewhere(group, flight, can_stay))
+        return;
     sheaf_deadline_clear(group->env->deadlines, &exchange->deadline);
     sheaf_throttle_leave(&group->throttle, exchange, err, flight->status);
     is_over = (!group->triage.is_on && exchange->other == NULL) ||
               !sheaf_ending_rest(group, exchange, sheaf_triage_ended(&group->triage, flight, err));
-    if (can_stay)
-        keep(group, conn);
-    else
-        sheaf_group_let_go(conn);
+    settle(group, conn, can_stay);
     serve_line(group);
     if (is_over)
         sheaf_ending_conclude(group, exchange, err, detail);

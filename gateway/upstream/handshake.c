@@ -8,6 +8,7 @@
 
 #include "gateway/upstream/reading.h"
 #include "gateway/upstream/secure.h"
+#include "gateway/upstream/streams.h"
 
 #define AGAIN_MS 5 /* until a unix socket whose backlog is full is tried again */
 
@@ -69,13 +70,25 @@ static void take_connected(sheaf_conn_t *conn, int status)
         return;
     }
     sheaf_deadline_clear(conn->env->deadlines, &conn->race); /* the address answers: the rest is the server's time */
+    sheaf_tls_peer_offer(conn->server->tls, conn->protocol != SHEAF_PROTOCOL_HTTP1,
+                         conn->protocol != SHEAF_PROTOCOL_HTTP2);
     conn->tls = sheaf_tls_new(conn->server->tls, conn->env->clock->now_ms);
     sheaf_secure_flush(conn); /* when it fails, so does reading */
 }
 
 static void open_up(sheaf_conn_t *conn)
 {
+    bool is_h2 = conn->tls != NULL ? sheaf_tls_is_h2(conn->tls) : conn->protocol == SHEAF_PROTOCOL_HTTP2;
+
+    if (conn->protocol == SHEAF_PROTOCOL_HTTP2 && !is_h2) {
+        sheaf_handshake_fail(conn, SHEAF_ERR_TLS,
+                             sheaf_tls_peer_blame(conn->server->tls, "it does not agree to HTTP/2 (ALPN)"));
+        return;
+    }
+    conn->server->was_h2 = is_h2;
     sheaf_deadline_clear(conn->env->deadlines, &conn->deadline);
+    if (is_h2)
+        sheaf_streams_open(conn);
     sheaf_count(conn->env->metrics, SHEAF_METRIC_CONNS_OPENED, 1);
     conn->events->on_open(conn);
 }

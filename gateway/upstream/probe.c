@@ -39,6 +39,7 @@ void sheaf_probe_init(sheaf_probe_t *probe, sheaf_conn_env_t *env,
     };
     probe->exchange.headers = (sheaf_headers_t){&probe->header, 1, 1};
     sheaf_list_init(&probe->server.idle);
+    sheaf_list_init(&probe->server.roomy);
 }
 
 void sheaf_probe_cancel(sheaf_probe_t *probe)

@@ -53,6 +53,9 @@ static void on_delay(sheaf_deadline_t *node)
     group->stock.conn_count++;
     rival->first_byte_ms = conn->first_byte_ms;
     rival->idle_ms = conn->idle_ms;
+    rival->protocol = conn->protocol;
+    rival->max_streams = conn->max_streams;
+    rival->ping_ms = conn->ping_ms;
     rival->address = address;
     rival->version = conn->server->version;
     rival->rival = conn;

@@ -3,6 +3,7 @@
 
 #include "gateway/upstream/handshake.h"
 #include "gateway/upstream/secure.h"
+#include "gateway/upstream/streams.h"
 
 static void on_read_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf);
 static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf);
@@ -35,10 +36,12 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
         return;
     }
     sheaf_count(conn->env->metrics, SHEAF_METRIC_BACKEND_BYTES_IN, (uint64_t)nread);
-    if (conn->flight_count != 0 && sheaf_conn_first(conn)->has_bytes)
+    if (conn->h2 == NULL && conn->flight_count != 0 && sheaf_conn_first(conn)->has_bytes)
         sheaf_conn_first(conn)->awake_ms = conn->env->clock->now_ms;
     if (conn->tls != NULL)
         take_sealed(conn, buf->base, (size_t)nread);
+    else if (conn->h2 != NULL)
+        sheaf_streams_take(conn, buf->base, (size_t)nread);
     else if (conn->flight_count == 0)
         conn->events->on_idle_end(conn);
     else
@@ -123,6 +126,8 @@ static void take_end(sheaf_conn_t *conn, int status)
     if (conn->state == SHEAF_CONN_DIALING)
         sheaf_handshake_fail(conn, SHEAF_ERR_TLS,
                              sheaf_tls_peer_blame(conn->server->tls, "it closed during the TLS handshake"));
+    else if (conn->h2 != NULL)
+        sheaf_streams_fail(conn, status == UV_EOF ? sheaf_h2_detail(conn->h2) : uv_strerror(status));
     else if (flight == NULL)
         conn->events->on_idle_end(conn);
     else if (status == UV_EOF && sheaf_h1_ends_at_eof(&conn->h1))
@@ -139,7 +144,9 @@ static void take_failure(sheaf_conn_t *conn)
 {
     sheaf_flight_t *flight = sheaf_conn_first(conn);
 
-    if (flight == NULL)
+    if (conn->h2 != NULL)
+        sheaf_streams_fail(conn, sheaf_tls_peer_detail(conn->server->tls));
+    else if (flight == NULL)
         conn->events->on_idle_end(conn);
     else
         sheaf_conn_end(flight, flight->has_bytes ? SHEAF_ERR_RESET : SHEAF_ERR_TLS,
@@ -160,7 +167,9 @@ static void take_sealed(sheaf_conn_t *conn, const char *bytes, size_t len)
         sheaf_handshake_go_on(conn);
     if (conn->state == SHEAF_CONN_CLOSING || conn->state == SHEAF_CONN_DIALING)
         return;
-    if (plain_len != 0 && conn->flight_count == 0)
+    if (plain_len != 0 && conn->h2 != NULL)
+        sheaf_streams_take(conn, plain, plain_len);
+    else if (plain_len != 0 && conn->flight_count == 0)
         conn->events->on_idle_end(conn);
     else if (plain_len != 0)
         take_bytes(conn, plain, plain + plain_len);

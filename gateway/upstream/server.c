@@ -55,6 +55,7 @@ void sheaf_server_init(sheaf_server_t *server, const sheaf_upstream_conf_t *upst
     server->weight = (uint32_t)conf->weight;
     server->rank = conf->backup ? SHEAF_SERVER_RANK_BACKUP : 0;
     sheaf_list_init(&server->idle);
+    sheaf_list_init(&server->roomy);
 }
 
 void sheaf_server_fini(sheaf_server_t *server)

@@ -26,6 +26,8 @@ typedef struct sheaf_server {
     sheaf_str_t label;       /* what logs call it, owned: host and port, or the path of its socket */
     sheaf_str_t host_line;   /* " HTTP/1.1\r\nhost: AUTHORITY\r\n", owned */
     sheaf_tls_peer_t *tls;   /* NULL: clear text */
+    sheaf_link_t roomy;      /* conns that are not idle and take more, see sheaf_conn_has_room(); the stock's */
+    bool was_h2;             /* the last conn that was opened to it spoke HTTP/2 */
     sheaf_link_t idle;       /* idle conns, most recently used first; the stock's */
     sheaf_outlier_t outlier; /* how it fares; not taken while it is ejected and another one is there */
     uint32_t flying;         /* exchanges on its conns; conn.c counts */

@@ -18,10 +18,32 @@ void sheaf_stock_fini(sheaf_stock_t *stock)
     sheaf_deadline_clear(stock->env->deadlines, &stock->sweep);
 }
 
+static void unfile(sheaf_stock_t *stock, sheaf_conn_t *conn)
+{
+    if (!conn->is_roomy)
+        return;
+    conn->is_roomy = false;
+    stock->roomy_count--;
+    sheaf_list_remove(&conn->link);
+}
+
+void sheaf_stock_file(sheaf_stock_t *stock, sheaf_conn_t *conn)
+{
+    if (conn->state == SHEAF_CONN_IDLE || conn->state == SHEAF_CONN_CLOSING)
+        return;
+    unfile(stock, conn);
+    if (!sheaf_conn_has_room(conn))
+        return;
+    conn->is_roomy = true;
+    stock->roomy_count++;
+    sheaf_list_push_front(&conn->server->roomy, &conn->link);
+}
+
 void sheaf_stock_let_go(sheaf_stock_t *stock, sheaf_conn_t *conn)
 {
     stock->conn_count--;
     stock->idle_count -= conn->state == SHEAF_CONN_IDLE;
+    unfile(stock, conn);
     sheaf_conn_close(conn);
 }
 
@@ -43,6 +65,7 @@ uint64_t sheaf_stock_keep_ms(const sheaf_conn_t *conn, uint64_t most_ms)
 
 void sheaf_stock_put(sheaf_stock_t *stock, sheaf_conn_t *conn, uint64_t kept_ms)
 {
+    unfile(stock, conn);
     sheaf_conn_move(conn, SHEAF_CONN_IDLE);
     conn->idle_until_ms = stock->env->clock->now_ms + kept_ms;
     sheaf_list_push_front(&conn->server->idle, &conn->link);
@@ -51,10 +74,27 @@ void sheaf_stock_put(sheaf_stock_t *stock, sheaf_conn_t *conn, uint64_t kept_ms)
         sheaf_deadline_set(stock->env->deadlines, &stock->sweep, conn->idle_until_ms);
 }
 
+static sheaf_conn_t *take_roomy(sheaf_stock_t *stock, sheaf_server_t *server)
+{
+    while (!sheaf_list_is_empty(&server->roomy)) {
+        sheaf_conn_t *conn = SHEAF_OWNER(server->roomy.next, sheaf_conn_t, link);
+
+        if (sheaf_conn_has_room(conn) &&
+            (conn->state < SHEAF_CONN_ACTIVE || sheaf_balance_has(server, &conn->address, &conn->version)))
+            return conn;
+        unfile(stock, conn);
+    }
+    return NULL;
+}
+
 /* For what cannot be sent twice the socket is looked at first: a close that has arrived, but was not read yet, must
  * not cost a 502. */
 sheaf_conn_t *sheaf_stock_take(sheaf_stock_t *stock, sheaf_server_t *server, const sheaf_exchange_t *exchange)
 {
+    sheaf_conn_t *shared = stock->roomy_count != 0 ? take_roomy(stock, server) : NULL;
+
+    if (shared != NULL)
+        return shared;
     while (!sheaf_list_is_empty(&server->idle)) {
         sheaf_conn_t *conn = SHEAF_OWNER(server->idle.next, sheaf_conn_t, link);
 
@@ -75,10 +115,19 @@ sheaf_conn_t *sheaf_stock_take_any(sheaf_stock_t *stock, const sheaf_exchange_t 
     uint64_t now_ms = stock->env->clock->now_ms;
     sheaf_conn_t *conn = NULL;
 
-    for (uint32_t i = 0; i < stock->balance->count && conn == NULL && stock->idle_count != 0; i++)
+    for (uint32_t i = 0; i < stock->balance->count && conn == NULL && stock->idle_count + stock->roomy_count != 0; i++)
         if ((exchange->tried & sheaf_balance_bit(stock->balance, &stock->balance->servers[i])) == 0 &&
             sheaf_balance_suits(stock->balance, &stock->balance->servers[i], now_ms))
             conn = sheaf_stock_take(stock, &stock->balance->servers[i], exchange);
+    return conn;
+}
+
+sheaf_conn_t *sheaf_stock_take_shared(sheaf_stock_t *stock)
+{
+    sheaf_conn_t *conn = NULL;
+
+    for (uint32_t i = 0; i < stock->balance->count && conn == NULL && stock->roomy_count != 0; i++)
+        conn = take_roomy(stock, &stock->balance->servers[i]);
     return conn;
 }
 

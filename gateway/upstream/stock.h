@@ -12,6 +12,7 @@ typedef struct sheaf_stock {
     sheaf_balance_t *balance;
     uint32_t conn_count; /* all but closing ones */
     uint32_t idle_count;
+    uint32_t roomy_count;   /* busy ones that take more, or did lately */
     sheaf_deadline_t sweep; /* the earliest end of an idle conn, or earlier */
 } sheaf_stock_t;
 
@@ -29,10 +30,14 @@ void sheaf_stock_clear(sheaf_stock_t *stock, sheaf_server_t *server);
 uint64_t sheaf_stock_keep_ms(const sheaf_conn_t *conn, uint64_t most_ms);
 /* Lets a conn rest for `kept_ms` at most. */
 void sheaf_stock_put(sheaf_stock_t *stock, sheaf_conn_t *conn, uint64_t kept_ms);
-/* The most recently used idle conn of `server` (or of any, where it may be any server's and that one did not fail the
- * exchange yet) that is good for `exchange`, or NULL. */
+/* A busy conn of `server` that takes more, or the most recently used idle conn (or one of any, where it may be any
+ * server's and that one did not fail the exchange yet) that is good for `exchange`, or NULL. */
 sheaf_conn_t *sheaf_stock_take(sheaf_stock_t *stock, sheaf_server_t *server, const sheaf_exchange_t *exchange);
 sheaf_conn_t *sheaf_stock_take_any(sheaf_stock_t *stock, const sheaf_exchange_t *exchange);
+/* A busy conn of whatever server that takes more, or NULL: where no other one may be opened. */
+sheaf_conn_t *sheaf_stock_take_shared(sheaf_stock_t *stock);
+/* Puts a conn that is not idle where those that take more are found, if it does. Call it when that may have changed. */
+void sheaf_stock_file(sheaf_stock_t *stock, sheaf_conn_t *conn);
 /* Lets the idle conn go that rested longest at its server, if there is one: another server needs its place. */
 void sheaf_stock_make_room(sheaf_stock_t *stock);
 

@@ -20,6 +20,7 @@ struct sheaf_tls_peer {
     char *name;           /* without a root dot */
     char *authority;
     bool is_ip;
+    bool offers_h2, offers_only_h2;
     char detail[768];
 };
 
@@ -160,6 +161,12 @@ const char *sheaf_tls_peer_blame(sheaf_tls_peer_t *peer, const char *what)
     return peer->detail;
 }
 
+void sheaf_tls_peer_offer(sheaf_tls_peer_t *peer, bool is_h2, bool is_http1)
+{
+    peer->offers_h2 = is_h2;
+    peer->offers_only_h2 = is_h2 && !is_http1;
+}
+
 /* --- a conn's --- */
 
 /* Name or address: which of the two decides whether SNI is sent (RFC 6066 3) and what the certificate is asked for. */
@@ -175,6 +182,16 @@ static void set_name(sheaf_tls_t *tls)
     X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     SHEAF_ASSERT(X509_VERIFY_PARAM_set1_host(param, peer->name, 0) == 1);
     SHEAF_ASSERT(SSL_set_tlsext_host_name(tls->ssl, peer->name) == 1);
+}
+
+/* The context offers HTTP/1.1. */
+static void set_alpn(sheaf_tls_t *tls)
+{
+    static const unsigned char protocols[] = "\x02h2\x08http/1.1";
+    unsigned len = tls->peer->offers_only_h2 ? 3 : sizeof(protocols) - 1;
+
+    if (tls->peer->offers_h2)
+        SHEAF_ASSERT(SSL_set_alpn_protos(tls->ssl, protocols, len) == 0);
 }
 
 static bool may_resume(const sheaf_tls_peer_t *peer, uint64_t now_ms)
@@ -198,6 +215,7 @@ sheaf_tls_t *sheaf_tls_new(sheaf_tls_peer_t *peer, uint64_t now_ms)
     SSL_set_app_data(tls->ssl, tls);
     SSL_set_connect_state(tls->ssl);
     set_name(tls);
+    set_alpn(tls);
     if (may_resume(peer, now_ms))
         SSL_set_session(tls->ssl, peer->session);
     ERR_clear_error();
@@ -260,13 +278,27 @@ static void fail(sheaf_tls_t *tls, const char *what)
 
 /* --- reading --- */
 
+static bool has_chosen(const sheaf_tls_t *tls, const char *protocol)
+{
+    const unsigned char *chosen;
+    unsigned len;
+
+    SSL_get0_alpn_selected(tls->ssl, &chosen, &len);
+    return len == strlen(protocol) && memcmp(chosen, protocol, len) == 0;
+}
+
+bool sheaf_tls_is_h2(const sheaf_tls_t *tls)
+{
+    return has_chosen(tls, "h2");
+}
+
 static void check_alpn(sheaf_tls_t *tls)
 {
     const unsigned char *chosen;
     unsigned len;
 
     SSL_get0_alpn_selected(tls->ssl, &chosen, &len);
-    if (len != 0 && (len != 8 || memcmp(chosen, "http/1.1", 8) != 0))
+    if (len != 0 && !has_chosen(tls, "http/1.1") && !(tls->peer->offers_h2 && has_chosen(tls, "h2")))
         fail(tls, "TLS failed: it chose a protocol (ALPN) that was not offered");
 }
 

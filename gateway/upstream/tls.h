@@ -37,6 +37,9 @@ sheaf_tls_peer_t *sheaf_tls_peer_new(struct ssl_ctx_st *context, sheaf_str_t nam
 sheaf_tls_peer_t *sheaf_tls_peer_like(const sheaf_tls_peer_t *peer, sheaf_str_t authority);
 void sheaf_tls_peer_free(sheaf_tls_peer_t *peer); /* NULL is fine */
 
+/* What the next conn offers by ALPN; HTTP/1.1 alone until this is called. */
+void sheaf_tls_peer_offer(sheaf_tls_peer_t *peer, bool is_h2, bool is_http1);
+
 /* What failed last, as a sentence that names the server; good as long as the peer. */
 const char *sheaf_tls_peer_detail(const sheaf_tls_peer_t *peer);
 /* The same for what TLS itself does not see; `what` follows the server's name. */
@@ -52,6 +55,8 @@ void sheaf_tls_free(sheaf_tls_t *tls);
 sheaf_tls_state_t sheaf_tls_read(sheaf_tls_t *tls, const char *bytes, size_t len, char *dst, size_t *ret_len);
 
 sheaf_tls_state_t sheaf_tls_state(const sheaf_tls_t *tls);
+/* Once it is open: both sides agreed to HTTP/2. */
+bool sheaf_tls_is_h2(const sheaf_tls_t *tls);
 /* Once it is open: an earlier session was taken up. */
 bool sheaf_tls_is_resumed(const sheaf_tls_t *tls);
 

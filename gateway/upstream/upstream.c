@@ -38,6 +38,7 @@ sheaf_upstreams_t *sheaf_upstreams_new(const sheaf_upstreams_env_t *env)
     upstreams->env.clock = env->clock;
     upstreams->env.deadlines = env->deadlines;
     upstreams->env.metrics = env->metrics;
+    upstreams->env.soon = env->soon;
     upstreams->env.on_all_closed = on_all_closed;
     upstreams->soon = env->soon;
     upstreams->env.slate = env->slate;

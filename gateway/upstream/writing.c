@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "gateway/upstream/secure.h"
+#include "gateway/upstream/streams.h"
 
 #define SMALL_BODY ((size_t)16 << 10) /* copied behind its head: one piece is cheaper to send than two */
 
@@ -62,6 +63,8 @@ static void on_rest_written(uv_write_t *req, int status)
     free(rest);
     if (conn->tls != NULL && status == 0 && conn->state != SHEAF_CONN_CLOSING)
         conn->is_half_broken |= sheaf_secure_flush(conn) != 0;
+    if (conn->h2 != NULL)
+        sheaf_streams_flush(conn);
 }
 
 int sheaf_writing_put(sheaf_conn_t *conn, const uv_buf_t *bufs, unsigned count, size_t total)

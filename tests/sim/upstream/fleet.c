@@ -111,6 +111,25 @@ bool sheaf_conn_is_quiet(const sheaf_conn_t *conn)
     return true;
 }
 
+/* These servers speak HTTP/1.1: one exchange at a time, and no streams that anything could happen to. */
+bool sheaf_conn_has_room(const sheaf_conn_t *conn)
+{
+    (void)conn;
+    return false;
+}
+
+void sheaf_conn_end(sheaf_flight_t *flight, sheaf_err_t err, const char *detail, bool can_stay)
+{
+    (void)flight, (void)err, (void)detail, (void)can_stay;
+    abort();
+}
+
+void sheaf_conn_stay_awake(sheaf_flight_t *flight, uint64_t limit_ms)
+{
+    (void)flight, (void)limit_ms;
+    abort();
+}
+
 bool sheaf_conn_leave(sheaf_flight_t *flight)
 {
     sheaf_conn_t *conn = flight->conn;

@@ -1,0 +1,28 @@
+/* upstream/streams.h - a conn that speaks HTTP/2: between its flights and the room h2.
+ *
+ * Every flight is a stream. Requests that start in one turn of the loop leave in one write; the socket decides how much of
+ * them is taken from h2. Bytes of an answer count as used up when its sink has had them. A stream that nobody waits for is
+ * reset and the conn stays; what fails the conn ends every flight on it, each with what is known of it. */
+#ifndef SHEAF_UPSTREAM_STREAMS_H
+#define SHEAF_UPSTREAM_STREAMS_H
+
+#include "gateway/upstream/conn.h"
+
+/* The conn, which is connected (and secured), speaks HTTP/2 from here on. */
+void sheaf_streams_open(sheaf_conn_t *conn);
+/* Begins the stream of a flight; false: there is no room for it. */
+bool sheaf_streams_start(sheaf_flight_t *flight);
+/* The flight ends on this side: its stream is reset, where it is not over. */
+void sheaf_streams_forget(sheaf_flight_t *flight);
+/* Plain text from the backend. */
+void sheaf_streams_take(sheaf_conn_t *conn, const char *bytes, size_t len);
+/* It is over with the conn: all flights end. */
+void sheaf_streams_fail(sheaf_conn_t *conn, const char *detail);
+/* Writes what there is to say, as far as the socket takes it. */
+void sheaf_streams_flush(sheaf_conn_t *conn);
+/* The conn's deadline struck: flights that were silent for too long end, and a backend that is silent is asked (PING). */
+void sheaf_streams_watch(sheaf_conn_t *conn);
+/* Says goodbye, as far as the socket takes it. */
+void sheaf_streams_end(sheaf_conn_t *conn);
+
+#endif
