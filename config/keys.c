@@ -84,6 +84,7 @@ static const char *const kind_names[] = {
     [SHEAF_KIND_OF_METHODS] = "list of methods",
     [SHEAF_KIND_OF_SERVER] = "url",
     [SHEAF_KIND_OF_HASH] = "path, id or header NAME",
+    [SHEAF_KIND_OF_LATE] = "percentile or duration",
     [SHEAF_KIND_OF_WORKERS] = "number or auto",
     [SHEAF_KIND_OF_MODE] = "octal permissions",
     [SHEAF_KIND_OF_UPSTREAM] = "name of an upstream",

@@ -101,6 +101,12 @@ typedef struct sheaf_hash_by {
     sheaf_str_t header; /* its name, lower-case; absent for the others */
 } sheaf_hash_by_t;
 
+/* When something is late: beyond a percentile of what it takes, or beyond a time. */
+typedef struct sheaf_late {
+    uint32_t per_mille; /* 500 to 999; 0: after_ms says it */
+    uint64_t after_ms;
+} sheaf_late_t;
+
 /* --- enums --- */
 #define ENUM(name)                                                                                                     \
     typedef enum sheaf_##name                                                                                          \
@@ -138,6 +144,7 @@ typedef struct sheaf_hash_by {
 #define SHEAF_KEY_METHODS(n)              SHEAF_MEMBER(METHODS, sheaf_texts_t, n)
 #define SHEAF_KEY_SERVER(n)               SHEAF_MEMBER(SERVER, sheaf_server_url_t, n)
 #define SHEAF_KEY_HASH(n)                 SHEAF_MEMBER(HASH, sheaf_hash_by_t, n)
+#define SHEAF_KEY_LATE(n)                 SHEAF_MEMBER(LATE, sheaf_late_t, n)
 #define SHEAF_KEY_WORKERS(n)              SHEAF_MEMBER(WORKERS, uint32_t, n)
 #define SHEAF_KEY_MODE(n)                 SHEAF_MEMBER(MODE, uint32_t, n)
 #define SHEAF_KEY_UPSTREAM(n)             SHEAF_MEMBER(UPSTREAM, uint32_t, n)
@@ -180,6 +187,7 @@ typedef struct sheaf_hash_by {
 #define SHEAF_KEY_OBJECT_breaker(n)       SHEAF_MEMBER_OBJECT(breaker, n)
 #define SHEAF_KEY_OBJECT_adaptive(n)      SHEAF_MEMBER_OBJECT(adaptive, n)
 #define SHEAF_KEY_OBJECT_health(n)        SHEAF_MEMBER_OBJECT(health, n)
+#define SHEAF_KEY_OBJECT_hedge(n)         SHEAF_MEMBER_OBJECT(hedge, n)
 #define SHEAF_KEY_LIST_certificate(n)     SHEAF_MEMBER_ITEMS(LIST, certificate, n)
 #define SHEAF_KEY_LIST_item(n)            SHEAF_MEMBER_ITEMS(LIST, item, n)
 #define SHEAF_KEY_LIST_listener(n)        SHEAF_MEMBER_ITEMS(LIST, listener, n)

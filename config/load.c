@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "config/form.h"
+#include "config/late.h"
 #include "config/nearest.h"
 #include "config/table.h"
 #include "config/value.h"
@@ -192,6 +193,9 @@ static void load_scalar(loader_t *loader, const sheaf_key_t *key, const sheaf_ya
         break;
     case SHEAF_KIND_OF_HASH:
         err = sheaf_value_hash(loader->pool, node->text, member, &fail);
+        break;
+    case SHEAF_KIND_OF_LATE:
+        err = sheaf_late_read(node->text, member, &fail);
         break;
     case SHEAF_KIND_OF_ENUM:
         err = sheaf_word_load(key, node->text, member, &fail);

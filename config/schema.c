@@ -77,6 +77,8 @@ static const char *const simple_kinds[] = {
     [SHEAF_KIND_OF_SERVER] = "\"anyOf\": [{\"$ref\": \"#/$defs/server_url\"}, " ENV_REF "]",
     [SHEAF_KIND_OF_HASH] =
         "\"anyOf\": [{\"type\": \"string\", \"pattern\": \"^(path|id|header +[^ ]+)$\"}, " ENV_REF "]",
+    [SHEAF_KIND_OF_LATE] = "\"anyOf\": [{\"type\": \"string\", \"pattern\": \"^p[5-9][0-9]([.][0-9])?$\"}, {\"$ref\": "
+                           "\"#/$defs/duration\"}, " ENV_REF "]",
     [SHEAF_KIND_OF_MODE] =
         "\"anyOf\": [{\"type\": \"integer\"}, {\"type\": \"string\", \"pattern\": \"^0?[0-7]{3}$\"}, " ENV_REF "]",
     [SHEAF_KIND_OF_METHOD] = "\"type\": \"string\"",

@@ -264,6 +264,12 @@ static bool is_same_throttle(const sheaf_upstream_conf_t *a, const sheaf_upstrea
            x->measure_ms == y->measure_ms;
 }
 
+static bool is_same_hedge(const sheaf_hedge_conf_t *a, const sheaf_hedge_conf_t *b)
+{
+    return sheaf_mark_is_set(a->mark) == sheaf_mark_is_set(b->mark) && a->after.per_mille == b->after.per_mille &&
+           a->after.after_ms == b->after.after_ms && a->budget_percent == b->budget_percent;
+}
+
 bool sheaf_upstream_conf_eq(const sheaf_upstream_conf_t *a, const sheaf_upstream_conf_t *b)
 {
     if (a->servers.count != b->servers.count || !is_same_throttle(a, b) ||
@@ -273,7 +279,7 @@ bool sheaf_upstream_conf_eq(const sheaf_upstream_conf_t *a, const sheaf_upstream
         a->max_streams != b->max_streams || a->ping_ms != b->ping_ms || a->keepalive_ms != b->keepalive_ms ||
         !is_same_balance(a, b) || !is_same_tls(&a->tls, &b->tls) || !is_same_retry(&a->retry, &b->retry) ||
         !is_same_outlier(&a->outlier, &b->outlier) || !is_same_breaker(&a->breaker, &b->breaker) ||
-        !is_same_health(&a->health, &b->health))
+        !is_same_health(&a->health, &b->health) || !is_same_hedge(&a->hedge, &b->hedge))
         return false;
     for (uint32_t i = 0; i < a->servers.count; i++)
         if (!is_same_server(&a->servers.items[i], &b->servers.items[i]))

@@ -46,6 +46,14 @@ static void dump_hash(FILE *out, const sheaf_hash_by_t *hash)
     fprintf(out, " %s%.*s", words[hash->what], SHEAF_STR_ARG(hash->header));
 }
 
+static void dump_late(FILE *out, const sheaf_late_t *late)
+{
+    if (late->per_mille != 0)
+        fprintf(out, " p%u.%u", late->per_mille / 10, late->per_mille % 10);
+    else
+        fprintf(out, " %" PRIu64 "ms", late->after_ms);
+}
+
 static void dump_cidrs(FILE *out, const sheaf_cidrs_t *cidrs)
 {
     for (uint32_t i = 0; i < cidrs->count; i++) {
@@ -173,6 +181,9 @@ static void dump_value(FILE *out, const sheaf_key_t *key, const char *member)
         break;
     case SHEAF_KIND_OF_HASH:
         dump_hash(out, at);
+        break;
+    case SHEAF_KIND_OF_LATE:
+        dump_late(out, at);
         break;
     case SHEAF_KIND_OF_CIDRS:
         dump_cidrs(out, at);

@@ -257,6 +257,11 @@ static void upstreams_that_differ_in_a_setting_of_failing_well_are_not_equal(voi
         {"health: {}", "health: {expect: [2xx, 404]}"},
         {"health: {}", "health: {unhealthy: 4}"},
         {"health: {}", "health: {healthy: 3}"},
+        {"hedge: {}", "hedge: {after: p98}"},
+        {"hedge: {}", "hedge: {after: 20ms}"},
+        {"hedge: {after: 20ms}", "hedge: {after: 21ms}"},
+        {"hedge: {}", "hedge: {budget: 6%}"},
+        {"hedge: {}", "timeout: 10s"},
     };
     char a[160], b[160];
 
