@@ -47,6 +47,7 @@ struct sheaf_exchange {
     sheaf_str_t method;
     sheaf_str_t target;                 /* path and query as sent */
     sheaf_str_t id;                     /* of the item, for upstreams that balance by it; may be empty */
+    sheaf_str_t route;                  /* the template that led here: what is known of its like; may be empty */
     const sheaf_header_block_t *shared; /* may be NULL: sent after `headers` */
     sheaf_headers_t headers;            /* this exchange's own; neither host nor content-length nor hop-by-hop */
     sheaf_str_t body;                   /* contiguous; sent with Content-Length when has_body */
@@ -66,17 +67,23 @@ struct sheaf_exchange {
     sheaf_task_t task;
     sheaf_err_t pending_err; /* what the task will report */
     const char *pending_detail;
-    void *keeper;       /* the group it was sent to */
-    void *other;        /* the group of its fallback, while it may still be asked */
-    uint64_t end_ms;    /* when it ends at the latest, all attempts together */
-    uint64_t since_us;  /* since when it waits in the line, or flies; kept only where somebody asks */
-    uint64_t tried;     /* servers that failed it, a bit for each */
-    uint16_t probe;     /* of a breaker: its round, or 0 */
-    bool has_full_time; /* it flies with the whole timeout of the upstream before it */
-    bool is_in_flight;  /* counted among what flies */
-    bool is_trial;      /* it may well be late, and is sent to see (shed) */
-    uint8_t refused;    /* how often a conn refused it (HTTP/2) and it went on another at once */
-    uint8_t sends;      /* attempts, the running one included */
+    void *keeper;           /* the group it was sent to */
+    void *other;            /* the group of its fallback, while it may still be asked */
+    uint64_t end_ms;        /* when it ends at the latest, all attempts together */
+    uint64_t since_us;      /* since when it waits in the line, or flies; kept only where somebody asks */
+    uint64_t tried;         /* servers that failed it, a bit for each */
+    uint64_t flown_ms;      /* when it began to fly, this time; kept where hedge is on */
+    sheaf_exchange_t *twin; /* the other one of two that ask the same (hedge); NULL: none */
+    uint16_t pace;          /* of its route, in hedge */
+    uint16_t probe;         /* of a breaker: its round, or 0 */
+    bool has_full_time;     /* it flies with the whole timeout of the upstream before it */
+    bool is_in_flight;      /* counted among what flies */
+    bool is_trial;          /* it may well be late, and is sent to see (shed) */
+    bool is_timed;          /* how long it takes is of interest to hedge */
+    bool was_hedged;        /* once is enough */
+    bool is_twin;           /* the upstream's own, sent for its twin */
+    uint8_t refused;        /* how often a conn refused it (HTTP/2) and it went on another at once */
+    uint8_t sends;          /* attempts, the running one included */
     uint8_t state;
 };
 
