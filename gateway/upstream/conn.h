@@ -52,9 +52,9 @@ typedef struct sheaf_conn_events {
     /* The flight is over and not aboard any more. can_stay: the conn may carry another one; else close it, once none is
      * left aboard. */
     void (*on_end)(sheaf_flight_t *flight, sheaf_err_t err, const char *detail, bool can_stay);
-    /* The head of an answer of 400 or more. False: the answer is thrown away, its owner never sees it; on_end follows,
-     * with flight->is_discarded. */
-    bool (*on_bad_head)(sheaf_flight_t *flight, const sheaf_answer_head_t *head);
+    /* The head of an answer, of 400 or more, or to an exchange that hedge watches. False: the answer is thrown away, its
+     * owner never sees it; on_end follows, with flight->is_discarded. Another exchange may have taken the flight over. */
+    bool (*on_head)(sheaf_flight_t *flight, const sheaf_answer_head_t *head);
     void (*on_dial_failed)(sheaf_conn_t *conn, sheaf_err_t err, const char *detail); /* its flights are still aboard */
     void (*on_idle_end)(sheaf_conn_t *conn); /* closed by the backend, or bytes nobody asked for: close it */
 } sheaf_conn_events_t;

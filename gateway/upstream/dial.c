@@ -4,6 +4,7 @@
 #include "gateway/upstream/ending.h"
 #include "gateway/upstream/handshake.h"
 #include "gateway/upstream/race.h"
+#include "gateway/upstream/twin.h"
 
 static bool dial_next(sheaf_conn_t *conn);
 static void on_resolved(sheaf_name_waiter_t *waiter);
@@ -34,23 +35,45 @@ static sheaf_conn_t *replace(sheaf_conn_t *old)
     return conn;
 }
 
+static void end_flight(sheaf_flight_t *flight)
+{
+    sheaf_conn_t *conn = flight->conn;
+    sheaf_group_t *group = conn->group;
+    sheaf_exchange_t *exchange = flight->exchange;
+
+    sheaf_flight_alight(flight);
+    if (sheaf_twin_lost(flight, conn->dial_err))
+        return;
+    sheaf_twin_ended(exchange);
+    sheaf_throttle_leave(&group->throttle, exchange, conn->dial_err, 0);
+    if (!sheaf_ending_rest(group, exchange, sheaf_triage_unreached(&group->triage, exchange, conn->dial_err)))
+        sheaf_ending_report(group, exchange, conn->dial_err, conn->dial_detail);
+}
+
 /* Nothing is left to try, for now. */
 static void give_up(sheaf_conn_t *conn)
 {
     sheaf_group_t *group = conn->group;
-    sheaf_flight_t *flight;
 
-    while ((flight = sheaf_conn_first(conn)) != NULL) {
-        sheaf_exchange_t *exchange = flight->exchange;
-
-        sheaf_flight_alight(flight);
-        sheaf_throttle_leave(&group->throttle, exchange, conn->dial_err, 0);
-        if (!sheaf_ending_rest(group, exchange, sheaf_triage_unreached(&group->triage, exchange, conn->dial_err)))
-            sheaf_ending_report(group, exchange, conn->dial_err, conn->dial_detail);
-    }
+    while (conn->flight_count != 0)
+        end_flight(sheaf_conn_first(conn));
     sheaf_group_let_go(conn);
     if (group->line.count != 0)
         sheaf_soon(group->soon, &group->serve);
+}
+
+/* It goes on at another server; the other one of two may be there. */
+static void end_pairs(sheaf_conn_t *conn)
+{
+    sheaf_link_t *link = conn->flights.next, *after;
+
+    for (; link != &conn->flights; link = after) {
+        sheaf_flight_t *flight = SHEAF_OWNER(link, sheaf_flight_t, link);
+
+        after = link->next;
+        if (flight->exchange->twin != NULL)
+            end_flight(flight);
+    }
 }
 
 static void dial_on(sheaf_conn_t *conn)
@@ -84,6 +107,10 @@ static bool dial_next(sheaf_conn_t *conn)
 
     if (has_failed && (pick == SHEAF_PICK_NONE || server != before))
         sheaf_triage_blame(&group->triage, before);
+    if (server != before)
+        end_pairs(conn);
+    if (conn->flight_count == 0)
+        pick = SHEAF_PICK_NONE;
     if (pick != SHEAF_PICK_NONE)
         sheaf_conn_aim(conn, server);
     sheaf_stock_file(&group->stock, conn);

@@ -47,6 +47,37 @@ void sheaf_flight_alight(sheaf_flight_t *flight)
     conn->env->spare = &flight->link;
 }
 
+void sheaf_flight_trade(sheaf_flight_t *flight, sheaf_exchange_t *exchange)
+{
+    sheaf_exchange_t *other = flight->exchange;
+    sheaf_flight_t *from = exchange->flight;
+    uint64_t since_us = exchange->since_us;
+    bool is_in_flight = exchange->is_in_flight;
+
+    flight->exchange = exchange;
+    exchange->flight = flight;
+    exchange->since_us = other->since_us;
+    exchange->is_in_flight = other->is_in_flight;
+    other->flight = from;
+    other->since_us = since_us;
+    other->is_in_flight = is_in_flight;
+    if (from != NULL)
+        from->exchange = other;
+}
+
+static bool is_of_interest(const sheaf_exchange_t *exchange, uint16_t status)
+{
+    return status >= 400 || exchange->is_timed || exchange->twin != NULL;
+}
+
+bool sheaf_flight_head(sheaf_flight_t *flight, const sheaf_answer_head_t *head)
+{
+    flight->status = head->status;
+    flight->is_discarded =
+        is_of_interest(flight->exchange, head->status) && !flight->conn->events->on_head(flight, head);
+    return flight->is_discarded || flight->exchange->sink->on_head(flight->exchange, head);
+}
+
 bool sheaf_flight_may_repeat(const sheaf_flight_t *flight, sheaf_err_t err)
 {
     return err == SHEAF_ERR_RESET && !flight->has_bytes && flight->conn->is_reused &&

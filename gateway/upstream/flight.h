@@ -22,7 +22,7 @@ typedef struct sheaf_flight {
     uint16_t status;            /* of the answer; 0 until its head came */
     int32_t stream;             /* with HTTP/2; 0: it has none (any more) */
     bool is_aboard;
-    bool is_discarded;   /* the answer is thrown away, see on_bad_head */
+    bool is_discarded;   /* the answer is thrown away, see on_head */
     bool has_written;    /* a byte of its request may have gone out */
     bool has_bytes;      /* a byte of its answer has come */
     bool is_unprocessed; /* HTTP/2: the backend said, or cannot but, not have acted on it */
@@ -32,6 +32,14 @@ typedef struct sheaf_flight {
  * server is right, whatever the end. */
 sheaf_flight_t *sheaf_flight_board(struct sheaf_conn *conn, sheaf_exchange_t *exchange);
 void sheaf_flight_alight(sheaf_flight_t *flight);
+
+/* `exchange`, which may be on no flight, and the one of `flight` change places; and with the flights what is counted of
+ * them. */
+void sheaf_flight_trade(sheaf_flight_t *flight, sheaf_exchange_t *exchange);
+
+/* The head of its answer has come: to the keeper of its conn, where that asks for it (on_head), and to the sink. False:
+ * the sink refuses it. The flight may be over when it returns. */
+bool sheaf_flight_head(sheaf_flight_t *flight, const sheaf_answer_head_t *head);
 
 /* RFC 9112 9.3.1: a backend may close an idle conn just as a request is on its way to it. No byte of an answer came: the
  * exchange, whose flight ended so with `err`, may go once more on another conn, because nothing of it can have been acted

@@ -6,17 +6,18 @@
 
 #include "gateway/upstream/dial.h"
 #include "gateway/upstream/ending.h"
+#include "gateway/upstream/place.h"
 #include "gateway/upstream/race.h"
+#include "gateway/upstream/twin.h"
 
 #define MAX_REFUSALS 8 /* by GOAWAY or REFUSED_STREAM, before it counts as a reset */
 
 /* An exchange's way down. */
 static void launch(sheaf_group_t *group, sheaf_exchange_t *exchange);
-static void place(sheaf_group_t *group, sheaf_exchange_t *exchange);
 /* What conns tell. */
 static void on_open(sheaf_conn_t *conn);
 static void on_end(sheaf_flight_t *flight, sheaf_err_t err, const char *detail, bool can_stay);
-static bool on_bad_head(sheaf_flight_t *flight, const sheaf_answer_head_t *head);
+static bool on_head(sheaf_flight_t *flight, const sheaf_answer_head_t *head);
 static void on_idle_end(sheaf_conn_t *conn);
 /* What balance tells. */
 static void on_left(sheaf_balance_t *balance, sheaf_server_t *server);
@@ -28,7 +29,7 @@ static void on_serve(sheaf_task_t *task);
 static const sheaf_conn_events_t conn_events = {
     .on_open = on_open,
     .on_end = on_end,
-    .on_bad_head = on_bad_head,
+    .on_head = on_head,
     .on_dial_failed = sheaf_dial_failed,
     .on_idle_end = on_idle_end,
 };
@@ -56,6 +57,7 @@ sheaf_group_t *sheaf_group_new(sheaf_conn_env_t *env, sheaf_soon_t *soon, sheaf_
     sheaf_throttle_init(&group->throttle, env->clock, env->metrics, conf);
     sheaf_triage_init(&group->triage, env, &group->balance, &group->stock, conf);
     sheaf_monitor_init(&group->monitor, env, &group->balance, &group->stock, &group->triage.outliers, conf);
+    sheaf_hedge_init(&group->hedge, &conf->hedge);
     return group;
 }
 
@@ -89,6 +91,7 @@ void sheaf_group_free(sheaf_group_t *group)
     sheaf_line_fini(&group->line);
     sheaf_throttle_fini(&group->throttle);
     sheaf_triage_fini(&group->triage);
+    sheaf_hedge_fini(&group->hedge);
     sheaf_balance_fini(&group->balance);
     sheaf_snapshot_drop(group->snapshot);
     free(group);
@@ -104,6 +107,7 @@ void sheaf_group_rebase(sheaf_group_t *group, sheaf_snapshot_t *snapshot, const 
     sheaf_triage_rebase(&group->triage, conf);
     sheaf_throttle_rebase(&group->throttle, conf);
     sheaf_monitor_rebase(&group->monitor, conf);
+    sheaf_hedge_rebase(&group->hedge, &conf->hedge);
     sheaf_snapshot_drop(old);
 }
 
@@ -151,6 +155,7 @@ static void detach(sheaf_exchange_t *exchange)
         sheaf_deadline_clear(group->env->deadlines, &exchange->deadline);
     } else if (exchange->state == SHEAF_EXCHANGE_FLYING) {
         sheaf_deadline_clear(group->env->deadlines, &exchange->deadline);
+        sheaf_twin_let_go(exchange);
         sheaf_triage_forget(&group->triage, exchange);
         sheaf_throttle_leave(&group->throttle, exchange, SHEAF_ERR_CANCELLED, 0);
         leave(exchange->flight);
@@ -191,6 +196,10 @@ static void on_exchange_deadline(sheaf_deadline_t *node)
 
     if (exchange->state == SHEAF_EXCHANGE_RESTING && resume(exchange))
         return;
+    if (exchange->state != SHEAF_EXCHANGE_RESTING && group->env->clock->now_ms < exchange->end_ms) {
+        sheaf_twin_send(exchange);
+        return;
+    }
     if (exchange->state == SHEAF_EXCHANGE_FLYING && exchange->has_full_time) {
         sheaf_triage_late(&group->triage, exchange->flight);
         sheaf_throttle_leave(&group->throttle, exchange, SHEAF_ERR_TIMEOUT, 0);
@@ -204,51 +213,6 @@ static void on_exchange_deadline(sheaf_deadline_t *node)
 
 /* --- sending --- */
 
-/* A conn that was closed while it was idle took nothing of the request: once more, on a fresh one. */
-static void start_on(sheaf_group_t *group, sheaf_conn_t *conn, sheaf_exchange_t *exchange)
-{
-    sheaf_server_t *server = conn->server;
-    sheaf_flight_t *flight = sheaf_flight_board(conn, exchange);
-
-    exchange->state = SHEAF_EXCHANGE_FLYING;
-    if (conn->state < SHEAF_CONN_ACTIVE || sheaf_conn_start(flight) == 0) {
-        sheaf_stock_file(&group->stock, conn);
-        return;
-    }
-    group->stock.conn_count--; /* not among the idle ones any more */
-    sheaf_conn_close(conn);
-    sheaf_count(group->env->metrics, SHEAF_METRIC_EXCHANGES_RETRIED, 1);
-    sheaf_dial(group, exchange, server);
-}
-
-static bool has_room(const sheaf_group_t *group)
-{
-    return group->stock.conn_count < group->conf->max_connections;
-}
-
-/* There is an idle conn, or room for a new one. */
-static void place(sheaf_group_t *group, sheaf_exchange_t *exchange)
-{
-    sheaf_server_t *server;
-    sheaf_conn_t *conn;
-
-    sheaf_throttle_enter(&group->throttle, exchange);
-    sheaf_monitor_look(&group->monitor);
-    server = sheaf_balance_for(&group->balance, exchange, group->env->clock->now_ms);
-    conn = sheaf_stock_take(&group->stock, server, exchange);
-    if (conn == NULL && !has_room(group))
-        conn = sheaf_stock_take_any(&group->stock, exchange);
-    if (conn == NULL && !has_room(group) && group->stock.idle_count == 0)
-        conn = sheaf_stock_take_shared(&group->stock);
-    if (conn != NULL) {
-        start_on(group, conn, exchange);
-        return;
-    }
-    if (!has_room(group))
-        sheaf_stock_make_room(&group->stock);
-    sheaf_dial(group, exchange, server);
-}
-
 /* Not sent at all: it could only be late. */
 static bool sheds(sheaf_group_t *group, sheaf_exchange_t *exchange)
 {
@@ -260,8 +224,10 @@ static bool sheds(sheaf_group_t *group, sheaf_exchange_t *exchange)
 
 static bool admit(sheaf_group_t *group, sheaf_exchange_t *exchange)
 {
-    if (sheaf_triage_admit(&group->triage, exchange))
+    if (sheaf_triage_admit(&group->triage, exchange)) {
+        sheaf_twin_watch(group, exchange);
         return true;
+    }
     sheaf_ending_report(group, exchange, SHEAF_ERR_BREAKER_OPEN, "");
     return false;
 }
@@ -279,19 +245,13 @@ static sheaf_exchange_t *next_waiting(sheaf_group_t *group)
     return exchange;
 }
 
-static bool can_place(sheaf_group_t *group)
-{
-    return sheaf_throttle_has_room(&group->throttle) &&
-           (group->stock.idle_count + group->stock.roomy_count != 0 || has_room(group));
-}
-
 static void serve_line(sheaf_group_t *group)
 {
-    while (group->line.count != 0 && can_place(group)) {
+    while (group->line.count != 0 && sheaf_place_is_free(group)) {
         sheaf_exchange_t *exchange = next_waiting(group);
 
         if (exchange != NULL)
-            place(group, exchange);
+            sheaf_place(group, exchange);
     }
 }
 
@@ -307,6 +267,8 @@ void sheaf_group_send(sheaf_group_t *group, sheaf_exchange_t *exchange)
     SHEAF_ASSERT(exchange->state == SHEAF_EXCHANGE_IDLE);
     exchange->flight = exchange->line = NULL;
     exchange->is_in_flight = exchange->is_trial = false;
+    exchange->is_timed = exchange->was_hedged = exchange->is_twin = false;
+    exchange->twin = NULL;
     exchange->refused = 0;
     exchange->keeper = group;
     exchange->deadline.on_expired = on_exchange_deadline;
@@ -323,9 +285,9 @@ static void launch(sheaf_group_t *group, sheaf_exchange_t *exchange)
 
     if (sheds(group, exchange))
         return;
-    if (group->line.count == 0 && can_place(group)) {
+    if (group->line.count == 0 && sheaf_place_is_free(group)) {
         if (admit(group, exchange))
-            place(group, exchange);
+            sheaf_place(group, exchange);
         return;
     }
     is_let = sheaf_triage_lets(&group->triage);
@@ -348,6 +310,8 @@ static void put_off(sheaf_group_t *group, sheaf_flight_t *flight)
 
     if (flight->is_aboard)
         sheaf_flight_alight(flight);
+    if (sheaf_twin_lost(flight, SHEAF_ERR_CANCELLED))
+        return;
     sheaf_throttle_leave(&group->throttle, exchange, SHEAF_ERR_CANCELLED, 0);
     sheaf_triage_forget(&group->triage, exchange);
     launch(group, exchange);
@@ -361,6 +325,8 @@ static bool start_first(sheaf_group_t *group, sheaf_conn_t *conn)
 
     if (status == 0)
         return true;
+    if (sheaf_twin_lost(flight, SHEAF_ERR_RESET))
+        return false;
     sheaf_throttle_leave(&group->throttle, exchange, SHEAF_ERR_RESET, 0);
     if (!sheaf_ending_rest(group, exchange, sheaf_triage_ended(&group->triage, flight, SHEAF_ERR_RESET)))
         sheaf_ending_report(group, exchange, SHEAF_ERR_RESET, uv_strerror(status));
@@ -417,19 +383,21 @@ static void keep(sheaf_group_t *group, sheaf_conn_t *conn)
         next = next_waiting(group);
     if (next != NULL && (next->tried & sheaf_balance_bit(&group->balance, conn->server)) == 0) {
         sheaf_throttle_enter(&group->throttle, next);
-        start_on(group, conn, next);
+        sheaf_place_on(group, conn, next);
         return;
     }
     sheaf_stock_put(&group->stock, conn, kept_ms);
     if (next != NULL) /* this server failed it: another one, where there is one */
-        place(group, next);
+        sheaf_place(group, next);
 }
 
-static bool on_bad_head(sheaf_flight_t *flight, const sheaf_answer_head_t *head)
+static bool on_head(sheaf_flight_t *flight, const sheaf_answer_head_t *head)
 {
     sheaf_group_t *group = flight->conn->group;
 
-    return (!group->triage.has_retry && flight->exchange->other == NULL) ||
+    if (!sheaf_twin_takes(flight, head->status))
+        return false;
+    return head->status < 400 || (!group->triage.has_retry && flight->exchange->other == NULL) ||
            sheaf_triage_passes(&group->triage, flight, head);
 }
 
@@ -475,8 +443,14 @@ static void on_end(sheaf_flight_t *flight, sheaf_err_t err, const char *detail, 
         sheaf_dial(group, exchange, server);
         return;
     }
+    if (sheaf_twin_lost(flight, err)) {
+        settle(group, conn, can_stay);
+        serve_line(group);
+        return;
+    }
     if (try_elsewhere(group, flight, can_stay))
         return;
+    sheaf_twin_ended(exchange);
     sheaf_deadline_clear(group->env->deadlines, &exchange->deadline);
     sheaf_throttle_leave(&group->throttle, exchange, err, flight->status);
     is_over = (!group->triage.is_on && exchange->other == NULL) ||

@@ -11,6 +11,7 @@
 #define SHEAF_UPSTREAM_GROUP_H
 
 #include "gateway/upstream/conn.h"
+#include "gateway/upstream/hedge.h"
 #include "gateway/upstream/line.h"
 #include "gateway/upstream/monitor.h"
 #include "gateway/upstream/stock.h"
@@ -32,6 +33,7 @@ typedef struct sheaf_group {
     sheaf_throttle_t throttle;
     sheaf_triage_t triage;
     sheaf_monitor_t monitor;
+    sheaf_hedge_t hedge;
     sheaf_task_t serve; /* a conn got free: serve the line */
 } sheaf_group_t;
 

@@ -20,7 +20,7 @@ static void on_deadline(sheaf_deadline_t *node);
 static const sheaf_conn_events_t events = {
     .on_open = on_open,
     .on_end = on_end,
-    .on_bad_head = on_bad_head,
+    .on_head = on_bad_head,
     .on_dial_failed = on_dial_failed,
     .on_idle_end = on_idle_end,
 };

@@ -53,8 +53,7 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
 /* False: the sink refuses it. */
 static bool give_head(sheaf_flight_t *flight)
 {
-    sheaf_conn_t *conn = flight->conn;
-    const sheaf_wire_head_t *head = &conn->env->head;
+    const sheaf_wire_head_t *head = &flight->conn->env->head;
     sheaf_answer_head_t answer = {
         .status = head->status,
         .headers = head->headers,
@@ -64,9 +63,7 @@ static bool give_head(sheaf_flight_t *flight)
                                                              : UINT64_MAX,
     };
 
-    flight->status = head->status;
-    flight->is_discarded = head->status >= 400 && !conn->events->on_bad_head(flight, &answer);
-    return flight->is_discarded || flight->exchange->sink->on_head(flight->exchange, &answer);
+    return sheaf_flight_head(flight, &answer);
 }
 
 /* After a whole answer the conn may stay only if both sides are done: nothing behind the answer, nothing left to

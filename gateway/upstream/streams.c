@@ -63,15 +63,15 @@ static void note_bytes(sheaf_flight_t *flight)
 /* An answer that is thrown away is not worth its bytes. */
 static void on_head(void *owner, void *stream, const sheaf_answer_head_t *head)
 {
-    sheaf_conn_t *conn = owner;
     sheaf_flight_t *flight = stream;
+    bool is_welcome;
 
+    (void)owner;
     note_bytes(flight);
-    flight->status = head->status;
-    flight->is_discarded = head->status >= 400 && !conn->events->on_bad_head(flight, head);
+    is_welcome = sheaf_flight_head(flight, head);
     if (flight->is_discarded)
         stop(flight, SHEAF_OK, "");
-    else if (!flight->exchange->sink->on_head(flight->exchange, head) && flight->is_aboard)
+    else if (!is_welcome && flight->is_aboard)
         stop(flight, SHEAF_ERR_ANSWER_TOO_LARGE, "");
 }
 

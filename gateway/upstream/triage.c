@@ -294,3 +294,25 @@ void sheaf_triage_late(sheaf_triage_t *triage, sheaf_flight_t *flight)
     note(triage, flight->exchange, flight->conn->server,
          &(sheaf_failure_t){.err = SHEAF_ERR_TIMEOUT, .was_sent = true});
 }
+
+/* --- two at once --- */
+
+void sheaf_triage_lost(sheaf_triage_t *triage, sheaf_flight_t *flight, sheaf_err_t err)
+{
+    sheaf_failure_t failure = {.err = err, .status = flight->status, .was_sent = flight->has_written};
+
+    if (triage->is_on)
+        note(triage, flight->exchange, flight->conn->server, &failure);
+}
+
+bool sheaf_triage_is_calm(const sheaf_triage_t *triage)
+{
+    return !triage->has_breaker || triage->breaker.state == SHEAF_BREAKER_CLOSED;
+}
+
+bool sheaf_triage_is_good(const sheaf_triage_t *triage, uint16_t status)
+{
+    bool is_retried = triage->has_retry && (triage->conf->retry.on & 1u << SHEAF_RETRY_ON_429) != 0;
+
+    return status < 500 && !(status == 429 && is_retried);
+}

@@ -47,11 +47,20 @@ void sheaf_triage_forget(sheaf_triage_t *triage, sheaf_exchange_t *exchange); /*
 /* There is no such server any more: what is known of it is forgotten. */
 void sheaf_triage_left(sheaf_triage_t *triage, sheaf_server_t *server);
 
+/* One of two that fly for the same (twin.h) failed: that says something of its server, and nothing is decided yet. */
+void sheaf_triage_lost(sheaf_triage_t *triage, sheaf_flight_t *flight, sheaf_err_t err);
+
 /* No address of `server` took a connection. */
 void sheaf_triage_blame(sheaf_triage_t *triage, sheaf_server_t *server);
 
 /* The head of an answer of 400 or more: false when the answer is to be thrown away, for the exchange is sent again, or
  * goes to its fallback. exchange->other is NULL once that is ruled out. */
 bool sheaf_triage_passes(sheaf_triage_t *triage, sheaf_flight_t *flight, const sheaf_answer_head_t *head);
+
+/* Is it a good time to send what nobody asked for? Not while the breaker is anything but closed. */
+bool sheaf_triage_is_calm(const sheaf_triage_t *triage);
+
+/* An answer with this status is one to take, where there is a choice. */
+bool sheaf_triage_is_good(const sheaf_triage_t *triage, uint16_t status);
 
 #endif

@@ -234,19 +234,17 @@ static void give_answer(ship_t *ship, sheaf_flight_t *flight)
 {
     sheaf_header_t header = {.name = SHEAF_STR("retry-after")};
     sheaf_answer_head_t head = {.status = ship->fate.status, .headers = &header, .content_length = 2};
-    sheaf_exchange_t *exchange = flight->exchange;
+    sheaf_exchange_t *exchange;
 
     if (ship->fate.retry_after != NULL) {
         header.value = sheaf_str_of(ship->fate.retry_after);
         head.header_count = 1;
     }
     flight->has_bytes = true;
-    flight->status = head.status;
-    flight->is_discarded = head.status >= 400 && !ship->conn.events->on_bad_head(flight, &head);
-    if (!flight->is_discarded)
-        assert_true(exchange->sink->on_head(exchange, &head));
-    if (!is_aboard(ship, exchange))
-        return; /* its owner cancelled it from inside */
+    assert_true(sheaf_flight_head(flight, &head));
+    if (!flight->is_aboard)
+        return;                  /* its owner cancelled it from inside */
+    exchange = flight->exchange; /* hedge may have put the owner's there */
     if (!flight->is_discarded)
         exchange->sink->on_body(exchange, "ok", 2);
     if (!is_aboard(ship, exchange))

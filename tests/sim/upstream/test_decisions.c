@@ -1,5 +1,5 @@
 /* What an upstream decides in fleets that were thrown together by chance: servers that answer, are slow, refuse, reset,
- * say 503, are silent, and change their mind; retries, ejection and breaker on or off; owners that lose patience, cancel,
+ * say 503, are silent, and change their mind; retries, hedges, ejection and breaker on or off; owners that lose patience, cancel,
  * and send again from inside on_done. The dice are seeded: a seed that fails fails again. */
 #include "tests/sim/upstream/fleet.h"
 
@@ -20,6 +20,7 @@ typedef enum mood {
 } mood_t;
 
 static mood_t moods[8]; /* of the servers, by port */
+static uint64_t hedges, hedges_won;
 
 static uint32_t upto(fleet_t *fleet, uint32_t most)
 {
@@ -84,12 +85,13 @@ static void describe(fleet_t *dice, char *yaml, size_t size)
                                 i == count ? "]\n" : ", ");
     snprintf(yaml + len, size - len,
              "    balance: %s\n    timeout: %dms\n    connect_timeout: 300ms\n    max_connections: %u\n"
-             "    max_waiting: 8\n%s%s%s"
+             "    max_waiting: 8\n%s%s%s%s"
              "  other:\n    servers: [\"http://127.0.0.1:7\"]\n    timeout: %dms\n    connect_timeout: 300ms\n",
              balances[upto(dice, 3)], TIMEOUT, 1 + upto(dice, 30),
              maybe(dice, "    retry: {attempts: 3, on: [connect, reset, 502, 503, timeout]}\n"),
              maybe(dice, "    outlier: {errors: 3, eject: 500ms}\n"),
-             maybe(dice, "    breaker: {requests: 10, open: 300ms, probes: 2}\n"), TIMEOUT);
+             maybe(dice, "    breaker: {requests: 10, open: 300ms, probes: 2}\n"),
+             maybe(dice, "    hedge: {after: 30ms, budget: 20%}\n"), TIMEOUT);
 }
 
 static ask_t *send_any(fleet_t *fleet);
@@ -156,6 +158,10 @@ static void run(uint64_t seed)
         assert_fair(&fleet->asks[i]);
     seconds = (fleet->clock.now_ms - 1000000) / 1000 + 2;
     assert_true(fleet_metric(fleet, SHEAF_METRIC_RETRIES) <= ASKS / 5 + 3 * seconds);
+    /* a share of a window that slides, so of two of them at most; and one in ten seconds */
+    assert_true(fleet_metric(fleet, SHEAF_METRIC_HEDGES) <= 2 * ASKS / 5 + 1 + seconds / 10);
+    hedges += fleet_metric(fleet, SHEAF_METRIC_HEDGES);
+    hedges_won += fleet_metric(fleet, SHEAF_METRIC_HEDGES_WON);
     fleet_free(fleet);
 }
 
@@ -166,6 +172,7 @@ static void whatever_servers_do_each_exchange_ends_once_and_in_time(void **state
         memset(moods, 0, sizeof(moods));
         run(seed);
     }
+    assert_true(hedges > SEEDS && hedges_won > 0 && hedges_won < hedges);
 }
 
 int main(void)

@@ -1,0 +1,72 @@
+/* upstream/place.c - see place.h. */
+#include "gateway/upstream/place.h"
+
+#include "gateway/upstream/dial.h"
+#include "gateway/upstream/ending.h"
+
+/* A conn that was closed while it was idle took nothing of the request: once more, on a fresh one. */
+void sheaf_place_on(sheaf_group_t *group, sheaf_conn_t *conn, sheaf_exchange_t *exchange)
+{
+    sheaf_server_t *server = conn->server;
+    sheaf_flight_t *flight = sheaf_flight_board(conn, exchange);
+
+    exchange->state = SHEAF_EXCHANGE_FLYING;
+    if (conn->state < SHEAF_CONN_ACTIVE || sheaf_conn_start(flight) == 0) {
+        sheaf_stock_file(&group->stock, conn);
+        return;
+    }
+    group->stock.conn_count--; /* not among the idle ones any more */
+    sheaf_conn_close(conn);
+    sheaf_count(group->env->metrics, SHEAF_METRIC_EXCHANGES_RETRIED, 1);
+    sheaf_dial(group, exchange, server);
+}
+
+static bool has_room(const sheaf_group_t *group)
+{
+    return group->stock.conn_count < group->conf->max_connections;
+}
+
+void sheaf_place(sheaf_group_t *group, sheaf_exchange_t *exchange)
+{
+    sheaf_server_t *server;
+    sheaf_conn_t *conn;
+
+    sheaf_throttle_enter(&group->throttle, exchange);
+    sheaf_monitor_look(&group->monitor);
+    server = sheaf_balance_for(&group->balance, exchange, group->env->clock->now_ms);
+    conn = sheaf_stock_take(&group->stock, server, exchange);
+    if (conn == NULL && !has_room(group))
+        conn = sheaf_stock_take_any(&group->stock, exchange);
+    if (conn == NULL && !has_room(group) && group->stock.idle_count == 0)
+        conn = sheaf_stock_take_shared(&group->stock);
+    if (conn != NULL) {
+        sheaf_place_on(group, conn, exchange);
+        return;
+    }
+    if (!has_room(group))
+        sheaf_stock_make_room(&group->stock);
+    sheaf_dial(group, exchange, server);
+}
+
+bool sheaf_place_is_free(sheaf_group_t *group)
+{
+    return sheaf_throttle_has_room(&group->throttle) &&
+           (group->stock.idle_count + group->stock.roomy_count != 0 || has_room(group));
+}
+
+bool sheaf_place_spare(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf_server_t *server)
+{
+    sheaf_conn_t *conn;
+
+    if (group->line.count != 0 || !sheaf_throttle_has_room(&group->throttle))
+        return false;
+    conn = sheaf_stock_take(&group->stock, server, exchange);
+    if (conn == NULL && !has_room(group))
+        return false;
+    sheaf_throttle_enter(&group->throttle, exchange);
+    if (conn != NULL)
+        sheaf_place_on(group, conn, exchange);
+    else
+        sheaf_dial(group, exchange, server);
+    return true;
+}

@@ -1,0 +1,20 @@
+/* upstream/place.h - which conn an exchange that may fly gets: one that is idle or takes more, or a new one. */
+#ifndef SHEAF_UPSTREAM_PLACE_H
+#define SHEAF_UPSTREAM_PLACE_H
+
+#include "gateway/upstream/group.h"
+
+/* One more may fly, and there is a conn for it, or room for a new one. */
+bool sheaf_place_is_free(sheaf_group_t *group);
+
+/* Sends `exchange`, which was admitted, to the server whose turn it is; only when a place is free. */
+void sheaf_place(sheaf_group_t *group, sheaf_exchange_t *exchange);
+
+/* Sends it on `conn`, which was taken from the stock or has just got free. */
+void sheaf_place_on(sheaf_group_t *group, sheaf_conn_t *conn, sheaf_exchange_t *exchange);
+
+/* Sends it to `server` if that takes nothing from anybody: nobody waits, one more may fly, and there is a conn that takes
+ * it or room for a new one. False: not so, nothing happened. It may be over when this returns. */
+bool sheaf_place_spare(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf_server_t *server);
+
+#endif
