@@ -26,7 +26,7 @@ class Backend:
     function without arguments says."""
 
     def __init__(self, does=OK):
-        self.does, self.seen, self.conns, self.lock = does, [], [], threading.Lock()
+        self.does, self.seen, self.conns, self.lock = does, [], {}, threading.Lock()
         self.listener, self.at = None, 0
         self.start()
 
@@ -39,14 +39,18 @@ class Backend:
         threading.Thread(target=self._accept, args=(self.listener,), daemon=True).start()
 
     def stop(self):
-        """Refuses connections from here on, and resets those it has."""
+        """Refuses connections from here on, and resets those it has. A socket that a thread reads from is not closed before that
+        thread knows of it: the resets are out only when all have ended."""
         with contextlib.suppress(OSError):
             self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
         with self.lock:
-            conns, self.conns = self.conns, []
+            conns, self.conns = self.conns, {}
         for conn in conns:
             self._reset(conn)
+        for thread in conns.values():
+            if thread is not threading.current_thread():
+                thread.join(timeout=5)
 
     @staticmethod
     def _reset(conn):
@@ -59,9 +63,10 @@ class Backend:
         with contextlib.suppress(OSError):
             while True:
                 conn, _ = listener.accept()
+                thread = threading.Thread(target=self._serve, args=(conn,), daemon=True)
+                thread.start()
                 with self.lock:
-                    self.conns.append(conn)
-                threading.Thread(target=self._serve, args=(conn,), daemon=True).start()
+                    self.conns[conn] = thread
 
     def _serve(self, conn):
         with contextlib.suppress(OSError, ValueError):
