@@ -206,7 +206,7 @@ static void watch_begin(sheaf_monitor_t *monitor, uint32_t index, sheaf_slate_li
     watch->line = line;
     watch->health = sheaf_health_unpack(sheaf_slate_value(line));
     watch->next.on_expired = on_next;
-    sheaf_probe_init(&watch->probe, monitor->env, on_probed);
+    sheaf_probe_init(&watch->probe, monitor->env, monitor->conf->protocol, on_probed);
     sheaf_gauge(monitor->env->metrics, SHEAF_METRIC_SERVERS_UNHEALTHY, watch->health.is_unhealthy);
     sheaf_deadline_set(monitor->env->deadlines, &watch->next,
                        sheaf_health_first_ms(&monitor->conf->health, &monitor->chance, monitor->env->clock->now_ms));

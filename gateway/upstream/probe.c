@@ -27,19 +27,18 @@ static const sheaf_conn_events_t events = {
 
 static const sheaf_sink_t sink = {.on_head = on_head, .on_body = on_body};
 
-void sheaf_probe_init(sheaf_probe_t *probe, sheaf_conn_env_t *env,
+void sheaf_probe_init(sheaf_probe_t *probe, sheaf_conn_env_t *env, uint8_t protocol,
                       void (*on_done)(sheaf_probe_t *probe, const sheaf_probe_result_t *result))
 {
     *probe = (sheaf_probe_t){
         .env = env,
+        .protocol = protocol,
         .header = {SHEAF_STR("user-agent"), SHEAF_STR("sheaf-health")},
         .exchange = {.sink = &sink, .method = SHEAF_STR("GET"), .is_idempotent = true},
         .deadline = {.on_expired = on_deadline},
         .on_done = on_done,
     };
     probe->exchange.headers = (sheaf_headers_t){&probe->header, 1, 1};
-    sheaf_list_init(&probe->server.idle);
-    sheaf_list_init(&probe->server.roomy);
 }
 
 void sheaf_probe_cancel(sheaf_probe_t *probe)
@@ -84,27 +83,20 @@ static void on_deadline(sheaf_deadline_t *node)
 
 /* --- dialing --- */
 
-static void borrow(sheaf_probe_t *probe, sheaf_server_t *server)
-{
-    probe->lender = server;
-    probe->server.name = server->name;
-    probe->server.port = server->port;
-    probe->server.host_line = server->host_line;
-    probe->server.tls = server->tls;
-    server->conn_count++;
-}
-
 void sheaf_probe_start(sheaf_probe_t *probe, sheaf_server_t *server, sheaf_str_t path, uint64_t timeout_ms)
 {
     uint64_t until_ms = probe->env->clock->now_ms + timeout_ms;
 
     SHEAF_ASSERT(probe->conn == NULL);
-    borrow(probe, server);
+    sheaf_server_borrow(&probe->server, server);
+    probe->lender = server;
+    server->conn_count++;
     probe->exchange.target = path;
     probe->exchange.deadline_ms = until_ms;
     probe->result = (sheaf_probe_result_t){SHEAF_ERR_TIMEOUT, 0, ""}; /* what it is if nothing else happens */
     probe->body_len = 0;
     probe->conn = sheaf_conn_new(probe->env, &events, probe, &probe->server);
+    probe->conn->protocol = probe->protocol;
     sheaf_flight_board(probe->conn, &probe->exchange);
     probe->conn->waiter.on_resolved = on_resolved;
     sheaf_deadline_set(probe->env->deadlines, &probe->deadline, until_ms);

@@ -4,7 +4,7 @@
  *      \_____________ failure, or the time is over ____^
  *
  * It asks one address of the server; where a name has several, the next probe asks the next one. It goes the way of any
- * exchange, TLS and sessions included, but past the group: it takes no place of max_connections, waits for nobody, and
+ * exchange, TLS, sessions and HTTP/2 included, but past the group: it takes no place of max_connections, waits for nobody, and
  * is none of what flies at the server. Of a body no more than SHEAF_PROBE_BODY_MOST is read: then the status decides. */
 #ifndef SHEAF_UPSTREAM_PROBE_H
 #define SHEAF_UPSTREAM_PROBE_H
@@ -23,8 +23,9 @@ typedef struct sheaf_probe_result {
 
 struct sheaf_probe {
     sheaf_conn_env_t *env;
-    sheaf_server_t server;  /* one that only probes know: the name, TLS and host line are lent */
-    sheaf_server_t *lender; /* by it, which does not become another one while a probe is under way */
+    sheaf_server_t server;  /* one that only probes know, borrowed */
+    sheaf_server_t *lender; /* of it, which does not become another one while a probe is under way */
+    uint8_t protocol;       /* SHEAF_PROTOCOL_... */
     sheaf_header_t header;
     sheaf_exchange_t exchange;
     sheaf_conn_t *conn; /* NULL: nothing is under way */
@@ -34,7 +35,8 @@ struct sheaf_probe {
     void (*on_done)(sheaf_probe_t *probe, const sheaf_probe_result_t *result); /* may start it again */
 };
 
-void sheaf_probe_init(sheaf_probe_t *probe, sheaf_conn_env_t *env,
+/* `protocol` is what the upstream's servers speak, SHEAF_PROTOCOL_... */
+void sheaf_probe_init(sheaf_probe_t *probe, sheaf_conn_env_t *env, uint8_t protocol,
                       void (*on_done)(sheaf_probe_t *probe, const sheaf_probe_result_t *result));
 void sheaf_probe_fini(sheaf_probe_t *probe); /* ends it, too */
 

@@ -86,11 +86,29 @@ void sheaf_server_move(sheaf_server_t *server, sheaf_resolver_t *resolver, sheaf
     server->label = joined(sheaf_str(host.base, host.len - 1), sheaf_str_of(text), SHEAF_STR("")); /* no root dot */
     server->tls = tls == NULL ? NULL : sheaf_tls_peer_like(tls, server->label);
     server->outlier = (sheaf_outlier_t){0};
-    server->is_unhealthy = false;
+    server->is_unhealthy = server->was_h2 = false;
     server->credit = 0;
     server->peers = NULL;
     server->version = server->next = server->peer_count = 0;
     sheaf_tls_peer_free(tls);
+}
+
+/* All but what is its own, so that what servers will have some day is borrowed, too. Rank and service are those of a turn. */
+void sheaf_server_borrow(sheaf_server_t *borrower, const sheaf_server_t *server)
+{
+    const sheaf_server_t own = *borrower;
+
+    SHEAF_ASSERT(own.conn_count == 0 && !server->is_gate);
+    *borrower = *server;
+    borrower->service = NULL;
+    borrower->rank = 0;
+    borrower->flying = borrower->conn_count = 0;
+    borrower->version = own.version;
+    borrower->next = own.next;
+    borrower->peer_count = own.peer_count;
+    borrower->peers = own.peers;
+    sheaf_list_init(&borrower->idle);
+    sheaf_list_init(&borrower->roomy);
 }
 
 sheaf_name_t *sheaf_server_unknown(const sheaf_server_t *server)

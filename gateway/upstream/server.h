@@ -50,6 +50,11 @@ void sheaf_server_init(sheaf_server_t *server, const sheaf_upstream_conf_t *upst
                        struct ssl_ctx_st *context, sheaf_resolver_t *resolver);
 void sheaf_server_fini(sheaf_server_t *server);
 
+/* Makes `borrower` the same server for conns that are none of its balance's: where it is, by which name it is trusted and how
+ * it is asked is lent by `server`, which must not become another one meanwhile; addresses, whose turn it is among them, and
+ * counts are its own. Zeroed at first, after that it borrows the same one; it has no conns. Its `peers` are for free(). */
+void sheaf_server_borrow(sheaf_server_t *borrower, const sheaf_server_t *server);
+
 /* A vacant one, of a service, that no conn points at: becomes the server at `host` and `port`, of which nothing is known. */
 void sheaf_server_move(sheaf_server_t *server, sheaf_resolver_t *resolver, sheaf_str_t host, uint16_t port);
 

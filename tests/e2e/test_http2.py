@@ -1,5 +1,5 @@
 """HTTP/2 to backends: nginx in front of the origin, by ALPN and by prior knowledge."""
-from harness import Case, Origin
+from harness import Case, Origin, wait_until
 from pki import Pki
 from test_upstream_tls import Nginx, route
 
@@ -69,6 +69,23 @@ class Http2(Case):
         result = self.run_item("/forced/echo", sheaf=self.sheaf)
         self.assert_problem(result, 502, "tls")
         self.assertIn("protocol", result["body"]["detail"])
+
+    def probing(self, *names):
+        """A gateway whose upstreams of these names have active health checks."""
+        health = "health: {path: /echo, interval: 100ms, timeout: 10s, unhealthy: 1}"
+        lines = [line for line in self.places["upstreams"].splitlines() if line.split(":")[0] in names]
+        return self.start(**{**self.places, "upstreams": "\n".join(f"{line[:-1]}, {health}}}" for line in lines),
+                             "routes": "\n".join(route(name) for name in names)})
+
+    def test_health_checks_speak_what_exchanges_speak(self):
+        passed = 'sheaf_health_probes_total{outcome="ok"}'
+        for name, is_http2 in (("clear", True), ("mtls", True), ("tls", True), ("one", False), ("old", False)):
+            sheaf = self.probing(name)
+            metrics = wait_until(lambda: (m := sheaf.metrics())[passed] >= 3 and m, what=f"three probes of {name}")
+            self.assertEqual(metrics['sheaf_health_probes_total{outcome="failed"}'], 0, name)
+            self.assertEqual(metrics[HTTP2] >= 3, is_http2, name)
+        forced = self.probing("forced")
+        wait_until(lambda: forced.metrics()["sheaf_servers_unhealthy"] == 1, what="an unhealthy server")
 
     def test_a_thousand_items_fly_on_a_few_conns(self):
         for name in ("tls", "clear"):

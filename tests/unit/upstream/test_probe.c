@@ -41,7 +41,7 @@ static prober_t *prober_on(worker_t *w, const sheaf_snapshot_t *snapshot)
     prober->env.metrics = &w->metrics;
     prober->resolver = sheaf_resolver_new(&w->loop, &w->clock, &w->deadlines, &w->soon);
     sheaf_balance_init(&prober->balance, conf, sheaf_snapshot_tls_of(snapshot, conf), prober->resolver, 7);
-    sheaf_probe_init(&prober->probe, &prober->env, on_probed);
+    sheaf_probe_init(&prober->probe, &prober->env, conf->protocol, on_probed);
     return prober;
 }
 
