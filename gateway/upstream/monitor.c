@@ -48,12 +48,13 @@ static uint64_t key_of_server(uint64_t key, const sheaf_server_t *server)
     return add_number(key, (uint64_t)server->port << 1 | (server->tls != NULL));
 }
 
-/* A server that stands there twice is asked twice, for each place: `before` are those of the servers before it. */
+/* A server that stands there twice is asked twice, for each place: `before` are those of the servers before it. Not their
+ * places but how many are alike makes the key: targets of a service may have other slots in every worker. */
 static uint64_t unlike(uint64_t key, const uint64_t *before, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
         if (before[i] == key)
-            return unlike(add_number(key, count), before, count);
+            return unlike(add_number(key, 1), before, count);
     return key;
 }
 

@@ -381,6 +381,37 @@ static void a_server_that_stands_twice_is_asked_for_each_place(void **state)
     sheaf_slate_free(slate);
 }
 
+static void use_three(worker_t *w, uint16_t one, uint16_t two, uint16_t three)
+{
+    uint16_t ports[] = {one, two, three};
+
+    sheaf_snapshot_drop(w->snapshot);
+    worker_use(w, "127.0.0.1", ports, 3);
+    w->conf->health = quick;
+}
+
+/* As with services, whose targets are where each worker found room for them. */
+static void servers_alike_are_the_same_ones_wherever_a_worker_has_them(void **state)
+{
+    sheaf_slate_t *slate = sheaf_slate_new(256);
+    worker_t *other = watching(slate, false, NULL), *prober = watching(slate, true, other);
+
+    use_three(prober, other->a.port, other->a.port, other->b.port);
+    use_three(other, other->a.port, other->b.port, other->a.port);
+    worker_open(prober);
+    worker_open(other);
+    other->a.health = SICK;
+    while (metric(prober, SHEAF_METRIC_SERVERS_UNHEALTHY) != 2) {
+        uv_run(&prober->loop, UV_RUN_NOWAIT);
+        uv_run(&other->loop, UV_RUN_NOWAIT);
+    }
+    ask_times(other, 3);
+    assert_asked(other, 0, 3);
+    worker_end(prober);
+    worker_end(other);
+    sheaf_slate_free(slate);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -398,6 +429,7 @@ int main(void)
         cmocka_unit_test(a_worker_that_rests_asks_no_more_and_goes_on_with_what_it_knows),
         cmocka_unit_test(servers_without_a_line_on_the_slate_are_not_asked_and_healthy),
         cmocka_unit_test(a_server_that_stands_twice_is_asked_for_each_place),
+        cmocka_unit_test(servers_alike_are_the_same_ones_wherever_a_worker_has_them),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
