@@ -192,6 +192,8 @@ void sheaf_upstreams_close(sheaf_dispatch_t *dispatch)
     for (uint32_t i = 0; i < view->count; i++) {
         sheaf_group_t *group = view->groups[i];
 
+        if (group->newest == view) /* another view may get its address */
+            group->newest = NULL;
         if (--group->users != 0)
             continue;
         sheaf_list_remove(&group->link);
