@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "config/blueprint.h"
+#include "config/doubt.h"
 #include "config/tls.h"
 #include "config/trust.h"
 #include "config/value.h"
@@ -180,6 +181,7 @@ static void check_upstreams(sheaf_report_t *report, const sheaf_yaml_t *root, sh
         sheaf_pool_zalloc(snapshot->pool, (conf->upstreams.count + 1) * sizeof(*snapshot->upstream_tls));
     for (uint32_t i = 0; i < conf->upstreams.count; i++, node = node->next) {
         check_upstream(report, &conf->upstreams.items[i], node);
+        sheaf_doubt_upstream(report, &conf->upstreams.items[i], node);
         snapshot->upstream_tls[i] = sheaf_trust_context_new(report, node, &conf->upstreams.items[i], time(NULL));
     }
 }
@@ -218,6 +220,7 @@ static void check_route(sheaf_report_t *report, sheaf_snapshot_t *snapshot, cons
                          &fail) == SHEAF_OK) {
         check_rewrite(report, snapshot->pool, node, route);
         check_fallback(report, route, node);
+        sheaf_doubt_route(report, &snapshot->conf, route, node);
         return;
     }
     if (clash == SHEAF_NO_ROUTE)
