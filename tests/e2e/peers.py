@@ -1,14 +1,19 @@
-"""Servers that others wrote, as backends: each stands before the origin on several ports, and can be killed, stopped,
-started again and reloaded as its operators do it."""
+"""Servers that others wrote, as backends: each has several ports, before the origin or with files of its own, and can be
+killed, stopped, started again and reloaded as its operators do it. Where x-spoken stands in an answer, it is the version
+of HTTP that came to them."""
+import json
 import os
 import pathlib
 import shutil
 import signal
 import socket
+import string
 import subprocess
 import tempfile
 
 from harness import DEADLINE, free_port, knows, wait_until
+
+ALPHABET = string.ascii_lowercase
 
 
 class Peer:
@@ -20,6 +25,7 @@ class Peer:
         self.dir, self.origin, self.pki, self.pair = pathlib.Path(self.folder.name), origin, pki, pair
         self.ports = {kind: free_port() for kind in self.kinds if not kind.startswith("h2") or knows("upstreams.NAME.protocol")}
         self.path = self.dir / "conf"
+        self.dir.chmod(0o755)  # nginx serves as somebody else, who puts large bodies here
         self.log = self.dir / "log"
         self.path.write_text(self.conf())
         self.start()
@@ -71,6 +77,7 @@ http {{
   access_log off; client_body_temp_path {dir}/b; proxy_temp_path {dir}/p; fastcgi_temp_path {dir}/f; uwsgi_temp_path {dir}/u;
   scgi_temp_path {dir}/s; client_max_body_size 0; proxy_http_version 1.1;
   ssl_certificate {pair[0]}; ssl_certificate_key {pair[1]}; ssl_client_certificate {ca};
+  add_header x-spoken $server_protocol always; gzip on; gzip_proxied any; gzip_types application/json;
   upstream origin {{ server 127.0.0.1:{origin}; }}
 {servers}
 }}
@@ -102,6 +109,10 @@ defaults
   timeout server 30s
 frontend all
 {binds}
+  compression algo gzip
+  compression type application/json
+  http-request set-var(txn.spoken) req.ver
+  http-response set-header x-spoken "HTTP/%[var(txn.spoken)]"
   default_backend origin
 backend origin
   server origin 127.0.0.1:{origin}
@@ -120,10 +131,30 @@ backend origin
         return ["haproxy", "-W", "-db", "-f", str(self.path)]
 
 
+class Nghttpd(Peer):
+    """Has files of its own, and sends back what is posted to it; every answer with a body has a trailer. In clear
+    text it takes few streams at once, and bodies through small windows."""
+    kinds = ("h2c", "h2_tls")
+    BIG = 2000000
+    COMMON = "-a 127.0.0.1 -d {dir} --mime-types-file={dir}/types --echo-upload --trailer 'x-sum: 1' "
+
+    def conf(self):
+        (self.dir / "types").write_text("application/json json\ntext/plain txt\n")
+        (self.dir / "big.json").write_text(json.dumps({"fill": (ALPHABET * (self.BIG // 26 + 1))[:self.BIG]},
+                                                      separators=(",", ":")))
+        (self.dir / "small.txt").write_text("small\n")
+        common = self.COMMON.format(dir=self.dir)
+        return (f"nghttpd {common} --no-tls -m 7 -w 14 {self.ports['h2c']} &\n"
+                f"exec nghttpd {common} {self.ports['h2_tls']} {self.pair[1]} {self.pair[0]}\n")
+
+    def command(self):
+        return ["sh", str(self.path)]
+
+
 PEERS = {"nginx": Nginx, "haproxy": Haproxy}
 
 
-def missing():
+def missing(*names):
     """Why they cannot be started, or None."""
-    absent = [name for name in PEERS if not shutil.which(name)]
+    absent = [name for name in names or PEERS if not shutil.which(name)]
     return f"no {', '.join(absent)}" if absent else None

@@ -59,6 +59,12 @@ class Peers:
         for result in self.run_items(*self.items(way, path, **more), "/o/text"):
             self.assertEqual(result["status"], 200, result)
 
+    def used(self, way):
+        """The kinds whose items come by the peer."""
+        items = self.items(way, "/text")
+        return {item["url"].split("/")[1] for item, result in zip(items, self.run_items(*items))
+                if "x-spoken" in result["headers"]}
+
     def begin(self, items, flying):
         """Posts them from a thread of its own; returns when so many have reached the origin. The call that is returned
         waits for the results."""
@@ -73,6 +79,12 @@ class Peers:
             return got
         return end
 
+    def test_it_is_spoken_to_as_its_configuration_says(self):
+        items = self.items("plain", "/text")
+        for item, result in zip(items, self.run_items(*items)):
+            wanted = "HTTP/2.0" if item["url"].startswith("/h2") else "HTTP/1.1"
+            self.assertEqual(result["headers"].get("x-spoken"), wanted, item)
+
     def test_killed_within_a_batch_it_costs_those_it_had_and_none_where_they_are_retried(self):
         plain, retried = self.items("plain", "/delay/500/text"), self.items("retry", "/delay/500/text")
         end = self.begin([*plain, *retried, "/o/delay/500/text"], len(plain) + len(retried) + 1)
@@ -83,6 +95,18 @@ class Peers:
             self.assertIn(result["body"]["type"].rsplit(":", 1)[1], ("reset", "refused", "tls"))
         for result in results[len(plain):]:
             self.assertEqual(result["status"], 200, result)
+
+    def test_killed_with_posts_it_costs_them_even_where_others_are_retried(self):
+        wait_until(lambda: self.used("retry") == set(self.peer.ports), what="all trust in it after other deaths")
+        posted = self.items("retry", "/delay/500/text", method="POST", body=1)
+        end = self.begin(posted, len(posted))
+        self.peer.kill()
+        lost = dict.fromkeys(self.peer.ports, 0)
+        for item, result in zip(posted, end()):
+            if result["status"] != 200:  # the origin had it from the peer
+                self.assert_problem(result, 502, "reset")
+                lost[item["url"].split("/")[1]] += 1
+        self.assertGreater(min(lost.values()), 0, lost)
 
     def test_dead_it_refuses_and_started_again_it_is_used(self):
         self.peer.kill()
@@ -112,7 +136,8 @@ class Peers:
         self.assert_all_well("plain")
 
     def test_reloaded_under_load_it_costs_nothing(self):
-        items = self.items("plain", "/delay/5/text") + self.items("plain", "/echo", method="PUT", body=1)
+        items = [item for method in ("PUT", "POST") for item in self.items("plain", "/echo", method=method, body=1)]
+        items += self.items("plain", "/delay/5/text")
         load = Load(self.sheaf, items, threads=2)
         for _ in range(3):
             self.peer.reload()
