@@ -40,23 +40,25 @@ sheaf_group_t *sheaf_group_new(sheaf_conn_env_t *env, sheaf_soon_t *soon, sheaf_
                                sheaf_snapshot_t *snapshot, const sheaf_upstream_conf_t *conf)
 {
     sheaf_group_t *group = sheaf_zalloc(sizeof(*group));
-    uint64_t seed = (uintptr_t)group;
+    sheaf_chance_t chance = {(uintptr_t)group};
 
-    (void)!getrandom(&seed, sizeof(seed), GRND_NONBLOCK); /* any will do: workers should only not be in step */
+    (void)!getrandom(&chance, sizeof(chance), GRND_NONBLOCK); /* any will do: workers should only not be in step */
     group->conf = conf;
     group->snapshot = sheaf_snapshot_hold(snapshot);
     group->env = env;
     group->events = &conn_events;
     group->soon = soon;
     group->serve.run = on_serve;
-    sheaf_balance_init(&group->balance, conf, sheaf_snapshot_tls_of(snapshot, conf), resolver, seed);
+    sheaf_balance_init(&group->balance, conf, sheaf_snapshot_tls_of(snapshot, conf), resolver,
+                       sheaf_chance_next(&chance));
     group->balance.on_left = on_left;
     group->balance.on_changed = on_changed;
     sheaf_stock_init(&group->stock, env, &group->balance);
     sheaf_line_init(&group->line);
     sheaf_throttle_init(&group->throttle, env->clock, env->metrics, conf);
-    sheaf_triage_init(&group->triage, env, &group->balance, &group->stock, conf);
-    sheaf_monitor_init(&group->monitor, env, &group->balance, &group->stock, &group->triage.outliers, conf);
+    sheaf_triage_init(&group->triage, env, &group->balance, &group->stock, conf, sheaf_chance_next(&chance));
+    sheaf_monitor_init(&group->monitor, env, &group->balance, &group->stock, &group->triage.outliers, conf,
+                       sheaf_chance_next(&chance));
     sheaf_hedge_init(&group->hedge, &conf->hedge);
     return group;
 }

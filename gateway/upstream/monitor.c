@@ -82,7 +82,7 @@ static sheaf_str_t path_new(const sheaf_upstream_conf_t *conf)
 }
 
 void sheaf_monitor_init(sheaf_monitor_t *monitor, sheaf_conn_env_t *env, sheaf_balance_t *balance, sheaf_stock_t *stock,
-                        sheaf_outliers_t *outliers, const sheaf_upstream_conf_t *conf)
+                        sheaf_outliers_t *outliers, const sheaf_upstream_conf_t *conf, uint64_t seed)
 {
     *monitor = (sheaf_monitor_t){
         .env = env,
@@ -92,7 +92,7 @@ void sheaf_monitor_init(sheaf_monitor_t *monitor, sheaf_conn_env_t *env, sheaf_b
         .outliers = outliers,
         .conf = conf,
         .version = UINT64_MAX,
-        .chance = {env->clock->read_us(env->clock) ^ (uint64_t)(uintptr_t)monitor << 20},
+        .chance = {seed},
     };
     if (monitor->slate == NULL)
         return;

@@ -36,7 +36,7 @@ typedef struct sheaf_monitor {
 
 /* Without env->slate nobody is ever unhealthy. */
 void sheaf_monitor_init(sheaf_monitor_t *monitor, sheaf_conn_env_t *env, sheaf_balance_t *balance, sheaf_stock_t *stock,
-                        sheaf_outliers_t *outliers, const sheaf_upstream_conf_t *conf);
+                        sheaf_outliers_t *outliers, const sheaf_upstream_conf_t *conf, uint64_t seed);
 void sheaf_monitor_fini(sheaf_monitor_t *monitor);
 void sheaf_monitor_rebase(sheaf_monitor_t *monitor, const sheaf_upstream_conf_t *conf); /* an equal one */
 

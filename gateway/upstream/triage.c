@@ -8,9 +8,9 @@
 static void on_readmit(sheaf_deadline_t *node);
 
 void sheaf_triage_init(sheaf_triage_t *triage, sheaf_conn_env_t *env, sheaf_balance_t *balance, sheaf_stock_t *stock,
-                       const sheaf_upstream_conf_t *conf)
+                       const sheaf_upstream_conf_t *conf, uint64_t seed)
 {
-    sheaf_chance_t chance = {env->clock->read_us(env->clock) ^ (uint64_t)(uintptr_t)triage << 20};
+    sheaf_chance_t chance = {seed};
 
     triage->env = env;
     triage->balance = balance;

@@ -26,7 +26,7 @@ typedef struct sheaf_triage {
 } sheaf_triage_t;
 
 void sheaf_triage_init(sheaf_triage_t *triage, sheaf_conn_env_t *env, sheaf_balance_t *balance, sheaf_stock_t *stock,
-                       const sheaf_upstream_conf_t *conf);
+                       const sheaf_upstream_conf_t *conf, uint64_t seed);
 void sheaf_triage_fini(sheaf_triage_t *triage);
 void sheaf_triage_rebase(sheaf_triage_t *triage, const sheaf_upstream_conf_t *conf); /* an equal one */
 
