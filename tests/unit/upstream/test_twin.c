@@ -247,7 +247,7 @@ static void the_deadline_ends_both(void **state)
 
     worker_open(w);
     ask_get(&ask, w, "/");
-    ask.exchange.deadline_ms = w->clock.now_ms + 60;
+    ask.exchange.deadline_ms = w->clock.now_ms + 500;
     ask_whole(&ask);
     assert_int_equal(ask.err, SHEAF_ERR_TIMEOUT);
     assert_int_equal(w->b.requests, 1);
@@ -258,7 +258,7 @@ static void the_deadline_ends_both(void **state)
 /* Lets an exchange end at its deadline, well after it was late, and tells how many saw it. */
 static int requests_of(worker_t *w, ask_t *ask)
 {
-    ask->exchange.deadline_ms = w->clock.now_ms + 60;
+    ask->exchange.deadline_ms = w->clock.now_ms + 500;
     ask_whole(ask);
     assert_int_equal(ask->err, SHEAF_ERR_TIMEOUT);
     assert_hedges(w, w->a.requests + w->b.requests - 1, 0);
@@ -282,7 +282,7 @@ static void what_may_not_be_hedged_is_not(void **state)
         if (why == 0)
             ask_post(&ask, w, "/", SHEAF_STR("x"));
         if (why == 4) { /* its dial is refused: the first one goes on alone */
-            ask.exchange.deadline_ms = w->clock.now_ms + 60;
+            ask.exchange.deadline_ms = w->clock.now_ms + 500;
             ask_whole(&ask);
             assert_int_equal(ask.err, SHEAF_ERR_TIMEOUT);
             assert_int_equal(w->a.requests, 1);
@@ -303,7 +303,7 @@ static void the_budget_is_one_in_ten_seconds_where_there_is_little(void **state)
     worker_open(w);
     for (int i = 0; i < 2; i++) {
         ask_get(&asks[i], w, "/");
-        asks[i].exchange.deadline_ms = w->clock.now_ms + 60;
+        asks[i].exchange.deadline_ms = w->clock.now_ms + 500;
         ask_send(&asks[i]);
     }
     finish(&asks[0]);
