@@ -401,6 +401,12 @@ static bool on_body(sheaf_exchange_t *exchange, const char *bytes, size_t len)
     return sheaf_item_take_body(SHEAF_OWNER(exchange, sheaf_item_t, exchange), bytes, len);
 }
 
+static void fail(sheaf_item_t *item, sheaf_err_t err, sheaf_str_t why)
+{
+    sheaf_item_fail(item, err, why);
+    sheaf_item_retry_after(item, item->exchange.retry_after_s);
+}
+
 static void on_done(sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail)
 {
     sheaf_item_t *item = SHEAF_OWNER(exchange, sheaf_item_t, exchange);
@@ -411,7 +417,7 @@ static void on_done(sheaf_exchange_t *exchange, sheaf_err_t err, const char *det
     if ((err == SHEAF_ERR_TIMEOUT || err == SHEAF_ERR_QUEUE_FULL) && batch->env.clock->now_ms >= batch->deadline_at_ms)
         sheaf_item_fail(item, SHEAF_ERR_BATCH_TIMEOUT, SHEAF_STR_NONE); /* the smaller timeout was the batch's */
     else if (err != SHEAF_OK)
-        sheaf_item_fail(item, err, why);
+        fail(item, err, why);
     else
         sheaf_item_complete(item);
     settle(item);

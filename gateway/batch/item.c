@@ -1,5 +1,6 @@
 #include "gateway/batch/item.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "gateway/batch/batch.h"
@@ -256,6 +257,14 @@ void sheaf_item_fail(sheaf_item_t *item, sheaf_err_t err, sheaf_str_t detail)
         return; /* nobody will read it */
     item->detail = sheaf_pool_dup(item->pool, sheaf_str_of(fail.detail));
     write_problem(item, &fail);
+}
+
+void sheaf_item_retry_after(sheaf_item_t *item, uint32_t seconds)
+{
+    if (seconds == 0 || item->body == NULL) /* or nobody will read it */
+        return;
+    sheaf_headers_add(&item->answer, item->pool, SHEAF_STR("retry-after"),
+                      sheaf_pool_printf(item->pool, "%" PRIu32, seconds));
 }
 
 /* --- settling --- */

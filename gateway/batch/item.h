@@ -167,6 +167,9 @@ void sheaf_item_complete(sheaf_item_t *item);
  * empty one takes the title of `err`. Does not settle. */
 void sheaf_item_fail(sheaf_item_t *item, sheaf_err_t err, sheaf_str_t detail);
 
+/* Says in the answer of an item that was failed in when it may be asked again (RFC 9110 10.2.3); 0 seconds: nothing. */
+void sheaf_item_retry_after(sheaf_item_t *item, uint32_t seconds);
+
 /* Its result has no body although it has one: a success under Prefer: return=minimal. */
 bool sheaf_item_leaves_body_out(const sheaf_item_t *item);
 

@@ -59,6 +59,10 @@ struct sheaf_exchange {
     uint64_t deadline_ms; /* absolute, on the clock; the exchange ends with on_done(TIMEOUT) then,
                                 or QUEUE_FULL when it still waited for a conn */
 
+    /* --- told with on_done: the upstream's until then --- */
+    uint32_t retry_after_s; /* after an err that is 503: when asking again may do some good, in seconds from now
+                               (RFC 9110 10.2.3), at least 1; after anything else 0 */
+
     /* --- the upstream's while it flies; the owner never touches it --- */
     void *flight;
     void *line;

@@ -14,6 +14,13 @@ bool sheaf_breaker_lets(const sheaf_breaker_t *breaker, uint64_t now_ms)
     return breaker->state == SHEAF_BREAKER_CLOSED || breaker->out + breaker->good < breaker->conf->probes;
 }
 
+uint32_t sheaf_breaker_lets_after_s(const sheaf_breaker_t *breaker, uint64_t now_ms)
+{
+    if (breaker->state != SHEAF_BREAKER_OPEN || now_ms >= breaker->until_ms)
+        return 1;
+    return (uint32_t)((breaker->until_ms - now_ms + 999) / 1000);
+}
+
 static void try_again(sheaf_breaker_t *breaker)
 {
     breaker->state = SHEAF_BREAKER_TRYING;

@@ -31,6 +31,10 @@ void sheaf_breaker_init(sheaf_breaker_t *breaker, const sheaf_breaker_conf_t *co
 /* Whether an exchange that came now would be let through. */
 bool sheaf_breaker_lets(const sheaf_breaker_t *breaker, uint64_t now_ms);
 
+/* In how many seconds that may be so, rounded up: when probes may try, or, as nobody knows when those that fly come back,
+ * the least that can be said, 1. */
+uint32_t sheaf_breaker_lets_after_s(const sheaf_breaker_t *breaker, uint64_t now_ms);
+
 /* Lets an exchange through, or not. `ret_round` is what note and forget want back: 0 for an ordinary exchange. */
 bool sheaf_breaker_admit(sheaf_breaker_t *breaker, uint64_t now_ms, uint16_t *ret_round);
 

@@ -2,8 +2,23 @@
 
 static void on_report(sheaf_task_t *task);
 
+/* A line moves on and sockets get free at any moment: a second is the least that can be said. */
+static uint32_t retry_after_s(const sheaf_group_t *group, sheaf_err_t err)
+{
+    switch (err) {
+    case SHEAF_ERR_BREAKER_OPEN:
+        return sheaf_breaker_lets_after_s(&group->triage.breaker, group->env->clock->now_ms);
+    case SHEAF_ERR_QUEUE_FULL:
+    case SHEAF_ERR_OVERLOADED:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
 void sheaf_ending_tell(sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail)
 {
+    exchange->retry_after_s = retry_after_s(exchange->keeper, err);
     exchange->state = SHEAF_EXCHANGE_IDLE;
     exchange->sink->on_done(exchange, err, detail);
 }

@@ -102,6 +102,7 @@ class Overload(Case):
         first, second = self.run_items(*items, sheaf=sheaf)
         self.assertEqual(first["status"], 200)
         self.assert_problem(second, 503, "queue-full")
+        self.assertEqual(second["headers"]["retry-after"], "1")
         self.assertEqual(self.origin.count()["served"], 1)
         self.assertEqual(self.run_item("/o/text", sheaf=sheaf)["status"], 200)
 
@@ -181,6 +182,33 @@ class Overload(Case):
         for result in late:
             self.assert_problem(result, 504, "too-late")
         self.assertEqual(self.origin.count()["served"], 190)
+
+    # --- when to ask again ---
+
+    def refused(self, open_for):
+        """A gateway whose upstream u is not asked for so long."""
+        backend = Backend(answer(500))
+        self.addCleanup(backend.stop)
+        sheaf = self.before(backend, f"breaker: {{requests: 10, open: {open_for}}}")
+        self.run_items(*["/u/x"] * 10, sheaf=sheaf)
+        return sheaf
+
+    def test_an_open_breaker_says_when_it_lets_probes_through(self):
+        sheaf = self.refused("60s")
+        refused, other = self.run_items("/u/x", "/o/text", sheaf=sheaf)
+        self.assert_problem(refused, 503, "breaker-open")
+        self.assertIn(refused["headers"]["retry-after"], ("60", "59", "58"))
+        self.assertNotIn("retry-after", other["headers"])
+        refused = self.run_item("/u/x", sheaf=self.refused("300ms"))
+        if refused["status"] == 503:  # it is still open
+            self.assertEqual(refused["headers"]["retry-after"], "1")
+
+    def test_every_format_says_so(self):
+        sheaf = self.refused("3600s")
+        for accept in ("application/json", "application/xml", "application/x-ndjson", "multipart/mixed"):
+            text = sheaf.batch(["/u/x"], {"Accept": accept})
+            self.assertEqual((text.status, text.headers["content-type"].split(";")[0]), (207, accept))
+            self.assertRegex(text.body.decode().lower(), r"""(?s)retry-after\W.{0,40}?\b(3600|359\d)\b""", accept)
 
     # --- turns ---
 

@@ -62,6 +62,24 @@ static void each_has_the_whole_answer_and_the_budget_counts_it_for_each(void **s
     assert_int_equal(sim->batch->held_bytes, 0);
 }
 
+static void each_is_told_when_to_ask_again(void **state)
+{
+    sim_t *sim = *state;
+
+    sim->sends = false;
+    sim_batch(sim, "a GET /any/1", "b GET /any/1");
+    sim_start(sim);
+    sim_item(sim, "a")->exchange.retry_after_s = 5;
+    sim_end(sim, "a", SHEAF_ERR_BREAKER_OPEN, "");
+    for (uint32_t i = 0; i < 2; i++) {
+        const sheaf_item_t *item = &sim->batch->items[i];
+        const sheaf_header_t *header = sheaf_headers_find(&item->answer, SHEAF_STR("retry-after"));
+
+        assert_int_equal(item->status, 503);
+        assert_true(header != NULL && sheaf_str_eq(header->value, SHEAF_STR("5")));
+    }
+}
+
 static void a_large_head_outlives_the_leader(void **state)
 {
     static char cookie[4000];
@@ -263,6 +281,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(items_that_ask_the_same_share_one_exchange),
         TEST(each_has_the_whole_answer_and_the_budget_counts_it_for_each),
+        TEST(each_is_told_when_to_ask_again),
         TEST(a_large_head_outlives_the_leader),
         TEST(different_questions_do_not_share),
         TEST(items_with_dependencies_ask_for_themselves),

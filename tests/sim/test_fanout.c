@@ -261,6 +261,31 @@ static void a_failed_exchange_is_a_problem_document_and_forgets_the_half_answer(
     assert_int_equal(sim->metrics.errors[SHEAF_ERR_RESET], 1);
 }
 
+static sheaf_str_t retry_after(const sheaf_item_t *item)
+{
+    const sheaf_header_t *header = sheaf_headers_find(&item->answer, SHEAF_STR("retry-after"));
+
+    return header == NULL ? SHEAF_STR("none") : header->value;
+}
+
+static void a_refusal_says_when_to_ask_again_and_other_failures_do_not(void **state)
+{
+    sim_t *sim = *state;
+
+    sim->sends = false;
+    sim_batch(sim, "a GET /any/1", "b GET /any/2", "c GET /any/3", "d GET /any/4 for 50ms", "e GET /any/5 after a");
+    sim_start(sim);
+    sim_item(sim, "a")->exchange.retry_after_s = 17;
+    sim_end(sim, "a", SHEAF_ERR_BREAKER_OPEN, "");
+    sim_end(sim, "b", SHEAF_ERR_RESET, "");
+    sim_answer(sim, "c", 200, "1");
+    sim_wind(sim, 50);
+    assert_true(sheaf_str_eq(retry_after(sim_item(sim, "a")), SHEAF_STR("17")));
+    assert_int_equal(sim_item(sim, "a")->answer.count, 2);
+    for (uint32_t i = 1; i < 5; i++)
+        assert_true(sheaf_str_eq(retry_after(&sim->batch->items[i]), SHEAF_STR("none")));
+}
+
 static void an_answer_that_is_too_large_is_refused_by_head_or_by_body(void **state)
 {
     sim_t *sim = *state;
@@ -374,6 +399,7 @@ int main(void)
         SIM_STORY(an_answer_keeps_its_end_to_end_headers_and_its_bytes),
         SIM_STORY(json_that_does_not_parse_is_known_as_such),
         SIM_STORY(a_failed_exchange_is_a_problem_document_and_forgets_the_half_answer),
+        SIM_STORY(a_refusal_says_when_to_ask_again_and_other_failures_do_not),
         SIM_STORY(an_answer_that_is_too_large_is_refused_by_head_or_by_body),
         SIM_STORY(a_client_that_leaves_cancels_what_flies_and_hears_nothing_more),
         SIM_STORY(finish_unsafe_lets_only_non_idempotent_items_fly_on),

@@ -297,6 +297,7 @@ static void on_done(sheaf_exchange_t *exchange, sheaf_err_t err, const char *det
     assert_true(ask->is_sent);
     assert_non_null(detail);
     assert_true(err != SHEAF_OK || ask->has_head);
+    assert_int_equal(exchange->retry_after_s != 0, sheaf_err_status(err) == 503);
     assert_true(ask->fleet->clock.now_ms <= ask->exchange.deadline_ms);
     ask->is_sent = false;
     ask->done_count++;

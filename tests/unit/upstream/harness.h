@@ -62,6 +62,7 @@ static void ask_on_done(sheaf_exchange_t *exchange, sheaf_err_t err, const char 
     assert_false(ask->is_done);
     ask->is_done = true;
     ask->err = err;
+    assert_int_equal(exchange->retry_after_s != 0, sheaf_err_status(err) == 503);
     snprintf(ask->detail, sizeof(ask->detail), "%s", detail);
     if (ask->counter != NULL)
         ++*ask->counter;

@@ -55,6 +55,23 @@ static void open_breaker(sheaf_breaker_t *breaker, const sheaf_breaker_conf_t *c
     assert_int_equal(breaker->state, SHEAF_BREAKER_OPEN);
 }
 
+static void what_is_refused_is_told_when_probes_may_try(void **state)
+{
+    sheaf_breaker_conf_t conf = breaker_conf();
+    sheaf_breaker_t breaker;
+    uint16_t round;
+
+    open_breaker(&breaker, &conf);
+    assert_int_equal(sheaf_breaker_lets_after_s(&breaker, START), 5);
+    assert_int_equal(sheaf_breaker_lets_after_s(&breaker, START + 1), 5); /* 4,999 ms: not before */
+    assert_int_equal(sheaf_breaker_lets_after_s(&breaker, START + 4000), 1);
+    assert_int_equal(sheaf_breaker_lets_after_s(&breaker, START + 4999), 1);
+    assert_int_equal(sheaf_breaker_lets_after_s(&breaker, START + 9000), 1);
+    while (sheaf_breaker_admit(&breaker, START + 5000, &round))
+        ; /* all probes fly */
+    assert_int_equal(sheaf_breaker_lets_after_s(&breaker, START + 5000), 1);
+}
+
 static void probes_that_succeed_close_it(void **state)
 {
     sheaf_breaker_conf_t conf = breaker_conf();
@@ -136,6 +153,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_breaker_opens_at_its_share_of_errors_among_enough_exchanges),
+        cmocka_unit_test(what_is_refused_is_told_when_probes_may_try),
         cmocka_unit_test(probes_that_succeed_close_it),
         cmocka_unit_test(a_probe_that_fails_keeps_it_open_as_long_again),
         cmocka_unit_test(a_probe_that_says_nothing_gives_its_place_to_another),

@@ -117,6 +117,7 @@ static void who_waits_too_long_is_told_so(void **state)
     ask_send(&late);
     worker_until(w, &late.is_done);
     assert_int_equal(late.err, SHEAF_ERR_QUEUE_FULL);
+    assert_int_equal(late.exchange.retry_after_s, 1);
     assert_false(busy.is_done);
     ask_cancel(&busy);
     worker_end(w);
