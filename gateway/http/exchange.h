@@ -86,7 +86,8 @@ struct sheaf_exchange {
     bool is_timed;          /* how long it takes is of interest to hedge */
     bool was_hedged;        /* once is enough */
     bool is_twin;           /* the upstream's own, sent for its twin */
-    uint8_t refused;        /* how often a conn refused it (HTTP/2) and it went on another at once */
+    uint8_t refused;        /* how often a conn that goes on refused it (HTTP/2) */
+    uint8_t stranded;       /* how often its conn went away before it was acted on (HTTP/2) */
     uint8_t sends;          /* attempts, the running one included */
     uint8_t state;
 };

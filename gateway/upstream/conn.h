@@ -57,6 +57,8 @@ typedef struct sheaf_conn_events {
     bool (*on_head)(sheaf_flight_t *flight, const sheaf_answer_head_t *head);
     void (*on_dial_failed)(sheaf_conn_t *conn, sheaf_err_t err, const char *detail); /* its flights are still aboard */
     void (*on_idle_end)(sheaf_conn_t *conn); /* closed by the backend, or bytes nobody asked for: close it */
+    /* HTTP/2: how many more flights it takes has changed, other than by the end of one. May be NULL. */
+    void (*on_room)(sheaf_conn_t *conn);
 } sheaf_conn_events_t;
 
 typedef enum sheaf_conn_state {

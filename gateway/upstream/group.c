@@ -8,9 +8,8 @@
 #include "gateway/upstream/ending.h"
 #include "gateway/upstream/place.h"
 #include "gateway/upstream/race.h"
+#include "gateway/upstream/refusal.h"
 #include "gateway/upstream/twin.h"
-
-#define MAX_REFUSALS 8 /* by GOAWAY or REFUSED_STREAM, before it counts as a reset */
 
 /* An exchange's way down. */
 static void launch(sheaf_group_t *group, sheaf_exchange_t *exchange);
@@ -19,6 +18,7 @@ static void on_open(sheaf_conn_t *conn);
 static void on_end(sheaf_flight_t *flight, sheaf_err_t err, const char *detail, bool can_stay);
 static bool on_head(sheaf_flight_t *flight, const sheaf_answer_head_t *head);
 static void on_idle_end(sheaf_conn_t *conn);
+static void on_room(sheaf_conn_t *conn);
 /* What balance tells. */
 static void on_left(sheaf_balance_t *balance, sheaf_server_t *server);
 static void on_changed(sheaf_balance_t *balance);
@@ -32,6 +32,7 @@ static const sheaf_conn_events_t conn_events = {
     .on_head = on_head,
     .on_dial_failed = sheaf_dial_failed,
     .on_idle_end = on_idle_end,
+    .on_room = on_room,
 };
 
 /* --- the group --- */
@@ -271,7 +272,7 @@ void sheaf_group_send(sheaf_group_t *group, sheaf_exchange_t *exchange)
     exchange->is_in_flight = exchange->is_trial = false;
     exchange->is_timed = exchange->was_hedged = exchange->is_twin = false;
     exchange->twin = NULL;
-    exchange->refused = 0;
+    exchange->refused = exchange->stranded = 0;
     exchange->keeper = group;
     exchange->deadline.on_expired = on_exchange_deadline;
     exchange->has_full_time = exchange->deadline_ms >= most_ms;
@@ -414,19 +415,23 @@ static void settle(sheaf_group_t *group, sheaf_conn_t *conn, bool can_stay)
         sheaf_group_let_go(conn);
 }
 
-/* HTTP/2: the backend has not acted on it (RFC 9113 8.7), so it is safe to send it again whatever it is; but not for ever. */
+/* HTTP/2: the backend has not acted on it (RFC 9113 8.7), so it is safe to send it again whatever it is, to another server
+ * where there is one; but not for ever. */
 static bool try_elsewhere(sheaf_group_t *group, sheaf_flight_t *flight, bool can_stay)
 {
     sheaf_exchange_t *exchange = flight->exchange;
+    uint64_t again_ms;
 
-    if (!flight->is_unprocessed || exchange->refused >= MAX_REFUSALS)
+    if (!flight->is_unprocessed || !sheaf_refusal_allows(exchange, !can_stay, group->env->clock->now_ms, &again_ms))
         return false;
-    exchange->refused++;
+    exchange->tried |= sheaf_balance_bit(&group->balance, flight->conn->server);
     sheaf_count(group->env->metrics, SHEAF_METRIC_EXCHANGES_RETRIED, 1);
     sheaf_throttle_leave(&group->throttle, exchange, SHEAF_ERR_CANCELLED, 0);
     sheaf_triage_forget(&group->triage, exchange);
     settle(group, flight->conn, can_stay);
-    launch(group, exchange);
+    if (!sheaf_ending_rest(group, exchange, again_ms))
+        launch(group, exchange);
+    serve_soon(group); /* it may stand in a line that nothing else moves */
     return true;
 }
 
@@ -466,4 +471,13 @@ static void on_end(sheaf_flight_t *flight, sheaf_err_t err, const char *detail, 
 static void on_idle_end(sheaf_conn_t *conn)
 {
     sheaf_group_let_go(conn);
+}
+
+/* More room is used, less is not counted on. */
+static void on_room(sheaf_conn_t *conn)
+{
+    sheaf_group_t *group = conn->group;
+
+    sheaf_stock_file(&group->stock, conn);
+    serve_soon(group);
 }

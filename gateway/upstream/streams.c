@@ -103,10 +103,12 @@ static void on_end(void *owner, void *stream, sheaf_h2_end_t end, const char *de
     stop(flight, errs[end], detail);
 }
 
-/* Looked up where a stream is wanted. */
 static void on_change(void *owner)
 {
-    (void)owner;
+    sheaf_conn_t *conn = owner;
+
+    if (conn->state != SHEAF_CONN_CLOSING && conn->events->on_room != NULL)
+        conn->events->on_room(conn);
 }
 
 static const sheaf_h2_events_t events = {on_head, on_body, on_end, on_change};

@@ -21,12 +21,13 @@ class Http2(Case):
             "tls": (good, says),
             "mtls": (good, f"{says} {mutual};"),
             "short": (good, says.replace("1000000", "50")),
+            "brief": (good, says.replace("1000000", "10")),
             "clear": (None, says),
             "old": (good, says),
         })
         cls.addClassCleanup(cls.nginx.stop)
         text = cls.nginx.path.read_text()
-        for name in ("tls", "mtls", "short"):
+        for name in ("tls", "mtls", "short", "brief"):
             text = text.replace(f":{cls.nginx.ports[name]} ssl", f":{cls.nginx.ports[name]} ssl http2")
         text = text.replace(f":{cls.nginx.ports['clear']} ", f":{cls.nginx.ports['clear']} http2 ")
         cls.nginx.path.write_text(text)
@@ -37,6 +38,7 @@ class Http2(Case):
             "tls": f'servers: ["https://127.0.0.1:{at["tls"]}"], {trust}',
             "mtls": f'servers: ["https://127.0.0.1:{at["mtls"]}"], tls: {{{own}}}, protocol: http2',
             "short": f'servers: ["https://127.0.0.1:{at["short"]}"], {trust}',
+            "brief": f'servers: ["https://127.0.0.1:{at["brief"]}"], {trust}',
             "clear": f'servers: ["http://127.0.0.1:{at["clear"]}"], protocol: http2',
             "forced": f'servers: ["https://127.0.0.1:{at["old"]}"], {trust}, protocol: http2',
             "old": f'servers: ["https://127.0.0.1:{at["old"]}"], {trust}',
@@ -101,6 +103,7 @@ class Http2(Case):
 
     def test_a_backend_that_ends_its_conns_loses_nothing(self):
         self.run_many("short", 300, method="POST", body={})
+        self.run_many("brief", 300, method="POST", body={})
 
     def test_a_reload_of_the_backend_loses_nothing(self):
         for _ in range(3):

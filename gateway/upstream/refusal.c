@@ -1,0 +1,18 @@
+/* upstream/refusal.c - see refusal.h. */
+#include "gateway/upstream/refusal.h"
+
+#define MAX_REFUSED  8
+#define MAX_STRANDED 64
+#define REST_MS      2 /* the first time; twice as long each time */
+
+bool sheaf_refusal_allows(sheaf_exchange_t *exchange, bool was_conn_lost, uint64_t now_ms, uint64_t *ret_again_ms)
+{
+    uint64_t again_ms = now_ms + ((uint64_t)REST_MS << exchange->refused);
+
+    if (was_conn_lost) {
+        *ret_again_ms = SHEAF_NEVER;
+        return exchange->stranded++ < MAX_STRANDED;
+    }
+    *ret_again_ms = again_ms < exchange->end_ms ? again_ms : exchange->end_ms;
+    return exchange->refused++ < MAX_REFUSED;
+}

@@ -1,0 +1,132 @@
+/* upstream/h2_backend.h - a backend on the loop of the test that speaks HTTP/2 in clear text: what a test wants said is
+ * said by h2_peer.h, on each request by `on_request`. */
+#ifndef SHEAF_TESTS_H2_BACKEND_H
+#define SHEAF_TESTS_H2_BACKEND_H
+
+#include "tests/unit/upstream/h2_peer.h"
+#include "tests/unit/upstream/harness.h"
+
+#define H2_CONNS 80
+
+typedef struct h2_backend h2_backend_t;
+
+typedef struct h2_conn {
+    uv_tcp_t tcp;
+    h2_backend_t *backend;
+    peer_t peer;
+    int index, requests;
+    bool is_open;
+    char piece[4096];
+} h2_conn_t;
+
+struct h2_backend {
+    uv_tcp_t listener;
+    uint16_t port;
+    int conns, requests, resets;
+    h2_conn_t *conn[H2_CONNS];
+    uint32_t max_streams;                            /* of its SETTINGS; 0: none are said */
+    void (*on_request)(h2_conn_t *conn, int32_t id); /* its HEADERS came; may be NULL */
+};
+
+static void h2_on_closed(uv_handle_t *handle)
+{
+    h2_conn_t *conn = handle->data;
+
+    peer_fini(&conn->peer);
+    free(conn);
+}
+
+static void h2_drop(h2_conn_t *conn)
+{
+    if (!conn->is_open)
+        return;
+    conn->is_open = false;
+    conn->backend->conn[conn->index] = NULL;
+    uv_close((uv_handle_t *)&conn->tcp, h2_on_closed);
+}
+
+/* What the peer has said goes out. */
+static void h2_flush(h2_conn_t *conn)
+{
+    uv_buf_t buf = uv_buf_init(conn->peer.said.bytes, (unsigned)conn->peer.said.len);
+
+    if (conn->is_open && buf.len != 0)
+        (void)!uv_try_write((uv_stream_t *)&conn->tcp, &buf, 1);
+    conn->peer.said.len = 0;
+}
+
+static void h2_on_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+{
+    h2_conn_t *conn = handle->data;
+
+    *buf = uv_buf_init(conn->piece, sizeof(conn->piece));
+}
+
+static void h2_on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
+{
+    h2_conn_t *conn = stream->data;
+    peer_frame_t frame;
+
+    if (nread < 0) {
+        h2_drop(conn);
+        return;
+    }
+    peer_hears(&conn->peer, buf->base, (size_t)nread);
+    while (conn->is_open && peer_next(&conn->peer, &frame)) {
+        conn->backend->resets += frame.type == NGHTTP2_RST_STREAM;
+        if (frame.type != NGHTTP2_HEADERS)
+            continue;
+        conn->requests++;
+        conn->backend->requests++;
+        if (conn->backend->on_request != NULL)
+            conn->backend->on_request(conn, frame.id);
+    }
+    h2_flush(conn);
+}
+
+static void h2_on_conn(uv_stream_t *listener, int status)
+{
+    h2_backend_t *backend = listener->data;
+    h2_conn_t *conn = calloc(1, sizeof(*conn));
+
+    assert_true(backend->conns < H2_CONNS);
+    uv_tcp_init(listener->loop, &conn->tcp);
+    conn->tcp.data = conn;
+    conn->backend = backend;
+    conn->index = backend->conns++;
+    conn->is_open = true;
+    backend->conn[conn->index] = conn;
+    peer_init(&conn->peer);
+    assert_int_equal(uv_accept(listener, (uv_stream_t *)&conn->tcp), 0);
+    if (backend->max_streams != 0)
+        peer_setting(&conn->peer, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, backend->max_streams);
+    else
+        peer_hello(&conn->peer);
+    h2_flush(conn);
+    uv_read_start((uv_stream_t *)&conn->tcp, h2_on_buffer, h2_on_read);
+}
+
+static void h2_start(h2_backend_t *backend, uv_loop_t *loop)
+{
+    struct sockaddr_in address;
+    int len = sizeof(address);
+
+    memset(backend, 0, sizeof(*backend));
+    uv_tcp_init(loop, &backend->listener);
+    backend->listener.data = backend;
+    uv_ip4_addr("127.0.0.1", 0, &address);
+    assert_int_equal(uv_tcp_bind(&backend->listener, (struct sockaddr *)&address, 0), 0);
+    assert_int_equal(uv_listen((uv_stream_t *)&backend->listener, 128, h2_on_conn), 0);
+    uv_tcp_getsockname(&backend->listener, (struct sockaddr *)&address, &len);
+    backend->port = ntohs(address.sin_port);
+}
+
+static void h2_stop(h2_backend_t *backend)
+{
+    for (int i = 0; i < backend->conns; i++)
+        if (backend->conn[i] != NULL)
+            h2_drop(backend->conn[i]);
+    uv_close((uv_handle_t *)&backend->listener, NULL);
+}
+
+#endif

@@ -1,0 +1,217 @@
+/* Exchanges that share conns that speak HTTP/2. */
+#include "tests/unit/upstream/h2_backend.h"
+
+static worker_t *worker_with(h2_backend_t *a, h2_backend_t *b)
+{
+    worker_t *w = worker_new();
+    uint16_t ports[2];
+
+    h2_start(a, &w->loop);
+    ports[0] = a->port;
+    if (b != NULL) {
+        h2_start(b, &w->loop);
+        ports[1] = b->port;
+    }
+    worker_use(w, "127.0.0.1", ports, b != NULL ? 2 : 1);
+    w->conf->protocol = SHEAF_PROTOCOL_HTTP2;
+    w->conf->max_streams = 100;
+    worker_open(w);
+    return w;
+}
+
+static void end(worker_t *w, h2_backend_t *a, h2_backend_t *b)
+{
+    h2_stop(a);
+    if (b != NULL)
+        h2_stop(b);
+    worker_end(w);
+}
+
+static void answer(h2_conn_t *conn, int32_t id)
+{
+    peer_answer(&conn->peer, id, "hi");
+}
+
+static void refuse(h2_conn_t *conn, int32_t id)
+{
+    peer_u32(&conn->peer, NGHTTP2_RST_STREAM, id, NGHTTP2_REFUSED_STREAM);
+}
+
+/* One is answered, and what came behind it is not looked at. */
+static void take_one_and_leave(h2_conn_t *conn, int32_t id)
+{
+    if (conn->requests != 1)
+        return;
+    peer_goaway(&conn->peer, id, NGHTTP2_NO_ERROR);
+    peer_answer(&conn->peer, id, "hi");
+}
+
+static void post_all(ask_t *asks, int count, worker_t *w, int *done)
+{
+    for (int i = 0; i < count; i++) {
+        ask_post(&asks[i], w, "/", SHEAF_STR("x"));
+        asks[i].counter = done;
+        ask_send(&asks[i]);
+    }
+}
+
+static void what_comes_while_it_is_dialed_boards_it_too(void **state)
+{
+    h2_backend_t a;
+    worker_t *w = worker_with(&a, NULL);
+    ask_t asks[5];
+    int done = 0;
+
+    a.on_request = answer;
+    post_all(asks, 5, w, &done);
+    worker_until_count(w, &done, 5);
+    for (int i = 0; i < 5; i++)
+        assert_answer(&asks[i], 200, "hi");
+    assert_int_equal(a.conns, 1);
+    end(w, &a, NULL);
+}
+
+static void one_that_is_cancelled_ends_no_other(void **state)
+{
+    h2_backend_t a;
+    worker_t *w = worker_with(&a, NULL);
+    ask_t asks[2];
+    int done = 0;
+
+    post_all(asks, 2, w, &done);
+    worker_until_count(w, &a.requests, 2);
+    ask_cancel(&asks[0]);
+    worker_until_count(w, &a.resets, 1);
+    answer(a.conn[0], 3);
+    h2_flush(a.conn[0]);
+    worker_until_count(w, &done, 1);
+    assert_false(asks[0].is_done);
+    assert_answer(&asks[1], 200, "hi");
+    assert_int_equal(a.conns, 1);
+    end(w, &a, NULL);
+}
+
+static void what_a_goaway_leaves_is_sent_again_many_times(void **state)
+{
+    enum { COUNT = 40 };
+    h2_backend_t a;
+    worker_t *w = worker_with(&a, NULL);
+    ask_t asks[COUNT];
+    int done = 0;
+
+    w->conf->max_connections = 1;
+    a.on_request = take_one_and_leave;
+    post_all(asks, COUNT, w, &done);
+    worker_until_count(w, &done, COUNT);
+    for (int i = 0; i < COUNT; i++)
+        assert_answer(&asks[i], 200, "hi");
+    assert_int_equal(a.conns, COUNT);
+    end(w, &a, NULL);
+}
+
+static void a_refused_stream_is_tried_a_few_times_with_rests(void **state)
+{
+    h2_backend_t a;
+    worker_t *w = worker_with(&a, NULL);
+    uint64_t began_ms;
+    ask_t ask;
+
+    a.on_request = refuse;
+    ask_post(&ask, w, "/", SHEAF_STR("x"));
+    began_ms = w->clock.now_ms;
+    ask_whole(&ask);
+    assert_int_equal(ask.err, SHEAF_ERR_RESET);
+    assert_int_equal(a.requests, 9);
+    assert_int_equal(a.conns, 1);
+    assert_true(w->clock.now_ms - began_ms >= 2 + 4 + 8 + 16 + 32 + 64 + 128 + 256);
+    end(w, &a, NULL);
+}
+
+static void rests_end_with_the_deadline(void **state)
+{
+    h2_backend_t a;
+    worker_t *w = worker_with(&a, NULL);
+    ask_t ask;
+
+    a.on_request = refuse;
+    ask_post(&ask, w, "/", SHEAF_STR("x"));
+    ask.exchange.deadline_ms = w->clock.now_ms + 50;
+    ask_whole(&ask);
+    assert_int_equal(ask.err, SHEAF_ERR_TIMEOUT);
+    end(w, &a, NULL);
+}
+
+static void what_one_server_refuses_another_one_gets(void **state)
+{
+    h2_backend_t a, b;
+    worker_t *w = worker_with(&a, &b);
+    ask_t asks[4];
+    int done = 0;
+
+    a.on_request = refuse;
+    b.on_request = answer;
+    post_all(asks, 4, w, &done);
+    worker_until_count(w, &done, 4);
+    for (int i = 0; i < 4; i++)
+        assert_answer(&asks[i], 200, "hi");
+    assert_true(a.requests >= 1 && a.requests <= 4);
+    assert_int_equal(b.requests, 4);
+    end(w, &a, &b);
+}
+
+/* POSTs may have been acted on. */
+static void a_conn_that_is_lost_ends_all_that_were_sent(void **state)
+{
+    h2_backend_t a;
+    worker_t *w = worker_with(&a, NULL);
+    ask_t asks[3];
+    int done = 0;
+
+    post_all(asks, 3, w, &done);
+    worker_until_count(w, &a.requests, 3);
+    h2_drop(a.conn[0]);
+    worker_until_count(w, &done, 3);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(asks[i].err, SHEAF_ERR_RESET);
+    assert_int_equal(a.requests, 3);
+    end(w, &a, NULL);
+}
+
+static void room_that_the_backend_gives_later_is_used(void **state)
+{
+    h2_backend_t a;
+    worker_t *w = worker_with(&a, NULL);
+    ask_t asks[3];
+    int done = 0;
+
+    w->conf->max_connections = 1;
+    w->conf->max_streams = 100;
+    a.max_streams = 1;
+    ask_post(&asks[0], w, "/", SHEAF_STR("x"));
+    ask_send(&asks[0]);
+    worker_until_count(w, &a.requests, 1);
+    post_all(asks + 1, 2, w, &done);
+    worker_until_metric(w, SHEAF_METRIC_EXCHANGES_WAITING, 2);
+    peer_setting(&a.conn[0]->peer, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 10);
+    h2_flush(a.conn[0]);
+    worker_until_count(w, &a.requests, 3); /* the first one still flies */
+    for (int i = 0; i < 3; i++)
+        ask_cancel(&asks[i]);
+    end(w, &a, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_comes_while_it_is_dialed_boards_it_too),
+        cmocka_unit_test(one_that_is_cancelled_ends_no_other),
+        cmocka_unit_test(what_a_goaway_leaves_is_sent_again_many_times),
+        cmocka_unit_test(a_refused_stream_is_tried_a_few_times_with_rests),
+        cmocka_unit_test(rests_end_with_the_deadline),
+        cmocka_unit_test(what_one_server_refuses_another_one_gets),
+        cmocka_unit_test(a_conn_that_is_lost_ends_all_that_were_sent),
+        cmocka_unit_test(room_that_the_backend_gives_later_is_used),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
