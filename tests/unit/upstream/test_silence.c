@@ -64,7 +64,7 @@ static void on_drip(uv_timer_t *timer)
 
 static void an_answer_that_comes_slowly_but_comes_may_take_its_time(void **state)
 {
-    worker_t *w = watching(100, 100);
+    worker_t *w = watching(250, 250);
     uint64_t sent_ms = w->clock.now_ms;
     ask_t ask;
 
