@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #define LOOK_EVERY_MS 100
+#define LOOK_OFTEN_MS 5 /* while it may fill up: clients can send a gigabyte a second */
 #define TRIM_EVERY_MS 5000
 #define TIGHT_PERCENT 95
 #define FULL_PERCENT  98
@@ -39,12 +40,14 @@ static uint64_t used_bytes(void)
 static sheaf_memory_level_t look(sheaf_memory_t *memory, uint64_t most_bytes, uint64_t now_ms)
 {
     uint64_t tight = most_bytes / 100 * TIGHT_PERCENT, full = most_bytes / 100 * FULL_PERCENT, used;
+    uint64_t resident = resident_bytes(memory);
 
-    if (resident_bytes(memory) < tight)
+    memory->is_filling = resident >= most_bytes / 4 && resident < tight;
+    if (resident < tight)
         return SHEAF_MEMORY_FINE;
     used = used_bytes();
     if (used == 0) /* another malloc, which does not tell */
-        used = resident_bytes(memory);
+        used = resident;
     if (used < tight) {
         if (now_ms - memory->trimmed_ms >= TRIM_EVERY_MS) {
             malloc_trim(0); /* it is free, only not given back: the next look is cheap again */
@@ -57,7 +60,9 @@ static sheaf_memory_level_t look(sheaf_memory_t *memory, uint64_t most_bytes, ui
 
 sheaf_memory_level_t sheaf_memory_level(sheaf_memory_t *memory, uint64_t most_bytes, uint64_t now_ms)
 {
-    if (memory->looked_ms != 0 && now_ms - memory->looked_ms < LOOK_EVERY_MS)
+    uint64_t pause_ms = memory->is_filling ? LOOK_OFTEN_MS : LOOK_EVERY_MS;
+
+    if (memory->looked_ms != 0 && now_ms - memory->looked_ms < pause_ms)
         return memory->level;
     memory->looked_ms = now_ms;
     memory->level = look(memory, most_bytes, now_ms);

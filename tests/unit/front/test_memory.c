@@ -72,6 +72,21 @@ static sheaf_memory_level_t level_of(fixture_t *fixture, uint64_t resident, uint
     return sheaf_memory_level(&fixture->memory, MOST, fixture->now_ms);
 }
 
+static void from_a_quarter_on_it_is_looked_often(void **state)
+{
+    fixture_t *fixture = *state;
+
+    level_of(fixture, MOST / 4 - 8192, 0);
+    set_resident(&fixture->memory, MOST);
+    handed_out = MOST;
+    assert_int_equal(sheaf_memory_level(&fixture->memory, MOST, fixture->now_ms + 99), SHEAF_MEMORY_FINE);
+    level_of(fixture, MOST / 4 + 8192, 0);
+    set_resident(&fixture->memory, MOST);
+    handed_out = MOST;
+    assert_int_equal(sheaf_memory_level(&fixture->memory, MOST, fixture->now_ms + 4), SHEAF_MEMORY_FINE);
+    assert_int_equal(sheaf_memory_level(&fixture->memory, MOST, fixture->now_ms + 5), SHEAF_MEMORY_FULL);
+}
+
 static void what_malloc_handed_out_decides(void **state)
 {
     assert_int_equal(level_of(*state, MOST, MOST / 100 * 95 - 1), SHEAF_MEMORY_FINE);
@@ -141,6 +156,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_FIXTURE(what_malloc_handed_out_decides),
+        WITH_FIXTURE(from_a_quarter_on_it_is_looked_often),
         WITH_FIXTURE(far_from_the_limit_nothing_dear_is_asked),
         WITH_FIXTURE(it_is_looked_at_ten_times_a_second),
         WITH_FIXTURE(what_is_free_is_given_back_every_five_seconds),
