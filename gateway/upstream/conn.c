@@ -13,27 +13,6 @@
 static void on_deadline(sheaf_deadline_t *node);
 static void on_closed(uv_handle_t *handle);
 
-void sheaf_conn_pass(sheaf_conn_t *from, sheaf_conn_t *to)
-{
-    sheaf_flight_t *flight;
-
-    while ((flight = sheaf_conn_first(from)) != NULL) {
-        sheaf_flight_alight(flight);
-        sheaf_flight_board(to, flight->exchange);
-    }
-    to->dial_err = from->dial_err;
-    to->dial_detail = from->dial_detail;
-}
-
-void sheaf_conn_aim(sheaf_conn_t *conn, sheaf_server_t *server)
-{
-    conn->server->flying -= conn->flight_count;
-    conn->server->conn_count--;
-    conn->server = server;
-    server->conn_count++;
-    server->flying += conn->flight_count;
-}
-
 sheaf_conn_t *sheaf_conn_new(sheaf_conn_env_t *env, const sheaf_conn_events_t *events, void *group,
                              sheaf_server_t *server)
 {

@@ -125,9 +125,6 @@ static inline sheaf_flight_t *sheaf_conn_first(const sheaf_conn_t *conn)
 /* The one door for state changes; keeps the gauges right. */
 void sheaf_conn_move(sheaf_conn_t *conn, sheaf_conn_state_t state);
 
-/* The exchanges of `from`, which dials, go on on `to`, which has none. */
-void sheaf_conn_pass(sheaf_conn_t *from, sheaf_conn_t *to);
-
 static inline uint32_t sheaf_conn_max_streams(const sheaf_conn_t *conn)
 {
     return conn->max_streams == 0 ? 1 : conn->max_streams;
@@ -135,9 +132,6 @@ static inline uint32_t sheaf_conn_max_streams(const sheaf_conn_t *conn)
 
 /* It takes another flight though it is not idle: HTTP/2, or dialed to a server that spoke it last. */
 bool sheaf_conn_has_room(const sheaf_conn_t *conn);
-
-/* Its flights go to another server. */
-void sheaf_conn_aim(sheaf_conn_t *conn, sheaf_server_t *server);
 
 /* Writes the request of a flight and waits for the answer; on_end follows, never from inside. A uv error when nothing
  * could be written: the flight is not aboard then, and the conn is of no more use. */

@@ -28,7 +28,7 @@ static sheaf_conn_t *replace(sheaf_conn_t *old)
 {
     sheaf_conn_t *conn = conn_for(old->group, old->server);
 
-    sheaf_conn_pass(old, conn);
+    sheaf_flight_pass_all(old, conn);
     sheaf_stock_file(&((sheaf_group_t *)conn->group)->stock, conn);
     conn->tried = old->tried;
     sheaf_group_let_go(old);
@@ -112,7 +112,7 @@ static bool dial_next(sheaf_conn_t *conn)
     if (conn->flight_count == 0)
         pick = SHEAF_PICK_NONE;
     if (pick != SHEAF_PICK_NONE)
-        sheaf_conn_aim(conn, server);
+        sheaf_flight_aim_all(conn, server);
     sheaf_stock_file(&group->stock, conn);
     switch (pick) {
     case SHEAF_PICK_LOOKUP:
@@ -148,7 +148,7 @@ static void on_resolved(sheaf_name_waiter_t *waiter)
     const sheaf_exchange_t *first = sheaf_conn_first(conn)->exchange;
 
     if (conn->server->is_gate)
-        sheaf_conn_aim(conn, sheaf_balance_for(&group->balance, first, group->env->clock->now_ms));
+        sheaf_flight_aim_all(conn, sheaf_balance_for(&group->balance, first, group->env->clock->now_ms));
     dial_on(conn);
 }
 

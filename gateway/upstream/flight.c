@@ -47,6 +47,27 @@ void sheaf_flight_alight(sheaf_flight_t *flight)
     conn->env->spare = &flight->link;
 }
 
+void sheaf_flight_pass_all(sheaf_conn_t *from, sheaf_conn_t *to)
+{
+    sheaf_flight_t *flight;
+
+    while ((flight = sheaf_conn_first(from)) != NULL) {
+        sheaf_flight_alight(flight);
+        sheaf_flight_board(to, flight->exchange);
+    }
+    to->dial_err = from->dial_err;
+    to->dial_detail = from->dial_detail;
+}
+
+void sheaf_flight_aim_all(sheaf_conn_t *conn, sheaf_server_t *server)
+{
+    conn->server->flying -= conn->flight_count;
+    conn->server->conn_count--;
+    conn->server = server;
+    server->conn_count++;
+    server->flying += conn->flight_count;
+}
+
 void sheaf_flight_trade(sheaf_flight_t *flight, sheaf_exchange_t *exchange)
 {
     sheaf_exchange_t *other = flight->exchange;

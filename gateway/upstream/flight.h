@@ -12,6 +12,7 @@
 
 struct sheaf_conn;
 struct sheaf_conn_env;
+struct sheaf_server;
 
 typedef struct sheaf_flight {
     sheaf_link_t link; /* in conn->flights, or (next alone) among the spare ones */
@@ -32,6 +33,12 @@ typedef struct sheaf_flight {
  * server is right, whatever the end. */
 sheaf_flight_t *sheaf_flight_board(struct sheaf_conn *conn, sheaf_exchange_t *exchange);
 void sheaf_flight_alight(sheaf_flight_t *flight);
+
+/* The exchanges of `from`, which dials, go on on `to`, which has none. */
+void sheaf_flight_pass_all(struct sheaf_conn *from, struct sheaf_conn *to);
+
+/* Its flights go to another server. */
+void sheaf_flight_aim_all(struct sheaf_conn *conn, struct sheaf_server *server);
 
 /* `exchange`, which may be on no flight, and the one of `flight` change places; and with the flights what is counted of
  * them. */

@@ -77,7 +77,7 @@ void sheaf_race_won(sheaf_conn_t *conn)
         return;
     if (conn->flight_count == 0) {
         sheaf_balance_note(rival->server, &rival->address, false, conn->env->clock->now_ms);
-        sheaf_conn_pass(rival, conn);
+        sheaf_flight_pass_all(rival, conn);
     }
     sheaf_race_end(conn);
 }
@@ -90,7 +90,7 @@ bool sheaf_race_lost(sheaf_conn_t *conn)
         return false;
     if (conn->flight_count != 0) {
         rival->tried = conn->tried;
-        sheaf_conn_pass(conn, rival);
+        sheaf_flight_pass_all(conn, rival);
     }
     part(conn);
     close_one(conn);

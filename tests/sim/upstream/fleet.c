@@ -59,50 +59,13 @@ sheaf_conn_t *sheaf_conn_new(sheaf_conn_env_t *env, const sheaf_conn_events_t *e
         the_fleet->most_conns = the_fleet->conn_count;
     env->open_count++;
     server->conn_count++;
-    sheaf_gauge(env->metrics, SHEAF_METRIC_CONNS_CONNECTING, 1);
     return &ship->conn;
-}
-
-static void gauge(const sheaf_conn_t *conn, int64_t by)
-{
-    static const sheaf_metric_t metrics[] = {
-        [SHEAF_CONN_LOOKUP] = SHEAF_METRIC_CONNS_CONNECTING,
-        [SHEAF_CONN_DIALING] = SHEAF_METRIC_CONNS_CONNECTING,
-        [SHEAF_CONN_ACTIVE] = SHEAF_METRIC_CONNS_ACTIVE,
-        [SHEAF_CONN_IDLE] = SHEAF_METRIC_CONNS_IDLE,
-    };
-
-    if (conn->state != SHEAF_CONN_CLOSING)
-        sheaf_gauge(conn->env->metrics, metrics[conn->state], by);
 }
 
 void sheaf_conn_move(sheaf_conn_t *conn, sheaf_conn_state_t state)
 {
     assert_int_not_equal(conn->state, SHEAF_CONN_CLOSING);
-    gauge(conn, -1);
     conn->state = state;
-    gauge(conn, 1);
-}
-
-void sheaf_conn_pass(sheaf_conn_t *from, sheaf_conn_t *to)
-{
-    sheaf_flight_t *flight;
-
-    while ((flight = sheaf_conn_first(from)) != NULL) {
-        sheaf_flight_alight(flight);
-        sheaf_flight_board(to, flight->exchange);
-    }
-    to->dial_err = from->dial_err;
-    to->dial_detail = from->dial_detail;
-}
-
-void sheaf_conn_aim(sheaf_conn_t *conn, sheaf_server_t *server)
-{
-    conn->server->flying -= conn->flight_count;
-    conn->server->conn_count--;
-    conn->server = server;
-    server->flying += conn->flight_count;
-    server->conn_count++;
 }
 
 bool sheaf_conn_is_quiet(const sheaf_conn_t *conn)
@@ -407,10 +370,8 @@ static void on_closed(void *data)
 
 static void assert_nothing_left(const fleet_t *fleet)
 {
-    static const sheaf_metric_t gauges[] = {SHEAF_METRIC_CONNS_CONNECTING,  SHEAF_METRIC_CONNS_ACTIVE,
-                                            SHEAF_METRIC_CONNS_IDLE,        SHEAF_METRIC_EXCHANGES_WAITING,
-                                            SHEAF_METRIC_EXCHANGES_RESTING, SHEAF_METRIC_SERVERS_EJECTED,
-                                            SHEAF_METRIC_BREAKERS_OPEN};
+    static const sheaf_metric_t gauges[] = {SHEAF_METRIC_EXCHANGES_WAITING, SHEAF_METRIC_EXCHANGES_RESTING,
+                                            SHEAF_METRIC_SERVERS_EJECTED, SHEAF_METRIC_BREAKERS_OPEN};
 
     for (size_t i = 0; i < sizeof(gauges) / sizeof(*gauges); i++)
         assert_int_equal(fleet_metric(fleet, gauges[i]), 0);
