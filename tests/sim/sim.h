@@ -79,6 +79,10 @@ bool sim_body(sim_t *sim, const char *id, const char *bytes, size_t len);
 void sim_end(sim_t *sim, const char *id, sheaf_err_t err, const char *detail);
 void sim_end_of(sim_t *sim, sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail);
 
+/* For the rooms of the sim: makes its dispatch; tells on_event of an event, and whether it is off. */
+void sim_dispatch_init(sim_t *sim);
+bool sim_is_off(sim_t *sim, sheaf_exchange_t *exchange);
+
 /* A whole JSON answer; a whole failure. */
 void sim_answer(sim_t *sim, const char *id, uint16_t status, const char *json);
 void sim_break(sim_t *sim, const char *id, sheaf_err_t err);
