@@ -9,21 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/bench/answer.h"
+#include "tests/bench/client.h"
 
 #define LATENCIES 4000000u
 
-typedef struct client {
-    uv_tcp_t tcp;
-    uv_connect_t connect;
-    uv_write_t write;
-    answer_t answer;
-    uint64_t sent_ns;
-} client_t;
-
 static struct {
-    char *post;
-    size_t post_len;
+    uv_buf_t post;
     const char *mark;
     unsigned n;
     uint64_t started_ns, stop_ns;
@@ -31,12 +22,6 @@ static struct {
     int running; /* connections that still post */
     uint32_t *latencies_us;
 } load;
-
-static void die(const char *why)
-{
-    fprintf(stderr, "load: %s\n", why);
-    exit(1);
-}
 
 static int by_value(const void *left, const void *right)
 {
@@ -53,16 +38,6 @@ static void report(uint64_t now_ns)
     printf("{\"batches\":%lu,\"bad\":%lu,\"seconds\":%.3f,\"p50_us\":%u,\"p99_us\":%u}\n", load.batches, load.bad,
            (double)(now_ns - load.started_ns) / 1e9, load.latencies_us[count / 2], load.latencies_us[count * 99 / 100]);
     exit(load.bad > 0);
-}
-
-static void post_batch(client_t *client)
-{
-    uv_buf_t buf = uv_buf_init(load.post, (unsigned)load.post_len);
-
-    answer_reset(&client->answer);
-    client->sent_ns = uv_hrtime();
-    if (uv_write(&client->write, (uv_stream_t *)&client->tcp, &buf, 1, NULL) != 0)
-        die("cannot write");
 }
 
 /* What a batch that is not as it should be looks like: from before the first problem in it, or else from its start. */
@@ -85,38 +60,9 @@ static void on_answer(client_t *client)
         tell_bad(answer, marks);
     load.latencies_us[load.batches++ % LATENCIES] = (uint32_t)((now_ns - client->sent_ns) / 1000);
     if (now_ns <= load.stop_ns)
-        post_batch(client);
+        client_post(client);
     else if (--load.running == 0) /* every batch is whole: none is charged to the gateway without being counted */
         report(now_ns);
-}
-
-static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf)
-{
-    client_t *client = handle->data;
-
-    (void)suggested;
-    answer_room(&client->answer, ret_buf);
-}
-
-static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf)
-{
-    client_t *client = stream->data;
-
-    (void)buf;
-    if (len < 0)
-        die(uv_strerror((int)len));
-    client->answer.len += (size_t)len;
-    if (answer_is_whole(&client->answer))
-        on_answer(client);
-}
-
-static void on_connected(uv_connect_t *req, int status)
-{
-    if (status != 0)
-        die(uv_strerror(status));
-    uv_tcp_nodelay((uv_tcp_t *)req->handle, 1);
-    uv_read_start(req->handle, on_alloc, on_read);
-    post_batch(req->handle->data);
 }
 
 int main(int argc, char **argv)
@@ -127,8 +73,8 @@ int main(int argc, char **argv)
     if (argc != 9 && argc != 10)
         die("usage: load PORT BODY_FILE TYPE ACCEPT MARK N CONNECTIONS SECONDS [HEADER]");
     uv_ip4_addr("127.0.0.1", atoi(argv[1]), &address);
-    load.post = post_read(argv[2], argv[3], argv[4], argc == 10 ? argv[9] : "", &load.post_len);
-    if (load.post == NULL)
+    load.post.base = post_read(argv[2], argv[3], argv[4], argc == 10 ? argv[9] : "", &load.post.len);
+    if (load.post.base == NULL)
         die("cannot read the batch");
     load.mark = argv[5];
     load.n = (unsigned)atoi(argv[6]);
@@ -136,11 +82,7 @@ int main(int argc, char **argv)
     load.started_ns = uv_hrtime();
     load.stop_ns = load.started_ns + (uint64_t)(atof(argv[8]) * 1e9);
     load.running = atoi(argv[7]);
-    for (int i = 0; i < load.running; i++) {
-        client_t *client = calloc(1, sizeof(*client));
-        uv_tcp_init(loop, &client->tcp);
-        client->tcp.data = client;
-        uv_tcp_connect(&client->connect, &client->tcp, (struct sockaddr *)&address, on_connected);
-    }
+    for (int i = 0; i < load.running; i++)
+        client_connect(loop, &address, &load.post, on_answer);
     return uv_run(loop, UV_RUN_DEFAULT);
 }

@@ -8,21 +8,10 @@
  * items have status 200. Exits 1 when a connection broke, or when a batch was not answered within 40 s. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/queue.h>
 
-#include "tests/bench/answer.h"
+#include "tests/bench/client.h"
 
 #define GRACE_NS 40000000000u
-
-typedef struct client {
-    uv_tcp_t tcp;
-    uv_connect_t connect;
-    uv_write_t write;
-    answer_t answer;
-    uint64_t sent_ns;
-    SLIST_ENTRY(client) next;
-} client_t;
 
 typedef struct batch {
     uint64_t sent_ns, took_ns;
@@ -31,8 +20,7 @@ typedef struct batch {
 
 static struct {
     struct sockaddr_in address;
-    char *post;
-    size_t post_len;
+    uv_buf_t post;
     uint64_t started_ns;
     double gap_ns;
     size_t due, posted, answered; /* batches; the first is how many there will be */
@@ -40,27 +28,12 @@ static struct {
     SLIST_HEAD(, client) idle;
 } pace;
 
-static void die(const char *why)
-{
-    fprintf(stderr, "pace: %s\n", why);
-    exit(1);
-}
-
 static void report(void)
 {
     for (size_t i = 0; i < pace.answered; i++)
         printf("%llu %llu %u\n", (unsigned long long)pace.batches[i].sent_ns / 1000,
                (unsigned long long)pace.batches[i].took_ns / 1000, pace.batches[i].good);
     exit(fflush(stdout) != 0);
-}
-
-static void post_batch(client_t *client)
-{
-    uv_buf_t buf = uv_buf_init(pace.post, (unsigned)pace.post_len);
-
-    answer_reset(&client->answer);
-    if (uv_write(&client->write, (uv_stream_t *)&client->tcp, &buf, 1, NULL) != 0)
-        die("cannot write");
 }
 
 static void on_answer(client_t *client)
@@ -75,62 +48,17 @@ static void on_answer(client_t *client)
         report();
 }
 
-static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf)
-{
-    client_t *client = handle->data;
-
-    (void)suggested;
-    answer_room(&client->answer, ret_buf);
-}
-
-static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf)
-{
-    client_t *client = stream->data;
-
-    (void)buf;
-    if (len < 0)
-        die(uv_strerror((int)len));
-    client->answer.len += (size_t)len;
-    if (answer_is_whole(&client->answer))
-        on_answer(client);
-}
-
-static void on_connected(uv_connect_t *req, int status)
-{
-    if (status != 0)
-        die(uv_strerror(status));
-    uv_tcp_nodelay((uv_tcp_t *)req->handle, 1);
-    uv_read_start(req->handle, on_alloc, on_read);
-    post_batch(req->handle->data);
-}
-
-/* The time to connect is the batch's: a client that has no connection pays it too. */
-static void post_anew(uv_loop_t *loop, uint64_t now_ns)
-{
-    client_t *client = calloc(1, sizeof(*client));
-
-    if (client == NULL)
-        abort();
-    uv_tcp_init(loop, &client->tcp);
-    client->tcp.data = client;
-    client->sent_ns = now_ns;
-    if (uv_tcp_connect(&client->connect, &client->tcp, (struct sockaddr *)&pace.address, on_connected) != 0)
-        die("cannot connect");
-}
-
 static void post_next(uv_loop_t *loop)
 {
     client_t *client = SLIST_FIRST(&pace.idle);
-    uint64_t now_ns = uv_hrtime();
 
     pace.posted++;
     if (client == NULL) {
-        post_anew(loop, now_ns);
+        client_connect(loop, &pace.address, &pace.post, on_answer);
         return;
     }
     SLIST_REMOVE_HEAD(&pace.idle, next);
-    client->sent_ns = now_ns;
-    post_batch(client);
+    client_post(client);
 }
 
 static uint64_t due_ns(size_t index)
@@ -156,8 +84,8 @@ int main(int argc, char **argv)
     if (argc != 5)
         die("usage: pace PORT BODY_FILE RATE SECONDS");
     uv_ip4_addr("127.0.0.1", atoi(argv[1]), &pace.address);
-    pace.post = post_read(argv[2], "application/json", "application/json", "", &pace.post_len);
-    if (pace.post == NULL)
+    pace.post.base = post_read(argv[2], "application/json", "application/json", "", &pace.post.len);
+    if (pace.post.base == NULL)
         die("cannot read the batch");
     pace.gap_ns = 1e9 / atof(argv[3]);
     pace.due = (size_t)(atof(argv[3]) * atof(argv[4])) + 1;

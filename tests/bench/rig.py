@@ -20,6 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 HERE = ROOT / "tests/bench"
 GATEWAY_CORE, LOAD_CORE = ("0", "1") if len(os.sched_getaffinity(0)) > 1 else ("0", "0")
 JSON = batches.FORMS[0]
+PARTS = {"load": ("client", "answer"), "pace": ("client", "answer")}  # of the programs, beside the file of their name
 GROUPS = {1: 32, 10: 8, 100: 4, 1000: 2, 10000: 1}  # batches at once, where they are posted as fast as they are answered
 
 SHEAF_CONF = """
@@ -157,7 +158,7 @@ class Rig:
 
     def tool(self, name):
         if name not in self.tools:
-            sources = [HERE / f"{name}.c", *([HERE / "answer.c"] if name in ("load", "pace") else [])]
+            sources = [HERE / f"{part}.c" for part in (name, *PARTS.get(name, ()))]
             subprocess.run(["gcc", "-O2", "-std=c11", "-D_GNU_SOURCE", f"-I{ROOT}", "-o", self.dir / name, *sources, "-luv"],
                            check=True)
             self.tools[name] = str(self.dir / name)
