@@ -117,7 +117,7 @@ static int start_request(sheaf_flight_t *flight)
     flight->has_written = conn->has_written;
     if (status < 0 && !flight->has_written)
         return status;
-    conn->is_half_broken = status < 0;
+    conn->is_half_broken |= status < 0;
     sheaf_h1_begin(&conn->h1, flight->exchange->method);
     return 0;
 }
@@ -171,7 +171,6 @@ void sheaf_conn_end(sheaf_flight_t *flight, sheaf_err_t err, const char *detail,
     sheaf_flight_alight(flight);
     if (conn->flight_count == 0)
         sheaf_deadline_clear(conn->env->deadlines, &conn->deadline);
-    conn->unsealed = SHEAF_STR_NONE;
     conn->events->on_end(flight, err, detail, can_stay);
 }
 
@@ -203,7 +202,6 @@ void sheaf_conn_close(sheaf_conn_t *conn)
     while (conn->flight_count != 0)
         sheaf_flight_alight(sheaf_conn_first(conn));
     conn->server->conn_count--;
-    conn->unsealed = SHEAF_STR_NONE;
     uv_close((uv_handle_t *)&conn->tcp, on_closed);
 }
 

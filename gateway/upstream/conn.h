@@ -7,9 +7,10 @@
  *
  * A conn carries exchanges (flight.h), one at a time over HTTP/1.1, from dialing on. It reads from the moment it is open
  * until it is closed, so an exchange costs one write and one read and nothing else. What the socket does not take at once is
- * copied: cancel is synchronous and owes nobody. With TLS a conn is open once the handshake is done, and what it reads and
- * writes goes through the tls room; a large body is sealed piece by piece, as the socket takes it. A conn knows no limits
- * and no lines: it tells its keeper (the group) what happened, through sheaf_conn_events_t, always as the last thing it does.
+ * copied: cancel is synchronous and owes nobody; of a large body that is a piece at a time. With TLS a conn is open once the
+ * handshake is done, and what it reads and writes goes through the tls room, a large body piece by piece. A conn knows no
+ * limits and no lines: it tells its keeper (the group) what happened, through sheaf_conn_events_t, always as the last thing
+ * it does.
  *
  * The way of the bytes is three rooms: handshake (until it is open), reading, writing. */
 #ifndef SHEAF_UPSTREAM_CONN_H
@@ -103,11 +104,11 @@ struct sheaf_conn {
     uint32_t max_streams; /* flights at once where it speaks HTTP/2; 0 counts as 1 */
     bool is_roomy;        /* the stock's: in its server's list of conns that take more */
     sheaf_tls_t *tls;     /* NULL: clear text, or not accepted yet */
-    sheaf_str_t unsealed; /* of the exchange's body, still to go through tls */
+    sheaf_str_t unsent;   /* of the body of its last flight's exchange, see writing.h */
     uint64_t idle_until_ms;
     bool is_reused;      /* an exchange was completed on it before this one */
     bool has_written;    /* a byte went out since this was set to false */
-    bool is_writing;     /* a rest of it is on its way through libuv */
+    bool is_writing;     /* a piece of it is on its way through libuv */
     bool is_half_broken; /* writing failed: reading tells what became of it */
     bool is_ended;       /* tls: nothing follows what is being taken */
 };

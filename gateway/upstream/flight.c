@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "gateway/upstream/streams.h"
+#include "gateway/upstream/writing.h"
 
 static sheaf_flight_t *seat(sheaf_conn_t *conn)
 {
@@ -36,6 +37,8 @@ void sheaf_flight_alight(sheaf_flight_t *flight)
     SHEAF_ASSERT(flight->is_aboard);
     if (conn->h2 != NULL)
         sheaf_streams_forget(flight);
+    else if (flight->link.next == &conn->flights)
+        sheaf_writing_forget(conn);
     sheaf_list_remove(&flight->link);
     flight->is_aboard = false;
     flight->exchange->flight = NULL;

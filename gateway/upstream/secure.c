@@ -8,8 +8,7 @@
 static int flush_output(sheaf_conn_t *conn)
 {
     sheaf_str_t out = sheaf_tls_output(conn->tls);
-    uv_buf_t buf = {.base = (char *)out.base, .len = out.len};
-    int status = sheaf_writing_put(conn, &buf, 1, out.len);
+    int status = sheaf_writing_put(conn, out.base, out.len);
 
     sheaf_tls_drained(conn->tls);
     return status;
@@ -17,7 +16,7 @@ static int flush_output(sheaf_conn_t *conn)
 
 static int seal_piece(sheaf_conn_t *conn)
 {
-    sheaf_str_t *rest = &conn->unsealed;
+    sheaf_str_t *rest = &conn->unsent;
     size_t len = rest->len < PIECE_SIZE ? rest->len : PIECE_SIZE;
 
     if (!sheaf_tls_seal(conn->tls, rest->base, len))
@@ -30,10 +29,10 @@ int sheaf_secure_flush(sheaf_conn_t *conn)
 {
     int status = 0;
 
-    while (!conn->is_writing && status == 0) {
+    while (!conn->is_writing && !conn->is_half_broken && status == 0) {
         if (sheaf_tls_output(conn->tls).len != 0)
             status = flush_output(conn);
-        else if (conn->unsealed.len != 0)
+        else if (conn->unsent.len != 0)
             status = seal_piece(conn);
         else
             break;
@@ -41,11 +40,10 @@ int sheaf_secure_flush(sheaf_conn_t *conn)
     return status;
 }
 
-int sheaf_secure_write(sheaf_conn_t *conn, const uv_buf_t *bufs, unsigned count)
+int sheaf_secure_write(sheaf_conn_t *conn, const char *bytes, size_t len)
 {
-    if (!sheaf_tls_seal(conn->tls, bufs[0].base, bufs[0].len))
+    if (!sheaf_tls_seal(conn->tls, bytes, len))
         return UV_EPROTO;
-    conn->unsealed = count > 1 ? sheaf_str(bufs[1].base, bufs[1].len) : SHEAF_STR_NONE;
     conn->has_written = conn->is_writing; /* it waits behind what is on its way */
     return sheaf_secure_flush(conn);
 }

@@ -7,8 +7,8 @@
 
 #include "gateway/upstream/conn.h"
 
-/* Seals the first of `bufs` and goes on with the second, which must last as long as the exchange. A uv error, or 0. */
-int sheaf_secure_write(sheaf_conn_t *conn, const uv_buf_t *bufs, unsigned count);
+/* Seals `bytes`, and goes on with conn->unsent. A uv error, or 0. */
+int sheaf_secure_write(sheaf_conn_t *conn, const char *bytes, size_t len);
 
 /* Sends what TLS has to say and seals more of the body, until all is done or something is on its way. */
 int sheaf_secure_flush(sheaf_conn_t *conn);

@@ -24,9 +24,8 @@ static void on_flush(sheaf_task_t *task)
 
 static int put(sheaf_conn_t *conn, size_t len)
 {
-    uv_buf_t buf = {.base = conn->env->write, .len = len};
-
-    return conn->tls != NULL ? sheaf_secure_write(conn, &buf, 1) : sheaf_writing_put(conn, &buf, 1, len);
+    return conn->tls != NULL ? sheaf_secure_write(conn, conn->env->write, len)
+                             : sheaf_writing_put(conn, conn->env->write, len);
 }
 
 void sheaf_streams_flush(sheaf_conn_t *conn)

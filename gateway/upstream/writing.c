@@ -6,8 +6,9 @@
 #include "gateway/upstream/streams.h"
 
 #define SMALL_BODY ((size_t)16 << 10) /* copied behind its head: one piece is cheaper to send than two */
+#define PIECE_SIZE ((size_t)16 << 10) /* its end tells that the socket takes more, and that goes out uncopied */
 
-/* A rest that the socket did not take at once. */
+/* What the socket did not take at once. */
 typedef struct conn_rest {
     uv_write_t req;
     size_t len;
@@ -16,26 +17,27 @@ typedef struct conn_rest {
 
 static void on_rest_written(uv_write_t *req, int status);
 
-static int write_rest(sheaf_conn_t *conn, const uv_buf_t *bufs, unsigned count, size_t skip)
+/* How many bytes the socket took, or a uv error. */
+static int write_now(sheaf_conn_t *conn, const uv_buf_t *bufs, unsigned count)
 {
-    size_t len = 0, at = 0;
-    conn_rest_t *rest;
-    uv_buf_t buf;
+    int status = uv_try_write((uv_stream_t *)&conn->tcp, bufs, count);
+
+    if (status > 0) {
+        conn->has_written = true;
+        sheaf_count(conn->env->metrics, SHEAF_METRIC_BACKEND_BYTES_OUT, (uint64_t)status);
+    }
+    return status == UV_EAGAIN ? 0 : status;
+}
+
+/* A copy of it waits in libuv: cancel is synchronous and owes nobody. */
+static int write_later(sheaf_conn_t *conn, const char *bytes, size_t len)
+{
+    conn_rest_t *rest = sheaf_alloc(sizeof(*rest) + len);
+    uv_buf_t buf = uv_buf_init(rest->bytes, (unsigned)len);
     int status;
 
-    for (unsigned i = 0; i < count; i++)
-        len += bufs[i].len;
-    len -= skip;
-    rest = sheaf_alloc(sizeof(*rest) + len);
     rest->len = len;
-    for (unsigned i = 0; i < count; i++) {
-        size_t from = skip < bufs[i].len ? skip : bufs[i].len;
-
-        memcpy(rest->bytes + at, bufs[i].base + from, bufs[i].len - from);
-        at += bufs[i].len - from;
-        skip -= from;
-    }
-    buf = uv_buf_init(rest->bytes, (unsigned)len);
+    memcpy(rest->bytes, bytes, len);
     status = uv_write(&rest->req, (uv_stream_t *)&conn->tcp, &buf, 1, on_rest_written);
     if (status != 0) {
         free(rest);
@@ -46,66 +48,113 @@ static int write_rest(sheaf_conn_t *conn, const uv_buf_t *bufs, unsigned count, 
     return 0;
 }
 
+int sheaf_writing_put(sheaf_conn_t *conn, const char *bytes, size_t len)
+{
+    uv_buf_t buf = {.base = (char *)bytes, .len = len};
+    int sent = write_now(conn, &buf, 1);
+
+    if (sent < 0 || (size_t)sent == len)
+        return sent < 0 ? sent : 0;
+    return write_later(conn, bytes + sent, len - (size_t)sent);
+}
+
+/* --- a body that the socket does not take at once --- */
+
+static void skip_unsent(sheaf_conn_t *conn, size_t len)
+{
+    conn->unsent = sheaf_str(conn->unsent.base + len, conn->unsent.len - len);
+}
+
+static int write_piece(sheaf_conn_t *conn)
+{
+    sheaf_str_t piece = sheaf_str(conn->unsent.base, conn->unsent.len < PIECE_SIZE ? conn->unsent.len : PIECE_SIZE);
+
+    if (piece.len == 0)
+        return 0;
+    skip_unsent(conn, piece.len);
+    return write_later(conn, piece.base, piece.len);
+}
+
+static int write_unsent(sheaf_conn_t *conn)
+{
+    uv_buf_t buf = {.base = (char *)conn->unsent.base, .len = conn->unsent.len};
+    int sent;
+
+    if (buf.len == 0)
+        return 0;
+    sent = write_now(conn, &buf, 1);
+    if (sent < 0)
+        return sent;
+    skip_unsent(conn, (size_t)sent);
+    return write_piece(conn);
+}
+
+/* The head, and behind it conn->unsent. */
+static int write_clear(sheaf_conn_t *conn, const char *head, size_t len)
+{
+    uv_buf_t bufs[] = {{.base = (char *)head, .len = len},
+                       {.base = (char *)conn->unsent.base, .len = conn->unsent.len}};
+    int sent = write_now(conn, bufs, conn->unsent.len != 0 ? 2 : 1);
+
+    if (sent < 0)
+        return sent;
+    if ((size_t)sent < len)
+        return write_later(conn, head + sent, len - (size_t)sent);
+    if (conn->unsent.len == 0)
+        return 0;
+    skip_unsent(conn, (size_t)sent - len);
+    return write_piece(conn);
+}
+
+static void go_on(sheaf_conn_t *conn)
+{
+    int status = conn->tls != NULL ? sheaf_secure_flush(conn) : write_unsent(conn);
+
+    conn->is_half_broken |= status != 0;
+}
+
 /* What became of the request is told by reading: an answer that came early, or the end of the conn. */
 static void on_rest_written(uv_write_t *req, int status)
 {
     sheaf_conn_t *conn = req->handle->data;
     conn_rest_t *rest = SHEAF_OWNER(req, conn_rest_t, req);
 
-    if (status == 0) {
+    if (status == 0)
         sheaf_count(conn->env->metrics, SHEAF_METRIC_BACKEND_BYTES_OUT, rest->len);
-    } else {
+    else
         conn->is_half_broken = true;
-        conn->unsealed = SHEAF_STR_NONE;
-    }
     conn->is_writing = false;
     conn->wrote_ms = conn->env->clock->now_ms;
     free(rest);
-    if (conn->tls != NULL && status == 0 && conn->state != SHEAF_CONN_CLOSING)
-        conn->is_half_broken |= sheaf_secure_flush(conn) != 0;
+    if (conn->state != SHEAF_CONN_CLOSING && !conn->is_half_broken)
+        go_on(conn);
     if (conn->h2 != NULL)
         sheaf_streams_flush(conn);
 }
 
-int sheaf_writing_put(sheaf_conn_t *conn, const uv_buf_t *bufs, unsigned count, size_t total)
+void sheaf_writing_forget(sheaf_conn_t *conn)
 {
-    int status = uv_try_write((uv_stream_t *)&conn->tcp, bufs, count);
-
-    if (status > 0) {
-        conn->has_written = true;
-        sheaf_count(conn->env->metrics, SHEAF_METRIC_BACKEND_BYTES_OUT, (uint64_t)status);
-    }
-    if (status == UV_EAGAIN)
-        status = 0;
-    if (status >= 0 && (size_t)status < total)
-        status = write_rest(conn, bufs, count, (size_t)status);
-    return status < 0 ? status : 0;
+    conn->is_half_broken |= conn->unsent.len != 0;
+    conn->unsent = SHEAF_STR_NONE;
 }
 
 /* One write for head and body when they are small, which is nearly always. */
 int sheaf_writing_request(sheaf_conn_t *conn, const sheaf_exchange_t *exchange)
 {
     sheaf_conn_env_t *env = conn->env;
-    size_t room = sheaf_h1_head_room(exchange, conn->server->host_line), len, total;
-    size_t body_len = exchange->has_body ? exchange->body.len : 0;
-    bool is_small = body_len <= SMALL_BODY && room + body_len <= sizeof(env->write);
+    size_t room = sheaf_h1_head_room(exchange, conn->server->host_line), len;
+    sheaf_str_t body = exchange->has_body ? exchange->body : SHEAF_STR_NONE;
     char *head = room <= sizeof(env->write) ? env->write : sheaf_alloc(room);
-    uv_buf_t bufs[2];
-    unsigned count = 1;
     int status;
 
     len = sheaf_h1_write_head(exchange, conn->server->host_line, head);
-    total = len + body_len;
-    if (is_small && body_len != 0) {
-        memcpy(head + len, exchange->body.base, body_len);
-        len += body_len;
-    } else if (body_len != 0) {
-        bufs[1] = (uv_buf_t){.base = (char *)exchange->body.base, .len = body_len};
-        count = 2;
+    if (body.len != 0 && body.len <= SMALL_BODY && room + body.len <= sizeof(env->write)) {
+        memcpy(head + len, body.base, body.len);
+        len += body.len;
+        body = SHEAF_STR_NONE;
     }
-    bufs[0] = (uv_buf_t){.base = head, .len = len};
-
-    status = conn->tls != NULL ? sheaf_secure_write(conn, bufs, count) : sheaf_writing_put(conn, bufs, count, total);
+    conn->unsent = body;
+    status = conn->tls != NULL ? sheaf_secure_write(conn, head, len) : write_clear(conn, head, len);
     if (head != env->write)
         free(head);
     return status;

@@ -1,15 +1,26 @@
-/* upstream/writing.h - the writing side of a conn: one write where the socket takes all, a copy of the rest where not. */
+/* upstream/writing.h - the writing side of a conn: one write where the socket takes all, and pieces where not.
+ *
+ *   head and body --> socket takes all            the usual case: one syscall, nothing is copied that is not small
+ *                 \-> it takes a part: conn->unsent is the rest of the body
+ *                       a copy of its next piece waits in libuv --written--> what the socket takes at once, and so on
+ *
+ * A backend that reads slowly holds a piece, not a body: only the piece is ours, conn->unsent is the exchange's and
+ * forgotten when that alights. While any of a request is still to be written, conn->is_writing. */
 #ifndef SHEAF_UPSTREAM_WRITING_H
 #define SHEAF_UPSTREAM_WRITING_H
 
 #include "gateway/upstream/conn.h"
 
-/* Writes `total` bytes: what the socket takes at once, and a copy of the rest through libuv (conn->is_writing until that
- * is done). A uv error, or 0. */
-int sheaf_writing_put(sheaf_conn_t *conn, const uv_buf_t *bufs, unsigned count, size_t total);
+/* Writes what the socket takes of `bytes` at once, and a copy of the rest through libuv (conn->is_writing until that is
+ * done). A uv error, or 0. */
+int sheaf_writing_put(sheaf_conn_t *conn, const char *bytes, size_t len);
 
 /* Writes the request of `exchange`, through TLS where the conn speaks it. A uv error, or 0; conn->has_written tells whether
  * any of it went out. */
 int sheaf_writing_request(sheaf_conn_t *conn, const sheaf_exchange_t *exchange);
+
+/* Nobody wants the rest of the body any more, if there is one. What the backend has of it is no whole request: the conn
+ * takes no other. */
+void sheaf_writing_forget(sheaf_conn_t *conn);
 
 #endif

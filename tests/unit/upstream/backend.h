@@ -35,8 +35,8 @@ typedef struct backend_conn {
     uv_tcp_t tcp;
     backend_t *backend;
     int index;
-    bool is_open;
-    tls_server_t tls; /* with backend->context */
+    bool is_open, has_begun; /* something of a request has come */
+    tls_server_t tls;        /* with backend->context */
     size_t len;
     char got[1 << 21];
 } backend_conn_t;
@@ -51,9 +51,11 @@ struct backend {
     backend_conn_t *conn[MAX_CONNS];
     char log[4096];       /* "CONN:METHOD target " per request, in order */
     char last[4096];      /* the last head, as it came */
+    uint64_t body_sum;    /* of the last body, see sum_of() */
     const char *health;   /* what it says to GET /health; may be NULL */
     int probes;           /* how often it was asked for that */
     bool is_deaf;         /* accepts and reads nothing */
+    bool is_slow;         /* reads no more of a conn once a request has begun, until backend_hear() */
     bool is_rude;         /* hangs up on whatever comes */
     const char *greeting; /* said to each conn at once; may be NULL */
     SSL_CTX *context;     /* may be NULL */
@@ -95,6 +97,13 @@ static void backend_drop(backend_conn_t *conn)
     uv_close((uv_handle_t *)&conn->tcp, backend_on_closed);
 }
 
+static void backend_reset(backend_conn_t *conn)
+{
+    conn->is_open = false;
+    conn->backend->conn[conn->index] = NULL;
+    uv_tcp_close_reset(&conn->tcp, backend_on_closed);
+}
+
 static void backend_say(backend_conn_t *conn, const char *bytes, size_t len)
 {
     if (conn->tls.ssl == NULL) {
@@ -124,9 +133,7 @@ static void backend_answer(backend_conn_t *conn)
     step = &backend->steps[backend->requests - 1];
     backend_say(conn, step->bytes, step->len);
     if (step->then_reset) {
-        conn->is_open = false;
-        backend->conn[conn->index] = NULL;
-        uv_tcp_close_reset(&conn->tcp, backend_on_closed);
+        backend_reset(conn);
     } else if (step->then_close) {
         if (!step->then_cut)
             backend_bow(conn);
@@ -141,6 +148,16 @@ static bool backend_is_probed(backend_conn_t *conn)
     conn->backend->probes++;
     backend_say(conn, conn->backend->health, strlen(conn->backend->health));
     return true;
+}
+
+/* FNV-1a */
+static uint64_t sum_of(const char *bytes, size_t len)
+{
+    uint64_t sum = UINT64_C(0xcbf29ce484222325);
+
+    for (size_t i = 0; i < len; i++)
+        sum = (sum ^ (unsigned char)bytes[i]) * UINT64_C(0x100000001b3);
+    return sum;
 }
 
 static void backend_on_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
@@ -178,6 +195,9 @@ static void backend_on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *
     else
         conn->len += (size_t)nread;
     conn->got[conn->len] = '\0';
+    conn->has_begun = conn->len != 0;
+    if (backend->is_slow && conn->has_begun)
+        uv_read_stop(stream);
     while (conn->is_open && (end = strstr(conn->got, "\r\n\r\n")) != NULL) {
         need = (size_t)(end + 4 - conn->got);
         length = strstr(conn->got, "content-length: ");
@@ -194,11 +214,21 @@ static void backend_on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *
         snprintf(backend->log + strlen(backend->log), sizeof(backend->log) - strlen(backend->log), "%d:%.*s ",
                  conn->index, (int)used, conn->got);
         snprintf(backend->last, sizeof(backend->last), "%.*s", (int)(need < 4000 ? need : 4000), conn->got);
+        backend->body_sum = sum_of(end + 4, need - (size_t)(end + 4 - conn->got));
         memmove(conn->got, conn->got + need, conn->len - need + 1);
         conn->len -= need;
         backend->requests++;
         backend_answer(conn);
     }
+}
+
+/* Reads on, to the end. */
+static void backend_hear(backend_t *backend)
+{
+    backend->is_deaf = backend->is_slow = false;
+    for (int i = 0; i < backend->conns; i++)
+        if (backend->conn[i] != NULL)
+            uv_read_start((uv_stream_t *)&backend->conn[i]->tcp, backend_on_buffer, backend_on_read);
 }
 
 static void backend_on_conn(uv_stream_t *listener, int status)
