@@ -139,6 +139,19 @@ void sheaf_streams_open(sheaf_conn_t *conn)
     flush_soon(conn);
 }
 
+/* A conn that had nobody aboard was not listened to. Who boarded while it was dialed makes the second one of several. */
+static void listen_for_silence(sheaf_conn_t *conn)
+{
+    uint64_t now_ms = conn->env->clock->now_ms;
+
+    if (conn->ping_ms == 0)
+        return;
+    if (conn->flight_count == 1)
+        conn->heard_ms = now_ms;
+    if (!sheaf_deadline_is_set(&conn->deadline) || conn->deadline.at_ms > now_ms + conn->ping_ms)
+        sheaf_deadline_set(conn->env->deadlines, &conn->deadline, now_ms + conn->ping_ms);
+}
+
 bool sheaf_streams_start(sheaf_flight_t *flight)
 {
     sheaf_conn_t *conn = flight->conn;
@@ -147,10 +160,7 @@ bool sheaf_streams_start(sheaf_flight_t *flight)
     if (flight->stream == 0)
         return false;
     flight->has_written = true; /* on its way out: is_unprocessed tells where the backend cannot have acted */
-    if (conn->ping_ms != 0 && conn->flight_count == 1) {
-        conn->heard_ms = conn->env->clock->now_ms;
-        sheaf_deadline_set(conn->env->deadlines, &conn->deadline, conn->heard_ms + conn->ping_ms);
-    }
+    listen_for_silence(conn);
     sheaf_count(conn->env->metrics, SHEAF_METRIC_EXCHANGES_HTTP2, 1);
     flush_soon(conn);
     return true;

@@ -22,7 +22,8 @@ typedef struct h2_conn {
 struct h2_backend {
     uv_tcp_t listener;
     uint16_t port;
-    int conns, requests, resets;
+    int conns, requests, resets, pings;
+    bool answers_pings;
     h2_conn_t *conn[H2_CONNS];
     uint32_t max_streams;                            /* of its SETTINGS; 0: none are said */
     void (*on_request)(h2_conn_t *conn, int32_t id); /* its HEADERS came; may be NULL */
@@ -62,6 +63,13 @@ static void h2_on_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
     *buf = uv_buf_init(conn->piece, sizeof(conn->piece));
 }
 
+static void h2_take_ping(h2_conn_t *conn, const peer_frame_t *frame)
+{
+    conn->backend->pings++;
+    if (conn->backend->answers_pings)
+        peer_says(&conn->peer, NGHTTP2_PING, NGHTTP2_FLAG_ACK, 0, frame->payload, frame->len);
+}
+
 static void h2_on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
 {
     h2_conn_t *conn = stream->data;
@@ -74,6 +82,8 @@ static void h2_on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
     peer_hears(&conn->peer, buf->base, (size_t)nread);
     while (conn->is_open && peer_next(&conn->peer, &frame)) {
         conn->backend->resets += frame.type == NGHTTP2_RST_STREAM;
+        if (frame.type == NGHTTP2_PING)
+            h2_take_ping(conn, &frame);
         if (frame.type != NGHTTP2_HEADERS)
             continue;
         conn->requests++;
@@ -121,12 +131,61 @@ static void h2_start(h2_backend_t *backend, uv_loop_t *loop)
     backend->port = ntohs(address.sin_port);
 }
 
+/* A worker with one or two of them (`b` may be NULL) as servers of its upstream; not open yet. */
+static worker_t *h2_worker_with(h2_backend_t *a, h2_backend_t *b)
+{
+    worker_t *w = worker_new();
+    uint16_t ports[2];
+
+    h2_start(a, &w->loop);
+    ports[0] = a->port;
+    if (b != NULL) {
+        h2_start(b, &w->loop);
+        ports[1] = b->port;
+    }
+    worker_use(w, "127.0.0.1", ports, b != NULL ? 2 : 1);
+    w->conf->protocol = SHEAF_PROTOCOL_HTTP2;
+    w->conf->max_streams = 100;
+    return w;
+}
+
 static void h2_stop(h2_backend_t *backend)
 {
     for (int i = 0; i < backend->conns; i++)
         if (backend->conn[i] != NULL)
             h2_drop(backend->conn[i]);
     uv_close((uv_handle_t *)&backend->listener, NULL);
+}
+
+static void h2_worker_end(worker_t *w, h2_backend_t *a, h2_backend_t *b)
+{
+    h2_stop(a);
+    if (b != NULL)
+        h2_stop(b);
+    worker_end(w);
+}
+
+static void h2_answer(h2_conn_t *conn, int32_t id)
+{
+    peer_answer(&conn->peer, id, "hi");
+}
+
+static void h2_refuse(h2_conn_t *conn, int32_t id)
+{
+    peer_u32(&conn->peer, NGHTTP2_RST_STREAM, id, NGHTTP2_REFUSED_STREAM);
+}
+
+/* Sends so many, GETs or POSTs with a body; `*done` counts those that are over. */
+static void h2_ask_all(ask_t *asks, int count, worker_t *w, bool are_posts, int *done)
+{
+    for (int i = 0; i < count; i++) {
+        if (are_posts)
+            ask_post(&asks[i], w, "/", SHEAF_STR("x"));
+        else
+            ask_get(&asks[i], w, "/");
+        asks[i].counter = done;
+        ask_send(&asks[i]);
+    }
 }
 
 #endif

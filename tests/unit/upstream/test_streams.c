@@ -3,38 +3,10 @@
 
 static worker_t *worker_with(h2_backend_t *a, h2_backend_t *b)
 {
-    worker_t *w = worker_new();
-    uint16_t ports[2];
+    worker_t *w = h2_worker_with(a, b);
 
-    h2_start(a, &w->loop);
-    ports[0] = a->port;
-    if (b != NULL) {
-        h2_start(b, &w->loop);
-        ports[1] = b->port;
-    }
-    worker_use(w, "127.0.0.1", ports, b != NULL ? 2 : 1);
-    w->conf->protocol = SHEAF_PROTOCOL_HTTP2;
-    w->conf->max_streams = 100;
     worker_open(w);
     return w;
-}
-
-static void end(worker_t *w, h2_backend_t *a, h2_backend_t *b)
-{
-    h2_stop(a);
-    if (b != NULL)
-        h2_stop(b);
-    worker_end(w);
-}
-
-static void answer(h2_conn_t *conn, int32_t id)
-{
-    peer_answer(&conn->peer, id, "hi");
-}
-
-static void refuse(h2_conn_t *conn, int32_t id)
-{
-    peer_u32(&conn->peer, NGHTTP2_RST_STREAM, id, NGHTTP2_REFUSED_STREAM);
 }
 
 /* One is answered, and what came behind it is not looked at. */
@@ -46,15 +18,6 @@ static void take_one_and_leave(h2_conn_t *conn, int32_t id)
     peer_answer(&conn->peer, id, "hi");
 }
 
-static void post_all(ask_t *asks, int count, worker_t *w, int *done)
-{
-    for (int i = 0; i < count; i++) {
-        ask_post(&asks[i], w, "/", SHEAF_STR("x"));
-        asks[i].counter = done;
-        ask_send(&asks[i]);
-    }
-}
-
 static void what_comes_while_it_is_dialed_boards_it_too(void **state)
 {
     h2_backend_t a;
@@ -62,13 +25,13 @@ static void what_comes_while_it_is_dialed_boards_it_too(void **state)
     ask_t asks[5];
     int done = 0;
 
-    a.on_request = answer;
-    post_all(asks, 5, w, &done);
+    a.on_request = h2_answer;
+    h2_ask_all(asks, 5, w, true, &done);
     worker_until_count(w, &done, 5);
     for (int i = 0; i < 5; i++)
         assert_answer(&asks[i], 200, "hi");
     assert_int_equal(a.conns, 1);
-    end(w, &a, NULL);
+    h2_worker_end(w, &a, NULL);
 }
 
 static void one_that_is_cancelled_ends_no_other(void **state)
@@ -78,17 +41,17 @@ static void one_that_is_cancelled_ends_no_other(void **state)
     ask_t asks[2];
     int done = 0;
 
-    post_all(asks, 2, w, &done);
+    h2_ask_all(asks, 2, w, true, &done);
     worker_until_count(w, &a.requests, 2);
     ask_cancel(&asks[0]);
     worker_until_count(w, &a.resets, 1);
-    answer(a.conn[0], 3);
+    h2_answer(a.conn[0], 3);
     h2_flush(a.conn[0]);
     worker_until_count(w, &done, 1);
     assert_false(asks[0].is_done);
     assert_answer(&asks[1], 200, "hi");
     assert_int_equal(a.conns, 1);
-    end(w, &a, NULL);
+    h2_worker_end(w, &a, NULL);
 }
 
 static void what_a_goaway_leaves_is_sent_again_many_times(void **state)
@@ -101,12 +64,12 @@ static void what_a_goaway_leaves_is_sent_again_many_times(void **state)
 
     w->conf->max_connections = 1;
     a.on_request = take_one_and_leave;
-    post_all(asks, COUNT, w, &done);
+    h2_ask_all(asks, COUNT, w, true, &done);
     worker_until_count(w, &done, COUNT);
     for (int i = 0; i < COUNT; i++)
         assert_answer(&asks[i], 200, "hi");
     assert_int_equal(a.conns, COUNT);
-    end(w, &a, NULL);
+    h2_worker_end(w, &a, NULL);
 }
 
 static void a_refused_stream_is_tried_a_few_times_with_rests(void **state)
@@ -116,7 +79,7 @@ static void a_refused_stream_is_tried_a_few_times_with_rests(void **state)
     uint64_t began_ms;
     ask_t ask;
 
-    a.on_request = refuse;
+    a.on_request = h2_refuse;
     ask_post(&ask, w, "/", SHEAF_STR("x"));
     began_ms = w->clock.now_ms;
     ask_whole(&ask);
@@ -124,7 +87,7 @@ static void a_refused_stream_is_tried_a_few_times_with_rests(void **state)
     assert_int_equal(a.requests, 9);
     assert_int_equal(a.conns, 1);
     assert_true(w->clock.now_ms - began_ms >= 2 + 4 + 8 + 16 + 32 + 64 + 128 + 256);
-    end(w, &a, NULL);
+    h2_worker_end(w, &a, NULL);
 }
 
 static void rests_end_with_the_deadline(void **state)
@@ -133,12 +96,12 @@ static void rests_end_with_the_deadline(void **state)
     worker_t *w = worker_with(&a, NULL);
     ask_t ask;
 
-    a.on_request = refuse;
+    a.on_request = h2_refuse;
     ask_post(&ask, w, "/", SHEAF_STR("x"));
     ask.exchange.deadline_ms = w->clock.now_ms + 50;
     ask_whole(&ask);
     assert_int_equal(ask.err, SHEAF_ERR_TIMEOUT);
-    end(w, &a, NULL);
+    h2_worker_end(w, &a, NULL);
 }
 
 static void what_one_server_refuses_another_one_gets(void **state)
@@ -148,15 +111,15 @@ static void what_one_server_refuses_another_one_gets(void **state)
     ask_t asks[4];
     int done = 0;
 
-    a.on_request = refuse;
-    b.on_request = answer;
-    post_all(asks, 4, w, &done);
+    a.on_request = h2_refuse;
+    b.on_request = h2_answer;
+    h2_ask_all(asks, 4, w, true, &done);
     worker_until_count(w, &done, 4);
     for (int i = 0; i < 4; i++)
         assert_answer(&asks[i], 200, "hi");
     assert_true(a.requests >= 1 && a.requests <= 4);
     assert_int_equal(b.requests, 4);
-    end(w, &a, &b);
+    h2_worker_end(w, &a, &b);
 }
 
 /* POSTs may have been acted on. */
@@ -167,14 +130,14 @@ static void a_conn_that_is_lost_ends_all_that_were_sent(void **state)
     ask_t asks[3];
     int done = 0;
 
-    post_all(asks, 3, w, &done);
+    h2_ask_all(asks, 3, w, true, &done);
     worker_until_count(w, &a.requests, 3);
     h2_drop(a.conn[0]);
     worker_until_count(w, &done, 3);
     for (int i = 0; i < 3; i++)
         assert_int_equal(asks[i].err, SHEAF_ERR_RESET);
     assert_int_equal(a.requests, 3);
-    end(w, &a, NULL);
+    h2_worker_end(w, &a, NULL);
 }
 
 static void room_that_the_backend_gives_later_is_used(void **state)
@@ -190,14 +153,14 @@ static void room_that_the_backend_gives_later_is_used(void **state)
     ask_post(&asks[0], w, "/", SHEAF_STR("x"));
     ask_send(&asks[0]);
     worker_until_count(w, &a.requests, 1);
-    post_all(asks + 1, 2, w, &done);
+    h2_ask_all(asks + 1, 2, w, true, &done);
     worker_until_metric(w, SHEAF_METRIC_EXCHANGES_WAITING, 2);
     peer_setting(&a.conn[0]->peer, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 10);
     h2_flush(a.conn[0]);
     worker_until_count(w, &a.requests, 3); /* the first one still flies */
     for (int i = 0; i < 3; i++)
         ask_cancel(&asks[i]);
-    end(w, &a, NULL);
+    h2_worker_end(w, &a, NULL);
 }
 
 int main(void)

@@ -1,0 +1,133 @@
+/* Streams that get no answer: what becomes of each, and of those beside it. */
+#include "tests/unit/upstream/h2_backend.h"
+
+static void a_dial_that_fails_ends_all_that_came_aboard(void **state)
+{
+    h2_backend_t a;
+    worker_t *w = h2_worker_with(&a, NULL);
+    ask_t asks[3];
+    int done = 0;
+
+    w->conf->servers.items[0].url.port = 1; /* nobody is there */
+    worker_open(w);
+    h2_ask_all(asks, 3, w, false, &done);
+    worker_until_count(w, &done, 3);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(asks[i].err, SHEAF_ERR_REFUSED);
+    h2_worker_end(w, &a, NULL);
+}
+
+static void a_dial_that_fails_takes_all_to_the_next_server(void **state)
+{
+    h2_backend_t a, b;
+    worker_t *w = h2_worker_with(&a, &b);
+    ask_t asks[4];
+    int done = 0;
+
+    w->conf->servers.items[0].url.port = 1;
+    b.on_request = h2_answer;
+    worker_open(w);
+    h2_ask_all(asks, 4, w, true, &done);
+    worker_until_count(w, &done, 4);
+    for (int i = 0; i < 4; i++)
+        assert_answer(&asks[i], 200, "hi");
+    assert_in_range(b.conns, 1, 2);
+    h2_worker_end(w, &a, &b);
+}
+
+/* Only REFUSED_STREAM says that nothing was done (RFC 9113 8.7). */
+static void a_reset_for_any_other_reason_ends_that_one_alone(void **state)
+{
+    static const uint32_t codes[] = {NGHTTP2_NO_ERROR,          NGHTTP2_INTERNAL_ERROR,    NGHTTP2_CANCEL,
+                                     NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_HTTP_1_1_REQUIRED, 0xbeef};
+    h2_backend_t a;
+    worker_t *w = h2_worker_with(&a, NULL);
+    int done = 0, wanted = 0, requests = 0;
+
+    worker_open(w);
+    for (size_t i = 0; i < SHEAF_COUNT(codes); i++) {
+        ask_t asks[2];
+
+        h2_ask_all(asks, 2, w, i % 2 == 0, &done);
+        worker_until_count(w, &a.requests, requests += 2);
+        peer_u32(&a.conn[0]->peer, NGHTTP2_RST_STREAM, (int32_t)(4 * i + 1), codes[i]);
+        h2_flush(a.conn[0]);
+        worker_until_count(w, &done, ++wanted);
+        assert_int_equal(asks[0].err, SHEAF_ERR_RESET);
+        assert_non_null(strstr(asks[0].detail, nghttp2_http2_strerror(codes[i])));
+        h2_answer(a.conn[0], (int32_t)(4 * i + 3));
+        h2_flush(a.conn[0]);
+        worker_until_count(w, &done, ++wanted);
+        assert_answer(&asks[1], 200, "hi");
+    }
+    assert_int_equal(a.conns, 1);
+    h2_worker_end(w, &a, NULL);
+}
+
+static void say_large(h2_conn_t *conn, int32_t id)
+{
+    if (id == 1)
+        peer_head(&conn->peer, id, false, ":status: 200\ncontent-length: 5000");
+    else if (id == 3) {
+        peer_head(&conn->peer, id, false, ":status: 200");
+        peer_data(&conn->peer, id, false, "much too long");
+    } else
+        h2_answer(conn, id);
+}
+
+static void an_answer_that_is_too_large_costs_its_own_stream(void **state)
+{
+    h2_backend_t a;
+    worker_t *w = h2_worker_with(&a, NULL);
+    ask_t asks[3];
+    int done = 0;
+
+    a.on_request = say_large;
+    worker_open(w);
+    h2_ask_all(asks, 3, w, false, &done);
+    for (int i = 0; i < 3; i++)
+        asks[i].most = 4;
+    worker_until_count(w, &done, 3);
+    worker_until_count(w, &a.resets, 2);
+    assert_int_equal(asks[0].err, SHEAF_ERR_ANSWER_TOO_LARGE);
+    assert_int_equal(asks[1].err, SHEAF_ERR_ANSWER_TOO_LARGE);
+    assert_answer(&asks[2], 200, "hi");
+    ask_whole(&asks[2]);
+    assert_int_equal(a.conns, 1);
+    h2_worker_end(w, &a, NULL);
+}
+
+static void no_more_fly_on_a_conn_than_the_configuration_says(void **state)
+{
+    h2_backend_t a;
+    worker_t *w = h2_worker_with(&a, NULL);
+    ask_t asks[6];
+    int done = 0;
+
+    w->conf->max_streams = 2;
+    worker_open(w);
+    h2_ask_all(asks, 6, w, true, &done);
+    worker_until_count(w, &a.requests, 6);
+    assert_int_equal(a.conns, 3);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(a.conn[i]->requests, 2);
+        h2_answer(a.conn[i], 1);
+        h2_answer(a.conn[i], 3);
+        h2_flush(a.conn[i]);
+    }
+    worker_until_count(w, &done, 6);
+    h2_worker_end(w, &a, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_dial_that_fails_ends_all_that_came_aboard),
+        cmocka_unit_test(a_dial_that_fails_takes_all_to_the_next_server),
+        cmocka_unit_test(a_reset_for_any_other_reason_ends_that_one_alone),
+        cmocka_unit_test(an_answer_that_is_too_large_costs_its_own_stream),
+        cmocka_unit_test(no_more_fly_on_a_conn_than_the_configuration_says),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,133 @@
+/* A backend that speaks HTTP/2 and is silent: to one of several, or to all. */
+#include "tests/unit/upstream/h2_backend.h"
+
+static worker_t *watching(h2_backend_t *a, uint64_t first_byte_ms, uint64_t idle_ms, uint64_t ping_ms)
+{
+    worker_t *w = h2_worker_with(a, NULL);
+
+    w->conf->first_byte_timeout_ms = first_byte_ms;
+    w->conf->idle_timeout_ms = idle_ms;
+    w->conf->ping_ms = ping_ms;
+    worker_open(w);
+    return w;
+}
+
+static void answer_but_the_first(h2_conn_t *conn, int32_t id)
+{
+    if (id != 1)
+        h2_answer(conn, id);
+}
+
+static void silence_to_one_of_several_ends_that_one(void **state)
+{
+    h2_backend_t a;
+    worker_t *w = watching(&a, 50, 0, 0);
+    ask_t asks[3];
+    int done = 0;
+
+    a.on_request = answer_but_the_first;
+    h2_ask_all(asks, 3, w, true, &done);
+    worker_until_count(w, &done, 3);
+    assert_int_equal(asks[0].err, SHEAF_ERR_TIMEOUT);
+    assert_string_equal(asks[0].detail, "no answer began in time");
+    assert_answer(&asks[1], 200, "hi");
+    assert_answer(&asks[2], 200, "hi");
+    worker_until_count(w, &a.resets, 1);
+    ask_whole(&asks[1]);
+    assert_int_equal(a.conns, 1);
+    h2_worker_end(w, &a, NULL);
+}
+
+static void begin_all(h2_conn_t *conn, int32_t id)
+{
+    peer_head(&conn->peer, id, false, ":status: 200");
+    peer_data(&conn->peer, id, false, "hi");
+}
+
+static h2_conn_t *dripping;
+
+static void on_drip(uv_timer_t *timer)
+{
+    peer_data(&dripping->peer, 3, (bool)(uintptr_t)timer->data, "x");
+    h2_flush(dripping);
+}
+
+/* The one beside it gets on, but slower than its own limit. */
+static void an_answer_that_stands_still_ends_alone(void **state)
+{
+    h2_backend_t a;
+    worker_t *w = watching(&a, 0, 200, 0);
+    uv_timer_t drip;
+    ask_t asks[2];
+    int done = 0;
+
+    a.on_request = begin_all;
+    uv_timer_init(&w->loop, &drip);
+    drip.data = NULL;
+    h2_ask_all(asks, 2, w, true, &done);
+    worker_until_count(w, &a.requests, 2);
+    dripping = a.conn[0];
+    uv_timer_start(&drip, on_drip, 0, 20);
+    worker_until_count(w, &done, 1);
+    assert_int_equal(asks[0].err, SHEAF_ERR_TIMEOUT);
+    assert_string_equal(asks[0].detail, "the answer made no progress");
+    drip.data = (void *)1;
+    worker_until_count(w, &done, 2);
+    assert_int_equal(asks[1].err, SHEAF_OK);
+    assert_int_equal(a.conns, 1);
+    uv_close((uv_handle_t *)&drip, NULL);
+    h2_worker_end(w, &a, NULL);
+}
+
+/* It reads, and says nothing, not even to a PING: those are not answered here. */
+static void who_does_not_answer_a_ping_is_given_up(void **state)
+{
+    for (int count = 1; count <= 3; count += 2) {
+        h2_backend_t a;
+        worker_t *w = watching(&a, 0, 0, 60);
+        uint64_t began_ms = w->clock.now_ms;
+        ask_t asks[3];
+        int done = 0;
+
+        h2_ask_all(asks, count, w, true, &done);
+        worker_until_count(w, &done, count);
+        for (int i = 0; i < count; i++) {
+            assert_int_equal(asks[i].err, SHEAF_ERR_RESET);
+            assert_string_equal(asks[i].detail, "it does not answer a PING");
+        }
+        assert_true(w->clock.now_ms - began_ms >= 120);
+        assert_int_equal(a.pings, 1);
+        h2_worker_end(w, &a, NULL);
+    }
+}
+
+static void who_answers_a_ping_has_its_time(void **state)
+{
+    h2_backend_t a;
+    worker_t *w = watching(&a, 0, 0, 30);
+    ask_t asks[2];
+    int done = 0;
+
+    a.answers_pings = true;
+    h2_ask_all(asks, 2, w, true, &done);
+    worker_until_count(w, &a.pings, 5);
+    assert_int_equal(done, 0);
+    h2_answer(a.conn[0], 1);
+    h2_answer(a.conn[0], 3);
+    h2_flush(a.conn[0]);
+    worker_until_count(w, &done, 2);
+    assert_answer(&asks[1], 200, "hi");
+    h2_worker_end(w, &a, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(silence_to_one_of_several_ends_that_one),
+        cmocka_unit_test(an_answer_that_stands_still_ends_alone),
+        cmocka_unit_test(who_does_not_answer_a_ping_is_given_up),
+        cmocka_unit_test(who_answers_a_ping_has_its_time),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
