@@ -371,7 +371,8 @@ static void on_closed(void *data)
 static void assert_nothing_left(const fleet_t *fleet)
 {
     static const sheaf_metric_t gauges[] = {SHEAF_METRIC_EXCHANGES_WAITING, SHEAF_METRIC_EXCHANGES_RESTING,
-                                            SHEAF_METRIC_SERVERS_EJECTED, SHEAF_METRIC_BREAKERS_OPEN};
+                                            SHEAF_METRIC_EXCHANGES_FLYING,  SHEAF_METRIC_ADAPTIVE_LIMIT,
+                                            SHEAF_METRIC_SERVERS_EJECTED,   SHEAF_METRIC_BREAKERS_OPEN};
 
     for (size_t i = 0; i < sizeof(gauges) / sizeof(*gauges); i++)
         assert_int_equal(fleet_metric(fleet, gauges[i]), 0);
@@ -446,11 +447,24 @@ uint32_t fleet_server(const sheaf_conn_t *conn)
     return ntohs(conn->address.v4.sin_port);
 }
 
-uint32_t fleet_flying(const fleet_t *fleet)
+static uint32_t count_flying(const fleet_t *fleet, bool is_any, uint32_t server)
 {
     uint32_t count = 0;
 
-    for (const sheaf_link_t *link = fleet->conns.next; link != &fleet->conns; link = link->next)
-        count += SHEAF_OWNER(link, ship_t, link)->conn.flight_count;
+    for (const sheaf_link_t *link = fleet->conns.next; link != &fleet->conns; link = link->next) {
+        const sheaf_conn_t *conn = &SHEAF_OWNER(link, ship_t, link)->conn;
+
+        count += is_any || conn->server->port == server ? conn->flight_count : 0;
+    }
     return count;
+}
+
+uint32_t fleet_flying(const fleet_t *fleet)
+{
+    return count_flying(fleet, true, 0);
+}
+
+uint32_t fleet_flying_at(const fleet_t *fleet, uint32_t server)
+{
+    return count_flying(fleet, false, server);
 }

@@ -101,5 +101,6 @@ uint64_t fleet_metric(const fleet_t *fleet, sheaf_metric_t which);
 uint32_t fleet_server(const sheaf_conn_t *conn);
 /* All its exchanges together, as its balance counts them. */
 uint32_t fleet_flying(const fleet_t *fleet);
+uint32_t fleet_flying_at(const fleet_t *fleet, uint32_t server);
 
 #endif

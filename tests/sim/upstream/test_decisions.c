@@ -1,12 +1,13 @@
 /* What an upstream decides in fleets that were thrown together by chance: servers that answer, are slow, refuse, reset,
- * say 503, are silent, and change their mind; retries, hedges, ejection and breaker on or off; owners that lose patience, cancel,
- * and send again from inside on_done. The dice are seeded: a seed that fails fails again. */
+ * say 503, are silent, and change their mind; retries, hedges, ejection, breaker, limits and shedding on or off; owners that lose
+ * patience, cancel, and send again from inside on_done. The dice are seeded: a seed that fails fails again. */
 #include "tests/sim/upstream/fleet.h"
 
 #define SEEDS    400
 #define ASKS     400
 #define ATTEMPTS 3
 #define TIMEOUT  1500
+#define OTHER    7 /* the server of the fallback */
 
 typedef enum mood {
     MOOD_GOOD,
@@ -19,8 +20,8 @@ typedef enum mood {
     MOOD_COUNT
 } mood_t;
 
-static mood_t moods[8]; /* of the servers, by port */
-static uint64_t hedges, hedges_won;
+static mood_t moods[8];                    /* of the servers, by port */
+static uint64_t hedges, hedges_won, sheds; /* of all fleets */
 
 static uint32_t upto(fleet_t *fleet, uint32_t most)
 {
@@ -63,7 +64,7 @@ static fate_t any_fate(fleet_t *fleet, sheaf_conn_t *conn, sheaf_exchange_t *exc
     case MOOD_SLOW:
         return (fate_t){.after_ms = 200 + upto(fleet, 2000), .status = 200};
     default:
-        return (fate_t){.after_ms = upto(fleet, 20), .status = 200, .has_closed = upto(fleet, 19) == 0};
+        return (fate_t){.after_ms = 3 + upto(fleet, 20), .status = 200, .has_closed = upto(fleet, 19) == 0};
     }
 }
 
@@ -72,11 +73,11 @@ static const char *maybe(fleet_t *fleet, const char *text)
     return upto(fleet, 1) == 0 ? text : "";
 }
 
-/* One fleet by chance; where a fallback stands, it is upstream 1. */
-static void describe(fleet_t *dice, char *yaml, size_t size)
+/* One fleet by chance; where a fallback stands, it is upstream 1. Returns its max_in_flight. */
+static uint32_t describe(fleet_t *dice, char *yaml, size_t size)
 {
     static const char *const balances[] = {"round_robin", "least_requests", "random_two", "hash"};
-    uint32_t count = 1 + upto(dice, 4);
+    uint32_t count = 1 + upto(dice, 4), max_in_flight = upto(dice, 1) == 0 ? 1 + upto(dice, 20) : 0;
     size_t len = (size_t)snprintf(yaml, size, "  u:\n    servers: [");
 
     for (uint32_t i = 1; i <= count; i++)
@@ -85,13 +86,15 @@ static void describe(fleet_t *dice, char *yaml, size_t size)
                                 i == count ? "]\n" : ", ");
     snprintf(yaml + len, size - len,
              "    balance: %s\n    timeout: %dms\n    connect_timeout: 300ms\n    max_connections: %u\n"
-             "    max_waiting: 8\n%s%s%s%s"
+             "    max_waiting: 8\n    max_in_flight: %u\n%s%s%s%s%s%s"
              "  other:\n    servers: [\"http://127.0.0.1:7\"]\n    timeout: %dms\n    connect_timeout: 300ms\n",
-             balances[upto(dice, 3)], TIMEOUT, 1 + upto(dice, 30),
+             balances[upto(dice, 3)], TIMEOUT, 1 + upto(dice, 30), max_in_flight,
              maybe(dice, "    retry: {attempts: 3, on: [connect, reset, 502, 503, timeout]}\n"),
              maybe(dice, "    outlier: {errors: 3, eject: 500ms}\n"),
              maybe(dice, "    breaker: {requests: 10, open: 300ms, probes: 2}\n"),
-             maybe(dice, "    hedge: {after: 30ms, budget: 20%}\n"), TIMEOUT);
+             maybe(dice, "    hedge: {after: 30ms, budget: 20%}\n"), maybe(dice, "    shed: true\n"),
+             maybe(dice, "    adaptive: {min: 2, max: 40, measure: 1s}\n"), TIMEOUT);
+    return max_in_flight;
 }
 
 static ask_t *send_any(fleet_t *fleet);
@@ -132,14 +135,26 @@ static void assert_fair(const ask_t *ask)
         assert_true(ask->done_ms - ask->sent_ms <= most_ms);
 }
 
+/* At any moment: all that flies is counted once, within the limit, and who waits is served by somebody's end. */
+static void assert_counts(const fleet_t *fleet, uint32_t max_in_flight)
+{
+    uint32_t flying = fleet_flying(fleet);
+
+    assert_int_equal(fleet_metric(fleet, SHEAF_METRIC_EXCHANGES_FLYING), flying);
+    assert_true(max_in_flight == 0 || flying - fleet_flying_at(fleet, OTHER) <= max_in_flight);
+    assert_true(fleet_metric(fleet, SHEAF_METRIC_EXCHANGES_WAITING) == 0 || flying > 0);
+    assert_true(fleet_metric(fleet, SHEAF_METRIC_ADAPTIVE_LIMIT) <= 40);
+}
+
 static void run(uint64_t seed)
 {
     fleet_t dice = {.chance = {seed}};
     char yaml[2048];
     fleet_t *fleet;
+    uint32_t max_in_flight;
     uint64_t seconds;
 
-    describe(&dice, yaml, sizeof(yaml));
+    max_in_flight = describe(&dice, yaml, sizeof(yaml));
     fleet = fleet_new(yaml, seed);
     fleet->fate = any_fate;
     while (fleet->ask_count < ASKS) {
@@ -151,7 +166,7 @@ static void run(uint64_t seed)
         if (upto(fleet, 49) == 0)
             fleet_reload(fleet, yaml);
         fleet_wind(fleet, upto(fleet, 20));
-        assert_true(fleet_metric(fleet, SHEAF_METRIC_EXCHANGES_WAITING) == 0 || fleet_flying(fleet) > 0);
+        assert_counts(fleet, max_in_flight);
     }
     fleet_finish(fleet, 3 * TIMEOUT);
     for (uint32_t i = 0; i < fleet->ask_count; i++)
@@ -162,6 +177,7 @@ static void run(uint64_t seed)
     assert_true(fleet_metric(fleet, SHEAF_METRIC_HEDGES) <= 2 * ASKS / 5 + 1 + seconds / 10);
     hedges += fleet_metric(fleet, SHEAF_METRIC_HEDGES);
     hedges_won += fleet_metric(fleet, SHEAF_METRIC_HEDGES_WON);
+    sheds += fleet_metric(fleet, SHEAF_METRIC_SHED);
     fleet_free(fleet);
 }
 
@@ -172,7 +188,7 @@ static void whatever_servers_do_each_exchange_ends_once_and_in_time(void **state
         memset(moods, 0, sizeof(moods));
         run(seed);
     }
-    assert_true(hedges > SEEDS && hedges_won > 0 && hedges_won < hedges);
+    assert_true(hedges > SEEDS && hedges_won > 0 && hedges_won < hedges && sheds > 0);
 }
 
 int main(void)

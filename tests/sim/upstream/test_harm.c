@@ -43,6 +43,10 @@ static const char *const worlds[] = {
     "  u:\n    servers: [\"http://127.0.0.1:1\", \"http://127.0.0.1:2\", \"http://127.0.0.1:4\"]\n    timeout: 1s\n"
     "    max_in_flight: 5\n    hedge: {after: 1ms, budget: 100%}\n    breaker: {requests: 4, errors: 50%, open: 50ms}\n"
     "  other:\n    servers: [\"http://127.0.0.1:3\"]\n    timeout: 1s\n    hedge: {after: 3ms}\n",
+    "  u:\n    servers: [\"http://127.0.0.1:1\", \"http://127.0.0.1:2\"]\n    timeout: 1s\n    max_in_flight: 3\n"
+    "    hedge: {after: 2ms, budget: 100%}\n    adaptive: {min: 1, max: 3, window: 10ms}\n    shed: true\n    retry: "
+    "{}\n"
+    "  other:\n    servers: [\"http://127.0.0.1:3\"]\n    timeout: 1s\n    adaptive: {}\n    shed: true\n",
 };
 
 #define RETRIED 0 /* of the worlds: those in which one failure is none */
@@ -148,6 +152,7 @@ static uint32_t run(uint32_t harm_at, harm_t harm)
     send_all(fleet);
     fleet_finish(fleet, 5000);
     events = fleet->events;
+    assert_int_equal(fleet_metric(fleet, SHEAF_METRIC_EXCHANGES_FLYING), 0);
     for (uint32_t i = 0; i < ASKS; i++) {
         const ask_t *ask = &fleet->asks[i];
 
