@@ -29,8 +29,8 @@ static bool is_wanted(const sheaf_retry_t *retry, const sheaf_failure_t *failure
         return has(retry, SHEAF_RETRY_ON_CONNECT);
     case SHEAF_ERR_RESET:
         return failure->status == 0 && has(retry, SHEAF_RETRY_ON_RESET);
-    case SHEAF_ERR_TIMEOUT:
-        return failure->status == 0 && has(retry, SHEAF_RETRY_ON_TIMEOUT);
+    case SHEAF_ERR_TIMEOUT: /* who asked would be told 504: it makes no odds whose clock ran out */
+        return failure->status == 0 && (has(retry, SHEAF_RETRY_ON_TIMEOUT) || has(retry, SHEAF_RETRY_ON_504));
     case SHEAF_OK:
         break;
     default:

@@ -7,7 +7,7 @@ from rig import mark
 
 N, RATE, DELAY_US, LEAD = 20, 100, 2000, 1.5
 UPSTREAM = "max_connections: 256, first_byte_timeout: 200ms, outlier: {}"
-VARIANTS = {"outlier": UPSTREAM, "outlier, retry": f"{UPSTREAM}, retry: {{on: [connect, reset, timeout]}}"}
+VARIANTS = {"outlier": UPSTREAM, "outlier, retry": f"{UPSTREAM}, retry: {{}}"}
 DEATHS = {"killed": "stop", "mute": "freeze"}  # what is done to it
 
 

@@ -230,12 +230,21 @@ class Failing(Case):
             self.assertLess(time.monotonic() - started, 2)
 
     def test_a_server_that_swallows_requests_costs_no_item_where_timeouts_are_retried(self):
-        backends = self.backends(SILENCE, OK, OK, OK)
-        sheaf = self.gateway(backends, "first_byte_timeout: 200ms, retry: {on: [timeout], budget: 50%}, outlier: {eject: 60s}")
-        for _ in range(3):
-            self.assertEqual(statuses(self.run_items(*["/u/x"] * 100, sheaf=sheaf)), [200] * 100)
-        self.assertLessEqual(len(backends[0].seen), 25)
-        self.assertEqual(sheaf.metrics()["sheaf_servers_ejected"], 1)
+        for on in ("", "on: [timeout], "):  # a time out is a 504, and that is among the defaults
+            with self.subTest(on=on):
+                backends = self.backends(SILENCE, OK, OK, OK)
+                sheaf = self.gateway(backends, f"first_byte_timeout: 200ms, retry: {{{on}budget: 50%}}, outlier: {{eject: 60s}}")
+                for _ in range(3):
+                    self.assertEqual(statuses(self.run_items(*["/u/x"] * 100, sheaf=sheaf)), [200] * 100)
+                self.assertLessEqual(len(backends[0].seen), 25)
+                self.assertEqual(sheaf.metrics()["sheaf_servers_ejected"], 1)
+
+    def test_a_server_that_swallows_posts_gets_each_of_them_once(self):
+        backends = self.backends(SILENCE, SILENCE)
+        sheaf = self.gateway(backends, "first_byte_timeout: 200ms, retry: {budget: 100%}")
+        results = self.run_items(*[{"method": "POST", "url": "/u/x", "body": {}}] * 4, sheaf=sheaf)
+        self.assertEqual(statuses(results), [504] * 4)
+        self.assertEqual(sum(len(backend.seen) for backend in backends), 4)
 
     # --- fallback ---
 

@@ -77,8 +77,8 @@ static sheaf_retry_verdict_t ask(const sheaf_retry_conf_t *conf, sheaf_exchange_
 static void only_what_is_listed_is_retried(void **state)
 {
     static const uint16_t statuses[] = {502, 503, 504, 429};
-    static const sheaf_err_t never[] = {SHEAF_ERR_TIMEOUT, SHEAF_ERR_MALFORMED, SHEAF_ERR_ANSWER_TOO_LARGE,
-                                        SHEAF_ERR_OVERLOADED, SHEAF_ERR_QUEUE_FULL};
+    static const sheaf_err_t never[] = {SHEAF_ERR_MALFORMED, SHEAF_ERR_ANSWER_TOO_LARGE, SHEAF_ERR_OVERLOADED,
+                                        SHEAF_ERR_QUEUE_FULL};
     sheaf_retry_conf_t conf = retry_conf();
 
     for (uint32_t i = 0; i < 4; i++) {
@@ -97,6 +97,10 @@ static void only_what_is_listed_is_retried(void **state)
     assert_int_equal(ask(&conf, get(), error(SHEAF_ERR_TIMEOUT, true)), SHEAF_RETRY_NO);
     conf.on = 1u << SHEAF_RETRY_ON_TIMEOUT;
     assert_int_equal(ask(&conf, get(), error(SHEAF_ERR_TIMEOUT, true)), SHEAF_RETRY_YES);
+    conf.on = 1u << SHEAF_RETRY_ON_504; /* the gateway's own 504 is one, too */
+    assert_int_equal(ask(&conf, get(), error(SHEAF_ERR_TIMEOUT, true)), SHEAF_RETRY_YES);
+    assert_int_equal(ask(&conf, get(), (sheaf_failure_t){.err = SHEAF_ERR_TIMEOUT, .status = 200, .was_sent = true}),
+                     SHEAF_RETRY_NO);
     conf.on = 0x3f;
     for (size_t i = 0; i < SHEAF_COUNT(never); i++)
         assert_int_equal(ask(&conf, get(), error(never[i], true)), SHEAF_RETRY_NO);

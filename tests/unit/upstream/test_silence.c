@@ -86,21 +86,20 @@ static void an_answer_that_comes_slowly_but_comes_may_take_its_time(void **state
 
 static void silence_before_an_answer_is_retried_where_that_is_listed(void **state)
 {
-    for (int is_listed = 0; is_listed < 2; is_listed++) {
+    static const uint32_t lists[] = {1u << SHEAF_RETRY_ON_TIMEOUT, 1u << SHEAF_RETRY_ON_504,
+                                     1u << SHEAF_RETRY_ON_RESET};
+
+    for (size_t i = 0; i < SHEAF_COUNT(lists); i++) {
         worker_t *w = watching(50, 0);
         ask_t ask;
 
-        w->conf->retry =
-            (sheaf_retry_conf_t){.mark = {1, 1},
-                                 .attempts = 2,
-                                 .on = is_listed ? 1u << SHEAF_RETRY_ON_TIMEOUT : 1u << SHEAF_RETRY_ON_RESET,
-                                 .budget_percent = 20};
+        w->conf->retry = (sheaf_retry_conf_t){.mark = {1, 1}, .attempts = 2, .on = lists[i], .budget_percent = 20};
         worker_open(w); /* a is silent */
         step_text(&w->b, OK_HI);
         ask_get(&ask, w, "/");
         ask.exchange.is_repeatable = true;
         ask_whole(&ask);
-        assert_int_equal(ask.err, is_listed ? SHEAF_OK : SHEAF_ERR_TIMEOUT);
+        assert_int_equal(ask.err, lists[i] == 1u << SHEAF_RETRY_ON_RESET ? SHEAF_ERR_TIMEOUT : SHEAF_OK);
         worker_end(w);
     }
 }
