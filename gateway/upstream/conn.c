@@ -145,12 +145,21 @@ int sheaf_conn_start(sheaf_flight_t *flight)
     return 0;
 }
 
+/* What came aboard beyond what the server takes would only be refused. */
+static bool may_come_aboard(const sheaf_conn_t *conn)
+{
+    const sheaf_server_t *server = conn->server;
+
+    return conn->flight_count != 0 && (server->was_h2 || conn->protocol == SHEAF_PROTOCOL_HTTP2) &&
+           (server->takes_streams == 0 || conn->flight_count < server->takes_streams);
+}
+
 bool sheaf_conn_has_room(const sheaf_conn_t *conn)
 {
     if (conn->flight_count >= sheaf_conn_max_streams(conn) || conn->is_half_broken)
         return false;
     if (conn->state < SHEAF_CONN_ACTIVE)
-        return conn->flight_count != 0 && (conn->server->was_h2 || conn->protocol == SHEAF_PROTOCOL_HTTP2);
+        return may_come_aboard(conn);
     return conn->state == SHEAF_CONN_ACTIVE && conn->h2 != NULL && sheaf_h2_free_streams(conn->h2) != 0;
 }
 

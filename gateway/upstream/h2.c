@@ -73,7 +73,7 @@ bool sheaf_h2_is_over(const sheaf_h2_t *h2)
 /* --- beginning and end --- */
 
 /* HTTP's own rules are judged in h2_answer, which says which one was broken. */
-static nghttp2_option *new_option(void)
+static nghttp2_option *new_option(const sheaf_h2_setup_t *setup)
 {
     nghttp2_option *option;
 
@@ -83,6 +83,8 @@ static nghttp2_option *new_option(void)
     nghttp2_option_set_max_outbound_ack(option, ACKS_MOST);
     nghttp2_option_set_max_continuations(option, CONTINUATIONS_MOST);
     nghttp2_option_set_max_send_header_block_length(option, HEAD_SENT_MOST);
+    if (setup->first_streams != 0)
+        nghttp2_option_set_peer_max_concurrent_streams(option, setup->first_streams);
     return option;
 }
 
@@ -102,7 +104,7 @@ sheaf_h2_t *sheaf_h2_new(const sheaf_h2_setup_t *setup)
 {
     sheaf_h2_t *h2 = sheaf_zalloc(sizeof(*h2));
     nghttp2_session_callbacks *callbacks = sheaf_h2_callbacks_new();
-    nghttp2_option *option = new_option();
+    nghttp2_option *option = new_option(setup);
 
     h2->setup = *setup;
     h2->frames_left = SHEAF_H2_FRAMES_MOST;
@@ -181,13 +183,18 @@ const char *sheaf_h2_detail(const sheaf_h2_t *h2)
 
 /* --- streams, for the owner --- */
 
-uint32_t sheaf_h2_free_streams(const sheaf_h2_t *h2)
+uint32_t sheaf_h2_max_streams(const sheaf_h2_t *h2)
 {
     uint32_t most = nghttp2_session_get_remote_settings(h2->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+
+    return most < h2->setup.max_streams ? most : h2->setup.max_streams;
+}
+
+uint32_t sheaf_h2_free_streams(const sheaf_h2_t *h2)
+{
+    uint32_t most = sheaf_h2_max_streams(h2);
     uint32_t used = h2->open_count > h2->unsent_count ? h2->open_count : h2->unsent_count;
 
-    if (h2->setup.max_streams < most)
-        most = h2->setup.max_streams;
     return sheaf_h2_is_closing(h2) || used >= most ? 0 : most - used;
 }
 

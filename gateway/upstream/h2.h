@@ -45,6 +45,7 @@ typedef struct sheaf_h2_setup {
     sheaf_str_t scheme;     /* "http" or "https"; both are borrowed as long as the room lives */
     sheaf_str_t authority;  /* :authority of every request */
     uint32_t max_streams;   /* at once; the backend may want fewer */
+    uint32_t first_streams; /* how many it is thought to take until its SETTINGS have come; 0: nobody knows */
     uint32_t stream_window; /* bytes of an answer that may be under way or unconsumed, at least 65,535 */
     uint32_t conn_window;   /* the same of all streams together */
 } sheaf_h2_setup_t;
@@ -73,6 +74,8 @@ const char *sheaf_h2_detail(const sheaf_h2_t *h2);
 
 /* How many exchanges it would take now: 0 when it is full, after GOAWAY, a goodbye or a failure, and when ids run out. */
 uint32_t sheaf_h2_free_streams(const sheaf_h2_t *h2);
+/* How many it takes at once at most, as both sides have said; 0: the backend wants none for now. */
+uint32_t sheaf_h2_max_streams(const sheaf_h2_t *h2);
 /* How many are on it. */
 uint32_t sheaf_h2_open_streams(const sheaf_h2_t *h2);
 /* It will take no exchange ever again: close it once open_streams is 0. */

@@ -87,6 +87,7 @@ void sheaf_server_move(sheaf_server_t *server, sheaf_resolver_t *resolver, sheaf
     server->tls = tls == NULL ? NULL : sheaf_tls_peer_like(tls, server->label);
     server->outlier = (sheaf_outlier_t){0};
     server->is_unhealthy = server->was_h2 = false;
+    server->takes_streams = 0;
     server->credit = 0;
     server->peers = NULL;
     server->version = server->next = server->peer_count = 0;

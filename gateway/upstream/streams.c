@@ -102,11 +102,34 @@ static void on_end(void *owner, void *stream, sheaf_h2_end_t end, const char *de
     stop(flight, errs[end], detail);
 }
 
+/* What stands in line here while the backend takes fewer than were sent to it may get on faster elsewhere. The last come
+ * are the last in line. One that takes none at all, for now, is waited for. */
+static void turn_away(sheaf_conn_t *conn)
+{
+    uint32_t most = sheaf_h2_max_streams(conn->h2);
+
+    while (most != 0 && sheaf_h2_open_streams(conn->h2) > most) {
+        sheaf_flight_t *flight = SHEAF_OWNER(conn->flights.prev, sheaf_flight_t, link);
+
+        if (!sheaf_h2_is_unsent(conn->h2, flight->stream))
+            return;
+        flight->is_unprocessed = true;
+        flight->has_written = false;
+        stop(flight, SHEAF_ERR_RESET, "the server takes fewer streams at once");
+    }
+}
+
 static void on_change(void *owner)
 {
     sheaf_conn_t *conn = owner;
+    uint32_t most;
 
-    if (conn->state != SHEAF_CONN_CLOSING && conn->events->on_room != NULL)
+    if (conn->state == SHEAF_CONN_CLOSING)
+        return;
+    most = sheaf_h2_max_streams(conn->h2);
+    conn->server->takes_streams = most > 1 ? most : 1;
+    turn_away(conn);
+    if (conn->events->on_room != NULL)
         conn->events->on_room(conn);
 }
 
@@ -130,6 +153,7 @@ void sheaf_streams_open(sheaf_conn_t *conn)
         .scheme = conn->tls != NULL ? SHEAF_STR("https") : SHEAF_STR("http"),
         .authority = authority_of(conn->server),
         .max_streams = sheaf_conn_max_streams(conn),
+        .first_streams = conn->server->takes_streams,
         .stream_window = STREAM_WINDOW,
         .conn_window = CONN_WINDOW,
     });
