@@ -2,6 +2,7 @@
 #include "gateway/upstream/conn.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -173,10 +174,20 @@ bool sheaf_conn_leave(sheaf_flight_t *flight)
     return true;
 }
 
+/* An answer that had begun is not asked for again: whoever reads of its end shall see why. */
+static const char *tell_begun(char *text, size_t size, const char *detail)
+{
+    snprintf(text, size, "within its answer: %s", *detail != '\0' ? detail : "the backend closed the connection");
+    return text;
+}
+
 void sheaf_conn_end(sheaf_flight_t *flight, sheaf_err_t err, const char *detail, bool can_stay)
 {
     sheaf_conn_t *conn = flight->conn;
+    char text[256];
 
+    if (err == SHEAF_ERR_RESET && flight->status != 0)
+        detail = tell_begun(text, sizeof(text), detail);
     sheaf_flight_alight(flight);
     if (conn->flight_count == 0)
         sheaf_deadline_clear(conn->env->deadlines, &conn->deadline);

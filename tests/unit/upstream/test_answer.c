@@ -87,6 +87,33 @@ static void half_an_answer_is_a_reset(void **state)
     check_answer("", true, SHEAF_ERR_RESET, 0, "", false);
 }
 
+/* What had begun is not sent again whatever `retry` says; who wonders why reads it here. */
+static void the_detail_tells_an_answer_that_was_cut_from_one_that_never_began(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *detail;
+    } cases[] = {
+        {"", ""},
+        {"HTTP/1.1 200 OK\r\nContent-Le", ""},
+        {"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhi", "within its answer: the backend closed the connection"},
+    };
+
+    for (size_t i = 0; i < SHEAF_COUNT(cases); i++) {
+        worker_t *w = worker_new();
+        ask_t ask;
+
+        worker_open(w);
+        step_text(&w->a, cases[i].text);
+        w->a.steps[0].then_close = true;
+        ask_get(&ask, w, "/");
+        ask_whole(&ask);
+        assert_int_equal(ask.err, SHEAF_ERR_RESET);
+        assert_string_equal(ask.detail, cases[i].detail);
+        worker_end(w);
+    }
+}
+
 static void bytes_behind_an_answer_reach_nobody(void **state)
 {
     worker_t *w = worker_new();
@@ -231,6 +258,7 @@ int main(void)
         cmocka_unit_test(interim_answers_are_skipped_but_not_for_ever),
         cmocka_unit_test(ambiguous_answers_are_refused_and_the_conn_dropped),
         cmocka_unit_test(half_an_answer_is_a_reset),
+        cmocka_unit_test(the_detail_tells_an_answer_that_was_cut_from_one_that_never_began),
         cmocka_unit_test(bytes_behind_an_answer_reach_nobody),
         cmocka_unit_test(a_head_in_pieces_is_put_together),
         cmocka_unit_test(a_head_over_64_kib_is_refused),
