@@ -4,7 +4,7 @@
  *
  * Each connection posts the bytes of BODY_FILE to /batch, reads the whole answer (Content-Length or chunked), counts
  * MARK in it (it must stand there N times) and posts again. HEADER is one more field of the request. Prints
- * {"batches":..,"bad":..,"seconds":..,"p50_us":..,"p99_us":..}; exits 1 when an answer was bad. */
+ * {"batches":..,"bad":..,"missing":..,"seconds":..,"p50_us":..,"p99_us":..}; exits 1 when an answer was bad. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,13 +12,15 @@
 #include "tests/bench/client.h"
 
 #define LATENCIES 4000000u
+#define TOLD_MOST 1000 /* bad batches; the rest are only counted */
+#define PROBLEM   "urn:sheaf:problem"
 
 static struct {
     uv_buf_t post;
     const char *mark;
     unsigned n;
     uint64_t started_ns, stop_ns;
-    unsigned long batches, bad;
+    unsigned long batches, bad, missing;
     int running; /* connections that still post */
     uint32_t *latencies_us;
 } load;
@@ -35,19 +37,25 @@ static void report(uint64_t now_ns)
     size_t count = load.batches < LATENCIES ? load.batches : LATENCIES;
 
     qsort(load.latencies_us, count, sizeof(uint32_t), by_value);
-    printf("{\"batches\":%lu,\"bad\":%lu,\"seconds\":%.3f,\"p50_us\":%u,\"p99_us\":%u}\n", load.batches, load.bad,
-           (double)(now_ns - load.started_ns) / 1e9, load.latencies_us[count / 2], load.latencies_us[count * 99 / 100]);
+    printf("{\"batches\":%lu,\"bad\":%lu,\"missing\":%lu,\"seconds\":%.3f,\"p50_us\":%u,\"p99_us\":%u}\n", load.batches,
+           load.bad, load.missing, (double)(now_ns - load.started_ns) / 1e9, load.latencies_us[count / 2],
+           load.latencies_us[count * 99 / 100]);
     exit(load.bad > 0);
 }
 
-/* What a batch that is not as it should be looks like: from before the first problem in it, or else from its start. */
+/* What a batch that is not as it should be looks like: the surroundings of every problem in it, a line each, or else its
+ * start. */
 static void tell_bad(const answer_t *answer, unsigned marks)
 {
-    const char *problem = memmem(answer->in, answer->len, "urn:sheaf:problem", 17);
-    size_t at = problem == NULL || problem - answer->in < 200 ? 0 : (size_t)(problem - answer->in) - 200;
+    const char *at = answer->in + answer->body_at, *end = answer->in + answer->end_at, *problem;
 
-    fprintf(stderr, "load: %u of %u items are good: %.*s\n", marks, load.n,
-            answer->len - at < 2000 ? (int)(answer->len - at) : 2000, answer->in + at);
+    fprintf(stderr, "load: %u of %u items are good: %.*s\n", marks, load.n, end - at < 200 ? (int)(end - at) : 200, at);
+    while ((problem = memmem(at, (size_t)(end - at), PROBLEM, sizeof(PROBLEM) - 1)) != NULL) {
+        const char *from = problem - at < 300 ? at : problem - 300;
+
+        at = problem + sizeof(PROBLEM) - 1;
+        fprintf(stderr, "load: problem: %.*s\n", end - from < 700 ? (int)(end - from) : 700, from);
+    }
 }
 
 static void on_answer(client_t *client)
@@ -56,7 +64,8 @@ static void on_answer(client_t *client)
     uint64_t now_ns = uv_hrtime();
     unsigned marks = answer_count(answer, load.mark);
 
-    if (marks != load.n && load.bad++ == 0)
+    load.missing += load.n - marks;
+    if (marks != load.n && load.bad++ < TOLD_MOST)
         tell_bad(answer, marks);
     load.latencies_us[load.batches++ % LATENCIES] = (uint32_t)((now_ns - client->sent_ns) / 1000);
     if (now_ns <= load.stop_ns)

@@ -23,12 +23,15 @@ class Peer:
     def __init__(self, origin, pki, pair):
         self.folder = tempfile.TemporaryDirectory(prefix="sheaf-peer-")
         self.dir, self.origin, self.pki, self.pair = pathlib.Path(self.folder.name), origin, pki, pair
-        self.ports = {kind: free_port() for kind in self.kinds if not kind.startswith("h2") or knows("upstreams.NAME.protocol")}
+        self.ports = {kind: self.choose_port() for kind in self.kinds if not kind.startswith("h2") or knows("upstreams.NAME.protocol")}
         self.path = self.dir / "conf"
         self.dir.chmod(0o755)  # nginx serves as somebody else, who puts large bodies here
         self.log = self.dir / "log"
         self.path.write_text(self.conf())
         self.start()
+
+    def choose_port(self):
+        return free_port()
 
     def start(self):
         self.process = subprocess.Popen(self.command(), stdout=open(self.log, "ab"), stderr=subprocess.STDOUT,

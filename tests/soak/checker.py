@@ -11,13 +11,17 @@ def filled(length):
     return ("abcdefghijklmnopqrstuvwxyz" * (length // 26 + 1))[:length]
 
 
+def has_begun(kind, detail):
+    """Whether a problem of this kind says that the answer had begun: then it was cut, and is not asked for again."""
+    return kind == "reset" and detail.startswith("within its answer") or kind == "timeout" and "no progress" in detail
+
+
 class Item:
     """One item, and what must come of it."""
 
     def __init__(self, url, wanted, status=200, **more):
-        self.request, self.wanted, self.status = {"url": "/s" + url, **more}, wanted, status
+        self.request, self.wanted, self.status = {"url": url, **more}, wanted, status
         self.is_safe = more.get("method") != "POST"
-        self.is_piecemeal = url.startswith("/chunked")  # a server may die within it, and what has begun is not repeated
 
     def verdict(self, result):
         """None when all is well, "lost" for a POST that its server took along, "cut" for an answer that ended or stopped
@@ -26,27 +30,28 @@ class Item:
             return None if self.wanted(result.get("body")) else "another answer than its own"
         if not self.is_safe and result.get("status") in UNSAFE:
             return "lost"
-        if self.is_piecemeal and result.get("body", {}).get("type", "").endswith((":reset", ":timeout")):
+        problem = result["body"] if isinstance(result.get("body"), dict) else {}
+        if has_begun(problem.get("type", "").rsplit(":", 1)[-1], problem.get("detail", "")):
             return "cut"
         return f"status {result.get('status')}"
 
 
-def make_items(dice):
+def make_items(dice, kind):
     """A batch of every kind, each with a mark of its own so that no answer can pass for another."""
     mark = f"{dice.getrandbits(48):x}"
     length = dice.choice((0, 100, 10000, 200000))
     text = {"content-type": "text/plain"}
     return [
-        Item(f"/echo?{mark}", lambda body: body["target"] == f"/echo?{mark}"),
-        Item(f"/json/{length}", lambda body: body == {"fill": filled(length)}),
-        Item("/echo", lambda body: body["body"] == mark, method="PUT", headers=text, body=mark),
-        Item("/echo", lambda body: body["body"] == mark, method="POST", headers=text, body=mark),
-        Item("/echo", lambda body: body["body"] == mark * 2000, method="PUT", headers=text, body=mark * 2000),
-        Item("/status/404", lambda body: body == {"status": 404}, 404),
-        Item("/head204", lambda body: body is None, 204),
-        Item(f"/delay/{dice.randrange(40)}/echo?{mark}", lambda body: body["method"] == "GET"),
-        Item("/chunked/5000?trailers", lambda body: len(body) == 5000),
-        Item("/binary", lambda body: len(body) == 344),
+        Item(f"/{kind}/echo?{mark}", lambda body: body["target"] == f"/echo?{mark}"),
+        Item(f"/{kind}/json/{length}", lambda body: body == {"fill": filled(length)}),
+        Item(f"/{kind}/echo", lambda body: body["body"] == mark, method="PUT", headers=text, body=mark),
+        Item(f"/{kind}/echo", lambda body: body["body"] == mark, method="POST", headers=text, body=mark),
+        Item(f"/{kind}/echo", lambda body: body["body"] == mark * 2000, method="PUT", headers=text, body=mark * 2000),
+        Item(f"/{kind}/status/404", lambda body: body == {"status": 404}, 404),
+        Item(f"/{kind}/head204", lambda body: body is None, 204),
+        Item(f"/{kind}/delay/{dice.randrange(40)}/echo?{mark}", lambda body: body["method"] == "GET"),
+        Item(f"/{kind}/chunked/5000?trailers", lambda body: len(body) == 5000),
+        Item(f"/{kind}/binary", lambda body: len(body) == 344),
     ]
 
 
@@ -66,43 +71,50 @@ class Client(threading.Thread):
 
 class Checker(Client):
     """Counts items, those POSTs that died with their servers and the answers that were cut within; everything else that is
-    not as it should be is wrong."""
+    not as it should be is wrong. `trouble` tells which of them had a reason."""
     items = lost = cut = 0
+
+    def __init__(self, gateway, seed, trouble):
+        self.trouble = trouble
+        super().__init__(gateway, seed)
 
     def run(self):
         conn = self.gateway.connect()
         while not self.over.is_set():
-            items = make_items(self.dice) * 2
+            items = make_items(self.dice, self.dice.choice(self.gateway.kinds)) * 2
+            begin = time.monotonic()
             try:
-                self.check(items, self.gateway.batch([item.request for item in items], conn=conn))
+                self.check(items, self.gateway.batch([item.request for item in items], conn=conn), begin)
             except Exception as failure:  # whatever it is, this batch had no proper answer
                 self.wrong.append(repr(failure))
                 conn.close()
                 conn = self.gateway.connect()
         conn.close()
 
-    def check(self, items, answer):
+    def check(self, items, answer, begin):
         self.batches += 1
         self.items += len(items)
         results = answer.json["responses"]
         if answer.status != 207 or [result["id"] for result in results] != [str(at) for at in range(len(items))]:
             self.wrong.append(f"batch: {answer.status} {answer.body[:300]}")
             return
+        reason = self.trouble.about(begin, time.monotonic())
         for item, result in zip(items, results):
             verdict = item.verdict(result)
-            if verdict == "lost":
+            if verdict == "lost" and reason:
                 self.lost += 1
-            elif verdict == "cut":
+            elif verdict == "cut" and reason:
                 self.cut += 1
             elif verdict:
-                self.wrong.append(f"{verdict}: {item.request} {json.dumps(result)[:400]}")
+                self.wrong.append(f"{verdict}: {item.request} {json.dumps(result)[:400]} ({reason or 'no trouble'})")
 
 
 class Leaver(Client):
     """Posts a batch and is gone after a moment, some twenty times a second."""
 
     def run(self):
-        body = json.dumps({"requests": [{"url": f"/s/delay/{ms}/json/5000"} for ms in range(0, 60, 3)]})
+        kinds = self.gateway.kinds
+        body = json.dumps({"requests": [{"url": f"/{kinds[ms % len(kinds)]}/delay/{ms}/json/5000"} for ms in range(0, 60, 3)]})
         while not self.over.is_set():
             conn = self.gateway.connect()
             try:

@@ -1,18 +1,16 @@
-"""Who takes part in a soak: origins that die, the gateway between, the load, and the one who makes the trouble."""
+"""Who takes part in a soak: the gateway before its backends, the load, and the one who makes the trouble."""
+import collections
 import json
-import os
 import pathlib
 import random
 import re
 import signal
-import socket
 import subprocess
-import sys
 import threading
+import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests/e2e"))
-from harness import Process, Sheaf, wait_until  # noqa: E402
+from backends import ROOT
+from harness import Sheaf, wait_until
 
 CONF = """
 listen: [{{address: "127.0.0.1:0"}}]
@@ -20,7 +18,14 @@ admin: {{address: "127.0.0.1:0"}}
 workers: 2
 log: {{level: warn}}
 upstreams:
-  soak:
+{upstreams}
+routes:
+{routes}
+endpoints:
+  - {{path: /batch, max_items: 1000, max_body: 4MiB}}
+"""
+UPSTREAM = """
+  {kind}:
     servers: [{servers}]
     max_connections: 128
     keepalive: {keepalive}
@@ -29,21 +34,20 @@ upstreams:
     retry: {{attempts: 3, on: [connect, reset, 502, 503, 504, 429, timeout]}}
     outlier: {{errors: 5, eject: 500ms, max_eject: 2s, max_ejected: 75%}}
     breaker: {{errors: 90%, requests: 1000}}
-{extras}
-routes:
-  - {{match: "/s/{{rest...}}", rewrite: "/{{rest...}}", upstream: soak}}
-endpoints:
-  - {{path: /batch, max_items: 1000, max_body: 4MiB}}
+    health: {{path: /status/200, interval: 1s, timeout: 500ms}}
+    hedge: {{after: p99, budget: 5%}}
+{more}
 """
-# what a binary may or may not know, by the key that tells
-EXTRAS = {
-    "health": "health: {path: /status/200, interval: 1s, timeout: 500ms}",
-    "hedge": "hedge: {after: p99, budget: 5%}",
-    "adaptive": "adaptive: {}",
-    "shed": "shed: true",
+ROUTE = '  - {{match: "/{kind}/{{rest...}}", rewrite: "/{{rest...}}", upstream: {kind}, compress: {compress}}}'
+# what is spoken to the backends, and what else is written there
+KINDS = {
+    "http1": ("http://127.0.0.1", "    shed: true\n    adaptive: {{}}"),
+    "tls": ("https://localhost", "    shed: true\n    max_in_flight: 60\n    tls: {{ca: {ca}}}"),
+    "h2c": ("http://127.0.0.1", "    adaptive: {{}}\n    protocol: http2\n    max_streams: 30"),
+    "h2_tls": ("https://localhost", "    max_in_flight: 200\n    protocol: http2\n    tls: {{ca: {ca}}}"),
 }
 # answers that the origin hands over in one write: such a one is there or is not, and what is not there is asked for again
-ITEMS = ["/s/json/200", "/s/text", "/s/json/3000", "/s/json/20000", "/s/delay/2/text", "/s/latin1"]
+ITEMS = ["/json/200", "/text", "/json/3000", "/json/20000", "/delay/2/text", "/latin1"]
 N = 100  # items of the load's batch
 
 
@@ -54,42 +58,24 @@ def compile_program(name, directory, *sources):
     return path
 
 
-def low_port(dice):
-    """Below those that the kernel gives to clients: nobody else takes it, and no client meets itself, while it is free."""
-    while True:
-        port = dice.randrange(15000, 30000)
-        with socket.socket() as sock:
-            if sock.connect_ex(("127.0.0.1", port)) != 0:
-                return port
-
-
-class Origin:
-    def __init__(self, program, port):
-        self.program, self.at, self.process = program, port, None
-        self.start()
-
-    def start(self):
-        self.process = Process([self.program, str(self.at)])
-        self.process.port()
-
-    def kill(self):
-        self.process.kill()
-
-
 class Gateway(Sheaf):
+    """An upstream of each of `kinds`, whose servers are the backends that speak it; /KIND/... leads to it."""
     KEEPALIVE_S = 5
 
-    def __init__(self, binary, origins):
-        keys = subprocess.run([binary, "keys"], capture_output=True, text=True, check=True).stdout
-        self.extras = [key for key in EXTRAS if f"\nupstreams.NAME.{key}  " in keys]
-        self.origins, self.weight = origins, 1
-        super().__init__(origins[0], binary=binary)
+    def __init__(self, binary, backends, kinds, ca):
+        self.backends, self.kinds, self.ca, self.weight = backends, kinds, ca, 1
+        super().__init__(None, binary=binary)
         self.workers = sorted(self.children())
 
+    def upstream(self, kind):
+        begin, more = KINDS[kind]
+        servers = ", ".join(f'{{url: "{begin}:{backend.ports[kind]}", weight: {self.weight}}}'
+                            for backend in self.backends if kind in backend.ports)
+        return UPSTREAM.format(kind=kind, servers=servers, keepalive=f"{self.KEEPALIVE_S}s", more=more.format(ca=self.ca))
+
     def write_conf(self):
-        servers = ", ".join(f'{{url: "http://127.0.0.1:{origin.at}", weight: {self.weight}}}' for origin in self.origins)
-        extras = "\n".join(f"    {EXTRAS[key]}" for key in self.extras)
-        self.path.write_text(CONF.format(servers=servers, extras=extras, keepalive=f"{self.KEEPALIVE_S}s"))
+        routes = [ROUTE.format(kind=kind, compress="true" if kind != "h2_tls" else "false") for kind in self.kinds]
+        self.path.write_text(CONF.format(upstreams="".join(map(self.upstream, self.kinds)), routes="\n".join(routes)))
 
     def reload(self):
         """Every second time with other weights, so that the upstream is a new one."""
@@ -106,21 +92,36 @@ class Gateway(Sheaf):
 
 
 class Load:
-    """tests/bench/load: the same batch of 100 over a few connections, as fast as it goes."""
+    """tests/bench/load: the same batch of 100 over a few connections, as fast as it goes. `problems` are those items of it
+    that failed, as (when it was heard of, url, status, type, detail)."""
+    PROBLEM = re.compile(r'"id":"(\d+)","status":(\d+),((?!"id":).)*urn:sheaf:problem:([a-z-]+)".*?"detail":"([^"]*)')
 
     def __init__(self, program, gateway, directory, seconds):
         body = directory / "batch.json"
-        body.write_text(json.dumps({"requests": [{"url": ITEMS[number % len(ITEMS)]} for number in range(N)]}))
+        ways = [f"/{kind}{item}" for item in ITEMS for kind in gateway.kinds]
+        self.urls = [ways[number % len(ways)] for number in range(N)]
+        body.write_text(json.dumps({"requests": [{"url": url} for url in self.urls]}))
+        self.problems, self.words = [], collections.deque(maxlen=20)
         self.process = subprocess.Popen([program, str(gateway.at), str(body), "application/json", "application/json",
                                          '"status":200', str(N), "4", str(seconds)], stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True)
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+
+    def read(self):
+        for line in self.process.stderr:
+            if found := self.PROBLEM.search(line):
+                at, status, _, kind, detail = found.groups()
+                self.problems.append((time.monotonic(), self.urls[int(at)], int(status), kind, detail))
+            else:
+                self.words.append(line)
 
     def end(self):
-        """{"batches":, "bad":, "p99_us":...}; what it says of a bad one comes along."""
-        out, err = self.process.communicate(timeout=120)
-        if not out:
-            return {"batches": 0, "bad": 1, "p50_us": 0, "p99_us": 0, "first": err or "the load ended without a word"}
-        return {**json.loads(out), "first": err}
+        """{"batches":, "bad":, "missing": items without a good answer, "p99_us":...}"""
+        self.process.wait(120)
+        self.reader.join(10)
+        out = self.process.stdout.read()
+        return json.loads(out) if out else {"batches": 0, "bad": 1, "missing": 1, "p50_us": 0, "p99_us": 0}
 
     def kill(self):
         if self.process.poll() is None:
@@ -129,44 +130,61 @@ class Load:
 
 
 class Trouble(threading.Thread):
-    """Every `every` seconds one origin dies for a while; half-way to the next another one stands still for a second. With
-    every third death the configuration is loaded again."""
+    """Every `every` seconds one backend dies for a while, or ends, or reads its configuration again; half-way to the next
+    another one stands still for a second. With every third the gateway's configuration is loaded again."""
     DEAD_S, STOPPED_S = 1.5, 1.0
+    AFTER_S = 1.5  # how long after it something may still fail of it
 
-    def __init__(self, gateway, origins, every, seed):
+    def __init__(self, gateway, backends, every, seed):
         super().__init__(daemon=True)
-        self.gateway, self.origins, self.every, self.dice = gateway, origins, every, random.Random(seed)
+        self.gateway, self.backends, self.every, self.dice = gateway, backends, every, random.Random(seed)
         self.over = threading.Event()
-        self.deaths = self.stops = self.reloads = 0
+        self.counts = collections.Counter()
+        self.spans = []  # [what, whom, from, to]: what was done to a backend
+        self.turns = 0
         self.failure = None
         self.start()
 
     def run(self):
         try:
             while not self.over.wait(self.every / 2):
-                self.kill_one()
+                self.trouble_one()
                 if self.over.wait(max(0.0, self.every / 2 - self.DEAD_S)):
                     return
                 self.stop_one()
         except Exception as failure:
             self.failure = failure
 
-    def kill_one(self):
-        victim = self.origins[self.deaths % len(self.origins)]
-        victim.kill()
-        self.over.wait(self.DEAD_S)
-        victim.start()
-        self.deaths += 1
-        if self.deaths % 3 == 0:
+    def do(self, what, backend, *steps):
+        span = [what, f"{type(backend).__name__} {self.backends.index(backend)}", time.monotonic(), float("inf")]
+        self.spans.append(span)
+        for step in steps:
+            step()
+        span[3] = time.monotonic()
+        self.counts[what] += 1
+
+    def trouble_one(self):
+        """Each backend in turn, and each time it is its turn in another way."""
+        around, at = divmod(self.turns, len(self.backends))
+        backend = self.backends[at]
+        way = backend.ways[(around + at) % len(backend.ways)]
+        self.turns += 1
+        if way == "reload":
+            self.do(way, backend, backend.reload)
+        else:
+            self.do(way, backend, getattr(backend, way), lambda: self.over.wait(self.DEAD_S), backend.start)
+        if self.turns % 3 == 0:
             self.gateway.reload()
-            self.reloads += 1
+            self.counts["gateway reloads"] += 1
 
     def stop_one(self):
-        process = self.dice.choice(self.origins).process
-        os.kill(process.pid, signal.SIGSTOP)
-        self.over.wait(self.STOPPED_S)
-        os.kill(process.pid, signal.SIGCONT)
-        self.stops += 1
+        backend = self.dice.choice(self.backends)
+        self.do("stop", backend, backend.halt, lambda: self.over.wait(self.STOPPED_S), backend.go_on)
+
+    def about(self, begin, end):
+        """What happened to backends shortly before or between these times, or "": ["kill Origin 2 0.4 s before", ...]"""
+        return "; ".join(f"{what} {whom} {end - since:.2f} s before" for what, whom, since, until in list(self.spans)
+                         if since < end and begin < until + self.AFTER_S)
 
     def end(self):
         self.over.set()
