@@ -59,18 +59,26 @@ static void note_bytes(sheaf_flight_t *flight)
     flight->has_bytes = true;
 }
 
+/* The same one as before a sink was called: that may have cancelled it and sent another, which sits in its place now. */
+static bool is_still(const sheaf_flight_t *flight, const sheaf_conn_t *conn, int32_t id)
+{
+    return flight->is_aboard && flight->conn == conn && flight->stream == id;
+}
+
 /* An answer that is thrown away is not worth its bytes. */
 static void on_head(void *owner, void *stream, const sheaf_answer_head_t *head)
 {
     sheaf_flight_t *flight = stream;
+    int32_t id = flight->stream;
     bool is_welcome;
 
-    (void)owner;
     note_bytes(flight);
     is_welcome = sheaf_flight_head(flight, head);
+    if (!is_still(flight, owner, id))
+        return;
     if (flight->is_discarded)
         stop(flight, SHEAF_OK, "");
-    else if (!is_welcome && flight->is_aboard)
+    else if (!is_welcome)
         stop(flight, SHEAF_ERR_ANSWER_TOO_LARGE, "");
 }
 
@@ -78,10 +86,11 @@ static void on_body(void *owner, void *stream, const char *bytes, size_t len)
 {
     sheaf_conn_t *conn = owner;
     sheaf_flight_t *flight = stream;
+    int32_t id = flight->stream;
 
     note_bytes(flight);
-    sheaf_h2_consumed(conn->h2, flight->stream, len);
-    if (!flight->exchange->sink->on_body(flight->exchange, bytes, len) && flight->is_aboard)
+    sheaf_h2_consumed(conn->h2, id, len);
+    if (!flight->exchange->sink->on_body(flight->exchange, bytes, len) && is_still(flight, conn, id))
         stop(flight, SHEAF_ERR_ANSWER_TOO_LARGE, "");
 }
 

@@ -97,6 +97,41 @@ static void an_answer_that_is_too_large_costs_its_own_stream(void **state)
     h2_worker_end(w, &a, NULL);
 }
 
+static ask_t instead;
+
+static void ask_another(ask_t *ask)
+{
+    ask_cancel(ask);
+    ask_send(&instead);
+}
+
+static void say_sized(h2_conn_t *conn, int32_t id)
+{
+    peer_head(&conn->peer, id, false, ":status: 200\ncontent-length: 2");
+    peer_data(&conn->peer, id, true, "hi");
+}
+
+/* What is sent from inside a sink may sit where the one was that it refuses. */
+static void a_sink_that_refuses_what_it_has_cancelled_harms_no_other(void **state)
+{
+    h2_backend_t a;
+    worker_t *w = h2_worker_with(&a, NULL);
+    ask_t ask;
+
+    a.on_request = say_sized;
+    worker_open(w);
+    ask_get(&instead, w, "/");
+    ask_get(&ask, w, "/");
+    ask.most = 1;
+    ask.on_head = ask_another;
+    ask_send(&ask);
+    worker_until(w, &instead.is_done);
+    assert_answer(&instead, 200, "hi");
+    assert_false(ask.is_done);
+    assert_int_equal(a.conns, 1);
+    h2_worker_end(w, &a, NULL);
+}
+
 static void no_more_fly_on_a_conn_than_the_configuration_says(void **state)
 {
     h2_backend_t a;
@@ -126,6 +161,7 @@ int main(void)
         cmocka_unit_test(a_dial_that_fails_takes_all_to_the_next_server),
         cmocka_unit_test(a_reset_for_any_other_reason_ends_that_one_alone),
         cmocka_unit_test(an_answer_that_is_too_large_costs_its_own_stream),
+        cmocka_unit_test(a_sink_that_refuses_what_it_has_cancelled_harms_no_other),
         cmocka_unit_test(no_more_fly_on_a_conn_than_the_configuration_says),
     };
 
