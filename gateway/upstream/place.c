@@ -48,10 +48,11 @@ void sheaf_place(sheaf_group_t *group, sheaf_exchange_t *exchange)
     sheaf_dial(group, exchange, server);
 }
 
+/* At the limit of conns it is looked closely: who came with nothing to take would dial one too many. */
 bool sheaf_place_is_free(sheaf_group_t *group)
 {
     return sheaf_throttle_has_room(&group->throttle) &&
-           (group->stock.idle_count + group->stock.roomy_count != 0 || has_room(group));
+           (has_room(group) || group->stock.idle_count != 0 || sheaf_stock_take_shared(&group->stock) != NULL);
 }
 
 bool sheaf_place_spare(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf_server_t *server)

@@ -74,6 +74,7 @@ void sheaf_stock_put(sheaf_stock_t *stock, sheaf_conn_t *conn, uint64_t kept_ms)
         sheaf_deadline_set(stock->env->deadlines, &stock->sweep, conn->idle_until_ms);
 }
 
+/* A busy conn that takes more. What does not is not asked again until it is filed anew. */
 static sheaf_conn_t *take_roomy(sheaf_stock_t *stock, sheaf_server_t *server)
 {
     while (!sheaf_list_is_empty(&server->roomy)) {
@@ -115,19 +116,33 @@ sheaf_conn_t *sheaf_stock_take_any(sheaf_stock_t *stock, const sheaf_exchange_t 
     uint64_t now_ms = stock->env->clock->now_ms;
     sheaf_conn_t *conn = NULL;
 
-    for (uint32_t i = 0; i < stock->balance->count && conn == NULL && stock->idle_count + stock->roomy_count != 0; i++)
-        if ((exchange->tried & sheaf_balance_bit(stock->balance, &stock->balance->servers[i])) == 0 &&
-            sheaf_balance_suits(stock->balance, &stock->balance->servers[i], now_ms))
-            conn = sheaf_stock_take(stock, &stock->balance->servers[i], exchange);
+    for (uint32_t i = 0; i < stock->balance->count && conn == NULL && stock->idle_count + stock->roomy_count != 0;
+         i++) {
+        sheaf_server_t *server = &stock->balance->servers[i];
+
+        if ((exchange->tried & sheaf_balance_bit(stock->balance, server)) == 0 && !sheaf_server_is_out(server) &&
+            sheaf_balance_suits(stock->balance, server, now_ms))
+            conn = sheaf_stock_take(stock, server, exchange);
+    }
     return conn;
+}
+
+static bool are_all_out(const sheaf_balance_t *balance)
+{
+    for (uint32_t i = 0; i < balance->count; i++)
+        if (!balance->servers[i].is_vacant && !sheaf_server_is_out(&balance->servers[i]))
+            return false;
+    return true;
 }
 
 sheaf_conn_t *sheaf_stock_take_shared(sheaf_stock_t *stock)
 {
+    bool may_be_out = stock->roomy_count != 0 && are_all_out(stock->balance);
     sheaf_conn_t *conn = NULL;
 
     for (uint32_t i = 0; i < stock->balance->count && conn == NULL && stock->roomy_count != 0; i++)
-        conn = take_roomy(stock, &stock->balance->servers[i]);
+        if (may_be_out || !sheaf_server_is_out(&stock->balance->servers[i]))
+            conn = take_roomy(stock, &stock->balance->servers[i]);
     return conn;
 }
 

@@ -31,10 +31,11 @@ uint64_t sheaf_stock_keep_ms(const sheaf_conn_t *conn, uint64_t most_ms);
 /* Lets a conn rest for `kept_ms` at most. */
 void sheaf_stock_put(sheaf_stock_t *stock, sheaf_conn_t *conn, uint64_t kept_ms);
 /* A busy conn of `server` that takes more, or the most recently used idle conn (or one of any, where it may be any
- * server's and that one did not fail the exchange yet) that is good for `exchange`, or NULL. */
+ * server's and that one is not left out and did not fail the exchange yet) that is good for `exchange`, or NULL. */
 sheaf_conn_t *sheaf_stock_take(sheaf_stock_t *stock, sheaf_server_t *server, const sheaf_exchange_t *exchange);
 sheaf_conn_t *sheaf_stock_take_any(sheaf_stock_t *stock, const sheaf_exchange_t *exchange);
-/* A busy conn of whatever server that takes more, or NULL: where no other one may be opened. */
+/* A busy conn of whatever server that takes more, or NULL: where no other one may be opened. Of one that is left out
+ * only when all are. It stays where it is. */
 sheaf_conn_t *sheaf_stock_take_shared(sheaf_stock_t *stock);
 /* Puts a conn that is not idle where those that take more are found, if it does. Call it when that may have changed. */
 void sheaf_stock_file(sheaf_stock_t *stock, sheaf_conn_t *conn);
