@@ -416,7 +416,7 @@ static void settle(sheaf_group_t *group, sheaf_conn_t *conn, bool can_stay)
 }
 
 /* HTTP/2: the backend has not acted on it (RFC 9113 8.7), so it is safe to send it again whatever it is, to another server
- * where there is one; but not for ever. */
+ * where there is one and this one has enough; but not for ever. */
 static bool try_elsewhere(sheaf_group_t *group, sheaf_flight_t *flight, bool can_stay)
 {
     sheaf_exchange_t *exchange = flight->exchange;
@@ -424,7 +424,8 @@ static bool try_elsewhere(sheaf_group_t *group, sheaf_flight_t *flight, bool can
 
     if (!flight->is_unprocessed || !sheaf_refusal_allows(exchange, !can_stay, group->env->clock->now_ms, &again_ms))
         return false;
-    exchange->tried |= sheaf_balance_bit(&group->balance, flight->conn->server);
+    if (sheaf_refusal_is_servers(exchange, !can_stay))
+        exchange->tried |= sheaf_balance_bit(&group->balance, flight->conn->server);
     sheaf_count(group->env->metrics, SHEAF_METRIC_EXCHANGES_RETRIED, 1);
     sheaf_throttle_leave(&group->throttle, exchange, SHEAF_ERR_CANCELLED, 0);
     sheaf_triage_forget(&group->triage, exchange);

@@ -3,6 +3,7 @@
 
 #define MAX_REFUSED  8
 #define MAX_STRANDED 64
+#define MAX_CHANCE   1 /* losses of a conn that say nothing of its server */
 #define REST_MS      2 /* the first time; twice as long each time */
 
 bool sheaf_refusal_allows(sheaf_exchange_t *exchange, bool was_conn_lost, uint64_t now_ms, uint64_t *ret_again_ms)
@@ -15,4 +16,9 @@ bool sheaf_refusal_allows(sheaf_exchange_t *exchange, bool was_conn_lost, uint64
     }
     *ret_again_ms = again_ms < exchange->end_ms ? again_ms : exchange->end_ms;
     return exchange->refused++ < MAX_REFUSED;
+}
+
+bool sheaf_refusal_is_servers(const sheaf_exchange_t *exchange, bool was_conn_lost)
+{
+    return !was_conn_lost || exchange->stranded > MAX_CHANCE;
 }

@@ -154,6 +154,81 @@ static void no_more_fly_on_a_conn_than_the_configuration_says(void **state)
     h2_worker_end(w, &a, NULL);
 }
 
+static int gone;
+
+/* Each has a conn that goes away under the second request. */
+static void go_away_once(h2_conn_t *conn, int32_t id)
+{
+    if (id != 3 || conn->index != 0) {
+        h2_answer(conn, id);
+        return;
+    }
+    gone++;
+    peer_goaway(&conn->peer, 1, NGHTTP2_NO_ERROR);
+}
+
+static void go_away_always(h2_conn_t *conn, int32_t id)
+{
+    peer_goaway(&conn->peer, 0, NGHTTP2_NO_ERROR);
+}
+
+static worker_t *hashing(h2_backend_t *a, h2_backend_t *b)
+{
+    worker_t *w = h2_worker_with(a, b);
+
+    w->conf->balance = SHEAF_TURN_HASH;
+    w->conf->hash.what = SHEAF_HASH_BY_PATH;
+    w->conf->hash_bound = 100000;
+    worker_open(w);
+    return w;
+}
+
+/* A conn that ends says nothing of its server: keepalive_requests, a reload. */
+static void a_key_stays_at_its_server_when_a_conn_goes_away(void **state)
+{
+    static const char *const keys[] = {"/1", "/2", "/3", "/4", "/5", "/6"};
+    h2_backend_t a, b;
+    worker_t *w = hashing(&a, &b);
+    ask_t ask;
+
+    gone = 0;
+    a.on_request = b.on_request = go_away_once;
+    for (size_t i = 0; i < SHEAF_COUNT(keys); i++) {
+        int of_a = 0;
+
+        for (int time = 0; time < 3; time++) {
+            int before = a.requests;
+
+            ask_post(&ask, w, keys[i], SHEAF_STR("x"));
+            ask_whole(&ask);
+            assert_answer(&ask, 200, "hi");
+            of_a += a.requests != before;
+        }
+        assert_true(of_a == 0 || of_a == 3);
+    }
+    assert_int_equal(gone, (a.requests != 0) + (b.requests != 0));
+    assert_int_equal(a.requests + b.requests, 3 * SHEAF_COUNT(keys) + gone);
+    h2_worker_end(w, &a, &b);
+}
+
+static void a_key_leaves_a_server_that_goes_away_again_and_again(void **state)
+{
+    for (int of_a = 0; of_a < 2; of_a++) {
+        h2_backend_t a, b;
+        worker_t *w = hashing(&a, &b);
+        ask_t ask;
+
+        a.on_request = of_a ? go_away_always : h2_answer;
+        b.on_request = of_a ? h2_answer : go_away_always;
+        ask_post(&ask, w, "/1", SHEAF_STR("x"));
+        ask_whole(&ask);
+        assert_answer(&ask, 200, "hi");
+        assert_true((of_a ? a.requests : b.requests) % 2 == 0); /* none, or two */
+        assert_true((of_a ? a.requests : b.requests) <= 2);
+        h2_worker_end(w, &a, &b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +237,8 @@ int main(void)
         cmocka_unit_test(a_reset_for_any_other_reason_ends_that_one_alone),
         cmocka_unit_test(an_answer_that_is_too_large_costs_its_own_stream),
         cmocka_unit_test(a_sink_that_refuses_what_it_has_cancelled_harms_no_other),
+        cmocka_unit_test(a_key_stays_at_its_server_when_a_conn_goes_away),
+        cmocka_unit_test(a_key_leaves_a_server_that_goes_away_again_and_again),
         cmocka_unit_test(no_more_fly_on_a_conn_than_the_configuration_says),
     };
 
