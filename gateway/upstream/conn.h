@@ -99,6 +99,7 @@ struct sheaf_conn {
     sheaf_h2_t *h2;       /* NULL: it speaks HTTP/1.1, or is not open yet */
     sheaf_task_t flush;   /* of h2's output */
     uint64_t heard_ms;    /* h2: when bytes came last */
+    bool was_at_rest;     /* h2: it rested before its flights, and no byte has come since */
     uint64_t ping_ms;     /* the keeper's, as all down to max_streams: silence after which h2 asks; 0: never */
     uint8_t protocol;     /* SHEAF_PROTOCOL_... */
     uint32_t max_streams; /* flights at once where it speaks HTTP/2; 0 counts as 1 */

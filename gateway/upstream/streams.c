@@ -192,6 +192,8 @@ bool sheaf_streams_start(sheaf_flight_t *flight)
     flight->stream = sheaf_h2_submit(conn->h2, flight->exchange, flight);
     if (flight->stream == 0)
         return false;
+    if (conn->flight_count == 1)
+        conn->was_at_rest = conn->is_reused;
     flight->has_written = true; /* on its way out: is_unprocessed tells where the backend cannot have acted */
     listen_for_silence(conn);
     sheaf_count(conn->env->metrics, SHEAF_METRIC_EXCHANGES_HTTP2, 1);
@@ -211,6 +213,17 @@ void sheaf_streams_forget(sheaf_flight_t *flight)
         flush_soon(conn);
 }
 
+/* It did not go out; or it crossed the close of an idle conn and may go once more because doing it twice does no harm, as
+ * over HTTP/1.1 (sheaf_flight_may_repeat). Once, for what kills one server is not for the next. */
+static bool may_go_again(const sheaf_flight_t *flight)
+{
+    const sheaf_conn_t *conn = flight->conn;
+    const sheaf_exchange_t *exchange = flight->exchange;
+
+    return sheaf_h2_is_unsent(conn->h2, flight->stream) ||
+           (conn->was_at_rest && exchange->is_idempotent && exchange->stranded == 0);
+}
+
 void sheaf_streams_fail(sheaf_conn_t *conn, const char *detail)
 {
     sheaf_flight_t *flight = sheaf_conn_first(conn);
@@ -221,7 +234,7 @@ void sheaf_streams_fail(sheaf_conn_t *conn, const char *detail)
         return;
     }
     while ((flight = sheaf_conn_first(conn)) != NULL) {
-        flight->is_unprocessed = sheaf_h2_is_unsent(conn->h2, flight->stream);
+        flight->is_unprocessed = may_go_again(flight);
         flight->has_written = !flight->is_unprocessed;
         sheaf_conn_end(flight, SHEAF_ERR_RESET, detail, false);
     }
@@ -232,6 +245,7 @@ void sheaf_streams_take(sheaf_conn_t *conn, const char *bytes, size_t len)
     sheaf_h2_state_t state;
 
     conn->heard_ms = conn->env->clock->now_ms;
+    conn->was_at_rest = false;
     state = sheaf_h2_read(conn->h2, bytes, len);
     if (conn->state == SHEAF_CONN_CLOSING)
         return;
@@ -299,9 +313,10 @@ void sheaf_streams_watch(sheaf_conn_t *conn)
         stop(flight, SHEAF_ERR_TIMEOUT, flight->has_bytes ? "the answer made no progress" : "no answer began in time");
     if (conn->flight_count == 0)
         return;
-    if (!ask(conn, &at_ms))
+    if (!ask(conn, &at_ms)) {
+        conn->was_at_rest = false; /* it was not closed: the next conn may be as deaf */
         sheaf_streams_fail(conn, "it does not answer a PING");
-    else if (at_ms != SHEAF_NEVER)
+    } else if (at_ms != SHEAF_NEVER)
         sheaf_deadline_set(conn->env->deadlines, &conn->deadline, at_ms);
 }
 

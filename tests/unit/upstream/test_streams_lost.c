@@ -229,6 +229,82 @@ static void a_key_leaves_a_server_that_goes_away_again_and_again(void **state)
     }
 }
 
+/* Like a server that closes what has been idle for too long, just then. */
+static void drop_the_second(h2_conn_t *conn, int32_t id)
+{
+    if (id == 1 || conn->index == 2)
+        h2_answer(conn, id);
+    else
+        h2_drop(conn);
+}
+
+/* As over HTTP/1.1: nothing was heard of it since it rested, so nothing has to have been done. */
+static void what_crosses_the_close_of_an_idle_conn_goes_again_where_that_is_safe(void **state)
+{
+    h2_backend_t a;
+    worker_t *w = h2_worker_with(&a, NULL);
+    ask_t asks[3];
+    int done = 0;
+
+    a.on_request = drop_the_second;
+    worker_open(w);
+    ask_get(&asks[0], w, "/");
+    ask_whole(&asks[0]);
+    ask_get(&asks[0], w, "/");
+    ask_whole(&asks[0]);
+    assert_answer(&asks[0], 200, "hi");
+    assert_int_equal(a.conns, 2);
+    assert_int_equal(a.requests, 3);
+
+    h2_ask_all(asks, 3, w, false, &done);
+    worker_until_count(w, &done, 3);
+    for (int i = 0; i < 3; i++)
+        assert_answer(&asks[i], 200, "hi");
+    assert_int_equal(a.conns, 3);
+    h2_worker_end(w, &a, NULL);
+}
+
+static void what_may_have_been_done_does_not(void **state)
+{
+    h2_backend_t a;
+    worker_t *w = h2_worker_with(&a, NULL);
+    ask_t ask;
+
+    a.on_request = drop_the_second;
+    worker_open(w);
+    ask_get(&ask, w, "/");
+    ask_whole(&ask);
+    ask_post(&ask, w, "/", SHEAF_STR("x"));
+    ask_whole(&ask);
+    assert_int_equal(ask.err, SHEAF_ERR_RESET);
+    assert_int_equal(a.requests, 2);
+    h2_worker_end(w, &a, NULL);
+}
+
+static void drop(h2_conn_t *conn, int32_t id)
+{
+    h2_drop(conn);
+}
+
+/* A request that kills its backend is not for another one. */
+static void what_kills_a_new_conn_goes_nowhere(void **state)
+{
+    h2_backend_t a;
+    worker_t *w = h2_worker_with(&a, NULL);
+    ask_t ask;
+
+    a.on_request = h2_answer;
+    worker_open(w);
+    ask_get(&ask, w, "/");
+    ask_whole(&ask);
+    a.on_request = drop;
+    ask_get(&ask, w, "/");
+    ask_whole(&ask);
+    assert_int_equal(ask.err, SHEAF_ERR_RESET);
+    assert_int_equal(a.requests, 3);
+    h2_worker_end(w, &a, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -239,6 +315,9 @@ int main(void)
         cmocka_unit_test(a_sink_that_refuses_what_it_has_cancelled_harms_no_other),
         cmocka_unit_test(a_key_stays_at_its_server_when_a_conn_goes_away),
         cmocka_unit_test(a_key_leaves_a_server_that_goes_away_again_and_again),
+        cmocka_unit_test(what_crosses_the_close_of_an_idle_conn_goes_again_where_that_is_safe),
+        cmocka_unit_test(what_may_have_been_done_does_not),
+        cmocka_unit_test(what_kills_a_new_conn_goes_nowhere),
         cmocka_unit_test(no_more_fly_on_a_conn_than_the_configuration_says),
     };
 
