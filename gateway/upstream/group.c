@@ -9,6 +9,7 @@
 #include "gateway/upstream/place.h"
 #include "gateway/upstream/race.h"
 #include "gateway/upstream/refusal.h"
+#include "gateway/upstream/streams.h"
 #include "gateway/upstream/twin.h"
 
 /* An exchange's way down. */
@@ -127,7 +128,7 @@ static void rest_conn(sheaf_group_t *group, sheaf_conn_t *conn)
 {
     uint64_t kept_ms = sheaf_stock_keep_ms(conn, group->conf->keepalive_ms);
 
-    if (kept_ms == 0 || sheaf_server_is_out(conn->server) || sheaf_h2_is_closing(conn->h2))
+    if (kept_ms == 0 || sheaf_server_is_out(conn->server) || !sheaf_streams_can_stay(conn))
         sheaf_group_let_go(conn);
     else
         sheaf_stock_put(&group->stock, conn, kept_ms);

@@ -111,7 +111,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, nghtt
 static void tell_head(sheaf_h2_t *h2, sheaf_h2_stream_t *stream)
 {
     const sheaf_h2_block_t *block = &h2->block;
-    sheaf_answer_head_t head = {block->status, block->headers, block->count, block->content_length};
+    uint64_t to_come = stream->answer.has_no_body ? 0 : block->content_length; /* a HEAD's length is not to come */
+    sheaf_answer_head_t head = {block->status, block->headers, block->count, to_come};
 
     get_on(h2, SHEAF_H2_FRAMES_A_HEAD);
     h2->setup.events->on_head(h2->setup.owner, stream->data, &head);

@@ -41,14 +41,14 @@ void sheaf_streams_flush(sheaf_conn_t *conn)
 
 /* --- events --- */
 
-static bool can_stay(const sheaf_conn_t *conn)
+bool sheaf_streams_can_stay(const sheaf_conn_t *conn)
 {
     return !sheaf_h2_is_closing(conn->h2) && !conn->is_half_broken && !conn->is_ended;
 }
 
 static void stop(sheaf_flight_t *flight, sheaf_err_t err, const char *detail)
 {
-    sheaf_conn_end(flight, err, detail, can_stay(flight->conn));
+    sheaf_conn_end(flight, err, detail, sheaf_streams_can_stay(flight->conn));
 }
 
 static void note_bytes(sheaf_flight_t *flight)

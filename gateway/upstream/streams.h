@@ -14,6 +14,8 @@ void sheaf_streams_open(sheaf_conn_t *conn);
 bool sheaf_streams_start(sheaf_flight_t *flight);
 /* The flight ends on this side: its stream is reset, where it is not over. */
 void sheaf_streams_forget(sheaf_flight_t *flight);
+/* Once nobody is aboard: others may still come. */
+bool sheaf_streams_can_stay(const sheaf_conn_t *conn);
 /* Plain text from the backend. */
 void sheaf_streams_take(sheaf_conn_t *conn, const char *bytes, size_t len);
 /* It is over with the conn: all flights end. */

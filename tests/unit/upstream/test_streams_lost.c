@@ -97,6 +97,32 @@ static void an_answer_that_is_too_large_costs_its_own_stream(void **state)
     h2_worker_end(w, &a, NULL);
 }
 
+static void say_a_length(h2_conn_t *conn, int32_t id)
+{
+    peer_head(&conn->peer, id, true,
+              id == 1 ? ":status: 200\ncontent-length: 5000" : ":status: 304\ncontent-length: 5000");
+}
+
+/* Nor is it one whose length says what it would have been. */
+static void what_has_no_body_is_not_too_large(void **state)
+{
+    h2_backend_t a;
+    worker_t *w = h2_worker_with(&a, NULL);
+    ask_t ask;
+
+    a.on_request = say_a_length;
+    worker_open(w);
+    for (int i = 0; i < 2; i++) {
+        ask_get(&ask, w, "/");
+        ask.exchange.method = i == 0 ? SHEAF_STR("HEAD") : SHEAF_STR("GET");
+        ask.most = 4;
+        ask_whole(&ask);
+        assert_answer(&ask, i == 0 ? 200 : 304, "");
+        assert_int_equal(ask.announced, 0);
+    }
+    h2_worker_end(w, &a, NULL);
+}
+
 static ask_t instead;
 
 static void ask_another(ask_t *ask)
@@ -318,6 +344,7 @@ int main(void)
         cmocka_unit_test(what_crosses_the_close_of_an_idle_conn_goes_again_where_that_is_safe),
         cmocka_unit_test(what_may_have_been_done_does_not),
         cmocka_unit_test(what_kills_a_new_conn_goes_nowhere),
+        cmocka_unit_test(what_has_no_body_is_not_too_large),
         cmocka_unit_test(no_more_fly_on_a_conn_than_the_configuration_says),
     };
 
