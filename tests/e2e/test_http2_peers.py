@@ -153,23 +153,31 @@ class Http2Peers(Case):
         return end
 
     def test_killed_within_its_answers_they_fail_and_started_again_it_serves(self):
-        peer = self.peers["nghttpd"]
-        ports, proxies = {}, {}
+        for name in NAMES:
+            with self.subTest(name):
+                self.check_death(name, "/big.json" if name == "nghttpd" else "/chunked/2000000")
+
+    def check_death(self, name, path):
+        peer, ports = self.peers[name], {}
         for kind in KINDS:
-            proxies[kind] = FaultProxy(peer.ports[kind], Fault(piece=20000, pause=0.02))
-            self.addCleanup(proxies[kind].stop)
-            ports["nghttpd", kind] = proxies[kind].at
+            proxy = FaultProxy(peer.ports[kind], Fault(piece=20000, pause=0.02))
+            self.addCleanup(proxy.stop)
+            ports[name, kind] = proxy.at
         sheaf = self.start(**self.make_places("retry: {budget: 100%}, ", ports))
-        items = [f"/nghttpd/{kind}/big.json" for kind in KINDS for _ in range(4)]
-        end = self.begin(sheaf, [*items, "/o/text"], 200000)
+        items = [f"/{name}/{kind}{path}" for kind in KINDS for _ in range(4)]
+        others = [item for item in self.each("/delay/500/text", "/small.txt") if f"/{name}/" not in item["url"]]
+        end = self.begin(sheaf, [*items, *others, "/o/text"], 200000)
         peer.kill()
-        *results, sibling = end()
-        self.assertEqual(sibling["status"], 200)
-        for result in results:  # what had begun is not repeated; what had not is, and nobody is there
+        results = end()
+        self.assert_statuses(results[len(items):], 200)
+        for result in results[:len(items)]:  # what had begun is not repeated; what had not is, and nobody is there
             self.assertEqual(result["status"], 502, str(result)[:300])
             self.assertIn(result["body"]["type"].rsplit(":", 1)[1], ("reset", "refused", "tls"), result)
+        begun = [result["body"]["detail"] for result in results[:len(items)] if result["body"]["type"].endswith(":reset")]
+        self.assertTrue(any(detail.startswith("within its answer: ") for detail in begun), results[:len(items)])
         peer.start()
-        self.assert_statuses(self.run_items(*[f"/nghttpd/{kind}/small.txt" for kind in KINDS] * 5, sheaf=sheaf), 200)
+        small = self.each("/text", "/small.txt") * 5
+        self.assert_statuses(self.run_items(*small, sheaf=sheaf), 200)
 
     def test_stopped_a_ping_tells_and_the_fallback_stands_in(self):
         sheaf = self.start(**self.make_places(SILENCE + ", "))
