@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "gateway/upstream/handshake.h"
+#include "gateway/upstream/pipeline.h"
 #include "gateway/upstream/secure.h"
 #include "gateway/upstream/streams.h"
 #include "gateway/upstream/writing.h"
@@ -64,18 +65,19 @@ static void watch_silence(sheaf_conn_t *conn)
 {
     sheaf_flight_t *flight = sheaf_conn_first(conn);
     uint64_t now_ms = conn->env->clock->now_ms;
-    uint64_t limit_ms = flight->has_bytes ? conn->idle_ms : conn->first_byte_ms, since_ms;
+    uint64_t limit_ms = flight->has_bytes ? conn->idle_ms : conn->first_byte_ms, since_ms, at_ms, look_ms;
 
     if (conn->is_writing)
         conn->wrote_ms = now_ms;
-    if (limit_ms == 0)
-        return;
     since_ms = flight->awake_ms > conn->wrote_ms ? flight->awake_ms : conn->wrote_ms;
-    if (since_ms + limit_ms > now_ms)
-        sheaf_deadline_set(conn->env->deadlines, &conn->deadline, since_ms + limit_ms);
-    else
+    at_ms = limit_ms == 0 ? SHEAF_NEVER : since_ms + limit_ms;
+    if (at_ms <= now_ms) {
         sheaf_conn_end(flight, SHEAF_ERR_TIMEOUT,
                        flight->has_bytes ? "the answer made no progress" : "no answer began in time", false);
+        return;
+    }
+    look_ms = sheaf_pipeline_watch(conn);
+    sheaf_deadline_set(conn->env->deadlines, &conn->deadline, at_ms < look_ms ? at_ms : look_ms);
 }
 
 static void on_deadline(sheaf_deadline_t *node)
@@ -92,20 +94,24 @@ static void on_deadline(sheaf_deadline_t *node)
 
 void sheaf_conn_stay_awake(sheaf_flight_t *flight, uint64_t limit_ms)
 {
-    sheaf_conn_env_t *env = flight->conn->env;
+    sheaf_conn_t *conn = flight->conn;
+    bool has_others = conn->h2 != NULL || conn->flight_count > 1;
 
-    flight->awake_ms = env->clock->now_ms;
-    if (limit_ms == 0 || (flight->conn->h2 != NULL && sheaf_deadline_is_set(&flight->conn->deadline) &&
-                          flight->conn->deadline.at_ms <= flight->awake_ms + limit_ms))
+    flight->awake_ms = conn->env->clock->now_ms;
+    if (limit_ms == 0 ||
+        (has_others && sheaf_deadline_is_set(&conn->deadline) && conn->deadline.at_ms <= flight->awake_ms + limit_ms))
         return;
-    sheaf_deadline_set(env->deadlines, &flight->conn->deadline, flight->awake_ms + limit_ms);
+    sheaf_deadline_set(conn->env->deadlines, &conn->deadline, flight->awake_ms + limit_ms);
 }
 
 /* --- an exchange --- */
 
 static int start_stream(sheaf_flight_t *flight)
 {
-    return sheaf_streams_start(flight) ? 0 : UV_EAGAIN;
+    if (!sheaf_streams_start(flight))
+        return UV_EAGAIN;
+    sheaf_conn_stay_awake(flight, flight->conn->first_byte_ms);
+    return 0;
 }
 
 static int start_request(sheaf_flight_t *flight)
@@ -116,10 +122,16 @@ static int start_request(sheaf_flight_t *flight)
     conn->has_written = false;
     status = sheaf_writing_request(conn, flight->exchange);
     flight->has_written = conn->has_written;
+    conn->is_half_broken |= status < 0;
     if (status < 0 && !flight->has_written)
         return status;
-    conn->is_half_broken |= status < 0;
+    if (flight != sheaf_conn_first(conn)) {
+        sheaf_pipeline_joined(flight);
+        return 0;
+    }
+    conn->first_ms = conn->env->clock->now_ms;
     sheaf_h1_begin(&conn->h1, flight->exchange->method);
+    sheaf_conn_stay_awake(flight, conn->first_byte_ms);
     return 0;
 }
 
@@ -142,7 +154,6 @@ int sheaf_conn_start(sheaf_flight_t *flight)
     if (conn->server->rank != 0)
         sheaf_count(conn->env->metrics, SHEAF_METRIC_EXCHANGES_BACKUP, 1);
     sheaf_conn_move(conn, SHEAF_CONN_ACTIVE);
-    sheaf_conn_stay_awake(flight, conn->first_byte_ms);
     return 0;
 }
 
@@ -168,8 +179,10 @@ bool sheaf_conn_leave(sheaf_flight_t *flight)
 {
     sheaf_conn_t *conn = flight->conn;
 
-    if (conn->state == SHEAF_CONN_ACTIVE ? conn->h2 == NULL : conn->flight_count == 1)
-        return false; /* an answer that nobody waits for would stand before the next one */
+    if (conn->state == SHEAF_CONN_ACTIVE && conn->h2 == NULL)
+        return sheaf_pipeline_leave(flight);
+    if (conn->state != SHEAF_CONN_ACTIVE && conn->flight_count == 1)
+        return false;
     sheaf_flight_alight(flight);
     return true;
 }
@@ -189,6 +202,10 @@ void sheaf_conn_end(sheaf_flight_t *flight, sheaf_err_t err, const char *detail,
     if (err == SHEAF_ERR_RESET && flight->status != 0)
         detail = tell_begun(text, sizeof(text), detail);
     sheaf_flight_alight(flight);
+    if (conn->h2 == NULL && conn->flight_count != 0 && can_stay)
+        sheaf_pipeline_advance(conn);
+    else if (conn->h2 == NULL)
+        sheaf_pipeline_cut(conn, NULL);
     if (conn->flight_count == 0)
         sheaf_deadline_clear(conn->env->deadlines, &conn->deadline);
     conn->events->on_end(flight, err, detail, can_stay);

@@ -5,7 +5,7 @@
  *                                               v
  *                                            CLOSING (freed once libuv is done with it)
  *
- * A conn carries exchanges (flight.h), one at a time over HTTP/1.1, from dialing on. It reads from the moment it is open
+ * A conn carries exchanges (flight.h), one at a time over HTTP/1.1 (but see pipeline.h), from dialing on. It reads from the moment it is open
  * until it is closed, so an exchange costs one write and one read and nothing else. What the socket does not take at once is
  * copied: cancel is synchronous and owes nobody; of a large body that is a piece at a time. With TLS a conn is open once the
  * handshake is done, and what it reads and writes goes through the tls room, a large body piece by piece. A conn knows no
@@ -58,9 +58,17 @@ typedef struct sheaf_conn_events {
     bool (*on_head)(sheaf_flight_t *flight, const sheaf_answer_head_t *head);
     void (*on_dial_failed)(sheaf_conn_t *conn, sheaf_err_t err, const char *detail); /* its flights are still aboard */
     void (*on_idle_end)(sheaf_conn_t *conn); /* closed by the backend, or bytes nobody asked for: close it */
-    /* HTTP/2: how many more flights it takes has changed, other than by the end of one. May be NULL. */
+    /* How many more flights it takes has changed, other than by the end of one. May be NULL. */
     void (*on_room)(sheaf_conn_t *conn);
+    /* Pipelining, see pipeline.h; NULL where the keeper never does it. The flight is not aboard any more, and what it asked
+     * is to be asked again; never from inside. */
+    void (*on_cut)(sheaf_flight_t *flight);
+    /* Its first answer holds up others for long: those may be cut. */
+    void (*on_stuck)(sheaf_conn_t *conn);
 } sheaf_conn_events_t;
+
+/* Where a busy conn that takes more is found, see stock.h. */
+enum { SHEAF_SHELF_NONE, SHEAF_SHELF_ROOMY, SHEAF_SHELF_PIPED };
 
 typedef enum sheaf_conn_state {
     SHEAF_CONN_LOOKUP, /* waits for its server's name */
@@ -100,17 +108,21 @@ struct sheaf_conn {
     sheaf_task_t flush;   /* of h2's output */
     uint64_t heard_ms;    /* h2: when bytes came last */
     bool was_at_rest;     /* h2: it rested before its flights, and no byte has come since */
-    uint64_t ping_ms;     /* the keeper's, as all down to max_streams: silence after which h2 asks; 0: never */
+    uint64_t ping_ms;     /* the keeper's, as all down to pipeline: silence after which h2 asks; 0: never */
     uint8_t protocol;     /* SHEAF_PROTOCOL_... */
     uint32_t max_streams; /* flights at once where it speaks HTTP/2; 0 counts as 1 */
-    bool is_roomy;        /* the stock's: in its server's list of conns that take more */
+    uint32_t pipeline;    /* flights at once where it speaks HTTP/1.1; 0 counts as 1 */
+    uint64_t first_ms;    /* pipelining: since when its first flight is the first, and */
+    uint64_t took_ms;     /* how long the one before it was */
+    uint8_t shelf;        /* the stock's: SHEAF_SHELF_... */
     sheaf_tls_t *tls;     /* NULL: clear text, or not accepted yet */
     sheaf_str_t unsent;   /* of the body of its last flight's exchange, see writing.h */
     uint64_t idle_until_ms;
     bool is_reused;      /* an exchange was completed on it before this one */
     bool has_written;    /* a byte went out since this was set to false */
     bool is_writing;     /* a piece of it is on its way through libuv */
-    bool is_half_broken; /* writing failed: reading tells what became of it */
+    bool is_taking;      /* bytes that have come are being looked at: what is sent now is not what they answer */
+    bool is_half_broken; /* writing failed: reading tells what became of it; or flights were cut */
     bool is_ended;       /* tls: nothing follows what is being taken */
 };
 

@@ -16,6 +16,7 @@ static sheaf_conn_t *conn_for(sheaf_group_t *group, sheaf_server_t *server)
     conn->waiter.on_resolved = on_resolved;
     conn->protocol = group->conf->protocol;
     conn->max_streams = (uint32_t)group->conf->max_streams;
+    conn->pipeline = (uint32_t)group->conf->pipeline;
     conn->ping_ms = group->conf->ping_ms;
     conn->first_byte_ms = group->conf->first_byte_timeout_ms;
     conn->idle_ms = group->conf->idle_timeout_ms;

@@ -34,6 +34,16 @@ bool sheaf_ending_rest(sheaf_group_t *group, sheaf_exchange_t *exchange, uint64_
     return true;
 }
 
+/* By way of rest, so that it is launched from outside, and cancelling it meanwhile costs nothing. */
+void sheaf_ending_again(sheaf_group_t *group, sheaf_exchange_t *exchange)
+{
+    exchange->is_alone = true;
+    sheaf_count(group->env->metrics, SHEAF_METRIC_PIPELINE_CUTS, 1);
+    sheaf_throttle_leave(&group->throttle, exchange, SHEAF_ERR_CANCELLED, 0);
+    sheaf_triage_forget(&group->triage, exchange);
+    sheaf_ending_rest(group, exchange, group->env->clock->now_ms);
+}
+
 void sheaf_ending_conclude(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail)
 {
     sheaf_group_t *other = exchange->other;

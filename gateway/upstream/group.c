@@ -20,6 +20,8 @@ static void on_end(sheaf_flight_t *flight, sheaf_err_t err, const char *detail, 
 static bool on_head(sheaf_flight_t *flight, const sheaf_answer_head_t *head);
 static void on_idle_end(sheaf_conn_t *conn);
 static void on_room(sheaf_conn_t *conn);
+static void on_cut(sheaf_flight_t *flight);
+static void on_stuck(sheaf_conn_t *conn);
 /* What balance tells. */
 static void on_left(sheaf_balance_t *balance, sheaf_server_t *server);
 static void on_changed(sheaf_balance_t *balance);
@@ -34,6 +36,8 @@ static const sheaf_conn_events_t conn_events = {
     .on_dial_failed = sheaf_dial_failed,
     .on_idle_end = on_idle_end,
     .on_room = on_room,
+    .on_cut = on_cut,
+    .on_stuck = on_stuck,
 };
 
 /* --- the group --- */
@@ -236,27 +240,30 @@ static bool admit(sheaf_group_t *group, sheaf_exchange_t *exchange)
     return false;
 }
 
-/* Out of the line: the one whose turn it is to fly, or NULL. */
+/* Out of the line: the one whose turn it is. False: it is not to fly any more. */
+static bool take_next(sheaf_group_t *group, sheaf_exchange_t *exchange)
+{
+    sheaf_throttle_waited(&group->throttle, exchange);
+    return !sheds(group, exchange) && admit(group, exchange);
+}
+
+/* Out of the line: the first one that is to fly, or NULL. */
 static sheaf_exchange_t *next_waiting(sheaf_group_t *group)
 {
     sheaf_exchange_t *exchange;
 
-    while ((exchange = sheaf_line_pop(&group->line)) != NULL) {
-        sheaf_throttle_waited(&group->throttle, exchange);
-        if (!sheds(group, exchange) && admit(group, exchange))
-            break;
-    }
+    while ((exchange = sheaf_line_pop(&group->line)) != NULL && !take_next(group, exchange))
+        ;
     return exchange;
 }
 
 static void serve_line(sheaf_group_t *group)
 {
-    while (group->line.count != 0 && sheaf_place_is_free(group)) {
-        sheaf_exchange_t *exchange = next_waiting(group);
+    sheaf_exchange_t *exchange;
 
-        if (exchange != NULL)
+    while ((exchange = sheaf_line_peek(&group->line)) != NULL && sheaf_place_is_free(group, exchange))
+        if (take_next(group, sheaf_line_pop(&group->line)))
             sheaf_place(group, exchange);
-    }
 }
 
 static void on_serve(sheaf_task_t *task)
@@ -271,7 +278,7 @@ void sheaf_group_send(sheaf_group_t *group, sheaf_exchange_t *exchange)
     SHEAF_ASSERT(exchange->state == SHEAF_EXCHANGE_IDLE);
     exchange->flight = exchange->line = NULL;
     exchange->is_in_flight = exchange->is_trial = false;
-    exchange->is_timed = exchange->was_hedged = exchange->is_twin = false;
+    exchange->is_timed = exchange->was_hedged = exchange->is_twin = exchange->is_alone = false;
     exchange->twin = NULL;
     exchange->refused = exchange->stranded = 0;
     exchange->keeper = group;
@@ -289,7 +296,7 @@ static void launch(sheaf_group_t *group, sheaf_exchange_t *exchange)
 
     if (sheds(group, exchange))
         return;
-    if (group->line.count == 0 && sheaf_place_is_free(group)) {
+    if (group->line.count == 0 && sheaf_place_is_free(group, exchange)) {
         if (admit(group, exchange))
             sheaf_place(group, exchange);
         return;
@@ -473,6 +480,21 @@ static void on_end(sheaf_flight_t *flight, sheaf_err_t err, const char *detail, 
 static void on_idle_end(sheaf_conn_t *conn)
 {
     sheaf_group_let_go(conn);
+}
+
+static void on_cut(sheaf_flight_t *flight)
+{
+    if (!sheaf_twin_lost(flight, SHEAF_ERR_CANCELLED))
+        sheaf_ending_again(flight->conn->group, flight->exchange);
+}
+
+/* Others may wait for places, too: theirs are not taken. */
+static void on_stuck(sheaf_conn_t *conn)
+{
+    sheaf_group_t *group = conn->group;
+
+    if (group->line.count == 0 && sheaf_place_has_own(group))
+        sheaf_pipeline_cut(conn, sheaf_conn_first(conn));
 }
 
 /* More room is used, less is not counted on. */

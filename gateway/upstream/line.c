@@ -81,15 +81,24 @@ void sheaf_line_remove(sheaf_exchange_t *exchange)
         put_away(lane);
 }
 
-sheaf_exchange_t *sheaf_line_pop(sheaf_line_t *line)
+sheaf_exchange_t *sheaf_line_peek(const sheaf_line_t *line)
 {
-    sheaf_lane_t *lane;
-    sheaf_exchange_t *exchange;
+    const sheaf_lane_t *lane;
 
     if (line->count == 0)
         return NULL;
     lane = SHEAF_OWNER(line->lanes.next, sheaf_lane_t, link);
-    exchange = SHEAF_OWNER(lane->exchanges.next, sheaf_exchange_t, link);
+    return SHEAF_OWNER(lane->exchanges.next, sheaf_exchange_t, link);
+}
+
+sheaf_exchange_t *sheaf_line_pop(sheaf_line_t *line)
+{
+    sheaf_exchange_t *exchange = sheaf_line_peek(line);
+    sheaf_lane_t *lane;
+
+    if (exchange == NULL)
+        return NULL;
+    lane = exchange->line;
     sheaf_list_remove(&lane->link);
     sheaf_list_push_back(&line->lanes, &lane->link);
     sheaf_line_remove(exchange);

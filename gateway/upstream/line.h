@@ -35,7 +35,9 @@ void sheaf_line_fini(sheaf_line_t *line); /* nobody may wait */
 
 /* To the end of its flow's lane. */
 void sheaf_line_push(sheaf_line_t *line, sheaf_exchange_t *exchange);
-/* The next one whose turn it is, or NULL. */
+/* The next one whose turn it is, or NULL; it stays where it is. */
+sheaf_exchange_t *sheaf_line_peek(const sheaf_line_t *line);
+/* Takes it out. */
 sheaf_exchange_t *sheaf_line_pop(sheaf_line_t *line);
 /* Takes a waiting exchange out of its line. */
 void sheaf_line_remove(sheaf_exchange_t *exchange);

@@ -11,8 +11,10 @@ void sheaf_place_on(sheaf_group_t *group, sheaf_conn_t *conn, sheaf_exchange_t *
     sheaf_flight_t *flight = sheaf_flight_board(conn, exchange);
 
     exchange->state = SHEAF_EXCHANGE_FLYING;
-    if (conn->state < SHEAF_CONN_ACTIVE || sheaf_conn_start(flight) == 0) {
+    if (conn->state < SHEAF_CONN_ACTIVE || sheaf_conn_start(flight) == 0 || conn->flight_count != 0) {
         sheaf_stock_file(&group->stock, conn);
+        if (!flight->is_aboard)
+            sheaf_ending_again(group, exchange); /* it was to stand behind others */
         return;
     }
     group->stock.conn_count--; /* not among the idle ones any more */
@@ -39,6 +41,8 @@ void sheaf_place(sheaf_group_t *group, sheaf_exchange_t *exchange)
         conn = sheaf_stock_take_any(&group->stock, exchange);
     if (conn == NULL && !has_room(group) && group->stock.idle_count == 0)
         conn = sheaf_stock_take_shared(&group->stock);
+    if (conn == NULL && !has_room(group) && group->stock.idle_count == 0)
+        conn = sheaf_stock_find_piped(&group->stock, server, exchange);
     if (conn != NULL) {
         sheaf_place_on(group, conn, exchange);
         return;
@@ -49,10 +53,16 @@ void sheaf_place(sheaf_group_t *group, sheaf_exchange_t *exchange)
 }
 
 /* At the limit of conns it is looked closely: who came with nothing to take would dial one too many. */
-bool sheaf_place_is_free(sheaf_group_t *group)
+bool sheaf_place_has_own(sheaf_group_t *group)
 {
     return sheaf_throttle_has_room(&group->throttle) &&
            (has_room(group) || group->stock.idle_count != 0 || sheaf_stock_take_shared(&group->stock) != NULL);
+}
+
+bool sheaf_place_is_free(sheaf_group_t *group, const sheaf_exchange_t *exchange)
+{
+    return sheaf_place_has_own(group) ||
+           (sheaf_throttle_has_room(&group->throttle) && sheaf_stock_find_piped(&group->stock, NULL, exchange) != NULL);
 }
 
 bool sheaf_place_spare(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf_server_t *server)

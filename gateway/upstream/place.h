@@ -4,8 +4,10 @@
 
 #include "gateway/upstream/group.h"
 
-/* One more may fly, and there is a conn for it, or room for a new one. */
-bool sheaf_place_is_free(sheaf_group_t *group);
+/* One more may fly, and there is a conn for `exchange`, or room for a new one. */
+bool sheaf_place_is_free(sheaf_group_t *group, const sheaf_exchange_t *exchange);
+/* So it is for any exchange, and it would stand behind none. */
+bool sheaf_place_has_own(sheaf_group_t *group);
 
 /* Sends `exchange`, which was admitted, to the server whose turn it is; only when a place is free. */
 void sheaf_place(sheaf_group_t *group, sheaf_exchange_t *exchange);

@@ -55,6 +55,7 @@ static void on_delay(sheaf_deadline_t *node)
     rival->idle_ms = conn->idle_ms;
     rival->protocol = conn->protocol;
     rival->max_streams = conn->max_streams;
+    rival->pipeline = conn->pipeline;
     rival->ping_ms = conn->ping_ms;
     rival->address = address;
     rival->version = conn->server->version;

@@ -66,19 +66,19 @@ static bool give_head(sheaf_flight_t *flight)
     return sheaf_flight_head(flight, &answer);
 }
 
-/* After a whole answer the conn may stay only if both sides are done: nothing behind the answer, nothing left to
- * write. Bytes behind it could be a forged answer to the next exchange. */
+/* After a whole answer the conn may stay only if both sides are done: nothing behind the answer (unless another one was
+ * asked for before it came), nothing left to write. Bytes behind it could be a forged answer to the next exchange. */
 static void finish(sheaf_flight_t *flight, bool has_more)
 {
     const sheaf_conn_t *conn = flight->conn;
 
     sheaf_conn_end(flight, SHEAF_OK, "",
-                   conn->h1.is_persistent && !has_more && !conn->is_ended && !conn->is_writing &&
-                       !conn->is_half_broken);
+                   conn->h1.is_persistent && (!has_more || conn->flight_count > 1) && !conn->is_ended &&
+                       !conn->is_writing && !conn->is_half_broken);
 }
 
-/* The sink may cancel this exchange from inside; its conn is closed then. */
-static void take_bytes(sheaf_conn_t *conn, char *at, char *end_at)
+/* Of one answer. The sink may cancel this exchange from inside; its conn is closed then. */
+static void take_answer(sheaf_conn_t *conn, char **at, char *end_at)
 {
     sheaf_flight_t *flight = sheaf_conn_first(conn);
     bool is_welcome = true;
@@ -88,8 +88,8 @@ static void take_bytes(sheaf_conn_t *conn, char *at, char *end_at)
     if (!flight->has_bytes) /* what TLS says of itself (tickets) begins no answer */
         sheaf_conn_stay_awake(flight, conn->idle_ms);
     flight->has_bytes = true;
-    while (flight->is_aboard) {
-        switch (sheaf_h1_next(&conn->h1, &at, end_at, &conn->env->head, &body, &why)) {
+    while (flight == sheaf_conn_first(conn)) {
+        switch (sheaf_h1_next(&conn->h1, at, end_at, &conn->env->head, &body, &why)) {
         case SHEAF_H1_MORE:
             if (flight->is_discarded) /* its body is not worth waiting for: rather a new conn than a slow retry */
                 sheaf_conn_end(flight, SHEAF_OK, "", false);
@@ -101,17 +101,29 @@ static void take_bytes(sheaf_conn_t *conn, char *at, char *end_at)
             is_welcome = flight->is_discarded || flight->exchange->sink->on_body(flight->exchange, body.base, body.len);
             break;
         case SHEAF_H1_DONE:
-            finish(flight, at < end_at);
+            finish(flight, *at < end_at);
             return;
         case SHEAF_H1_BAD:
             sheaf_conn_end(flight, SHEAF_ERR_MALFORMED, why, false);
             return;
         }
-        if (!is_welcome && flight->is_aboard) {
+        if (!is_welcome && flight == sheaf_conn_first(conn)) {
             sheaf_conn_end(flight, SHEAF_ERR_ANSWER_TOO_LARGE, "", false);
             return;
         }
     }
+}
+
+/* All the answers that are in it. What is sent from inside stands behind none of them: it was not asked yet. */
+static void take_bytes(sheaf_conn_t *conn, char *at, char *end_at)
+{
+    conn->is_taking = true;
+    do {
+        take_answer(conn, &at, end_at);
+    } while (at < end_at && conn->state == SHEAF_CONN_ACTIVE);
+    conn->is_taking = false;
+    if (conn->pipeline > 1 && conn->state == SHEAF_CONN_ACTIVE)
+        conn->events->on_room(conn);
 }
 
 /* A close that TLS did not announce may have been made by anybody on the way: it ends no answer (RFC 8446 6.1). */

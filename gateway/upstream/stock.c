@@ -7,6 +7,8 @@ void sheaf_stock_init(sheaf_stock_t *stock, sheaf_conn_env_t *env, sheaf_balance
 {
     stock->env = env;
     stock->balance = balance;
+    for (size_t i = 0; i < SHEAF_COUNT(stock->piped); i++)
+        sheaf_list_init(&stock->piped[i]);
     stock->sweep.on_expired = on_sweep;
 }
 
@@ -20,10 +22,13 @@ void sheaf_stock_fini(sheaf_stock_t *stock)
 
 static void unfile(sheaf_stock_t *stock, sheaf_conn_t *conn)
 {
-    if (!conn->is_roomy)
+    if (conn->shelf == SHEAF_SHELF_NONE)
         return;
-    conn->is_roomy = false;
-    stock->roomy_count--;
+    if (conn->shelf == SHEAF_SHELF_ROOMY)
+        stock->roomy_count--;
+    else
+        stock->piped_count--;
+    conn->shelf = SHEAF_SHELF_NONE;
     sheaf_list_remove(&conn->link);
 }
 
@@ -32,11 +37,15 @@ void sheaf_stock_file(sheaf_stock_t *stock, sheaf_conn_t *conn)
     if (conn->state == SHEAF_CONN_IDLE || conn->state == SHEAF_CONN_CLOSING)
         return;
     unfile(stock, conn);
-    if (!sheaf_conn_has_room(conn))
-        return;
-    conn->is_roomy = true;
-    stock->roomy_count++;
-    sheaf_list_push_front(&conn->server->roomy, &conn->link);
+    if (sheaf_conn_has_room(conn)) {
+        conn->shelf = SHEAF_SHELF_ROOMY;
+        stock->roomy_count++;
+        sheaf_list_push_front(&conn->server->roomy, &conn->link);
+    } else if (sheaf_pipeline_takes(conn)) {
+        conn->shelf = SHEAF_SHELF_PIPED;
+        stock->piped_count++;
+        sheaf_list_push_back(&stock->piped[conn->flight_count], &conn->link);
+    }
 }
 
 void sheaf_stock_let_go(sheaf_stock_t *stock, sheaf_conn_t *conn)
@@ -144,6 +153,33 @@ sheaf_conn_t *sheaf_stock_take_shared(sheaf_stock_t *stock)
         if (may_be_out || !sheaf_server_is_out(&stock->balance->servers[i]))
             conn = take_roomy(stock, &stock->balance->servers[i]);
     return conn;
+}
+
+static bool is_wanted(sheaf_stock_t *stock, const sheaf_conn_t *conn, const sheaf_server_t *server,
+                      const sheaf_exchange_t *exchange)
+{
+    return conn->server == server || ((exchange->tried & sheaf_balance_bit(stock->balance, conn->server)) == 0 &&
+                                      sheaf_balance_suits(stock->balance, conn->server, stock->env->clock->now_ms));
+}
+
+sheaf_conn_t *sheaf_stock_find_piped(sheaf_stock_t *stock, const sheaf_server_t *server,
+                                     const sheaf_exchange_t *exchange)
+{
+    sheaf_conn_t *any = NULL;
+
+    if (stock->piped_count == 0 || !sheaf_pipeline_suits(exchange))
+        return NULL;
+    for (size_t i = 1; i < SHEAF_COUNT(stock->piped); i++)
+        for (sheaf_link_t *link = stock->piped[i].next; link != &stock->piped[i]; link = link->next) {
+            sheaf_conn_t *conn = SHEAF_OWNER(link, sheaf_conn_t, link);
+
+            if (!sheaf_pipeline_takes(conn) || !sheaf_balance_has(conn->server, &conn->address, &conn->version))
+                continue;
+            if (is_wanted(stock, conn, server, exchange))
+                return conn;
+            any = any == NULL ? conn : any;
+        }
+    return any;
 }
 
 void sheaf_stock_make_room(sheaf_stock_t *stock)

@@ -6,14 +6,17 @@
 #define SHEAF_UPSTREAM_STOCK_H
 
 #include "gateway/upstream/conn.h"
+#include "gateway/upstream/pipeline.h"
 
 typedef struct sheaf_stock {
     sheaf_conn_env_t *env;
     sheaf_balance_t *balance;
     uint32_t conn_count; /* all but closing ones */
     uint32_t idle_count;
-    uint32_t roomy_count;   /* busy ones that take more, or did lately */
-    sheaf_deadline_t sweep; /* the earliest end of an idle conn, or earlier */
+    uint32_t roomy_count;                   /* busy ones that take more, or did lately */
+    uint32_t piped_count;                   /* busy ones that take one more behind those they have, or did lately, */
+    sheaf_link_t piped[SHEAF_PIPELINE_MAX]; /* by how many they have; last filed at the end */
+    sheaf_deadline_t sweep;                 /* the earliest end of an idle conn, or earlier */
 } sheaf_stock_t;
 
 void sheaf_stock_init(sheaf_stock_t *stock, sheaf_conn_env_t *env, sheaf_balance_t *balance);
@@ -37,6 +40,10 @@ sheaf_conn_t *sheaf_stock_take_any(sheaf_stock_t *stock, const sheaf_exchange_t 
 /* A busy conn of whatever server that takes more, or NULL: where no other one may be opened. Of one that is left out
  * only when all are. It stays where it is. */
 sheaf_conn_t *sheaf_stock_take_shared(sheaf_stock_t *stock);
+/* The conn with the fewest flights that takes `exchange` behind them, of `server` or of one that may stand in for it where
+ * there is one; or NULL. */
+sheaf_conn_t *sheaf_stock_find_piped(sheaf_stock_t *stock, const sheaf_server_t *server,
+                                     const sheaf_exchange_t *exchange);
 /* Puts a conn that is not idle where those that take more are found, if it does. Call it when that may have changed. */
 void sheaf_stock_file(sheaf_stock_t *stock, sheaf_conn_t *conn);
 /* Lets the idle conn go that rested longest at its server, if there is one: another server needs its place. */

@@ -4,6 +4,7 @@
 
 #include "gateway/base/log.h"
 #include "gateway/upstream/handshake.h"
+#include "gateway/upstream/pipeline.h"
 
 /* A conn without a socket: it has one thing at a time that is to happen. */
 typedef struct ship {
@@ -18,6 +19,7 @@ typedef struct ship {
 static fleet_t *the_fleet; /* conns are made by rooms that know nothing of it */
 
 static void on_event(sheaf_deadline_t *node);
+static void on_deadline(sheaf_deadline_t *node);
 
 /* Seeds of the rooms under test: the same in every run. */
 ssize_t getrandom(void *buf, size_t len, unsigned flags)
@@ -53,6 +55,7 @@ sheaf_conn_t *sheaf_conn_new(sheaf_conn_env_t *env, const sheaf_conn_events_t *e
     sheaf_list_init(&ship->conn.flights);
     ship->fleet = the_fleet;
     ship->event.on_expired = on_event;
+    ship->conn.deadline.on_expired = on_deadline;
     ship->burial.run = bury;
     sheaf_list_push_back(&the_fleet->conns, &ship->link);
     if (++the_fleet->conn_count > the_fleet->most_conns)
@@ -74,7 +77,7 @@ bool sheaf_conn_is_quiet(const sheaf_conn_t *conn)
     return true;
 }
 
-/* These servers speak HTTP/1.1: one exchange at a time, and no streams that anything could happen to. */
+/* These servers speak HTTP/1.1: no streams that anything could happen to. */
 bool sheaf_conn_has_room(const sheaf_conn_t *conn)
 {
     (void)conn;
@@ -87,17 +90,19 @@ void sheaf_conn_end(sheaf_flight_t *flight, sheaf_err_t err, const char *detail,
     abort();
 }
 
+/* Nothing is ever silent here but for its fate. */
 void sheaf_conn_stay_awake(sheaf_flight_t *flight, uint64_t limit_ms)
 {
     (void)flight, (void)limit_ms;
-    abort();
 }
 
 bool sheaf_conn_leave(sheaf_flight_t *flight)
 {
     sheaf_conn_t *conn = flight->conn;
 
-    if (conn->state == SHEAF_CONN_ACTIVE || conn->flight_count == 1)
+    if (conn->state == SHEAF_CONN_ACTIVE)
+        return sheaf_pipeline_leave(flight);
+    if (conn->flight_count == 1)
         return false;
     sheaf_flight_alight(flight);
     return true;
@@ -116,6 +121,7 @@ void sheaf_conn_close(sheaf_conn_t *conn)
     sheaf_name_forget(&conn->waiter);
     sheaf_deadline_clear(conn->env->deadlines, &conn->race);
     sheaf_deadline_clear(conn->env->deadlines, &ship->event);
+    sheaf_deadline_clear(conn->env->deadlines, &conn->deadline);
     while ((flight = sheaf_conn_first(conn)) != NULL)
         sheaf_flight_alight(flight);
     conn->server->conn_count--;
@@ -156,6 +162,16 @@ int sheaf_handshake_begin(sheaf_conn_t *conn, uint64_t timeout_ms)
     return 0;
 }
 
+/* What becomes of the request of the first flight; false: it cannot be sent. */
+static bool begin(ship_t *ship)
+{
+    ship->conn.first_ms = ship->conn.env->clock->now_ms;
+    if (ask_fate(ship, sheaf_conn_first(&ship->conn)->exchange).err != SHEAF_OK && ship->fate.is_at_once)
+        return false;
+    let_happen(ship);
+    return true;
+}
+
 int sheaf_conn_start(sheaf_flight_t *flight)
 {
     ship_t *ship = (ship_t *)flight->conn;
@@ -163,8 +179,7 @@ int sheaf_conn_start(sheaf_flight_t *flight)
     uint32_t server = fleet_server(&ship->conn);
 
     assert_true(flight->is_aboard);
-    assert_int_equal(ship->conn.flight_count, 1);
-    if (ask_fate(ship, flight->exchange).err != SHEAF_OK && ship->fate.is_at_once) {
+    if (flight == sheaf_conn_first(&ship->conn) && !begin(ship)) {
         sheaf_flight_alight(flight);
         return UV_EPIPE;
     }
@@ -175,14 +190,30 @@ int sheaf_conn_start(sheaf_flight_t *flight)
         ask->servers |= (uint64_t)1 << server;
     }
     flight->has_written = true;
+    if (flight != sheaf_conn_first(&ship->conn))
+        sheaf_pipeline_joined(flight);
     sheaf_conn_move(&ship->conn, SHEAF_CONN_ACTIVE);
-    let_happen(ship);
     return 0;
+}
+
+/* Whose turn it is on the conn is answered behind the one before it. */
+static void pass_on(ship_t *ship, bool can_stay)
+{
+    if (!can_stay || ship->conn.flight_count == 0) {
+        sheaf_pipeline_cut(&ship->conn, NULL);
+        sheaf_deadline_clear(ship->conn.env->deadlines, &ship->conn.deadline);
+        return;
+    }
+    sheaf_pipeline_advance(&ship->conn);
+    if (!begin(ship))
+        let_happen(ship);
 }
 
 static void end(sheaf_flight_t *flight, sheaf_err_t err, bool can_stay)
 {
+    can_stay = can_stay && !flight->conn->is_half_broken;
     sheaf_flight_alight(flight);
+    pass_on((ship_t *)flight->conn, can_stay);
     flight->conn->events->on_end(flight, err, err == SHEAF_OK ? "" : "fate", can_stay);
 }
 
@@ -230,6 +261,14 @@ static void on_event(sheaf_deadline_t *node)
         give_answer(ship, flight);
     else
         end(flight, ship->fate.err, false);
+}
+
+static void on_deadline(sheaf_deadline_t *node)
+{
+    sheaf_conn_t *conn = SHEAF_OWNER(node, sheaf_conn_t, deadline);
+    uint64_t at_ms = sheaf_pipeline_watch(conn);
+
+    sheaf_deadline_set(conn->env->deadlines, node, at_ms);
 }
 
 /* --- the owner of an exchange --- */

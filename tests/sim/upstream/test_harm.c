@@ -47,10 +47,20 @@ static const char *const worlds[] = {
     "    hedge: {after: 2ms, budget: 100%}\n    adaptive: {min: 1, max: 3, window: 10ms}\n    shed: true\n    retry: "
     "{}\n"
     "  other:\n    servers: [\"http://127.0.0.1:3\"]\n    timeout: 1s\n    adaptive: {}\n    shed: true\n",
+    "  u:\n    servers: [\"http://127.0.0.1:1\", \"http://127.0.0.1:2\"]\n    timeout: 1s\n    max_connections: 2\n"
+    "    pipeline: 4\n    retry: {on: [connect, reset, 502, 503, timeout]}\n    outlier: {errors: 1, eject: 100ms}\n"
+    "  other:\n    servers: [\"http://127.0.0.1:3\"]\n    timeout: 1s\n",
+    "  u:\n    servers: [\"http://127.0.0.1:1\"]\n    timeout: 1s\n    max_connections: 1\n    pipeline: 16\n"
+    "  other:\n    servers: [\"http://127.0.0.1:3\"]\n    timeout: 1s\n",
+    "  u:\n    servers: [\"http://127.0.0.1:1\", \"http://127.0.0.1:2\"]\n    timeout: 1s\n    max_connections: 3\n"
+    "    pipeline: 3\n    max_in_flight: 7\n    hedge: {after: 3ms, budget: 100%}\n    breaker: {requests: 4, errors: "
+    "50%, open: 50ms}\n"
+    "  other:\n    servers: [\"http://127.0.0.1:3\"]\n    timeout: 1s\n",
 };
 
 #define RETRIED 0 /* of the worlds: those in which one failure is none */
 #define HEDGED  4
+#define PIPED   7
 
 static const char *world;
 
@@ -163,6 +173,9 @@ static uint32_t run(uint32_t harm_at, harm_t harm)
     }
     if (harm == HARM_NONE) /* all that may be is late in these */
         assert_true((fleet_metric(fleet, SHEAF_METRIC_HEDGES) != 0) == (strstr(world, "hedge") != NULL));
+    if (harm == HARM_NONE)
+        assert_true((fleet_metric(fleet, SHEAF_METRIC_EXCHANGES_PIPELINED) != 0) ==
+                    (strstr(world, "pipeline") != NULL));
     fleet_free(fleet);
     return events;
 }
@@ -211,6 +224,7 @@ static void with_retries_one_failure_is_none(void **state)
     (void)state;
     one_failure_costs_nothing_that_may_be_repeated(worlds[RETRIED]);
     one_failure_costs_nothing_that_may_be_repeated(worlds[HEDGED]);
+    one_failure_costs_nothing_that_may_be_repeated(worlds[PIPED]);
 }
 
 int main(void)

@@ -57,6 +57,7 @@ struct backend {
     bool is_deaf;         /* accepts and reads nothing */
     bool is_slow;         /* reads no more of a conn once a request has begun, until backend_hear() */
     bool is_rude;         /* hangs up on whatever comes */
+    bool is_echo;         /* answers "/N" with "#N", off the script */
     const char *greeting; /* said to each conn at once; may be NULL */
     SSL_CTX *context;     /* may be NULL */
 };
@@ -123,11 +124,23 @@ static void backend_bow(backend_conn_t *conn)
     backend_flush(conn);
 }
 
+static void backend_echo(backend_conn_t *conn)
+{
+    char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n#0";
+
+    answer[sizeof(answer) - 2] = strchr(conn->backend->last, '/')[1];
+    backend_say(conn, answer, sizeof(answer) - 1);
+}
+
 static void backend_answer(backend_conn_t *conn)
 {
     backend_t *backend = conn->backend;
     const step_t *step;
 
+    if (backend->is_echo) {
+        backend_echo(conn);
+        return;
+    }
     if (backend->requests > backend->step_count)
         return; /* silence */
     step = &backend->steps[backend->requests - 1];
