@@ -411,7 +411,7 @@ static void on_done(sheaf_exchange_t *exchange, sheaf_err_t err, const char *det
 {
     sheaf_item_t *item = SHEAF_OWNER(exchange, sheaf_item_t, exchange);
     sheaf_batch_t *batch = item->batch;
-    sheaf_str_t why = detail == NULL ? SHEAF_STR_NONE : sheaf_str_of(detail);
+    sheaf_str_t why = detail == NULL || batch->endpoint->hide_servers ? SHEAF_STR_NONE : sheaf_str_of(detail);
 
     sheaf_inherit_detach(item);
     if ((err == SHEAF_ERR_TIMEOUT || err == SHEAF_ERR_QUEUE_FULL) && batch->env.clock->now_ms >= batch->deadline_at_ms)

@@ -69,8 +69,8 @@ struct sheaf_exchange {
     sheaf_link_t link;
     sheaf_deadline_t deadline;
     sheaf_task_t task;
-    sheaf_err_t pending_err; /* what the task will report */
-    const char *pending_detail;
+    sheaf_err_t pending_err; /* what the task will report, with words it owns */
+    char *pending_detail;
     void *keeper;           /* the group it was sent to */
     void *other;            /* the group of its fallback, while it may still be asked */
     uint64_t end_ms;        /* when it ends at the latest, all attempts together */

@@ -250,6 +250,7 @@ static void on_closed(uv_handle_t *handle)
     sheaf_h1_fini(&conn->h1);
     sheaf_h2_free(conn->h2);
     sheaf_tls_free(conn->tls);
+    free(conn->dial_detail);
     free(conn);
     if (--env->open_count == 0 && env->on_all_closed != NULL)
         env->on_all_closed(env);

@@ -91,10 +91,10 @@ struct sheaf_conn {
     sheaf_flight_t own; /* private: the seat that costs nothing */
     sheaf_server_t *server;
     sheaf_sockaddr_t address;
-    uint32_t version;     /* of the name's answer that has this address, see sheaf_balance_has() */
-    sheaf_tried_t tried;  /* addresses that were dialed for its flights */
-    sheaf_err_t dial_err; /* what became of the last of them */
-    const char *dial_detail;
+    uint32_t version;         /* of the name's answer that has this address, see sheaf_balance_has() */
+    sheaf_tried_t tried;      /* addresses that were dialed for its flights */
+    sheaf_err_t dial_err;     /* what became of the last of them */
+    char *dial_detail;        /* and what is said of it, owned; NULL: nothing yet */
     struct sheaf_conn *rival; /* see race.h; NULL: none */
     sheaf_deadline_t race;
     sheaf_name_waiter_t waiter;

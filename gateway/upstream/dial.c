@@ -1,6 +1,9 @@
 /* upstream/dial.c - see dial.h. */
 #include "gateway/upstream/dial.h"
 
+#include <stdlib.h>
+
+#include "gateway/upstream/blame.h"
 #include "gateway/upstream/ending.h"
 #include "gateway/upstream/handshake.h"
 #include "gateway/upstream/race.h"
@@ -48,7 +51,21 @@ static void end_flight(sheaf_flight_t *flight)
     sheaf_twin_ended(exchange);
     sheaf_throttle_leave(&group->throttle, exchange, conn->dial_err, 0);
     if (!sheaf_ending_rest(group, exchange, sheaf_triage_unreached(&group->triage, exchange, conn->dial_err)))
-        sheaf_ending_report(group, exchange, conn->dial_err, conn->dial_detail);
+        sheaf_ending_report(group, exchange, conn->dial_err,
+                            conn->dial_detail != NULL ? conn->dial_detail : group->balance.detail);
+}
+
+/* What became of the address that was dialed last. */
+static void note_failure(sheaf_conn_t *conn, sheaf_err_t err, const char *detail)
+{
+    sheaf_group_t *group = conn->group;
+    char words[SHEAF_BLAME_SIZE];
+
+    conn->dial_err = err;
+    free(conn->dial_detail);
+    conn->dial_detail = sheaf_blame_copy(sheaf_blame_say(words, conn->server, err, detail));
+    if (err != SHEAF_ERR_OVERLOADED)
+        sheaf_blame_log(group->conf->map_key, conn->server, &conn->address, err, detail, group->env->clock->now_ms);
 }
 
 /* Nothing is left to try, for now. */
@@ -56,6 +73,9 @@ static void give_up(sheaf_conn_t *conn)
 {
     sheaf_group_t *group = conn->group;
 
+    if (conn->dial_err == SHEAF_ERR_RESOLVE)
+        sheaf_blame_log(group->conf->map_key, conn->server, NULL, SHEAF_ERR_RESOLVE, group->balance.detail,
+                        group->env->clock->now_ms);
     while (conn->flight_count != 0)
         end_flight(sheaf_conn_first(conn));
     sheaf_group_let_go(conn);
@@ -91,7 +111,6 @@ void sheaf_dial(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf_server_t
     sheaf_flight_board(conn, exchange);
     sheaf_stock_file(&group->stock, conn);
     conn->dial_err = SHEAF_ERR_RESOLVE; /* what it is when no address is found at all */
-    conn->dial_detail = group->balance.detail;
     dial_on(conn);
 }
 
@@ -131,8 +150,7 @@ static bool dial_next(sheaf_conn_t *conn)
         sheaf_race_begin(conn);
         return true;
     }
-    conn->dial_err = sheaf_handshake_err(status);
-    conn->dial_detail = uv_strerror(status);
+    note_failure(conn, sheaf_handshake_err(status), uv_strerror(status));
     if (conn->dial_err == SHEAF_ERR_OVERLOADED) { /* our own want of sockets: no other address helps */
         give_up(conn);
         return true;
@@ -159,8 +177,7 @@ void sheaf_dial_failed(sheaf_conn_t *conn, sheaf_err_t err, const char *detail)
 
     if (err != SHEAF_ERR_OVERLOADED)
         sheaf_balance_note(conn->server, &conn->address, false, group->env->clock->now_ms);
-    conn->dial_err = err;
-    conn->dial_detail = detail;
+    note_failure(conn, err, detail);
     if (sheaf_race_lost(conn))
         return;
     if (err == SHEAF_ERR_OVERLOADED) {

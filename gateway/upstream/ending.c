@@ -1,5 +1,9 @@
 #include "gateway/upstream/ending.h"
 
+#include <stdlib.h>
+
+#include "gateway/upstream/blame.h"
+
 static void on_report(sheaf_task_t *task);
 
 /* A line moves on and sockets get free at any moment: a second is the least that can be said. */
@@ -63,14 +67,24 @@ void sheaf_ending_report(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf
     sheaf_deadline_clear(group->env->deadlines, &exchange->deadline);
     exchange->state = SHEAF_EXCHANGE_REPORTING;
     exchange->pending_err = err;
-    exchange->pending_detail = detail;
+    exchange->pending_detail = sheaf_blame_copy(detail);
     exchange->task.run = on_report;
     sheaf_soon(group->soon, &exchange->task);
+}
+
+void sheaf_ending_unsay(sheaf_exchange_t *exchange)
+{
+    sheaf_soon_cancel(&exchange->task);
+    free(exchange->pending_detail);
+    exchange->pending_detail = NULL;
 }
 
 static void on_report(sheaf_task_t *task)
 {
     sheaf_exchange_t *exchange = SHEAF_OWNER(task, sheaf_exchange_t, task);
+    char *detail = exchange->pending_detail;
 
-    sheaf_ending_conclude(exchange->keeper, exchange, exchange->pending_err, exchange->pending_detail);
+    exchange->pending_detail = NULL;
+    sheaf_ending_conclude(exchange->keeper, exchange, exchange->pending_err, detail);
+    free(detail);
 }

@@ -26,7 +26,10 @@ void sheaf_ending_again(sheaf_group_t *group, sheaf_exchange_t *exchange);
 /* The end of an exchange here: it goes to its fallback, where that was left open (triage), or back to its owner. */
 void sheaf_ending_conclude(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail);
 
-/* The same from the soon-queue, when a sink callback may not run now. `detail` must last until then. */
+/* The same from the soon-queue, when a sink callback may not run now. `detail` is copied. */
 void sheaf_ending_report(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail);
+
+/* Takes that back. */
+void sheaf_ending_unsay(sheaf_exchange_t *exchange);
 
 #endif

@@ -59,7 +59,9 @@ void sheaf_flight_pass_all(sheaf_conn_t *from, sheaf_conn_t *to)
         sheaf_flight_board(to, flight->exchange);
     }
     to->dial_err = from->dial_err;
+    free(to->dial_detail);
     to->dial_detail = from->dial_detail;
+    from->dial_detail = NULL;
 }
 
 void sheaf_flight_aim_all(sheaf_conn_t *conn, sheaf_server_t *server)
@@ -106,6 +108,18 @@ bool sheaf_flight_may_repeat(const sheaf_flight_t *flight, sheaf_err_t err)
 {
     return err == SHEAF_ERR_RESET && !flight->has_bytes && flight->conn->is_reused &&
            (flight->exchange->is_idempotent || !flight->has_written) && flight->conn->h2 == NULL;
+}
+
+const char *sheaf_flight_late(const sheaf_flight_t *flight)
+{
+    switch (flight->conn->state) {
+    case SHEAF_CONN_LOOKUP:
+        return "its name was not found in time";
+    case SHEAF_CONN_DIALING:
+        return "it was not connected to in time";
+    default:
+        return flight->status != 0 ? "the answer was not complete in time" : "no answer came in time";
+    }
 }
 
 void sheaf_flight_free_spare(sheaf_conn_env_t *env)

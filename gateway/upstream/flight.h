@@ -53,6 +53,9 @@ bool sheaf_flight_head(sheaf_flight_t *flight, const sheaf_answer_head_t *head);
  * on, or doing it twice does no harm. */
 bool sheaf_flight_may_repeat(const sheaf_flight_t *flight, sheaf_err_t err);
 
+/* Its exchange's time is over: what was not done in it, as words for blame.h. */
+const char *sheaf_flight_late(const sheaf_flight_t *flight);
+
 /* Frees the spare ones of a worker; none may be aboard. */
 void sheaf_flight_free_spare(struct sheaf_conn_env *env);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#include "gateway/upstream/blame.h"
 #include "gateway/upstream/dial.h"
 #include "gateway/upstream/ending.h"
 #include "gateway/upstream/place.h"
@@ -171,7 +172,7 @@ static void detach(sheaf_exchange_t *exchange)
         sheaf_gauge(group->env->metrics, SHEAF_METRIC_EXCHANGES_RESTING, -1);
         sheaf_deadline_clear(group->env->deadlines, &exchange->deadline);
     } else if (exchange->state == SHEAF_EXCHANGE_REPORTING) {
-        sheaf_soon_cancel(&exchange->task);
+        sheaf_ending_unsay(exchange);
     }
     exchange->state = SHEAF_EXCHANGE_IDLE;
 }
@@ -201,6 +202,8 @@ static void on_exchange_deadline(sheaf_deadline_t *node)
     sheaf_exchange_t *exchange = SHEAF_OWNER(node, sheaf_exchange_t, deadline);
     sheaf_group_t *group = exchange->keeper;
     bool has_waited = exchange->state == SHEAF_EXCHANGE_WAITING;
+    sheaf_flight_t *flight = exchange->flight;
+    char words[SHEAF_BLAME_SIZE] = "no time was left for another attempt";
 
     if (exchange->state == SHEAF_EXCHANGE_RESTING && resume(exchange))
         return;
@@ -208,15 +211,17 @@ static void on_exchange_deadline(sheaf_deadline_t *node)
         sheaf_twin_send(exchange);
         return;
     }
+    if (exchange->state == SHEAF_EXCHANGE_FLYING)
+        sheaf_blame_say(words, flight->conn->server, SHEAF_ERR_TIMEOUT, sheaf_flight_late(flight));
     if (exchange->state == SHEAF_EXCHANGE_FLYING && exchange->has_full_time) {
-        sheaf_triage_late(&group->triage, exchange->flight);
+        sheaf_triage_late(&group->triage, flight);
         sheaf_throttle_leave(&group->throttle, exchange, SHEAF_ERR_TIMEOUT, 0);
     }
     detach(exchange);
     if (has_waited) /* nothing was asked of the backend: 503, not 504 */
         sheaf_ending_tell(exchange, SHEAF_ERR_QUEUE_FULL, "no connection became free in time");
     else
-        sheaf_ending_tell(exchange, SHEAF_ERR_TIMEOUT, "");
+        sheaf_ending_tell(exchange, SHEAF_ERR_TIMEOUT, words);
 }
 
 /* --- sending --- */
@@ -333,6 +338,7 @@ static bool start_first(sheaf_group_t *group, sheaf_conn_t *conn)
     sheaf_flight_t *flight = sheaf_conn_first(conn);
     sheaf_exchange_t *exchange = flight->exchange;
     int status = sheaf_conn_start(flight);
+    char words[SHEAF_BLAME_SIZE];
 
     if (status == 0)
         return true;
@@ -340,7 +346,8 @@ static bool start_first(sheaf_group_t *group, sheaf_conn_t *conn)
         return false;
     sheaf_throttle_leave(&group->throttle, exchange, SHEAF_ERR_RESET, 0);
     if (!sheaf_ending_rest(group, exchange, sheaf_triage_ended(&group->triage, flight, SHEAF_ERR_RESET)))
-        sheaf_ending_report(group, exchange, SHEAF_ERR_RESET, uv_strerror(status));
+        sheaf_ending_report(group, exchange, SHEAF_ERR_RESET,
+                            sheaf_blame_say(words, conn->server, SHEAF_ERR_RESET, uv_strerror(status)));
     return false;
 }
 
@@ -451,6 +458,7 @@ static void on_end(sheaf_flight_t *flight, sheaf_err_t err, const char *detail, 
     sheaf_group_t *group = conn->group;
     sheaf_exchange_t *exchange = flight->exchange;
     sheaf_server_t *server = conn->server;
+    char words[SHEAF_BLAME_SIZE];
     bool is_over;
 
     if (sheaf_flight_may_repeat(flight, err)) {
@@ -459,6 +467,8 @@ static void on_end(sheaf_flight_t *flight, sheaf_err_t err, const char *detail, 
         sheaf_dial(group, exchange, server);
         return;
     }
+    if (err != SHEAF_OK && err != SHEAF_ERR_ANSWER_TOO_LARGE && !flight->is_unprocessed)
+        sheaf_blame_log(group->conf->map_key, server, &conn->address, err, detail, group->env->clock->now_ms);
     if (sheaf_twin_lost(flight, err)) {
         settle(group, conn, can_stay);
         serve_line(group);
@@ -474,7 +484,7 @@ static void on_end(sheaf_flight_t *flight, sheaf_err_t err, const char *detail, 
     settle(group, conn, can_stay);
     serve_line(group);
     if (is_over)
-        sheaf_ending_conclude(group, exchange, err, detail);
+        sheaf_ending_conclude(group, exchange, err, err == SHEAF_OK ? "" : sheaf_blame_say(words, server, err, detail));
 }
 
 static void on_idle_end(sheaf_conn_t *conn)

@@ -81,8 +81,7 @@ static void open_up(sheaf_conn_t *conn)
     bool is_h2 = conn->tls != NULL ? sheaf_tls_is_h2(conn->tls) : conn->protocol == SHEAF_PROTOCOL_HTTP2;
 
     if (conn->protocol == SHEAF_PROTOCOL_HTTP2 && !is_h2) {
-        sheaf_handshake_fail(conn, SHEAF_ERR_TLS,
-                             sheaf_tls_peer_blame(conn->server->tls, "it does not agree to HTTP/2 (ALPN)"));
+        sheaf_handshake_fail(conn, SHEAF_ERR_TLS, "it does not agree to HTTP/2 (ALPN)");
         return;
     }
     conn->server->was_h2 = is_h2;
@@ -129,8 +128,7 @@ void sheaf_handshake_late(sheaf_conn_t *conn)
     if (status != UV_EAGAIN)
         take_connected(conn, status);
     else if (conn->tls != NULL)
-        sheaf_handshake_fail(conn, SHEAF_ERR_CONNECT_TIMEOUT,
-                             sheaf_tls_peer_blame(conn->server->tls, "the TLS handshake was not done in time"));
+        sheaf_handshake_fail(conn, SHEAF_ERR_CONNECT_TIMEOUT, "the TLS handshake was not done in time");
     else if (now_ms < conn->dial_until_ms)
         sheaf_deadline_set(conn->env->deadlines, &conn->deadline, now_ms + AGAIN_MS);
     else

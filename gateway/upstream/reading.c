@@ -133,8 +133,7 @@ static void take_end(sheaf_conn_t *conn, int status)
     bool is_cut = conn->tls != NULL && !conn->is_ended;
 
     if (conn->state == SHEAF_CONN_DIALING)
-        sheaf_handshake_fail(conn, SHEAF_ERR_TLS,
-                             sheaf_tls_peer_blame(conn->server->tls, "it closed during the TLS handshake"));
+        sheaf_handshake_fail(conn, SHEAF_ERR_TLS, "it closed during the TLS handshake");
     else if (conn->h2 != NULL)
         sheaf_streams_fail(conn, status == UV_EOF ? sheaf_h2_detail(conn->h2) : uv_strerror(status));
     else if (flight == NULL)

@@ -22,7 +22,7 @@ static sheaf_tls_peer_t *tls_of(const sheaf_upstream_conf_t *conf, const sheaf_s
 {
     sheaf_str_t name = conf->tls.server_name.len > 0 ? conf->tls.server_name : url->host;
 
-    return url->is_tls ? sheaf_tls_peer_new(context, name, url->authority) : NULL;
+    return url->is_tls ? sheaf_tls_peer_new(context, name) : NULL;
 }
 
 /* RFC 2782: a service's name is in front of its domain's, "_http._tcp.example.com". NULL: the server is no service. */
@@ -84,11 +84,13 @@ void sheaf_server_move(sheaf_server_t *server, sheaf_resolver_t *resolver, sheaf
     server->name = name;
     server->port = port;
     server->label = joined(sheaf_str(host.base, host.len - 1), sheaf_str_of(text), SHEAF_STR("")); /* no root dot */
-    server->tls = tls == NULL ? NULL : sheaf_tls_peer_like(tls, server->label);
+    server->tls = tls == NULL ? NULL : sheaf_tls_peer_like(tls);
     server->outlier = (sheaf_outlier_t){0};
     server->is_unhealthy = server->was_h2 = false;
     server->takes_streams = 0;
     server->credit = 0;
+    server->quiet_until_ms = 0;
+    server->unsaid = 0;
     server->peers = NULL;
     server->version = server->next = server->peer_count = 0;
     sheaf_tls_peer_free(tls);

@@ -37,11 +37,13 @@ typedef struct sheaf_server {
     uint32_t rank;  /* those of a higher one are asked only while none of a lower one can be: 0, priorities, backups */
     bool is_vacant; /* of a service: there is no such server, now */
     bool is_gate;   /* of a service: stands for it while it has none */
-    bool is_unhealthy; /* its probes say so, and not all of the upstream are; see monitor.h */
-    bool is_open;      /* balance's: may be chosen right now */
-    int64_t credit;    /* turn's: of smooth round robin */
-    uint32_t version;  /* private, as all below: of the name's answer in `peers`; of a gate: in its slots */
-    uint32_t next;     /* whose turn it is, of its peers */
+    bool is_unhealthy;       /* its probes say so, and not all of the upstream are; see monitor.h */
+    bool is_open;            /* balance's: may be chosen right now */
+    int64_t credit;          /* turn's: of smooth round robin */
+    uint64_t quiet_until_ms; /* blame's: no line of it before, and */
+    uint32_t unsaid;         /* those that were left out */
+    uint32_t version;        /* private, as all below: of the name's answer in `peers`; of a gate: in its slots */
+    uint32_t next;           /* whose turn it is, of its peers */
     uint32_t peer_count;
     sheaf_peer_t *peers;
 } sheaf_server_t;

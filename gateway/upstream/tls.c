@@ -18,10 +18,9 @@ struct sheaf_tls_peer {
     SSL_SESSION *session; /* the newest, or NULL */
     uint64_t shown_ms;    /* when a certificate was asked for last */
     char *name;           /* without a root dot */
-    char *authority;
     bool is_ip;
     bool offers_h2, offers_only_h2;
-    char detail[768];
+    char detail[384];
 };
 
 struct sheaf_tls {
@@ -119,7 +118,7 @@ static int on_session(SSL *ssl, SSL_SESSION *session)
     return 1; /* kept */
 }
 
-sheaf_tls_peer_t *sheaf_tls_peer_new(SSL_CTX *context, sheaf_str_t name, sheaf_str_t authority)
+sheaf_tls_peer_t *sheaf_tls_peer_new(SSL_CTX *context, sheaf_str_t name)
 {
     sheaf_tls_peer_t *peer = sheaf_zalloc(sizeof(*peer));
 
@@ -128,15 +127,14 @@ sheaf_tls_peer_t *sheaf_tls_peer_new(SSL_CTX *context, sheaf_str_t name, sheaf_s
     if (sheaf_str_ends(name, SHEAF_STR("."))) /* the root dot is for resolvers (RFC 6066 3) */
         name.len--;
     peer->name = copy_of(name);
-    peer->authority = copy_of(authority);
     peer->is_ip = is_ip(peer->name);
     SSL_CTX_sess_set_new_cb(context, on_session);
     return peer;
 }
 
-sheaf_tls_peer_t *sheaf_tls_peer_like(const sheaf_tls_peer_t *peer, sheaf_str_t authority)
+sheaf_tls_peer_t *sheaf_tls_peer_like(const sheaf_tls_peer_t *peer)
 {
-    return sheaf_tls_peer_new(peer->context, sheaf_str_of(peer->name), authority);
+    return sheaf_tls_peer_new(peer->context, sheaf_str_of(peer->name));
 }
 
 void sheaf_tls_peer_free(sheaf_tls_peer_t *peer)
@@ -146,18 +144,11 @@ void sheaf_tls_peer_free(sheaf_tls_peer_t *peer)
     SSL_SESSION_free(peer->session);
     SSL_CTX_free(peer->context);
     free(peer->name);
-    free(peer->authority);
     free(peer);
 }
 
 const char *sheaf_tls_peer_detail(const sheaf_tls_peer_t *peer)
 {
-    return peer->detail;
-}
-
-const char *sheaf_tls_peer_blame(sheaf_tls_peer_t *peer, const char *what)
-{
-    snprintf(peer->detail, sizeof(peer->detail), "%.260s: %s", peer->authority, what);
     return peer->detail;
 }
 
@@ -240,18 +231,15 @@ static void describe_verdict(sheaf_tls_t *tls)
 {
     long verdict = SSL_get_verify_result(tls->ssl);
     bool is_name = verdict == X509_V_ERR_HOSTNAME_MISMATCH || verdict == X509_V_ERR_IP_ADDRESS_MISMATCH;
-    char text[384];
 
-    snprintf(text, sizeof(text), "the certificate did not verify: %s%s%.253s", X509_verify_cert_error_string(verdict),
-             is_name ? ", it is not for " : "", is_name ? tls->peer->name : "");
-    sheaf_tls_peer_blame(tls->peer, text);
+    snprintf(tls->peer->detail, sizeof(tls->peer->detail), "the certificate did not verify: %s%s%.253s",
+             X509_verify_cert_error_string(verdict), is_name ? ", it is not for " : "", is_name ? tls->peer->name : "");
 }
 
 static void describe(sheaf_tls_t *tls)
 {
     unsigned long why = ERR_peek_last_error(); /* the outermost: those within speak of numbers and curves */
     const char *reason = ERR_reason_error_string(why);
-    char text[256];
 
     if (ERR_GET_REASON(why) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
         describe_verdict(tls);
@@ -259,15 +247,15 @@ static void describe(sheaf_tls_t *tls)
     }
     if (ERR_GET_REASON(why) == SSL_R_WRONG_VERSION_NUMBER)
         reason = "what came is not TLS";
-    snprintf(text, sizeof(text), "TLS failed: %s", reason != NULL ? reason : "unknown reason");
-    sheaf_tls_peer_blame(tls->peer, text);
+    snprintf(tls->peer->detail, sizeof(tls->peer->detail), "TLS failed: %s",
+             reason != NULL ? reason : "unknown reason");
 }
 
 /* A session that was offered may be why: the next conn begins afresh. */
 static void fail(sheaf_tls_t *tls, const char *what)
 {
     if (what != NULL)
-        sheaf_tls_peer_blame(tls->peer, what);
+        snprintf(tls->peer->detail, sizeof(tls->peer->detail), "%s", what);
     else
         describe(tls);
     ERR_clear_error();

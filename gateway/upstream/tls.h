@@ -30,20 +30,17 @@ typedef enum sheaf_tls_state {
     SHEAF_TLS_FAILED, /* the peer's detail says why */
 } sheaf_tls_state_t;
 
-/* `context` is held (config/trust.h). `name` is the host name or address that the certificate must be for, `authority`
- * is what messages call the server; both are copied. */
-sheaf_tls_peer_t *sheaf_tls_peer_new(struct ssl_ctx_st *context, sheaf_str_t name, sheaf_str_t authority);
+/* `context` is held (config/trust.h). `name` is the host name or address that the certificate must be for; copied. */
+sheaf_tls_peer_t *sheaf_tls_peer_new(struct ssl_ctx_st *context, sheaf_str_t name);
 /* Another one of the same context and name. */
-sheaf_tls_peer_t *sheaf_tls_peer_like(const sheaf_tls_peer_t *peer, sheaf_str_t authority);
+sheaf_tls_peer_t *sheaf_tls_peer_like(const sheaf_tls_peer_t *peer);
 void sheaf_tls_peer_free(sheaf_tls_peer_t *peer); /* NULL is fine */
 
 /* What the next conn offers by ALPN; HTTP/1.1 alone until this is called. */
 void sheaf_tls_peer_offer(sheaf_tls_peer_t *peer, bool is_h2, bool is_http1);
 
-/* What failed last, as a sentence that names the server; good as long as the peer. */
+/* What failed last, as a sentence that does not name the server; until the next failure, as long as the peer. */
 const char *sheaf_tls_peer_detail(const sheaf_tls_peer_t *peer);
-/* The same for what TLS itself does not see; `what` follows the server's name. */
-const char *sheaf_tls_peer_blame(sheaf_tls_peer_t *peer, const char *what);
 
 /* Begins the handshake at `now_ms` of the clock: its first bytes are output. `peer` must outlive it. */
 sheaf_tls_t *sheaf_tls_new(sheaf_tls_peer_t *peer, uint64_t now_ms);

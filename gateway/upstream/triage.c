@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "gateway/base/log.h"
+#include "gateway/upstream/blame.h"
 
 static void on_readmit(sheaf_deadline_t *node);
 
@@ -291,6 +292,8 @@ uint64_t sheaf_triage_unreached(sheaf_triage_t *triage, sheaf_exchange_t *exchan
 
 void sheaf_triage_late(sheaf_triage_t *triage, sheaf_flight_t *flight)
 {
+    sheaf_blame_log(triage->conf->map_key, flight->conn->server, NULL, SHEAF_ERR_TIMEOUT, sheaf_flight_late(flight),
+                    now_ms(triage));
     note(triage, flight->exchange, flight->conn->server,
          &(sheaf_failure_t){.err = SHEAF_ERR_TIMEOUT, .was_sent = true});
 }

@@ -217,6 +217,30 @@ class Failing(Case):
         wait_until(lambda: sheaf.metrics()["sheaf_exchanges_resting"] == 0)
         self.assertEqual(sheaf.metrics()["sheaf_items_in_flight"], 0)
 
+    # --- who it was ---
+
+    def test_a_problem_says_which_server_failed_unless_the_endpoint_hides_it(self):
+        backend, = self.backends(RESET)
+        told = self.gateway([backend], "")
+        hidden = self.gateway([backend], "", endpoint="hide_servers: true")
+        for sheaf, detail in ((told, f"127.0.0.1:{backend.at}: connection reset by peer"),
+                              (hidden, "The backend closed the connection before its answer was complete")):
+            result = self.run_item("/u/x", sheaf=sheaf)
+            self.assert_problem(result, 502, "reset")
+            self.assertEqual(result["body"]["detail"], detail)
+            line = wait_until(lambda sheaf=sheaf: [json.loads(line) for line in sheaf.err if '"server failed"' in line],
+                              what="the line of the log")[0]
+            self.assertEqual((line["level"], line["upstream"], line["server"], line["error"], line["detail"]),
+                             ("warn", "u", f"127.0.0.1:{backend.at}", "reset", "connection reset by peer"))
+
+    def test_what_a_retry_mends_is_logged_all_the_same(self):
+        backends = self.backends(RESET, OK)
+        sheaf = self.gateway(backends, "retry: {}")
+        for _ in range(2):
+            self.assertEqual(self.run_item("/u/x", sheaf=sheaf)["status"], 200)
+        wait_until(lambda: [line for line in sheaf.err if '"server failed"' in line and f":{backends[0].at}" in line],
+                   what="the line of the log")
+
     # --- silence ---
 
     def test_silence_before_an_answer_and_within_one_is_told_apart(self):

@@ -142,6 +142,8 @@ class Faults(Case):
             return
         self.assert_problem(result, trouble.status, trouble.slug)
         self.assertIn(trouble.word, result["body"].get("detail", ""))
+        port = next(self.proxies[name].at for name, one in TROUBLES.items() if one is trouble)
+        self.assertTrue(result["body"]["detail"].startswith(f"127.0.0.1:{port}: "), result)
 
     def assert_met_or_whole(self, trouble, results):
         """How many met it."""

@@ -13,7 +13,7 @@ def filled(length):
 
 def has_begun(kind, detail):
     """Whether a problem of this kind says that the answer had begun: then it was cut, and is not asked for again."""
-    return kind == "reset" and detail.startswith("within its answer") or kind == "timeout" and "no progress" in detail
+    return kind == "reset" and ": within its answer" in detail or kind == "timeout" and "no progress" in detail
 
 
 class Item:

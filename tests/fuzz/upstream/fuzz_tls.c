@@ -33,7 +33,7 @@ static void set_up(void)
     context = server_context(&pki, 0, false);
     snapshot = secure_snapshot(&pki, &port, 1, "{ca: ca}");
     atexit(tear_down);
-    peer = sheaf_tls_peer_new(snapshot->upstream_tls[0], SHEAF_STR("backend.test"), SHEAF_STR("backend.test"));
+    peer = sheaf_tls_peer_new(snapshot->upstream_tls[0], SHEAF_STR("backend.test"));
 }
 
 typedef struct story {

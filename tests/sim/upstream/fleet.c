@@ -125,6 +125,8 @@ void sheaf_conn_close(sheaf_conn_t *conn)
     while ((flight = sheaf_conn_first(conn)) != NULL)
         sheaf_flight_alight(flight);
     conn->server->conn_count--;
+    free(conn->dial_detail);
+    conn->dial_detail = NULL;
     sheaf_soon(&ship->fleet->soon, &ship->burial);
 }
 

@@ -125,4 +125,19 @@ static void assert_answer(const ask_t *ask, uint16_t status, const char *body)
     assert_memory_equal(ask->body, body, ask->len);
 }
 
+/* It was told what failed ("": what the error is called), and at which server: `w->a`, at an address or a path. */
+static void assert_blamed(const ask_t *ask, const char *why)
+{
+    const sheaf_server_url_t *url = &ask->worker->conf->servers.items[0].url;
+    char wanted[256];
+
+    if (why[0] == '\0')
+        why = sheaf_err_title(ask->err);
+    if (url->is_unix)
+        snprintf(wanted, sizeof(wanted), "%.*s: %s", SHEAF_STR_ARG(url->host), why);
+    else
+        snprintf(wanted, sizeof(wanted), "%.*s: %s", SHEAF_STR_ARG(url->authority), why);
+    assert_string_equal(ask->detail, wanted);
+}
+
 #endif

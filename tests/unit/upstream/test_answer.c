@@ -109,7 +109,7 @@ static void the_detail_tells_an_answer_that_was_cut_from_one_that_never_began(vo
         ask_get(&ask, w, "/");
         ask_whole(&ask);
         assert_int_equal(ask.err, SHEAF_ERR_RESET);
-        assert_string_equal(ask.detail, cases[i].detail);
+        assert_blamed(&ask, cases[i].detail);
         worker_end(w);
     }
 }

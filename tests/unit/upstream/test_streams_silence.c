@@ -29,7 +29,7 @@ static void silence_to_one_of_several_ends_that_one(void **state)
     h2_ask_all(asks, 3, w, true, &done);
     worker_until_count(w, &done, 3);
     assert_int_equal(asks[0].err, SHEAF_ERR_TIMEOUT);
-    assert_string_equal(asks[0].detail, "no answer began in time");
+    assert_blamed(&asks[0], "no answer began in time");
     assert_answer(&asks[1], 200, "hi");
     assert_answer(&asks[2], 200, "hi");
     worker_until_count(w, &a.resets, 1);
@@ -70,7 +70,7 @@ static void an_answer_that_stands_still_ends_alone(void **state)
     uv_timer_start(&drip, on_drip, 0, 20);
     worker_until_count(w, &done, 1);
     assert_int_equal(asks[0].err, SHEAF_ERR_TIMEOUT);
-    assert_string_equal(asks[0].detail, "the answer made no progress");
+    assert_blamed(&asks[0], "the answer made no progress");
     drip.data = (void *)1;
     worker_until_count(w, &done, 2);
     assert_int_equal(asks[1].err, SHEAF_OK);
@@ -93,7 +93,7 @@ static void who_does_not_answer_a_ping_is_given_up(void **state)
         worker_until_count(w, &done, count);
         for (int i = 0; i < count; i++) {
             assert_int_equal(asks[i].err, SHEAF_ERR_RESET);
-            assert_string_equal(asks[i].detail, "it does not answer a PING");
+            assert_blamed(&asks[i], "it does not answer a PING");
         }
         assert_true(w->clock.now_ms - began_ms >= 120);
         assert_int_equal(a.pings, 1);

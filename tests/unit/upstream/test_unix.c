@@ -79,12 +79,12 @@ static void a_socket_that_is_not_there_or_has_nobody_behind_it_refuses(void **st
     ask_get(&ask, w, "/");
     ask_whole(&ask);
     assert_int_equal(ask.err, SHEAF_ERR_REFUSED);
-    assert_string_equal(ask.detail, "no such file or directory");
+    assert_blamed(&ask, "no such file or directory");
     listen_at(w, path, 128);
     backend_stop(&w->a); /* the file stays */
     ask_whole(&ask);
     assert_int_equal(ask.err, SHEAF_ERR_REFUSED);
-    assert_string_equal(ask.detail, "connection refused");
+    assert_blamed(&ask, "connection refused");
     assert_int_equal(unlink(path), 0);
     listen_at(w, path, 128);
     step_text(&w->a, OK_HI);
