@@ -312,6 +312,39 @@ static void drop(h2_conn_t *conn, int32_t id)
     h2_drop(conn);
 }
 
+static void drop_the_first_conn(h2_conn_t *conn, int32_t id)
+{
+    if (conn->index != 0)
+        h2_answer(conn, id);
+    else if (conn->requests == 4)
+        h2_drop(conn);
+}
+
+static void a_retry_takes_those_that_may_be_repeated_from_a_conn_that_is_lost(void **state)
+{
+    h2_backend_t a;
+    worker_t *w = h2_worker_with(&a, NULL);
+    ask_t gets[2], posts[2];
+    int got = 0, posted = 0;
+
+    w->conf->retry = (sheaf_retry_conf_t){
+        .mark = {1, 1}, .attempts = 2, .backoff_ms = 1, .budget_percent = 100, .on = 1u << SHEAF_RETRY_ON_RESET};
+    a.on_request = drop_the_first_conn;
+    worker_open(w);
+    h2_ask_all(gets, 1, w, false, &got);
+    h2_ask_all(posts, 2, w, true, &posted);
+    h2_ask_all(gets + 1, 1, w, false, &got);
+    gets[0].exchange.is_repeatable = gets[1].exchange.is_repeatable = true;
+    worker_until_count(w, &got, 2);
+    worker_until_count(w, &posted, 2);
+    for (int i = 0; i < 2; i++) {
+        assert_answer(&gets[i], 200, "hi");
+        assert_int_equal(posts[i].err, SHEAF_ERR_RESET);
+    }
+    assert_int_equal(a.requests, 4 + 2);
+    h2_worker_end(w, &a, NULL);
+}
+
 /* A request that kills its backend is not for another one. */
 static void what_kills_a_new_conn_goes_nowhere(void **state)
 {
@@ -345,6 +378,7 @@ int main(void)
         cmocka_unit_test(what_may_have_been_done_does_not),
         cmocka_unit_test(what_kills_a_new_conn_goes_nowhere),
         cmocka_unit_test(what_has_no_body_is_not_too_large),
+        cmocka_unit_test(a_retry_takes_those_that_may_be_repeated_from_a_conn_that_is_lost),
         cmocka_unit_test(no_more_fly_on_a_conn_than_the_configuration_says),
     };
 
