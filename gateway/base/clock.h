@@ -1,16 +1,26 @@
 /* base/clock.h - time as a value that is handed in.
  *
- * now_ms is the loop's idea of now: monotonic, refreshed once per loop turn by the worker, wound by hand in the
- * simulator. read_us is a finer reading for latencies; it may be called at any time. */
+ * now_ms is the loop's idea of now: monotonic, refreshed in every loop turn by the worker, wound by hand in the
+ * simulator. The loop sleeps within a turn, and what wakes it (bytes, a connection) is told of before anybody has looked at
+ * the time: who hears of it first calls sheaf_clock_refresh(), or all that is timed from there begins in the past.
+ * read_us is a finer reading for latencies; it may be called at any time. */
 #ifndef SHEAF_BASE_CLOCK_H
 #define SHEAF_BASE_CLOCK_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 typedef struct sheaf_clock {
     uint64_t now_ms;
     uint64_t (*read_us)(struct sheaf_clock *clock);
+    void (*refresh)(struct sheaf_clock *clock); /* NULL: wound by hand */
 } sheaf_clock_t;
+
+static inline void sheaf_clock_refresh(sheaf_clock_t *clock)
+{
+    if (clock->refresh != NULL)
+        clock->refresh(clock);
+}
 
 /* CLOCK_MONOTONIC in microseconds (vdso, no syscall); the read_us of real clocks. */
 uint64_t sheaf_clock_monotonic_us(sheaf_clock_t *clock);

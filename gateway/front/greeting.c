@@ -79,6 +79,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 
     (void)status; /* recv tells */
     (void)events;
+    sheaf_clock_refresh(greeting->front->env.clock);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (got <= 0) {

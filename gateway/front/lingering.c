@@ -62,6 +62,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     lingering_t *lingering = SHEAF_OWNER(poll, lingering_t, poll);
 
     (void)events;
+    sheaf_clock_refresh(lingering->front->env.clock);
     for (int i = 0; status == 0 && i < READS_PER_TURN; i++) {
         ssize_t got =
             recv(lingering->fd, nowhere, sizeof(nowhere), MSG_TRUNC | MSG_DONTWAIT); /* TCP: not even copied */

@@ -173,6 +173,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 
     (void)status;
     (void)events;
+    sheaf_clock_refresh(listener->front->env.clock);
     for (int i = 0; i < ACCEPTS_PER_TURN && take_next(listener); i++)
         ;
 }

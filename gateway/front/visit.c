@@ -118,6 +118,7 @@ sheaf_visit_t *sheaf_visit_new(sheaf_front_t *front, h2o_req_t *req)
     sheaf_visit_t **chunk = h2o_mem_alloc_shared(&req->pool, sizeof(*chunk), on_request_gone);
 
     *chunk = visit;
+    sheaf_clock_refresh(front->env.clock);
     visit->front = front;
     visit->req = req;
     visit->client = sheaf_client_of(req);

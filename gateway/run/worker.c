@@ -49,12 +49,17 @@ typedef struct {
 
 /* --- the turn of the loop --- */
 
+static void refresh_clock(sheaf_clock_t *clock)
+{
+    clock->now_ms = uv_now(&SHEAF_OWNER(clock, worker_t, clock)->loop);
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     worker_t *worker = timer->data;
 
     worker->timer_at_ms = SHEAF_NEVER;
-    worker->clock.now_ms = uv_now(&worker->loop);
+    sheaf_clock_refresh(&worker->clock);
     sheaf_deadlines_run(&worker->deadlines);
 }
 
@@ -77,7 +82,7 @@ static void on_idle_turn(uv_idle_t *idle)
 
 static void drain_soon(worker_t *worker)
 {
-    worker->clock.now_ms = uv_now(&worker->loop);
+    sheaf_clock_refresh(&worker->clock);
     sheaf_soon_drain(&worker->soon, SOON_PER_TURN);
     if (sheaf_soon_is_empty(&worker->soon))
         uv_idle_stop(&worker->idle);
@@ -394,6 +399,7 @@ static void start_loop(worker_t *worker)
     uv_check_start(&worker->check, on_check);
     worker->timer_at_ms = SHEAF_NEVER;
     worker->clock.now_ms = uv_now(loop);
+    worker->clock.refresh = refresh_clock;
     worker->clock.read_us = sheaf_clock_monotonic_us;
     sheaf_deadlines_init(&worker->deadlines, &worker->clock);
     sheaf_soon_init(&worker->soon);

@@ -52,6 +52,7 @@ static void on_connected(uv_connect_t *req, int status)
 {
     sheaf_conn_t *conn = SHEAF_OWNER(req, sheaf_conn_t, connect_req);
 
+    sheaf_clock_refresh(conn->env->clock);
     if (conn->state == SHEAF_CONN_DIALING) /* else it was closed meanwhile */
         take_connected(conn, status);
 }

@@ -308,6 +308,7 @@ static void on_socket_ready(uv_poll_t *poll, int status, int events)
     bool can_read = status < 0 || (events & UV_READABLE) != 0;
     bool can_write = status < 0 || (events & UV_WRITABLE) != 0;
 
+    sheaf_clock_refresh(lookups->clock);
     ares_process_fd(lookups->channel, can_read ? watch->fd : ARES_SOCKET_BAD, can_write ? watch->fd : ARES_SOCKET_BAD);
     arm_timer(lookups);
 }

@@ -29,6 +29,7 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
 {
     sheaf_conn_t *conn = stream->data;
 
+    sheaf_clock_refresh(conn->env->clock);
     if (nread == 0 || conn->state == SHEAF_CONN_CLOSING)
         return;
     if (nread < 0) {

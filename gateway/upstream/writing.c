@@ -119,6 +119,7 @@ static void on_rest_written(uv_write_t *req, int status)
     sheaf_conn_t *conn = req->handle->data;
     conn_rest_t *rest = SHEAF_OWNER(req, conn_rest_t, req);
 
+    sheaf_clock_refresh(conn->env->clock);
     if (status == 0)
         sheaf_count(conn->env->metrics, SHEAF_METRIC_BACKEND_BYTES_OUT, rest->len);
     else

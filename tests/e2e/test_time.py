@@ -130,6 +130,17 @@ class Deadlines(Case):
         self.assertIn(results[2]["status"], (424, 504))
         self.assertLess(seconds, 2)
 
+    def test_a_batchs_time_begins_with_it_however_long_the_worker_slept(self):
+        """stuck_after: 0s: nothing but the request wakes the worker."""
+        sheaf = self.start(top="stuck_after: 0s", endpoint="timeout: 1500ms")
+        conn = sheaf.connect()
+        self.assertEqual(sheaf.batch(["/o/text"], conn=conn).results["0"]["status"], 200)
+        asleep = time.monotonic() + 1.2
+        wait_until(lambda: time.monotonic() > asleep)
+        result = sheaf.batch(["/o/delay/700/text"], conn=conn).results["0"]
+        self.assertEqual(result["status"], 200, result)
+        conn.close()
+
     def test_a_client_may_only_lower_the_timeout(self):
         sheaf = self.start(endpoint="timeout: 300ms")
         started = time.monotonic()

@@ -74,6 +74,7 @@ static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf)
 
     if (client == NULL)
         return;
+    sheaf_clock_refresh(client->front->env.clock);
     if (got == 0) {
         sheaf_count(client->front->env.metrics, SHEAF_METRIC_GUARD_EMPTY_READS, 1);
         return;

@@ -323,7 +323,7 @@ static void a_conn_of_a_backup_that_got_free_is_not_fed_once_the_others_are_back
     ask_get(&second, w, "/second");
     second.counter = &done;
     ask_send(&second); /* waits for the only conn */
-    w->clock.now_ms += SHEAF_SERVER_SHUN_MS;
+    w->ahead_ms = SHEAF_SERVER_SHUN_MS;
     backend_say(w->a.conn[0], OK_HI, strlen(OK_HI));
     worker_until(w, &first.is_done);
     worker_until_count(w, &w->a.requests, 2); /* the other one was tried first, on a conn of its own */

@@ -84,6 +84,35 @@ static void an_answer_that_comes_slowly_but_comes_may_take_its_time(void **state
     worker_end(w);
 }
 
+static void on_piece(uv_timer_t *timer)
+{
+    say_more(dripping, timer->data);
+    worker_has_slept(dripping);
+}
+
+/* And not when the loop lay down that its bytes have woken. */
+static void silence_within_an_answer_begins_with_its_last_bytes(void **state)
+{
+    worker_t *w = watching(2000, 2000);
+    ask_t ask;
+
+    worker_open(w);
+    ask_get(&ask, w, "/");
+    ask_send(&ask);
+    worker_until_count(w, &w->a.requests, 1);
+    dripping = w;
+    uv_timer_init(&w->loop, &drip);
+    drip.data = HALF;
+    uv_timer_start(&drip, on_piece, 0, 0);
+    worker_until(w, &ask.has_head);
+    drip.data = "ho";
+    uv_timer_start(&drip, on_piece, 20, 0);
+    worker_until(w, &ask.is_done);
+    uv_close((uv_handle_t *)&drip, NULL);
+    assert_answer(&ask, 200, "hiho");
+    worker_end(w);
+}
+
 static void silence_before_an_answer_is_retried_where_that_is_listed(void **state)
 {
     static const uint32_t lists[] = {1u << SHEAF_RETRY_ON_TIMEOUT, 1u << SHEAF_RETRY_ON_504,
@@ -127,6 +156,7 @@ int main(void)
         cmocka_unit_test(a_backend_that_begins_no_answer_in_time_is_504),
         cmocka_unit_test(an_answer_that_stands_still_is_504),
         cmocka_unit_test(an_answer_that_comes_slowly_but_comes_may_take_its_time),
+        cmocka_unit_test(silence_within_an_answer_begins_with_its_last_bytes),
         cmocka_unit_test(silence_before_an_answer_is_retried_where_that_is_listed),
         cmocka_unit_test(a_conn_that_rests_is_not_watched),
     };

@@ -79,6 +79,41 @@ static void an_answer_that_stands_still_ends_alone(void **state)
     h2_worker_end(w, &a, NULL);
 }
 
+static void on_piece(uv_timer_t *timer)
+{
+    ask_t *ask = timer->data;
+
+    if (!ask->has_head)
+        peer_head(&dripping->peer, 1, false, ":status: 200");
+    else
+        peer_data(&dripping->peer, 1, true, "hi");
+    h2_flush(dripping);
+    worker_has_slept(ask->worker);
+}
+
+/* And not when the loop lay down that its bytes have woken. */
+static void silence_within_an_answer_begins_with_its_last_bytes(void **state)
+{
+    h2_backend_t a;
+    worker_t *w = watching(&a, 2000, 2000, 0);
+    uv_timer_t piece;
+    ask_t ask;
+    int done = 0;
+
+    uv_timer_init(&w->loop, &piece);
+    piece.data = &ask;
+    h2_ask_all(&ask, 1, w, true, &done);
+    worker_until_count(w, &a.requests, 1);
+    dripping = a.conn[0];
+    uv_timer_start(&piece, on_piece, 0, 0);
+    worker_until(w, &ask.has_head);
+    uv_timer_start(&piece, on_piece, 20, 0);
+    worker_until_count(w, &done, 1);
+    assert_answer(&ask, 200, "hi");
+    uv_close((uv_handle_t *)&piece, NULL);
+    h2_worker_end(w, &a, NULL);
+}
+
 /* It reads, and says nothing, not even to a PING: those are not answered here. */
 static void who_does_not_answer_a_ping_is_given_up(void **state)
 {
@@ -125,6 +160,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(silence_to_one_of_several_ends_that_one),
         cmocka_unit_test(an_answer_that_stands_still_ends_alone),
+        cmocka_unit_test(silence_within_an_answer_begins_with_its_last_bytes),
         cmocka_unit_test(who_does_not_answer_a_ping_is_given_up),
         cmocka_unit_test(who_answers_a_ping_has_its_time),
     };

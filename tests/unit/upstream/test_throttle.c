@@ -89,7 +89,7 @@ typedef struct bench {
 static void bench_begin(bench_t *b)
 {
     wound_us = 1000000000;
-    b->clock = (sheaf_clock_t){wound_us / 1000, read_wound};
+    b->clock = (sheaf_clock_t){.now_ms = wound_us / 1000, .read_us = read_wound};
     sheaf_throttle_init(&b->throttle, &b->clock, &b->metrics, &b->conf);
 }
 

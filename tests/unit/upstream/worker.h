@@ -18,6 +18,7 @@ typedef struct worker {
     uv_timer_t timer, guard;
     bool is_late, is_closed;
     sheaf_clock_t clock;
+    uint64_t ahead_ms; /* of the loop's time: so much is skipped */
     sheaf_deadlines_t deadlines;
     sheaf_soon_t soon;
     sheaf_metrics_t metrics;
@@ -38,30 +39,43 @@ static void worker_turn(worker_t *w)
         uv_timer_stop(&w->timer);
 }
 
+static void worker_refresh(sheaf_clock_t *clock)
+{
+    worker_t *w = SHEAF_OWNER(clock, worker_t, clock);
+
+    clock->now_ms = uv_now(&w->loop) + w->ahead_ms;
+}
+
+/* As if the loop had slept until what is about to wake it: the clock still says when it lay down. */
+static void worker_has_slept(worker_t *w)
+{
+    w->clock.now_ms -= 10000;
+}
+
 static void worker_on_timer(uv_timer_t *timer)
 {
     worker_t *w = timer->data;
 
-    w->clock.now_ms = uv_now(&w->loop);
+    sheaf_clock_refresh(&w->clock);
     sheaf_deadlines_run(&w->deadlines);
 }
 
 static void worker_on_prepare(uv_prepare_t *prepare)
 {
     worker_t *w = prepare->data;
-    uint64_t next;
+    uint64_t next, now = uv_now(&w->loop) + w->ahead_ms;
 
     worker_turn(w);
     next = sheaf_deadlines_next(&w->deadlines);
     if (next != SHEAF_NEVER)
-        uv_timer_start(&w->timer, worker_on_timer, next > uv_now(&w->loop) ? next - uv_now(&w->loop) : 0, 0);
+        uv_timer_start(&w->timer, worker_on_timer, next > now ? next - now : 0, 0);
 }
 
 static void worker_on_check(uv_check_t *check)
 {
     worker_t *w = check->data;
 
-    w->clock.now_ms = uv_now(&w->loop);
+    sheaf_clock_refresh(&w->clock);
     worker_turn(w);
 }
 
@@ -115,6 +129,7 @@ static worker_t *worker_new_on(sheaf_slate_t *slate, bool is_prober)
     uv_prepare_start(&w->prepare, worker_on_prepare);
     uv_check_start(&w->check, worker_on_check);
     w->clock.now_ms = uv_now(&w->loop);
+    w->clock.refresh = worker_refresh;
     w->clock.read_us = sheaf_clock_monotonic_us;
     sheaf_deadlines_init(&w->deadlines, &w->clock);
     sheaf_soon_init(&w->soon);
