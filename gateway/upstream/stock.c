@@ -166,14 +166,17 @@ sheaf_conn_t *sheaf_stock_find_piped(sheaf_stock_t *stock, const sheaf_server_t 
                                      const sheaf_exchange_t *exchange)
 {
     sheaf_conn_t *any = NULL;
+    bool may_be_out;
 
     if (stock->piped_count == 0 || !sheaf_pipeline_suits(exchange))
         return NULL;
+    may_be_out = are_all_out(stock->balance);
     for (size_t i = 1; i < SHEAF_COUNT(stock->piped); i++)
         for (sheaf_link_t *link = stock->piped[i].next; link != &stock->piped[i]; link = link->next) {
             sheaf_conn_t *conn = SHEAF_OWNER(link, sheaf_conn_t, link);
 
-            if (!sheaf_pipeline_takes(conn) || !sheaf_balance_has(conn->server, &conn->address, &conn->version))
+            if (!sheaf_pipeline_takes(conn) || (sheaf_server_is_out(conn->server) && !may_be_out) ||
+                !sheaf_balance_has(conn->server, &conn->address, &conn->version))
                 continue;
             if (is_wanted(stock, conn, server, exchange))
                 return conn;

@@ -23,12 +23,11 @@ static void place_cancel(sheaf_dispatch_t *self, sheaf_exchange_t *exchange)
     sheaf_group_cancel(exchange);
 }
 
-/* One conn may be open, to the server `a`, and its first stream flies. */
-static sheaf_conn_t *begin(place_t *p)
+/* One conn may be open. */
+static void prepare(place_t *p)
 {
-    worker_t *w = h2_worker_with(&p->a, &p->b);
+    worker_t *w = p->w = h2_worker_with(&p->a, &p->b);
 
-    p->w = w;
     p->dispatch = (sheaf_dispatch_t){.send = place_send, .cancel = place_cancel};
     p->env = calloc(1, sizeof(*p->env));
     p->env->loop = &w->loop;
@@ -38,8 +37,24 @@ static sheaf_conn_t *begin(place_t *p)
     p->env->soon = &w->soon;
     p->resolver = sheaf_resolver_new(&w->loop, &w->clock, &w->deadlines, &w->soon);
     w->conf->max_connections = 1;
+}
+
+static void start(place_t *p)
+{
+    worker_t *w = p->w;
+
     p->group = sheaf_group_new(p->env, &w->soon, p->resolver, w->snapshot, w->conf);
     w->view = &p->dispatch;
+}
+
+/* It is open, to the server `a`, and its first stream flies. */
+static sheaf_conn_t *begin(place_t *p)
+{
+    worker_t *w;
+
+    prepare(p);
+    start(p);
+    w = p->w;
     p->b.on_request = h2_answer;
     ask_get(&p->first, w, "/");
     ask_send(&p->first);
@@ -134,11 +149,43 @@ static void who_finds_only_a_broken_conn_dials_none_beyond_the_limit(void **stat
     end(&p);
 }
 
+static void nor_does_it_get_anything_behind_others(void **state)
+{
+    place_t p = {0};
+    worker_t *w;
+
+    prepare(&p);
+    w = p.w;
+    w->conf->protocol = SHEAF_PROTOCOL_HTTP1;
+    w->conf->pipeline = 4;
+    w->conf->servers.items[0].url.port = w->a.port;
+    w->conf->servers.items[1].url.port = w->b.port;
+    start(&p);
+    step_text(&w->a, OK_HI);
+    step_text(&w->a, ""); /* silence */
+    step_text(&w->b, OK_HI);
+    ask_get(&p.first, w, "/");
+    ask_whole(&p.first);
+    ask_send(&p.first);
+    worker_until_count(w, &w->a.requests, 2);
+    p.group->balance.servers[0].outlier.is_ejected = true;
+    ask_get(&p.second, w, "/");
+    ask_send(&p.second);
+    assert_int_equal(metric(w, SHEAF_METRIC_EXCHANGES_WAITING), 1);
+    backend_say(w->a.conn[0], OK_HI, strlen(OK_HI));
+    worker_until(w, &p.second.is_done);
+    assert_answer(&p.second, 200, "hi");
+    assert_int_equal(w->a.requests, 2);
+    assert_int_equal(w->b.requests, 1);
+    end(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_conn_is_shared_where_no_other_may_be_opened),
         cmocka_unit_test(a_server_that_is_left_out_gets_nothing_more_on_its_conns),
+        cmocka_unit_test(nor_does_it_get_anything_behind_others),
         cmocka_unit_test(when_all_are_left_out_none_is),
         cmocka_unit_test(who_finds_only_a_broken_conn_dials_none_beyond_the_limit),
     };
