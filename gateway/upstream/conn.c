@@ -157,12 +157,17 @@ int sheaf_conn_start(sheaf_flight_t *flight)
     return 0;
 }
 
+static bool may_be_h2(const sheaf_conn_t *conn)
+{
+    return conn->protocol == SHEAF_PROTOCOL_HTTP2 || (conn->protocol == SHEAF_PROTOCOL_AUTO && conn->server->may_be_h2);
+}
+
 /* What came aboard beyond what the server takes would only be refused. */
 static bool may_come_aboard(const sheaf_conn_t *conn)
 {
     const sheaf_server_t *server = conn->server;
 
-    return conn->flight_count != 0 && (server->was_h2 || conn->protocol == SHEAF_PROTOCOL_HTTP2) &&
+    return conn->flight_count != 0 && may_be_h2(conn) &&
            (server->takes_streams == 0 || conn->flight_count < server->takes_streams);
 }
 

@@ -144,7 +144,7 @@ static inline uint32_t sheaf_conn_max_streams(const sheaf_conn_t *conn)
     return conn->max_streams == 0 ? 1 : conn->max_streams;
 }
 
-/* It takes another flight though it is not idle: HTTP/2, or dialed to a server that spoke it last. */
+/* It takes another flight though it is not idle: HTTP/2, or dialed to a server that may speak it. */
 bool sheaf_conn_has_room(const sheaf_conn_t *conn);
 
 /* Writes the request of a flight and waits for the answer; on_end follows, never from inside. A uv error when nothing

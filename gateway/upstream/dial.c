@@ -6,6 +6,7 @@
 #include "gateway/upstream/blame.h"
 #include "gateway/upstream/ending.h"
 #include "gateway/upstream/handshake.h"
+#include "gateway/upstream/place.h"
 #include "gateway/upstream/race.h"
 #include "gateway/upstream/twin.h"
 
@@ -159,15 +160,27 @@ static bool dial_next(sheaf_conn_t *conn)
     return false;
 }
 
-/* Who waited for a service learns only now which servers there are. */
+/* Who waited for a service learns only now which servers there are: each goes to the one whose turn it is. */
+static void leave_gate(sheaf_conn_t *conn)
+{
+    sheaf_group_t *group = conn->group;
+    sheaf_flight_t *first = sheaf_conn_first(conn);
+    sheaf_link_t *link = first->link.next, *after;
+
+    sheaf_flight_aim_all(conn, sheaf_balance_for(&group->balance, first->exchange, group->env->clock->now_ms));
+    sheaf_stock_file(&group->stock, conn);
+    for (uint32_t count = conn->flight_count - 1; count != 0; count--, link = after) {
+        after = link->next;
+        sheaf_place_anew(group, SHEAF_OWNER(link, sheaf_flight_t, link));
+    }
+}
+
 static void on_resolved(sheaf_name_waiter_t *waiter)
 {
     sheaf_conn_t *conn = SHEAF_OWNER(waiter, sheaf_conn_t, waiter);
-    sheaf_group_t *group = conn->group;
-    const sheaf_exchange_t *first = sheaf_conn_first(conn)->exchange;
 
     if (conn->server->is_gate)
-        sheaf_flight_aim_all(conn, sheaf_balance_for(&group->balance, first, group->env->clock->now_ms));
+        leave_gate(conn);
     dial_on(conn);
 }
 

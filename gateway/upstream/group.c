@@ -297,41 +297,16 @@ void sheaf_group_send(sheaf_group_t *group, sheaf_exchange_t *exchange)
 
 static void launch(sheaf_group_t *group, sheaf_exchange_t *exchange)
 {
-    bool is_let;
-
+    sheaf_line_number(&group->line, exchange);
     if (sheds(group, exchange))
         return;
-    if (group->line.count == 0 && sheaf_place_is_free(group, exchange)) {
-        if (admit(group, exchange))
-            sheaf_place(group, exchange);
-        return;
-    }
-    is_let = sheaf_triage_lets(&group->triage);
-    if (!is_let || (exchange->is_direct && group->line.direct_count >= group->conf->max_waiting)) {
-        sheaf_ending_report(group, exchange, is_let ? SHEAF_ERR_QUEUE_FULL : SHEAF_ERR_BREAKER_OPEN, "");
-        return;
-    }
-    exchange->has_full_time = false; /* what is left when it flies says little about a server */
-    exchange->state = SHEAF_EXCHANGE_WAITING;
-    sheaf_line_push(&group->line, exchange);
-    sheaf_throttle_joined(&group->throttle, exchange);
+    if (group->line.count != 0 || !sheaf_place_is_free(group, exchange))
+        sheaf_place_wait(group, exchange);
+    else if (admit(group, exchange))
+        sheaf_place(group, exchange);
 }
 
 /* --- what conns tell --- */
-
-/* It boarded a conn that turned out to have no room for it. */
-static void put_off(sheaf_group_t *group, sheaf_flight_t *flight)
-{
-    sheaf_exchange_t *exchange = flight->exchange;
-
-    if (flight->is_aboard)
-        sheaf_flight_alight(flight);
-    if (sheaf_twin_lost(flight, SHEAF_ERR_CANCELLED))
-        return;
-    sheaf_throttle_leave(&group->throttle, exchange, SHEAF_ERR_CANCELLED, 0);
-    sheaf_triage_forget(&group->triage, exchange);
-    launch(group, exchange);
-}
 
 static bool start_first(sheaf_group_t *group, sheaf_conn_t *conn)
 {
@@ -359,11 +334,13 @@ static void start_all(sheaf_group_t *group, sheaf_conn_t *conn)
     sheaf_link_t *link = has_started ? first->link.next : conn->flights.next, *after;
     uint32_t count = conn->flight_count - has_started;
 
+    conn->is_half_broken |= !has_started; /* takes none of them once more */
+    sheaf_stock_file_all(&group->stock, conn->server);
     for (; count != 0; count--, link = after) {
         after = link->next;
         flight = SHEAF_OWNER(link, sheaf_flight_t, link);
         if (!has_started || conn->h2 == NULL || sheaf_conn_start(flight) != 0)
-            put_off(group, flight);
+            sheaf_place_anew(group, flight);
     }
     if (has_started)
         sheaf_stock_file(&group->stock, conn);

@@ -85,7 +85,7 @@ static void open_up(sheaf_conn_t *conn)
         sheaf_handshake_fail(conn, SHEAF_ERR_TLS, "it does not agree to HTTP/2 (ALPN)");
         return;
     }
-    conn->server->was_h2 = is_h2;
+    conn->server->may_be_h2 = is_h2;
     sheaf_deadline_clear(conn->env->deadlines, &conn->deadline);
     if (is_h2)
         sheaf_streams_open(conn);

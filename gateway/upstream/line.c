@@ -59,12 +59,53 @@ static void put_away(sheaf_lane_t *lane)
     line->spare = lane;
 }
 
+void sheaf_line_number(sheaf_line_t *line, sheaf_exchange_t *exchange)
+{
+    exchange->number = ++line->last_number;
+}
+
+static uint64_t number_at(const sheaf_link_t *link)
+{
+    return SHEAF_OWNER(link, sheaf_exchange_t, link)->number;
+}
+
+static uint64_t first_number(const sheaf_link_t *lane)
+{
+    return number_at(SHEAF_OWNER(lane, sheaf_lane_t, link)->exchanges.next);
+}
+
+/* What stands in a lane, or the lane's end, that `exchange` goes before. */
+static sheaf_link_t *place_in(sheaf_lane_t *lane, const sheaf_exchange_t *exchange)
+{
+    sheaf_link_t *at = &lane->exchanges;
+
+    if (sheaf_list_is_empty(at) || number_at(at->prev) <= exchange->number)
+        return at;
+    for (at = at->next; number_at(at) < exchange->number;)
+        at = at->next;
+    return at;
+}
+
+static void move_forward(sheaf_lane_t *lane)
+{
+    sheaf_link_t *lanes = &lane->line->lanes, *at = lanes->next;
+
+    while (at != lanes && at != &lane->link && first_number(at) < first_number(&lane->link))
+        at = at->next;
+    if (at == lanes || at == &lane->link)
+        return;
+    sheaf_list_remove(&lane->link);
+    sheaf_list_push_back(at, &lane->link);
+}
+
 void sheaf_line_push(sheaf_line_t *line, sheaf_exchange_t *exchange)
 {
     sheaf_lane_t *lane = lane_for(line, exchange->flow);
 
     exchange->line = lane;
-    sheaf_list_push_back(&lane->exchanges, &exchange->link);
+    sheaf_list_push_back(place_in(lane, exchange), &exchange->link);
+    if (exchange->number != line->last_number && lane->exchanges.next == &exchange->link)
+        move_forward(lane);
     line->count++;
     line->direct_count += exchange->is_direct;
 }

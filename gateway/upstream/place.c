@@ -3,6 +3,7 @@
 
 #include "gateway/upstream/dial.h"
 #include "gateway/upstream/ending.h"
+#include "gateway/upstream/twin.h"
 
 /* A conn that was closed while it was idle took nothing of the request: once more, on a fresh one. */
 void sheaf_place_on(sheaf_group_t *group, sheaf_conn_t *conn, sheaf_exchange_t *exchange)
@@ -53,10 +54,14 @@ void sheaf_place(sheaf_group_t *group, sheaf_exchange_t *exchange)
 }
 
 /* At the limit of conns it is looked closely: who came with nothing to take would dial one too many. */
+static bool has_conn(sheaf_group_t *group)
+{
+    return has_room(group) || group->stock.idle_count != 0 || sheaf_stock_take_shared(&group->stock) != NULL;
+}
+
 bool sheaf_place_has_own(sheaf_group_t *group)
 {
-    return sheaf_throttle_has_room(&group->throttle) &&
-           (has_room(group) || group->stock.idle_count != 0 || sheaf_stock_take_shared(&group->stock) != NULL);
+    return sheaf_throttle_has_room(&group->throttle) && has_conn(group);
 }
 
 bool sheaf_place_is_free(sheaf_group_t *group, const sheaf_exchange_t *exchange)
@@ -80,4 +85,50 @@ bool sheaf_place_spare(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf_s
     else
         sheaf_dial(group, exchange, server);
     return true;
+}
+
+/* Its time in the line is what it has less of when it flies: how long that takes then says little about a server. */
+void sheaf_place_wait(sheaf_group_t *group, sheaf_exchange_t *exchange)
+{
+    bool is_let = sheaf_triage_lets(&group->triage);
+
+    if (!is_let || (exchange->is_direct && group->line.direct_count >= group->conf->max_waiting)) {
+        sheaf_ending_report(group, exchange, is_let ? SHEAF_ERR_QUEUE_FULL : SHEAF_ERR_BREAKER_OPEN, "");
+        return;
+    }
+    exchange->has_full_time = false;
+    exchange->state = SHEAF_EXCHANGE_WAITING;
+    sheaf_line_push(&group->line, exchange);
+    sheaf_throttle_joined(&group->throttle, exchange);
+}
+
+/* One of two stays at its server, or leaves it all to the other one. */
+static void put_off_pair(sheaf_group_t *group, sheaf_flight_t *flight)
+{
+    if (!sheaf_place_spare(group, flight->exchange, flight->conn->server))
+        sheaf_twin_lost(flight, SHEAF_ERR_CANCELLED);
+}
+
+static bool is_before_line(const sheaf_group_t *group, const sheaf_exchange_t *exchange)
+{
+    const sheaf_exchange_t *next = sheaf_line_peek(&group->line);
+
+    return next == NULL || exchange->number < next->number;
+}
+
+void sheaf_place_anew(sheaf_group_t *group, sheaf_flight_t *flight)
+{
+    sheaf_exchange_t *exchange = flight->exchange;
+
+    if (flight->is_aboard)
+        sheaf_flight_alight(flight);
+    if (exchange->twin != NULL) {
+        put_off_pair(group, flight);
+    } else if (is_before_line(group, exchange) && has_conn(group)) {
+        sheaf_place(group, exchange);
+    } else {
+        sheaf_throttle_leave(&group->throttle, exchange, SHEAF_ERR_CANCELLED, 0);
+        sheaf_triage_forget(&group->triage, exchange);
+        sheaf_place_wait(group, exchange);
+    }
 }

@@ -19,4 +19,11 @@ void sheaf_place_on(sheaf_group_t *group, sheaf_conn_t *conn, sheaf_exchange_t *
  * it or room for a new one. False: not so, nothing happened. It may be over when this returns. */
 bool sheaf_place_spare(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf_server_t *server);
 
+/* It waits in the line until a place is free, if it may; else it ends, by way of the soon-queue. */
+void sheaf_place_wait(sheaf_group_t *group, sheaf_exchange_t *exchange);
+
+/* A flight on a conn that turned out to have no room for it: it alights, if it has not. Its exchange had its turn: it goes on
+ * where there is a conn for it, and waits before all that came later where there is none. */
+void sheaf_place_anew(sheaf_group_t *group, sheaf_flight_t *flight);
+
 #endif

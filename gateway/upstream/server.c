@@ -52,6 +52,7 @@ void sheaf_server_init(sheaf_server_t *server, const sheaf_upstream_conf_t *upst
     server->label = joined(SHEAF_STR(""), url->is_unix ? url->host : url->authority, SHEAF_STR(""));
     server->host_line = joined(SHEAF_STR(" HTTP/1.1\r\nhost: "), url->authority, SHEAF_STR("\r\n"));
     server->tls = tls_of(upstream, url, context);
+    server->may_be_h2 = server->tls != NULL;
     server->weight = (uint32_t)conf->weight;
     server->rank = conf->backup ? SHEAF_SERVER_RANK_BACKUP : 0;
     sheaf_list_init(&server->idle);
@@ -86,7 +87,8 @@ void sheaf_server_move(sheaf_server_t *server, sheaf_resolver_t *resolver, sheaf
     server->label = joined(sheaf_str(host.base, host.len - 1), sheaf_str_of(text), SHEAF_STR("")); /* no root dot */
     server->tls = tls == NULL ? NULL : sheaf_tls_peer_like(tls);
     server->outlier = (sheaf_outlier_t){0};
-    server->is_unhealthy = server->was_h2 = false;
+    server->is_unhealthy = false;
+    server->may_be_h2 = tls != NULL;
     server->takes_streams = 0;
     server->credit = 0;
     server->quiet_until_ms = 0;

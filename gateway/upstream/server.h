@@ -27,7 +27,7 @@ typedef struct sheaf_server {
     sheaf_str_t host_line;   /* " HTTP/1.1\r\nhost: AUTHORITY\r\n", owned */
     sheaf_tls_peer_t *tls;   /* NULL: clear text */
     sheaf_link_t roomy;      /* conns that are not idle and take more, see sheaf_conn_has_room(); the stock's */
-    bool was_h2;             /* the last conn that was opened to it spoke HTTP/2 */
+    bool may_be_h2;          /* the last conn that was opened to it spoke HTTP/2, or (TLS) none was opened yet */
     uint32_t takes_streams;  /* at once on an HTTP/2 conn, as it said last, at least 1; 0: it has not said yet */
     sheaf_link_t idle;       /* idle conns, most recently used first; the stock's */
     sheaf_outlier_t outlier; /* how it fares; not taken while it is ejected and another one is there */

@@ -48,6 +48,14 @@ void sheaf_stock_file(sheaf_stock_t *stock, sheaf_conn_t *conn)
     }
 }
 
+void sheaf_stock_file_all(sheaf_stock_t *stock, sheaf_server_t *server)
+{
+    for (sheaf_link_t *link = server->roomy.next, *after; link != &server->roomy; link = after) {
+        after = link->next;
+        sheaf_stock_file(stock, SHEAF_OWNER(link, sheaf_conn_t, link));
+    }
+}
+
 void sheaf_stock_let_go(sheaf_stock_t *stock, sheaf_conn_t *conn)
 {
     stock->conn_count--;

@@ -46,6 +46,8 @@ sheaf_conn_t *sheaf_stock_find_piped(sheaf_stock_t *stock, const sheaf_server_t 
                                      const sheaf_exchange_t *exchange);
 /* Puts a conn that is not idle where those that take more are found, if it does. Call it when that may have changed. */
 void sheaf_stock_file(sheaf_stock_t *stock, sheaf_conn_t *conn);
+/* The same for all conns of a server: what it speaks is known now. */
+void sheaf_stock_file_all(sheaf_stock_t *stock, sheaf_server_t *server);
 /* Lets the idle conn go that rested longest at its server, if there is one: another server needs its place. */
 void sheaf_stock_make_room(sheaf_stock_t *stock);
 

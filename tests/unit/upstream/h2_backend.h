@@ -1,5 +1,5 @@
-/* upstream/h2_backend.h - a backend on the loop of the test that speaks HTTP/2 in clear text: what a test wants said is
- * said by h2_peer.h, on each request by `on_request`. */
+/* upstream/h2_backend.h - a backend on the loop of the test that speaks HTTP/2, in clear text or with a context by TLS: what
+ * a test wants said is said by h2_peer.h, on each request by `on_request`. */
 #ifndef SHEAF_TESTS_H2_BACKEND_H
 #define SHEAF_TESTS_H2_BACKEND_H
 
@@ -14,9 +14,10 @@ typedef struct h2_conn {
     uv_tcp_t tcp;
     h2_backend_t *backend;
     peer_t peer;
+    tls_server_t tls; /* with backend->context */
     int index, requests;
     bool is_open;
-    char piece[4096];
+    char piece[4096], plain[8192];
 } h2_conn_t;
 
 struct h2_backend {
@@ -25,6 +26,7 @@ struct h2_backend {
     int conns, requests, resets, pings;
     bool answers_pings;
     h2_conn_t *conn[H2_CONNS];
+    SSL_CTX *context;                                /* may be NULL */
     uint32_t max_streams;                            /* of its SETTINGS; 0: none are said */
     void (*on_request)(h2_conn_t *conn, int32_t id); /* its HEADERS came; may be NULL */
 };
@@ -34,6 +36,7 @@ static void h2_on_closed(uv_handle_t *handle)
     h2_conn_t *conn = handle->data;
 
     peer_fini(&conn->peer);
+    tls_server_free(&conn->tls);
     free(conn);
 }
 
@@ -46,14 +49,32 @@ static void h2_drop(h2_conn_t *conn)
     uv_close((uv_handle_t *)&conn->tcp, h2_on_closed);
 }
 
+static void h2_send(h2_conn_t *conn, const char *bytes, size_t len)
+{
+    uv_buf_t buf = uv_buf_init((char *)bytes, (unsigned)len);
+
+    if (conn->is_open && len != 0)
+        (void)!uv_try_write((uv_stream_t *)&conn->tcp, &buf, 1);
+}
+
 /* What the peer has said goes out. */
 static void h2_flush(h2_conn_t *conn)
 {
-    uv_buf_t buf = uv_buf_init(conn->peer.said.bytes, (unsigned)conn->peer.said.len);
+    peer_bytes_t *said = &conn->peer.said;
+    sheaf_str_t sealed;
 
-    if (conn->is_open && buf.len != 0)
-        (void)!uv_try_write((uv_stream_t *)&conn->tcp, &buf, 1);
-    conn->peer.said.len = 0;
+    if (conn->tls.ssl == NULL) {
+        h2_send(conn, said->bytes, said->len);
+        said->len = 0;
+        return;
+    }
+    if (said->len != 0 && SSL_is_init_finished(conn->tls.ssl)) {
+        SSL_write(conn->tls.ssl, said->bytes, (int)said->len);
+        said->len = 0;
+    }
+    sealed = tls_server_output(&conn->tls);
+    h2_send(conn, sealed.base, sealed.len);
+    tls_server_drained(&conn->tls);
 }
 
 static void h2_on_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
@@ -79,7 +100,11 @@ static void h2_on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
         h2_drop(conn);
         return;
     }
-    peer_hears(&conn->peer, buf->base, (size_t)nread);
+    if (conn->tls.ssl != NULL)
+        peer_hears(&conn->peer, conn->plain,
+                   (size_t)tls_server_read(&conn->tls, buf->base, (size_t)nread, conn->plain, sizeof(conn->plain)));
+    else
+        peer_hears(&conn->peer, buf->base, (size_t)nread);
     while (conn->is_open && peer_next(&conn->peer, &frame)) {
         conn->backend->resets += frame.type == NGHTTP2_RST_STREAM;
         if (frame.type == NGHTTP2_PING)
@@ -107,6 +132,8 @@ static void h2_on_conn(uv_stream_t *listener, int status)
     conn->is_open = true;
     backend->conn[conn->index] = conn;
     peer_init(&conn->peer);
+    if (backend->context != NULL)
+        conn->tls = tls_server_new(backend->context);
     assert_int_equal(uv_accept(listener, (uv_stream_t *)&conn->tcp), 0);
     if (backend->max_streams != 0)
         peer_setting(&conn->peer, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, backend->max_streams);
@@ -155,6 +182,7 @@ static void h2_stop(h2_backend_t *backend)
         if (backend->conn[i] != NULL)
             h2_drop(backend->conn[i]);
     uv_close((uv_handle_t *)&backend->listener, NULL);
+    SSL_CTX_free(backend->context);
 }
 
 static void h2_worker_end(worker_t *w, h2_backend_t *a, h2_backend_t *b)

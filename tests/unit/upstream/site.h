@@ -84,6 +84,7 @@ static void site_end(site_t *s)
     worker_until(w, &w->is_closed);
     w->is_closed = false;
     dns_stop(&s->dns);
+    sheaf_flight_free_spare(s->env);
     free(s->env);
     worker_end(w);
 }

@@ -64,6 +64,35 @@ static void whoever_leaves_early_leaves_no_trace(void **state)
     free(all);
 }
 
+static void number(sheaf_line_t *line, sheaf_exchange_t *exchange, uintptr_t flow)
+{
+    *exchange = (sheaf_exchange_t){.flow = (const void *)flow};
+    sheaf_line_number(line, exchange);
+}
+
+/* Two conns turned out to have no room for what was aboard: 1, 2, 3 and 4, 5, 6, of two flows; 7, 8, 9 wait already. */
+static void who_had_its_turn_stands_where_it_would_had_it_waited(void **state)
+{
+    static const int orders[][6] = {{1, 2, 3, 4, 5, 6}, {4, 5, 6, 1, 2, 3}, {6, 5, 4, 3, 2, 1}};
+    sheaf_exchange_t all[10];
+    sheaf_line_t line;
+
+    for (size_t o = 0; o < SHEAF_COUNT(orders); o++) {
+        sheaf_line_init(&line);
+        for (int i = 0; i < 10; i++)
+            number(&line, &all[i], i % 2 == 0 ? 1 : 2);
+        for (int i = 7; i < 10; i++)
+            sheaf_line_push(&line, &all[i]);
+        assert_ptr_equal(sheaf_line_peek(&line), &all[7]);
+        for (int i = 0; i < 6; i++)
+            sheaf_line_push(&line, &all[orders[o][i]]);
+        assert_ptr_equal(sheaf_line_peek(&line), &all[1]);
+        for (int i = 1; i < 10; i++)
+            assert_ptr_equal(sheaf_line_pop(&line), &all[i]);
+        sheaf_line_fini(&line);
+    }
+}
+
 /* Whatever others do: of two flows that wait all the time neither is ever served two more than the other. */
 static void of_two_flows_that_wait_neither_gets_ahead_by_more_than_one(void **state)
 {
@@ -100,6 +129,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(flows_take_turns_and_each_is_first_come_first_served),
         cmocka_unit_test(whoever_leaves_early_leaves_no_trace),
+        cmocka_unit_test(who_had_its_turn_stands_where_it_would_had_it_waited),
         cmocka_unit_test(of_two_flows_that_wait_neither_gets_ahead_by_more_than_one),
     };
 

@@ -94,6 +94,31 @@ static void who_waits_for_the_first_answer_is_spread_over_all_it_names(void **st
     site_end(&s);
 }
 
+/* Over HTTP/2 they wait aboard one conn, whose server is still to be known; then each goes where its turn is. */
+static void who_waits_aboard_one_conn_is_spread_all_the_same(void **state)
+{
+    zone_t zone = ZONE({1, 1, "a.test"}, {1, 1, "b.test"});
+    site_t s;
+    ask_t asks[8];
+
+    site_of_service(&s, &zone);
+    site_open(&s);
+    s.w->conf->protocol = SHEAF_PROTOCOL_HTTP2;
+    s.w->conf->max_streams = 100;
+    s.w->a.is_deaf = s.w->b.is_deaf = true;
+    for (int i = 0; i < 8; i++) {
+        ask_get(&asks[i], s.w, "/");
+        ask_send(&asks[i]);
+    }
+    assert_int_equal(metric(s.w, SHEAF_METRIC_CONNS_CONNECTING), 1);
+    worker_until_metric(s.w, SHEAF_METRIC_CONNS_ACTIVE, 2);
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(((sheaf_flight_t *)asks[i].exchange.flight)->conn->flight_count, 4);
+    for (int i = 0; i < 8; i++)
+        ask_cancel(&asks[i]);
+    site_end(&s);
+}
+
 /* The answer is there, and nobody was told yet: who is sent just then waits for a moment, and finds the servers. */
 static void who_comes_right_behind_the_first_answer_finds_its_servers(void **state)
 {
@@ -454,6 +479,7 @@ int main(void)
         cmocka_unit_test(targets_are_asked_by_weight_and_by_the_host_of_the_url),
         cmocka_unit_test(a_weight_of_nothing_counts_as_one),
         cmocka_unit_test(who_waits_for_the_first_answer_is_spread_over_all_it_names),
+        cmocka_unit_test(who_waits_aboard_one_conn_is_spread_all_the_same),
         cmocka_unit_test(who_comes_right_behind_the_first_answer_finds_its_servers),
         cmocka_unit_test(priorities_are_asked_in_their_order),
         cmocka_unit_test(servers_of_the_configuration_and_of_a_service_stand_side_by_side),

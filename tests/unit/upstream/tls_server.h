@@ -55,6 +55,19 @@ static int pick_http1(SSL *ssl, const unsigned char **out, unsigned char *out_le
                : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
+/* For SSL_CTX_set_alpn_select_cb: HTTP/2 or nothing. */
+static int pick_http2(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
+                      unsigned in_len, void *arg)
+{
+    static const unsigned char protocols[] = "\x02h2";
+
+    (void)ssl;
+    (void)arg;
+    return SSL_select_next_proto((unsigned char **)out, out_len, protocols, 3, in, in_len) == OPENSSL_NPN_NEGOTIATED
+               ? SSL_TLSEXT_ERR_OK
+               : SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
 /* `version` 0: any. `wants_client`: mTLS. */
 static SSL_CTX *server_context(const pki_t *pki, int version, bool wants_client)
 {
