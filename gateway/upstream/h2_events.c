@@ -33,7 +33,7 @@ static void finish(sheaf_h2_t *h2, sheaf_h2_stream_t *stream)
     tell_end(h2, stream, SHEAF_H2_COMPLETE, "");
 }
 
-/* Who gave an answer has taken the request, whatever it says later. */
+/* Who began an answer has taken the request, whatever it says later. */
 static void take_reset(sheaf_h2_t *h2, sheaf_h2_stream_t *stream, uint32_t code)
 {
     bool is_refused = code == NGHTTP2_REFUSED_STREAM && !stream->answer.has_head;
@@ -51,6 +51,14 @@ static void get_on(sheaf_h2_t *h2, uint32_t frames)
     h2->idle_bytes = 0;
 }
 
+static void tell_stranded(sheaf_h2_t *h2, sheaf_h2_stream_t *stream)
+{
+    if (stream->answer.has_head)
+        tell_end(h2, stream, SHEAF_H2_RESET, "the server went away");
+    else
+        tell_end(h2, stream, SHEAF_H2_REFUSED, "the server went away before it took the request");
+}
+
 /* RFC 9113 6.8: streams beyond the last id were not processed. Those that did not go out never will. */
 static void take_goaway(sheaf_h2_t *h2, const nghttp2_goaway *goaway)
 {
@@ -63,7 +71,7 @@ static void take_goaway(sheaf_h2_t *h2, const nghttp2_goaway *goaway)
         if (stream->is_sent && stream->id <= goaway->last_stream_id)
             break;
         sheaf_h2_reset(h2, stream->id, NGHTTP2_CANCEL);
-        tell_end(h2, stream, SHEAF_H2_REFUSED, "the server went away before it took the request");
+        tell_stranded(h2, stream);
     }
     if (!sheaf_h2_is_over(h2))
         h2->setup.events->on_change(h2->setup.owner);

@@ -265,6 +265,23 @@ static void a_fault_behind_goaway_is_seen_too(void **state)
     assert_failed(&talk, NGHTTP2_FRAME_SIZE_ERROR, "HTTP/2 failed: FRAME_SIZE_ERROR");
 }
 
+/* Then it may have been done, and its owner has seen the head: sent again it would be answered twice. */
+static void a_goaway_does_not_take_back_an_answer_that_began(void **state)
+{
+    talk_t talk;
+    asked_t a, b;
+
+    meet(&talk, &a);
+    ask(&talk, &b, "b", "GET");
+    talk_on(&talk);
+    talk.told.len = 0;
+    peer_goaway(&talk.peer, 0, NGHTTP2_NO_ERROR);
+    talk_on(&talk);
+    assert_string_equal(told(&talk), "b: refused the server went away before it took the request\n"
+                                     "a: reset the server went away\nchange\n");
+    talk_end(&talk);
+}
+
 static void say_nothing_of_use(talk_t *talk, int kind)
 {
     uint8_t priority[5] = {0, 0, 0, 0, 1};
@@ -381,6 +398,7 @@ int main(void)
         cmocka_unit_test(what_is_not_http2_is_told),
         cmocka_unit_test(a_push_was_not_asked_for),
         cmocka_unit_test(frames_that_break_the_rules_end_all),
+        cmocka_unit_test(a_goaway_does_not_take_back_an_answer_that_began),
         cmocka_unit_test(a_fault_behind_goaway_is_seen_too),
         cmocka_unit_test(frames_without_an_answer_in_sight_come_to_an_end),
         cmocka_unit_test(frames_beside_answers_are_fine),
