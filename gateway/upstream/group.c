@@ -285,6 +285,7 @@ void sheaf_group_send(sheaf_group_t *group, sheaf_exchange_t *exchange)
     exchange->is_in_flight = exchange->is_trial = false;
     exchange->is_timed = exchange->was_hedged = exchange->is_twin = exchange->is_alone = false;
     exchange->twin = NULL;
+    exchange->flown_ms = 0;
     exchange->refused = exchange->stranded = 0;
     exchange->keeper = group;
     exchange->deadline.on_expired = on_exchange_deadline;

@@ -62,7 +62,7 @@ static sheaf_pace_t *pace_at(sheaf_hedge_t *hedge, uint32_t at, uint64_t route)
     return hedge->paces[at];
 }
 
-/* Forgets what is older than two windows. */
+/* Forgets what is older than two windows, which follow each other however seldom it is called. */
 static void turn(sheaf_pace_t *pace, uint64_t now_ms)
 {
     uint64_t age_ms = now_ms - pace->turned_ms;
@@ -73,7 +73,7 @@ static void turn(sheaf_pace_t *pace, uint64_t now_ms)
     sheaf_spread_clear(&pace->spread[pace->newest]);
     if (age_ms >= (uint64_t)2 * SHEAF_HEDGE_WINDOW_MS)
         sheaf_spread_clear(&pace->spread[pace->newest ^ 1]);
-    pace->turned_ms = now_ms;
+    pace->turned_ms = now_ms - age_ms % SHEAF_HEDGE_WINDOW_MS;
 }
 
 /* A whole millisecond more than the bucket of the percentile reaches: what ends there is counted beyond it. */
@@ -113,9 +113,9 @@ uint64_t sheaf_hedge_begin(sheaf_hedge_t *hedge, sheaf_exchange_t *exchange, uin
     uint64_t after_ms;
 
     exchange->is_timed = false;
-    exchange->flown_ms = now_ms;
-    if (exchange->sends == 1)
+    if (exchange->flown_ms == 0)
         sheaf_tally_add(&hedge->tally, now_ms);
+    exchange->flown_ms = now_ms;
     if (!exchange->is_idempotent || !sheaf_method_is_safe(exchange->method))
         return SHEAF_NEVER;
     after_ms = late_after_ms(hedge, exchange, now_ms);

@@ -49,7 +49,7 @@ void sheaf_hedge_fini(sheaf_hedge_t *hedge);
 /* An equal configuration; what is known of routes stays, unless there is no room for new ones. */
 void sheaf_hedge_rebase(sheaf_hedge_t *hedge, const sheaf_hedge_conf_t *conf);
 
-/* `exchange` is about to fly. Earns its share of the budget, and returns when it is late, or SHEAF_NEVER. */
+/* `exchange` is about to fly. Earns its share of the budget, the first time, and returns when it is late, or SHEAF_NEVER. */
 uint64_t sheaf_hedge_begin(sheaf_hedge_t *hedge, sheaf_exchange_t *exchange, uint64_t now_ms);
 
 /* A flight of `exchange` is over as far as its time goes: the head of an answer is there (is_good), or none came and none

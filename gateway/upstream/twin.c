@@ -53,7 +53,8 @@ static sheaf_exchange_t *part(sheaf_exchange_t *twin)
     return exchange;
 }
 
-/* Its twin goes to the next server that neither has it nor failed it and has something to spare. */
+/* Its twin goes to the next server that neither has it nor failed it and has something to spare; not to a backup, for slow
+ * is not unreachable. */
 static bool place_twin(sheaf_group_t *group, sheaf_exchange_t *exchange)
 {
     const sheaf_flight_t *flight = exchange->flight;
@@ -61,7 +62,8 @@ static bool place_twin(sheaf_group_t *group, sheaf_exchange_t *exchange)
     sheaf_exchange_t *twin = twin_new(exchange);
     sheaf_server_t *server;
 
-    while ((server = sheaf_balance_other(&group->balance, tried, now_ms(group))) != NULL) {
+    while ((server = sheaf_balance_other(&group->balance, tried, now_ms(group))) != NULL &&
+           server->rank <= flight->conn->server->rank) {
         if (!server->is_gate && sheaf_place_spare(group, twin, server))
             return true;
         tried |= sheaf_balance_bit(&group->balance, server);

@@ -135,6 +135,23 @@ static void what_was_long_ago_is_forgotten(void **state)
     bench_free(b);
 }
 
+/* Also where so little is asked that a window is over only with the next one. */
+static void what_is_older_than_two_windows_is_forgotten_whenever_it_is_looked_at(void **state)
+{
+    bench_t *b = bench_new(900, 5);
+
+    b->now_ms = 100 * SHEAF_HEDGE_WINDOW_MS;
+    for (int i = 0; i < 200; i++)
+        take(b, "/a", 400, true);
+    b->now_ms += 2 * SHEAF_HEDGE_WINDOW_MS - SHEAF_HEDGE_KNOWN_MS;
+    for (int i = 0; i < 200; i++)
+        take(b, "/a", 5, true);
+    assert_in_range(late_after(b, "/a"), 6, 460);
+    b->now_ms += SHEAF_HEDGE_WINDOW_MS / 2;
+    assert_int_equal(late_after(b, "/a"), 6);
+    bench_free(b);
+}
+
 /* 2 % are slow, and all of those are overtaken 5 ms after they are late, for a hundred windows. */
 static void a_percentile_does_not_sink_when_the_slow_ones_are_overtaken(void **state)
 {
@@ -196,9 +213,22 @@ static void a_second_attempt_is_not_timed(void **state)
     sheaf_exchange_t exchange = get("/a");
 
     exchange.sends = 2;
+    exchange.flown_ms = b->now_ms;
     sheaf_hedge_begin(&b->hedge, &exchange, b->now_ms);
     assert_false(exchange.is_timed);
     assert_int_equal(b->hedge.tally.all, 0);
+    bench_free(b);
+}
+
+/* A backend over HTTP/2 may refuse it many times before it acts on it: that is one exchange. */
+static void one_that_is_sent_anew_earns_once(void **state)
+{
+    bench_t *b = bench_new(990, 5);
+    sheaf_exchange_t exchange = get("/a");
+
+    for (int i = 0; i < 9; i++)
+        sheaf_hedge_begin(&b->hedge, &exchange, b->now_ms++);
+    assert_int_equal(b->hedge.tally.all, 1);
     bench_free(b);
 }
 
@@ -264,10 +294,12 @@ int main(void)
         cmocka_unit_test(a_higher_percentile_takes_more_answers),
         cmocka_unit_test(a_percentile_is_that_of_an_oracle),
         cmocka_unit_test(what_was_long_ago_is_forgotten),
+        cmocka_unit_test(what_is_older_than_two_windows_is_forgotten_whenever_it_is_looked_at),
         cmocka_unit_test(a_percentile_does_not_sink_when_the_slow_ones_are_overtaken),
         cmocka_unit_test(one_that_fails_early_says_nothing_of_time),
         cmocka_unit_test(what_is_not_safe_is_never_late),
         cmocka_unit_test(a_second_attempt_is_not_timed),
+        cmocka_unit_test(one_that_is_sent_anew_earns_once),
         cmocka_unit_test(beyond_its_bound_routes_share_one_pace),
         cmocka_unit_test(a_reload_keeps_what_is_known),
         cmocka_unit_test(the_budget_holds_in_every_window),

@@ -267,7 +267,7 @@ static int requests_of(worker_t *w, ask_t *ask)
 
 static void what_may_not_be_hedged_is_not(void **state)
 {
-    for (int why = 0; why < 5; why++) {
+    for (int why = 0; why < 6; why++) {
         worker_t *w = hedging(why == 1 ? 1 : 2);
         ask_t ask;
 
@@ -277,6 +277,8 @@ static void what_may_not_be_hedged_is_not(void **state)
             w->conf->hedge.mark = (sheaf_mark_t){0};
         if (why == 4)
             backend_stop(&w->b);
+        if (why == 5) /* slow is not unreachable */
+            w->conf->servers.items[1].backup = true;
         worker_open(w);
         ask_get(&ask, w, "/");
         if (why == 0)
