@@ -19,7 +19,7 @@ static double bounded(const sheaf_gradient_t *gradient, double limit)
 static void begin_window(sheaf_gradient_t *gradient, uint64_t now_us)
 {
     gradient->begun_us = now_us;
-    gradient->overloaded = 0;
+    gradient->overloaded = gradient->cut = 0;
     gradient->was_full = false;
     sheaf_spread_clear(&gradient->spread);
 }
@@ -68,11 +68,19 @@ static double share_of_good(const sheaf_gradient_t *gradient)
     return good / (good + (double)gradient->overloaded);
 }
 
+/* Its median is how long owners wait, and no latency. */
+static bool is_cut_short(const sheaf_gradient_t *gradient)
+{
+    return gradient->cut * 2 > gradient->spread.count;
+}
+
 /* Lower and lower, and still more than twice what should be fine: the floor is of another time. */
 static void mind_floor(sheaf_gradient_t *gradient, uint64_t median_us)
 {
     bool is_hopeless = (double)median_us > 2 * fine_us(gradient);
 
+    if (is_cut_short(gradient))
+        return;
     gradient->hopeless = is_hopeless ? gradient->hopeless + 1 : 0;
     if (gradient->hopeless < PATIENCE && median_us >= gradient->floor_us && gradient->floor_us != 0)
         return;
@@ -87,7 +95,7 @@ static void adapt(sheaf_gradient_t *gradient, uint64_t median_us)
 
     if (median_us != 0)
         by = fmin(by, fine_us(gradient) / (double)median_us);
-    if (gradient->was_full && gradient->overloaded == 0)
+    if (gradient->was_full && gradient->overloaded == 0 && !is_cut_short(gradient))
         room = sqrt(gradient->limit);
     gradient->limit = bounded(gradient, gradient->limit * fmin(1, fmax(0.5, by)) + room);
 }
@@ -117,7 +125,8 @@ static void measure_on(sheaf_gradient_t *gradient, uint64_t median_us, uint64_t 
     uint64_t before_us = gradient->median_us;
     bool can_fall = gradient->limit > (double)gradient->conf->min;
 
-    if (gradient->overloaded > gradient->spread.count || median_us == 0) { /* it is in no state to be measured */
+    if (gradient->overloaded > gradient->spread.count || median_us == 0 || is_cut_short(gradient)) {
+        /* it is in no state to be measured */
         gradient->limit_before = bounded(gradient, gradient->limit_before * fmax(0.5, share_of_good(gradient)));
         end_measure(gradient, now_us);
         return;
@@ -157,16 +166,24 @@ static uint64_t window_us(const sheaf_gradient_t *gradient)
     return medians_us > least_us ? medians_us : least_us;
 }
 
+/* Too long already, whatever would have become of it. */
+static bool is_long(const sheaf_gradient_t *gradient, uint64_t took_us)
+{
+    return gradient->floor_us != 0 && (double)took_us > fine_us(gradient);
+}
+
 bool sheaf_gradient_note(sheaf_gradient_t *gradient, sheaf_gradient_end_t end, uint64_t begun_us, uint64_t now_us)
 {
     uint64_t took_us = now_us - begun_us;
 
     if (begun_us < gradient->begun_us)
         return false;
-    if (end == SHEAF_GRADIENT_OVERLOADED)
+    if (end == SHEAF_GRADIENT_OVERLOADED) {
         gradient->overloaded++;
-    else if (end == SHEAF_GRADIENT_DONE || (gradient->floor_us != 0 && (double)took_us > fine_us(gradient)))
-        sheaf_spread_add(&gradient->spread, took_us); /* cut: too long already, as long as that at the least */
+    } else if (end == SHEAF_GRADIENT_DONE || is_long(gradient, took_us)) {
+        sheaf_spread_add(&gradient->spread, took_us); /* cut: as long as that at the least */
+        gradient->cut += end == SHEAF_GRADIENT_CUT;
+    }
     if (gradient->spread.count + gradient->overloaded < SHEAF_GRADIENT_LEAST ||
         now_us - gradient->begun_us < window_us(gradient))
         return false;

@@ -7,7 +7,8 @@
  * any case: who waits less waits for the gateway rather than for the backend). So the limit settles where about half of
  * what flies is being worked on (Little's law), a little queue keeps every server busy, and latency stays near twice what
  * it must be. It grows only while exchanges had to wait for it: what nobody used proves nothing. An overloaded answer
- * (503, time out) costs its share of the window, and growth.
+ * (503, time out) costs its share of the window, and growth. Where most were cut short, because owners lost patience, the
+ * median is no latency: the limit falls by it, but neither grows nor makes a floor of it.
  *
  * The floor is measured again and again, for servers get slower and faster. The limit is halved, window by window, while
  * that makes the median fall; where it does not fall any more there was no queue, and that median is the floor. It is never
@@ -44,6 +45,7 @@ typedef struct sheaf_gradient {
     uint64_t begun_us;
     sheaf_spread_t spread;
     uint64_t overloaded;
+    uint64_t cut;  /* of the spread: cut short, so that it tells how patient owners are */
     bool was_full; /* an exchange had to wait because of the limit */
     /* measuring the floor */
     bool is_measuring;

@@ -308,6 +308,32 @@ static void time_outs_halve_it_and_what_is_cut_short_counts_as_long(void **state
     assert_int_equal(gradient.spread.count, 0); /* it began under another limit */
 }
 
+/* A mute server, whose askers lose patience: how long they had it is no latency. It neither becomes the floor, measured or
+ * believed at last, nor makes room for more. */
+static void patience_is_no_floor(void **state)
+{
+    sheaf_adaptive_conf_t conf = {
+        .min = 2, .max = 1000, .tolerance_percent = 200, .window_ms = 100, .measure_ms = 1000};
+    sheaf_gradient_t gradient;
+    uint64_t now_us = 5 * SECOND, floor_us;
+
+    sheaf_gradient_init(&gradient, &conf, now_us);
+    while (gradient.is_measuring)
+        assert_true(note_many(&gradient, SHEAF_GRADIENT_DONE, 10000, &now_us));
+    floor_us = gradient.floor_us;
+    for (int i = 0; i < 100; i++) {
+        sheaf_gradient_full(&gradient);
+        note_many(&gradient, SHEAF_GRADIENT_CUT, 400000, &now_us);
+    }
+    assert_int_equal(gradient.floor_us, floor_us);
+    assert_int_equal(sheaf_gradient_limit(&gradient), 2);
+    for (int i = 0; i < 20; i++) {
+        sheaf_gradient_full(&gradient);
+        note_many(&gradient, SHEAF_GRADIENT_DONE, 10000, &now_us);
+    }
+    assert_true(sheaf_gradient_limit(&gradient) > 10);
+}
+
 static void a_floor_of_another_time_does_not_hold_it_at_min_for_ever(void **state)
 {
     static queue_t q;
@@ -331,6 +357,7 @@ int main(void)
         cmocka_unit_test(answers_that_say_overload_bound_it),
         cmocka_unit_test(it_never_leaves_its_bounds),
         cmocka_unit_test(time_outs_halve_it_and_what_is_cut_short_counts_as_long),
+        cmocka_unit_test(patience_is_no_floor),
         cmocka_unit_test(a_floor_of_another_time_does_not_hold_it_at_min_for_ever),
     };
 
