@@ -135,13 +135,13 @@ class Trouble(threading.Thread):
     DEAD_S, STOPPED_S = 1.5, 1.0
     AFTER_S = 1.5  # how long after it something may still fail of it
 
-    def __init__(self, gateway, backends, every, seed):
+    def __init__(self, gateway, backends, every, seed, turns):
         super().__init__(daemon=True)
         self.gateway, self.backends, self.every, self.dice = gateway, backends, every, random.Random(seed)
         self.over = threading.Event()
         self.counts = collections.Counter()
         self.spans = []  # [what, whom, from, to]: what was done to a backend
-        self.turns = 0
+        self.turns = turns  # that were taken before: whose turn it is, and in which way
         self.failure = None
         self.start()
 
