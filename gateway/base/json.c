@@ -1,3 +1,4 @@
+#include "gateway/base/eight.h"
 #include "gateway/base/json.h"
 #include "gateway/base/json_step.h"
 
@@ -107,13 +108,11 @@ static uint8_t start_value(sheaf_json_scan_t *scan, char c)
 
 static uint8_t after_value(sheaf_json_scan_t *scan, char c)
 {
-    if (is_space(c))
-        return AFTER;
     if (c == ',' && scan->depth > 0)
         return is_in_object(scan) ? NAME : VALUE;
     if (c == '}' || c == ']')
         return close_level(scan, c == '}');
-    return BAD;
+    return is_space(c) ? AFTER : BAD; /* behind a number; elsewhere it was skipped */
 }
 
 /* RFC 3629 section 4: what the second byte of a character may be depends on the first. */
@@ -216,22 +215,20 @@ static uint8_t in_literal(sheaf_json_scan_t *scan, char c)
     return scan->literal[++scan->literal_at] == '\0' ? AFTER : LITERAL;
 }
 
+/* `c` is no white space where that may stand: skip_run() has passed it. */
 static uint8_t step(sheaf_json_scan_t *scan, char c)
 {
     switch (scan->state) {
     case VALUE:
-        return is_space(c) ? VALUE : start_value(scan, c);
+        return start_value(scan, c);
     case VALUE_OR_END:
-        return is_space(c) ? VALUE_OR_END : c == ']' ? close_level(scan, false) : start_value(scan, c);
+        return c == ']' ? close_level(scan, false) : start_value(scan, c);
     case NAME_OR_END:
-        return is_space(c) ? NAME_OR_END
-               : c == '}'  ? close_level(scan, true)
-               : c == '"'  ? start_string(scan, true)
-                           : BAD;
+        return c == '}' ? close_level(scan, true) : c == '"' ? start_string(scan, true) : BAD;
     case NAME:
-        return is_space(c) ? NAME : c == '"' ? start_string(scan, true) : BAD;
+        return c == '"' ? start_string(scan, true) : BAD;
     case COLON:
-        return is_space(c) ? COLON : c == ':' ? VALUE : BAD;
+        return c == ':' ? VALUE : BAD;
     case AFTER:
         return after_value(scan, c);
     case STRING:
@@ -253,18 +250,16 @@ static uint8_t step(sheaf_json_scan_t *scan, char c)
     }
 }
 
-/* Eight plain bytes at a time: none below 0x20, none of `"`, `\`, none above 0x7f (Bit Twiddling Hacks, "haszero"). */
+/* Over plain bytes: none below 0x20, none of `"`, `\`, none above 0x7f. */
 static const char *skip_plain(const char *at, const char *end)
 {
-    const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
-    uint64_t word;
+    for (; end - at >= 8; at += 8) {
+        uint64_t word = sheaf_eight_at(at);
+        uint64_t marks = (word & SHEAF_EIGHT_HIGH) | sheaf_eight_below(word, 0x20) | sheaf_eight_equal(word, '"') |
+                         sheaf_eight_equal(word, '\\');
 
-    while (end - at >= 8) {
-        memcpy(&word, at, 8);
-        uint64_t quote = word ^ (ones * '"'), slash = word ^ (ones * '\\');
-        if (((word | (word - ones * 0x20) | (quote - ones) | (slash - ones)) & highs) != 0)
-            break;
-        at += 8;
+        if (marks != 0)
+            return at + sheaf_eight_first(marks);
     }
     while (at < end && (unsigned char)*at >= 0x20 && *at != '"' && *at != '\\' && (unsigned char)*at < 0x80)
         at++;
@@ -289,10 +284,7 @@ static const char *skip_string(const char *at, const char *end)
 
 static const char *skip_spaces(const char *at, const char *end)
 {
-    const uint64_t spaces = 0x2020202020202020u;
-    uint64_t word;
-
-    while (end - at >= 8 && (memcpy(&word, at, 8), word == spaces))
+    while (end - at >= 8 && sheaf_eight_at(at) == SHEAF_EIGHT(' '))
         at += 8;
     while (at < end && is_space(*at))
         at++;
@@ -306,13 +298,13 @@ static const char *skip_digits(const char *at, const char *end)
     return at;
 }
 
-/* Bytes that leave the state as it is. */
+/* Bytes that leave the state as it is. Brackets, colons and commas, which do not, find that out soon. */
 static inline const char *skip_run(uint8_t state, const char *at, const char *end)
 {
     if (state == STRING)
         return skip_string(at, end);
-    if (state <= AFTER)
-        return is_space(*at) ? skip_spaces(at, end) : at;
+    if ((unsigned char)*at <= ' ')
+        return state <= AFTER ? skip_spaces(at, end) : at;
     return state == DIGITS || state == FRACTION || state == EXPONENT_DIGITS ? skip_digits(at, end) : at;
 }
 

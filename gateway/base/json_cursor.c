@@ -1,4 +1,5 @@
 /* base/json_cursor.c - walking a document that passed sheaf_json_check: nothing here checks anything again. */
+#include "gateway/base/eight.h"
 #include "gateway/base/json.h"
 #include "gateway/base/json_step.h"
 
@@ -43,36 +44,28 @@ sheaf_json_type_t sheaf_json_type(sheaf_json_t value)
     }
 }
 
-/* Has a byte of `word` the value `c`? Exact for the lowest such byte, which is all that is asked. */
-static uint64_t has_byte(uint64_t word, char c)
+static const char *quote_or_slash(const char *at, const char *end)
 {
-    const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
-    uint64_t other = word ^ (ones * (unsigned char)c);
+    for (; end - at >= 8; at += 8) {
+        uint64_t word = sheaf_eight_at(at);
+        uint64_t marks = sheaf_eight_equal(word, '"') | sheaf_eight_equal(word, '\\');
 
-    return (other - ones) & ~other & highs;
+        if (marks != 0)
+            return at + sheaf_eight_first(marks);
+    }
+    while (at < end && *at != '"' && *at != '\\')
+        at++;
+    return at;
 }
 
 const char *sheaf_json_quote(const char *at, const char *end)
 {
-    uint64_t word;
-
-    while (at < end) {
-        if (end - at >= 8) {
-            memcpy(&word, at, 8);
-            if ((has_byte(word, '"') | has_byte(word, '\\')) == 0) {
-                at += 8;
-                continue;
-            }
-        }
-        while (at < end && *at != '"' && *at != '\\')
-            at++;
-        if (at == end || *at == '"')
-            return at;
+    while ((at = quote_or_slash(at, end)) < end && *at == '\\') {
         if (end - at < 2)
             return end;
         at += 2; /* over what is escaped */
     }
-    return end;
+    return at;
 }
 
 static const char *skip_string(const char *at, const char *end)

@@ -1,9 +1,13 @@
 #include "gateway/base/str.h"
 
+#include "gateway/base/eight.h"
+
 bool sheaf_str_ieq(sheaf_str_t a, sheaf_str_t b)
 {
     if (a.len != b.len)
         return false;
+    if (sheaf_str_eq(a, b)) /* nearly always written the same way */
+        return true;
     for (size_t i = 0; i < a.len; i++) {
         if (sheaf_lower(a.base[i]) != sheaf_lower(b.base[i]))
             return false;
@@ -134,14 +138,12 @@ size_t sheaf_utf8_sequence(const char *bytes, const char *end)
 
 size_t sheaf_utf8_valid_prefix(sheaf_str_t s)
 {
-    const unsigned char *base = (const unsigned char *)s.base;
     size_t at = 0;
 
     while (at < s.len) {
-        uint64_t word;
         size_t len;
 
-        while (s.len - at >= 8 && (memcpy(&word, base + at, 8), (word & 0x8080808080808080u) == 0))
+        while (s.len - at >= 8 && (sheaf_eight_at(s.base + at) & SHEAF_EIGHT_HIGH) == 0)
             at += 8;
         if (at == s.len)
             break;

@@ -2,6 +2,7 @@
 #include "gateway/codec/pen.h"
 
 #include "gateway/base/base64.h"
+#include "gateway/base/eight.h"
 
 #define PEN_LEAST        64
 #define PEN_COPIED_BYTES 1024 /* bodies below this are copied, like sheaf_out_buf does */
@@ -88,31 +89,23 @@ void sheaf_pen_base64(sheaf_pen_t *pen, const sheaf_buf_t *buf)
 
 /* --- JSON --- */
 
-#define ONES  0x0101010101010101u
-#define HIGHS 0x8080808080808080u
-
-/* Non-zero when one of eight bytes is a control, a quote, a backslash or (with_high) not ASCII. Bytes of 0x80 and
- * more never count as controls here: the last term masks them out. */
+/* Marks controls, quotes, backslashes and (with_high) what is not ASCII. */
 static inline uint64_t needs_care(uint64_t word, uint64_t with_high)
 {
-    uint64_t control = (word - ONES * 0x20) & ~word & HIGHS;
-    uint64_t quote = word ^ (ONES * '"');
-    uint64_t slash = word ^ (ONES * '\\');
-
-    quote = (quote - ONES) & ~quote & HIGHS;
-    slash = (slash - ONES) & ~slash & HIGHS;
-    return control | quote | slash | (word & with_high);
+    return sheaf_eight_below(word, 0x20) | sheaf_eight_equal(word, '"') | sheaf_eight_equal(word, '\\') |
+           (word & with_high);
 }
 
-/* Length of the start of `s` that a JSON string can hold as it is; with `with_high` set to HIGHS only ASCII counts. */
+/* Length of the start of `s` that a JSON string can hold as it is; with SHEAF_EIGHT_HIGH only ASCII counts. */
 static size_t json_plain(sheaf_str_t s, uint64_t with_high)
 {
     size_t at = 0;
 
-    for (uint64_t word; at + sizeof(word) <= s.len; at += sizeof(word)) {
-        memcpy(&word, s.base + at, sizeof(word));
-        if (needs_care(word, with_high))
-            break;
+    for (; at + sizeof(uint64_t) <= s.len; at += sizeof(uint64_t)) {
+        uint64_t marks = needs_care(sheaf_eight_at(s.base + at), with_high);
+
+        if (marks != 0)
+            return at + sheaf_eight_first(marks);
     }
     for (; at < s.len; at++) {
         unsigned char c = (unsigned char)s.base[at];
@@ -172,7 +165,7 @@ static void put_latin1(sheaf_pen_t *pen, unsigned char c)
 static void json_latin1(sheaf_pen_t *pen, sheaf_str_t s)
 {
     while (s.len > 0) {
-        size_t plain = json_plain(s, HIGHS);
+        size_t plain = json_plain(s, SHEAF_EIGHT_HIGH);
 
         sheaf_pen_put(pen, sheaf_str(s.base, plain));
         s = skip(s, plain);
@@ -188,7 +181,7 @@ static void json_latin1(sheaf_pen_t *pen, sheaf_str_t s)
 
 void sheaf_pen_json_field(sheaf_pen_t *pen, sheaf_str_t value)
 {
-    size_t plain = json_plain(value, HIGHS);
+    size_t plain = json_plain(value, SHEAF_EIGHT_HIGH);
     sheaf_str_t rest;
 
     if (value.len == 0)
@@ -229,12 +222,12 @@ static const uint8_t xml_classes[256] = {
  * Setting one bit makes two of them the same, so that one comparison finds both. */
 static bool is_xml_plain_word(const char *bytes, unsigned mask)
 {
-    uint64_t word, angle, ampersand;
+    uint64_t word = sheaf_eight_at(bytes);
+    uint64_t angles = word | SHEAF_EIGHT('<' ^ '>');
+    uint64_t ampersands = mask & SHEAF_PEN_ATTRIBUTE ? word | SHEAF_EIGHT('"' ^ '&') : word;
 
-    memcpy(&word, bytes, sizeof(word));
-    angle = (word | ONES * ('<' ^ '>')) ^ ONES * '>';
-    ampersand = (word | (mask & SHEAF_PEN_ATTRIBUTE ? ONES * ('"' ^ '&') : 0)) ^ ONES * '&';
-    return ((word | (word - ONES * 0x20) | ((angle - ONES) & ~angle) | ((ampersand - ONES) & ~ampersand)) & HIGHS) == 0;
+    return ((word & SHEAF_EIGHT_HIGH) | sheaf_eight_below(word, 0x20) | sheaf_eight_equal(angles, '>') |
+            sheaf_eight_equal(ampersands, '&')) == 0;
 }
 
 static size_t xml_plain(sheaf_str_t s, unsigned mask)

@@ -1,5 +1,7 @@
 #include "gateway/codec/text.h"
 
+#include "gateway/base/eight.h"
+
 bool sheaf_text_is_there(const sheaf_item_t *item)
 {
     if (item->body == NULL || item->body->len == 0)
@@ -58,11 +60,9 @@ static bool xml_byte(unsigned char c, unsigned *tail)
 /* Eight bytes that are ASCII and no controls: most of most bodies. */
 static bool is_plain_word(const char *bytes)
 {
-    const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
-    uint64_t word;
+    uint64_t word = sheaf_eight_at(bytes);
 
-    memcpy(&word, bytes, sizeof(word));
-    return ((word | (word - ones * 0x20)) & highs) == 0;
+    return ((word & SHEAF_EIGHT_HIGH) | sheaf_eight_below(word, 0x20)) == 0;
 }
 
 bool sheaf_text_is_xml(const sheaf_buf_t *body)

@@ -1,5 +1,7 @@
 #include "gateway/http/header.h"
 
+#include "gateway/base/eight.h"
+
 /* RFC 9110 5.6.2: token bytes, each with its lower-case form. */
 const char sheaf_token_lower[256] = {
     ['!'] = '!', ['#'] = '#', ['$'] = '$', ['%'] = '%', ['&'] = '&', ['\''] = '\'', ['*'] = '*', ['+'] = '+',
@@ -13,9 +15,6 @@ const char sheaf_token_lower[256] = {
     ['n'] = 'n', ['o'] = 'o', ['p'] = 'p', ['q'] = 'q', ['r'] = 'r', ['s'] = 's',   ['t'] = 't', ['u'] = 'u',
     ['v'] = 'v', ['w'] = 'w', ['x'] = 'x', ['y'] = 'y', ['z'] = 'z',
 };
-
-#define EACH_BYTE(byte) (0x0101010101010101u * (byte))
-#define HIGH_BITS       EACH_BYTE(0x80)
 
 void sheaf_headers_add(sheaf_headers_t *headers, sheaf_pool_t *pool, sheaf_str_t name, sheaf_str_t value)
 {
@@ -49,30 +48,30 @@ bool sheaf_header_name_is_valid(sheaf_str_t name)
     return name.len > 0;
 }
 
-/* Eight bytes at once, exact in saying "no control among them" (a tab is one, and sorted out by the caller):
- * bytes below 0x20 borrow into their high bit, and so does DEL once it is xored to zero. */
-static bool has_control(const char *bytes)
+static bool is_control(char c)
 {
-    uint64_t word, del;
-
-    memcpy(&word, bytes, sizeof(word));
-    del = word ^ EACH_BYTE(0x7f);
-    return (((word - EACH_BYTE(0x20)) & ~word) | ((del - EACH_BYTE(0x01)) & ~del)) & HIGH_BITS;
+    return ((uint8_t)c < 0x20 && c != '\t') || c == 0x7f;
 }
 
 size_t sheaf_header_value_span(const char *bytes, size_t len)
 {
     size_t at = 0;
 
-    while (len - at >= sizeof(uint64_t) && !has_control(bytes + at))
-        at += sizeof(uint64_t);
-    while (at < len) {
-        uint8_t byte = (uint8_t)bytes[at];
+    while (len - at >= sizeof(uint64_t)) {
+        uint64_t word = sheaf_eight_at(bytes + at);
+        uint64_t controls = sheaf_eight_below(word, 0x20) | sheaf_eight_equal(word, 0x7f);
 
-        if ((byte < 0x20 && byte != '\t') || byte == 0x7f)
-            break;
-        at++;
+        if (controls == 0) {
+            at += sizeof(uint64_t);
+            continue;
+        }
+        at += sheaf_eight_first(controls);
+        if (is_control(bytes[at]))
+            return at;
+        at++; /* over a tab */
     }
+    while (at < len && !is_control(bytes[at]))
+        at++;
     return at;
 }
 

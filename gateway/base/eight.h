@@ -1,0 +1,43 @@
+/* base/eight.h - eight bytes at once, for loops that pass over most of what they see (Bit Twiddling Hacks, "haszero").
+ *
+ * The first byte is the lowest of the word, on every machine. Marks have the high bit set of each byte that was looked for.
+ * A borrow runs upwards and may mark one too many above the first: ask whether there is a mark, and where the first is. */
+#ifndef SHEAF_BASE_EIGHT_H
+#define SHEAF_BASE_EIGHT_H
+
+#include <endian.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* Eight times this byte. */
+#define SHEAF_EIGHT(byte) (0x0101010101010101u * (uint8_t)(byte))
+
+#define SHEAF_EIGHT_HIGH SHEAF_EIGHT(0x80)
+
+static inline uint64_t sheaf_eight_at(const char *bytes)
+{
+    uint64_t word;
+
+    memcpy(&word, bytes, sizeof(word));
+    return le64toh(word);
+}
+
+/* Marks bytes below `bound`, which is at most 0x80. */
+static inline uint64_t sheaf_eight_below(uint64_t word, uint8_t bound)
+{
+    return (word - SHEAF_EIGHT(bound)) & ~word & SHEAF_EIGHT_HIGH;
+}
+
+static inline uint64_t sheaf_eight_equal(uint64_t word, char byte)
+{
+    return sheaf_eight_below(word ^ SHEAF_EIGHT(byte), 1);
+}
+
+/* Which byte has the first mark; there must be one. */
+static inline size_t sheaf_eight_first(uint64_t marks)
+{
+    return (size_t)__builtin_ctzll(marks) / 8;
+}
+
+#endif
