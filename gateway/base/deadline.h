@@ -17,7 +17,7 @@ typedef struct sheaf_deadline {
 
 typedef struct sheaf_deadlines {
     sheaf_clock_t *clock;
-    sheaf_deadline_t **heap;
+    struct sheaf_deadline_place *heap;
     uint32_t count, size;
 } sheaf_deadlines_t;
 
