@@ -40,11 +40,10 @@ static const struct {
 
 static uint32_t bucket_of(uint64_t us)
 {
-    uint32_t bucket = 0;
+    uint64_t units = us == 0 ? 0 : (us - 1) / 64; /* bounds belong to the bucket below them */
+    uint32_t bucket = units == 0 ? 0 : 64 - (uint32_t)__builtin_clzll(units);
 
-    while (bucket < SHEAF_HISTOGRAM_BUCKETS - 1 && us > (uint64_t)64 << bucket)
-        bucket++;
-    return bucket;
+    return bucket < SHEAF_HISTOGRAM_BUCKETS ? bucket : SHEAF_HISTOGRAM_BUCKETS - 1;
 }
 
 void sheaf_observe_us(sheaf_metrics_t *slot, sheaf_histogram_t histogram, uint64_t us)

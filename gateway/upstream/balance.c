@@ -162,19 +162,23 @@ static void open_servers(sheaf_balance_t *balance, uint64_t now_ms)
 /* All equal, taken in turn: no need to look at every one of them. When all just refused, the next one all the same. */
 static sheaf_server_t *next_of_even(sheaf_balance_t *balance, uint64_t now_ms)
 {
-    uint32_t first = balance->next, chosen = NO_RANK;
+    uint32_t at = balance->next, chosen = NO_RANK;
 
-    for (uint32_t i = 0; i < balance->end; i++) {
-        uint32_t at = (first + i) % balance->end;
-        const sheaf_server_t *server = &balance->servers[at];
-        bool is_good = !sheaf_server_is_shunned(server, now_ms);
+    for (uint32_t i = 0; i < balance->end; i++, at++) {
+        const sheaf_server_t *server;
+        bool is_good;
+
+        if (at >= balance->end) /* no division for each exchange */
+            at = 0;
+        server = &balance->servers[at];
+        is_good = !sheaf_server_is_shunned(server, now_ms);
 
         if (is_good || (chosen == NO_RANK && !server->is_vacant))
             chosen = at;
         if (is_good)
             break;
     }
-    balance->next = (chosen + 1) % balance->end;
+    balance->next = chosen + 1;
     return &balance->servers[chosen];
 }
 

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "gateway/base/eight.h"
 #include "gateway/http/message.h"
 
 #define SLOTS (SHEAF_COUNT(((sheaf_hedge_t *)0)->paces) - 1) /* odd: the last one is set apart */
@@ -32,13 +33,16 @@ void sheaf_hedge_rebase(sheaf_hedge_t *hedge, const sheaf_hedge_conf_t *conf)
 
 /* --- what a route takes --- */
 
-/* FNV-1a: the text of a template outlives a reload, its index does not. */
+/* FNV-1a, eight bytes at a time while there are so many: the text of a template outlives a reload, its index does not. */
 static uint64_t hash_of(sheaf_str_t route)
 {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    size_t at = 0;
 
-    for (size_t i = 0; i < route.len; i++)
-        hash = (hash ^ (unsigned char)route.base[i]) * UINT64_C(0x100000001b3);
+    for (; route.len - at >= sizeof(uint64_t); at += sizeof(uint64_t))
+        hash = (hash ^ sheaf_eight_at(route.base + at)) * UINT64_C(0x100000001b3);
+    for (; at < route.len; at++)
+        hash = (hash ^ (unsigned char)route.base[at]) * UINT64_C(0x100000001b3);
     return hash;
 }
 

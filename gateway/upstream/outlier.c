@@ -39,10 +39,10 @@ static void eject(sheaf_outliers_t *outliers, sheaf_outlier_t *one, uint64_t now
 
 static void count(const sheaf_outliers_t *outliers, sheaf_outlier_t *one, bool is_good, uint64_t now_ms)
 {
-    uint64_t interval = now_ms / outliers->conf->interval_ms;
+    uint64_t interval_ms = outliers->conf->interval_ms;
 
-    if (interval != one->interval) {
-        one->interval = interval;
+    if (now_ms >= one->interval_end_ms) {
+        one->interval_end_ms = (now_ms / interval_ms + 1) * interval_ms;
         one->seen = one->failed = 0;
     }
     one->seen++;

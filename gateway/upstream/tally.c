@@ -13,8 +13,12 @@ void sheaf_tally_init(sheaf_tally_t *tally, uint64_t window_ms)
 
 void sheaf_tally_turn(sheaf_tally_t *tally, uint64_t now_ms)
 {
-    uint64_t newest = now_ms / tally->slot_ms;
+    uint64_t newest;
 
+    if (now_ms < tally->turn_ms)
+        return;
+    newest = now_ms / tally->slot_ms;
+    tally->turn_ms = (newest + 1) * tally->slot_ms;
     for (uint32_t i = 0; tally->newest < newest && i < SHEAF_TALLY_SLOTS; i++) {
         uint32_t *slot = tally->slots[++tally->newest % SHEAF_TALLY_SLOTS];
 

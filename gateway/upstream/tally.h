@@ -12,6 +12,7 @@
 typedef struct sheaf_tally {
     uint64_t slot_ms;     /* how long a slot is */
     uint64_t newest;      /* number of the slot that is being filled */
+    uint64_t turn_ms;     /* when that is over */
     uint64_t all, marked; /* within the window, as of the last call */
     uint32_t slots[SHEAF_TALLY_SLOTS][2];
 } sheaf_tally_t;
