@@ -12,6 +12,13 @@ uint64_t sheaf_clock_monotonic_us(sheaf_clock_t *clock)
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
+uint64_t sheaf_clock_kept_us(sheaf_clock_t *clock)
+{
+    if (clock->kept_us == 0)
+        clock->kept_us = sheaf_clock_monotonic_us(clock);
+    return clock->kept_us;
+}
+
 void sheaf_clock_rfc3339(char dst[25])
 {
     struct timespec now;

@@ -400,7 +400,7 @@ static void start_loop(worker_t *worker)
     worker->timer_at_ms = SHEAF_NEVER;
     worker->clock.now_ms = uv_now(loop);
     worker->clock.refresh = refresh_clock;
-    worker->clock.read_us = sheaf_clock_monotonic_us;
+    worker->clock.read_us = sheaf_clock_kept_us;
     sheaf_deadlines_init(&worker->deadlines, &worker->clock);
     sheaf_soon_init(&worker->soon);
 }

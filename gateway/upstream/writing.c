@@ -22,6 +22,7 @@ static int write_now(sheaf_conn_t *conn, const uv_buf_t *bufs, unsigned count)
 {
     int status = uv_try_write((uv_stream_t *)&conn->tcp, bufs, count);
 
+    sheaf_clock_pass(conn->env->clock);
     if (status > 0) {
         conn->has_written = true;
         sheaf_count(conn->env->metrics, SHEAF_METRIC_BACKEND_BYTES_OUT, (uint64_t)status);

@@ -19,6 +19,25 @@ static void the_monotonic_clock_never_goes_back(void **state)
     }
 }
 
+static void a_reading_is_kept_until_time_passes(void **state)
+{
+    sheaf_clock_t clock = {.read_us = sheaf_clock_kept_us};
+    uint64_t first = clock.read_us(&clock), start = sheaf_clock_monotonic_us(NULL);
+
+    (void)state;
+    while (sheaf_clock_monotonic_us(NULL) == start)
+        ;
+    assert_int_equal(clock.read_us(&clock), first);
+    sheaf_clock_pass(&clock);
+    assert_true(clock.read_us(&clock) > first);
+    first = clock.read_us(&clock);
+    start = sheaf_clock_monotonic_us(NULL);
+    while (sheaf_clock_monotonic_us(NULL) == start)
+        ;
+    sheaf_clock_refresh(&clock);
+    assert_true(clock.read_us(&clock) > first);
+}
+
 /* What is written, read back: seconds since the epoch. */
 static time_t parse(const char *text)
 {
@@ -54,6 +73,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_monotonic_clock_never_goes_back),
+        cmocka_unit_test(a_reading_is_kept_until_time_passes),
         cmocka_unit_test(the_wall_clock_is_rfc_3339_in_utc),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
