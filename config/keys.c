@@ -1,4 +1,6 @@
 /* config/keys.c - keys.def made into tables, and the manual printed from them. */
+#include <inttypes.h>
+
 #include "config/table.h"
 
 /* --- words --- */
@@ -104,6 +106,36 @@ static const char *const kind_names[] = {
     [SHEAF_KIND_OF_MAP] = "sections by name",
 };
 
+typedef struct unit {
+    const char *name;
+    uint64_t size;
+} unit_t;
+
+/* In the largest unit that gives a whole number; a row ends with the least, of size 1. */
+static void print_in(FILE *file, const unit_t *units, uint64_t value)
+{
+    while (value % units->size != 0)
+        units++;
+    fprintf(file, "%" PRIu64 "%s", value / units->size, value == 0 ? "" : units->name);
+}
+
+static void print_range(FILE *file, const sheaf_key_t *key)
+{
+    static const unit_t plain[] = {{"", 1}}, percent[] = {{"%", 1}},
+                        times[] = {{"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}},
+                        sizes[] = {{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}};
+    static const unit_t *const units[] = {
+        [SHEAF_KIND_OF_NUMBER] = plain,   [SHEAF_KIND_OF_WORKERS] = plain, [SHEAF_KIND_OF_PERCENT] = percent,
+        [SHEAF_KIND_OF_DURATION] = times, [SHEAF_KIND_OF_SIZE] = sizes,    [SHEAF_KIND_OF_MAP] = NULL};
+
+    if (key->max == 0 || units[key->kind] == NULL)
+        return;
+    fputs(", ", file);
+    print_in(file, units[key->kind], key->min);
+    fputs(" to ", file);
+    print_in(file, units[key->kind], key->max);
+}
+
 static void print_kind(FILE *file, const sheaf_key_t *key)
 {
     if (key->kind == SHEAF_KIND_OF_LIST && sheaf_section_is_short(key->section()))
@@ -112,6 +144,7 @@ static void print_kind(FILE *file, const sheaf_key_t *key)
         fputs(kind_names[key->kind], file);
     for (uint32_t i = 0; i < key->word_count; i++)
         fprintf(file, "%s%s", i == 0 ? "" : i + 1 < key->word_count ? ", " : " or ", key->words[i]);
+    print_range(file, key);
     if (key->is_required)
         fputs(", required", file);
     else if (key->fallback != NULL)

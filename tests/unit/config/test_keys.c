@@ -131,7 +131,10 @@ static void the_manual_names_every_key_by_its_path(void **state)
 
     (void)state;
     check_manual_of(manual, sheaf_section_root(), "");
-    assert_non_null(strstr(manual, "endpoints[].linger  (duration, default 20ms)\n"));
+    assert_non_null(strstr(manual, "endpoints[].linger  (duration, 0 to 10s, default 20ms)\n"));
+    assert_non_null(strstr(manual, "limits.memory  (size, 16MiB to 1024GiB, default 512MiB)\n"));
+    assert_non_null(strstr(manual, "upstreams.NAME.adaptive.tolerance  (percentage, 101% to 10000%, default 200%)\n"));
+    assert_non_null(strstr(manual, "upstreams.NAME.max_streams  (number, 1 to 1000, default 100)\n"));
     assert_non_null(strstr(manual, "log.format  (json or text, default json)\n"));
     assert_non_null(strstr(manual, "upstreams.NAME.servers  (list of values or sections, required)\n"));
     free(manual);
@@ -170,6 +173,7 @@ static void the_shipped_files_load_and_point_to_the_schema(void **state)
     (void)state;
     check_shipped("config/sheaf.yaml");
     check_shipped("config/demo.yaml");
+    check_shipped("config/production.yaml");
 }
 
 static void check_named(const char *text, const sheaf_section_t *section)
