@@ -276,10 +276,11 @@ bool sheaf_upstream_conf_eq(const sheaf_upstream_conf_t *a, const sheaf_upstream
         a->connect_timeout_ms != b->connect_timeout_ms || a->timeout_ms != b->timeout_ms ||
         a->first_byte_timeout_ms != b->first_byte_timeout_ms || a->idle_timeout_ms != b->idle_timeout_ms ||
         a->max_connections != b->max_connections || a->max_waiting != b->max_waiting || a->protocol != b->protocol ||
-        a->max_streams != b->max_streams || a->pipeline != b->pipeline || a->ping_ms != b->ping_ms || a->keepalive_ms != b->keepalive_ms ||
-        !is_same_balance(a, b) || !is_same_tls(&a->tls, &b->tls) || !is_same_retry(&a->retry, &b->retry) ||
-        !is_same_outlier(&a->outlier, &b->outlier) || !is_same_breaker(&a->breaker, &b->breaker) ||
-        !is_same_health(&a->health, &b->health) || !is_same_hedge(&a->hedge, &b->hedge))
+        a->max_streams != b->max_streams || a->pipeline != b->pipeline || a->ping_ms != b->ping_ms ||
+        a->keepalive_ms != b->keepalive_ms || !is_same_balance(a, b) || !is_same_tls(&a->tls, &b->tls) ||
+        !is_same_retry(&a->retry, &b->retry) || !is_same_outlier(&a->outlier, &b->outlier) ||
+        !is_same_breaker(&a->breaker, &b->breaker) || !is_same_health(&a->health, &b->health) ||
+        !is_same_hedge(&a->hedge, &b->hedge))
         return false;
     for (uint32_t i = 0; i < a->servers.count; i++)
         if (!is_same_server(&a->servers.items[i], &b->servers.items[i]))
