@@ -6,7 +6,7 @@
 #include "tests/unit/upstream/h2_peer.h"
 #include "tests/unit/upstream/harness.h"
 
-#define H2_CONNS 80
+#define H2_CONNS 2000
 
 typedef struct h2_backend h2_backend_t;
 
