@@ -346,6 +346,22 @@ class Failing(Case):
         self.assertIn(f"127.0.0.1:{backends[0].at}", log[0])
         self.assertIn('"upstream":"u"', log[0])
 
+    def test_a_share_of_errors_ejects_as_many_servers_as_may_be(self):
+        backends = self.backends([answer(500), OK] * 100, [answer(500), OK] * 100, OK, OK)
+        sheaf = self.gateway(backends, "outlier: {errors: 0, ratio: 50%, interval: 1m, eject: 60s, max_ejected: 25%}")
+        for _ in range(4):
+            self.run_items(*["/u/x"] * 100, sheaf=sheaf)
+        self.assertEqual(sheaf.metrics()["sheaf_ejections_total"], 1)
+        first, second = sorted(len(backend.seen) for backend in backends[:2])
+        self.assertTrue(20 <= first < 50 < second, (first, second))
+
+    def test_a_server_is_left_out_no_longer_than_may_be(self):
+        backends = self.backends(answer(500), OK)
+        sheaf = self.gateway(backends, "outlier: {errors: 1, eject: 50ms, max_eject: 100ms}")
+        wait_until(lambda: self.run_items("/u/x", "/u/x", sheaf=sheaf) and sheaf.metrics()["sheaf_ejections_total"] >= 5)
+        times = [json.loads(line)["for_ms"] for line in sheaf.err if "server ejected" in line]
+        self.assertTrue(50 <= times[0] <= 55 and all(100 <= ms <= 110 for ms in times[1:]), times)
+
     def test_servers_that_all_fail_are_not_all_ejected(self):
         backends = self.backends(*[answer(500)] * 4)
         sheaf = self.gateway(backends, "outlier: {errors: 1, eject: 60s}")

@@ -97,6 +97,14 @@ class Http2(Case):
             self.assertEqual(self.sheaf.metrics()[OPENED], opened, name)
         self.assertEqual(self.sheaf.metrics()[HTTP2], 2002)
 
+    def test_no_more_fly_on_a_conn_than_max_streams(self):
+        sheaf = self.start(upstreams=f'clear: {{servers: ["http://127.0.0.1:{self.nginx.ports["clear"]}"], protocol: http2, '
+                                     'max_streams: 10}', routes=route("clear"))
+        self.run_item("/clear/echo", sheaf=sheaf)
+        results = self.run_items(*["/clear/delay/300"] * 40, sheaf=sheaf)
+        self.assertEqual({result["status"] for result in results}, {200})
+        self.assertEqual(sheaf.metrics()[OPENED], 4)
+
     def test_bodies_go_both_ways(self):
         results = self.run_many("tls", 5, method="POST", headers={"content-type": "text/plain"}, body="x" * 300000)
         self.assertEqual(len(results), 5)

@@ -165,6 +165,40 @@ static void the_limit_settles_near_what_the_servers_can_do_at_once(void **state)
             }
 }
 
+/* What is tolerated is the queue: a fifth more than the floor leaves little of it, four times the floor much. */
+static void tolerance_says_how_much_may_queue(void **state)
+{
+    static const uint64_t tolerances[] = {120, 200, 400};
+    double limits[3];
+    static queue_t q;
+
+    for (size_t i = 0; i < SHEAF_COUNT(tolerances); i++) {
+        queue_init(&q, 1, 50, 20000);
+        q.conf.tolerance_percent = tolerances[i];
+        queue_run(&q, 25);
+        limits[i] = settled(&q, 5);
+    }
+    assert_true(limits[0] * 1.2 < limits[1] && limits[1] * 1.2 < limits[2]);
+}
+
+static void a_window_is_no_shorter_than_it_says(void **state)
+{
+    static const uint64_t windows_ms[] = {10, 100, 1000};
+    sheaf_gradient_t gradient;
+
+    for (size_t i = 0; i < SHEAF_COUNT(windows_ms); i++) {
+        sheaf_adaptive_conf_t conf = {
+            .min = 2, .max = 9, .tolerance_percent = 200, .window_ms = windows_ms[i], .measure_ms = 30000};
+        uint64_t begun_us = 5 * SECOND, now_us = begun_us;
+
+        sheaf_gradient_init(&gradient, &conf, now_us);
+        do
+            now_us += 100;
+        while (!sheaf_gradient_note(&gradient, SHEAF_GRADIENT_DONE, now_us - 50, now_us));
+        assert_int_equal(now_us - begun_us, windows_ms[i] * 1000);
+    }
+}
+
 static void it_follows_a_change_of_capacity_both_ways(void **state)
 {
     static queue_t q;
@@ -350,6 +384,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_limit_settles_near_what_the_servers_can_do_at_once),
+        cmocka_unit_test(tolerance_says_how_much_may_queue),
+        cmocka_unit_test(a_window_is_no_shorter_than_it_says),
         cmocka_unit_test(it_follows_a_change_of_capacity_both_ways),
         cmocka_unit_test(it_follows_a_change_of_the_service_time_both_ways),
         cmocka_unit_test(measuring_stalls_nobody),
