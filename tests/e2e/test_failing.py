@@ -1,5 +1,6 @@
 """Failing well: retries, ejected servers and the breaker, seen from both sides."""
 import contextlib
+import itertools
 import json
 import random
 import socket
@@ -420,14 +421,16 @@ class Failing(Case):
 
     # --- all at once ---
 
-    def test_whatever_backends_do_every_item_has_a_status_and_nothing_is_left(self):
+    def in_trouble(self, more, also=()):
+        """Backends that do whatever they like, clients that leave, reloads between them: every item has a status, and nothing is
+        left. `more` is written of the upstream, too; what of `also` must have been counted."""
         dice = random.Random(7)
         acts = [OK] * 12 + [RESET, SILENCE, answer(500), answer(502), answer(503), answer(429, "Retry-After: 0"), OK[:20],
                             answer(503, "Retry-After: 1"), answer(503)[:-2], answer(504, "Connection: close"), b"nonsense\r\n\r\n"]
         backends = self.backends(*[lambda: dice.choice(acts)] * 5)
         urls = ", ".join(f'"http://127.0.0.1:{backend.at}"' for backend in backends[:4])
         sheaf = Sheaf(self.origin,
-                      upstreams=f"""u: {{servers: [{urls}], max_connections: 16, first_byte_timeout: 50ms, idle_timeout: 50ms, retry: {{attempts: 4, on: [connect, reset, 502, 503, 504, 429, timeout], backoff: 5ms, budget: 50%}}, outlier: {{errors: 3, eject: 50ms}}, breaker: {{errors: 30%, requests: 10, window: 1s, open: 50ms, probes: 2}}}}
+                      upstreams=f"""u: {{servers: [{urls}], first_byte_timeout: 50ms, idle_timeout: 50ms, retry: {{attempts: 4, on: [connect, reset, 502, 503, 504, 429, timeout], backoff: 5ms, budget: 50%}}, outlier: {{errors: 3, eject: 50ms}}, breaker: {{errors: 30%, requests: 10, window: 1s, open: 50ms, probes: 2}}, {more}}}
                       f: {{servers: ["http://127.0.0.1:{backends[4].at}"], first_byte_timeout: 50ms, idle_timeout: 50ms}}""",
                       routes='- {match: "/u/{rest...}", upstream: u, fallback: f, retry_unsafe: true}')
         self.addCleanup(sheaf.stop)
@@ -452,7 +455,12 @@ class Failing(Case):
         clients = [threading.Thread(target=client, args=(number,), daemon=True) for number in range(4)]
         for thread in clients:
             thread.start()
-        while time.monotonic() < end:
+        for number in itertools.count():
+            if time.monotonic() >= end:
+                break
+            if number % 5 == 0:  # with another upstream, or the same: what flies ends where it began
+                sheaf.write_conf(upstreams=sheaf.places["upstreams"].replace("eject: 50ms", f"eject: {50 + number % 2}ms"))
+                sheaf.signal(1)
             victim = dice.choice(backends)
             victim.stop()
             time.sleep(0.05)  # the pace of the trouble: nothing is awaited
@@ -461,9 +469,20 @@ class Failing(Case):
         for thread in clients:
             thread.join(60)
         self.assertEqual(strange, [])
-        gone = ("sheaf_exchanges_resting", "sheaf_exchanges_waiting", "sheaf_items_in_flight", "sheaf_batches_in_flight",
+        gone = ("sheaf_exchanges_in_flight", "sheaf_exchanges_resting", "sheaf_exchanges_waiting", "sheaf_items_in_flight", "sheaf_batches_in_flight",
                 'sheaf_backend_connections{state="active"}', 'sheaf_backend_connections{state="connecting"}')
         wait_until(lambda: not any(sheaf.metrics()[name] for name in gone), what="the end of all that flew")
         metrics = sheaf.metrics()
-        for name in ("sheaf_retries_total", "sheaf_ejections_total", "sheaf_fallbacks_total", "sheaf_breaker_opened_total"):
+        for name in ("sheaf_retries_total", "sheaf_ejections_total", "sheaf_fallbacks_total", "sheaf_breaker_opened_total", *also):
             self.assertGreater(metrics[name], 0, name)
+
+    def test_whatever_backends_do_every_item_has_a_status_and_nothing_is_left(self):
+        self.in_trouble("max_connections: 16")
+
+    def test_so_it_is_with_hedges(self):
+        self.in_trouble("hedge: {after: 10ms, budget: 50%}, max_in_flight: 300",
+                        also=("sheaf_hedges_total", "sheaf_hedges_won_total"))
+
+    def test_so_it_is_with_limits_and_shedding(self):
+        self.in_trouble("max_connections: 16, hedge: {after: 10ms, budget: 50%}, max_in_flight: 14, shed: true, pipeline: 4, "
+                        "adaptive: {min: 3, window: 20ms, measure: 1s}", also=("sheaf_exchange_wait_seconds_count",))
