@@ -1,5 +1,8 @@
 /* upstream/ending.h - how an exchange leaves its group: told at once, told from the soon-queue, or sent to
- * another group; or stays for another attempt. */
+ * another group; or stays for another attempt.
+ *
+ * A route's fallback is that other group (exchange->other). triage closes the way to it as soon as an end is not one that it
+ * stands in for, or the request may not be sent twice. */
 #ifndef SHEAF_UPSTREAM_ENDING_H
 #define SHEAF_UPSTREAM_ENDING_H
 

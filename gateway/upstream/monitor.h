@@ -3,13 +3,15 @@
  *   the worker that asks: begin --> probe each server, every interval --> health --> slate, log, metrics
  *   every worker:         look, when a server is about to be chosen <------------------'
  *
- * One per group; without a `health` section it does nothing. Looking costs a load and a comparison as long as nothing is
+ * The worker in slot 0 asks, for the newest snapshot's upstreams, until it drains; what it sends counts among connections,
+ * handshakes and bytes. One per group; without a `health` section it does nothing. Looking costs a load and a comparison as long as nothing is
  * new. A server that is unhealthy is left out as an ejected one is: its idle conns are closed and none is kept, and it is
  * passed over while another one is open. When all servers of the group are unhealthy none is left out: probes may be wrong,
  * and there is nobody to go to.
  *
  * What is known stays on the slate, by a key of the upstream's name, its `health` section and the server's url: so it
- * outlives a reload that changes none of these, and the worker that asked. A server for which the slate has no line is not
+ * outlives a reload that changes none of these, and the worker that asked, but not the binary. Targets of a service are asked
+ * from when they come until they leave, and forgotten then. A server for which the slate has no line is not
  * asked and counts as healthy. */
 #ifndef SHEAF_UPSTREAM_MONITOR_H
 #define SHEAF_UPSTREAM_MONITOR_H

@@ -15,10 +15,10 @@
 
 typedef struct sheaf_outlier { /* one server; zero-initialised is well */
     bool is_ejected;
-    bool is_on_trial;  /* back, and no exchange has ended since */
-    uint32_t errors;   /* in a row */
-    uint32_t times;    /* ejected without a success between */
-    uint64_t until_ms; /* when it comes back */
+    bool is_on_trial;         /* back, and no exchange has ended since */
+    uint32_t errors;          /* in a row */
+    uint32_t times;           /* ejected without a success between */
+    uint64_t until_ms;        /* when it comes back */
     uint64_t interval_end_ms; /* of the one that these count: */
     uint64_t seen, failed;
 } sheaf_outlier_t;

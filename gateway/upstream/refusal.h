@@ -1,6 +1,8 @@
 /* upstream/refusal.h - HTTP/2: an exchange that the backend has not acted on (RFC 9113 8.7), and whether it goes on.
  *
- * It may be sent again whatever it is. What bounds that: how often, and its deadline. */
+ * It may be sent again whatever it is, and needs no `retry` for that: REFUSED_STREAM, and what is above the last stream of a
+ * GOAWAY. What bounds it: its deadline, and how often, 64 times where a conn goes away, 8 times, with rests, where one
+ * goes on. */
 #ifndef SHEAF_UPSTREAM_REFUSAL_H
 #define SHEAF_UPSTREAM_REFUSAL_H
 

@@ -5,7 +5,9 @@
  * A target is a server in a slot, which it keeps as long as the answers have it: with its conns and what is known of it.
  * One that is gone leaves its slot vacant: nothing new is sent there, its idle conns are closed, what flies ends as it
  * would; if it comes back it finds its slot, and another target gets the slot only when no conn points at it any more. While
- * there is no target at all the gate stands for the service: whoever is sent there waits for the lookup.
+ * there is no target at all the gate stands for the service: whoever is sent there waits for the lookup, and asks again
+ * whose turn it is. Slots are there from the beginning, so that conns, bits and indexes stay right. The service hears of an
+ * answer before those who wait for it (sheaf_name_watch), from the soon-queue: the set never changes under a choice.
  * The lowest priority of an answer ranks as the service itself does, each higher one after it, as backups do. Weights are
  * the record's (0 counts as 1) times what the configuration says. Every target is asked by the Host header, and in TLS
  * by the name, of the url. */
