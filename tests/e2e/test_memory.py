@@ -2,9 +2,11 @@
 import json
 import os
 import re
+import socket
+import threading
 import unittest
 
-from harness import ROOT, Case
+from harness import ROOT, Case, wait_until
 from slow_reader import batch_of, kib, read_slowly
 
 RELEASE = ROOT / "build/release/sheaf"
@@ -84,6 +86,65 @@ class Bulks(Case):
         responses = self.bulk("application/json").json["responses"]
         self.assertEqual([(result["index"], result["id"], result["status"]) for result in responses],
                          [(index, f"element-{index}", 201) for index in range(self.COUNT)])
+
+
+class Sluggish:
+    """Backends that take connections and read nothing until they are woken; then they read all and answer."""
+
+    def __init__(self, count):
+        self.listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+        self.ports = [listener.getsockname()[1] for listener in self.listeners]
+        self.is_awake, self.lengths = threading.Event(), []
+        for listener in self.listeners:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)
+            threading.Thread(target=self.serve, args=(listener,), daemon=True).start()
+
+    def serve(self, listener):
+        conn = listener.accept()[0]
+        with conn, conn.makefile("rb") as file:
+            self.is_awake.wait()
+            length = 0
+            for line in iter(file.readline, b"\r\n"):
+                if line.startswith(b"content-length: "):
+                    length = int(line[16:])
+            self.lengths.append(len(file.read(length)))
+            conn.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi")
+
+    def close(self):
+        self.is_awake.set()
+        for listener in self.listeners:
+            listener.close()
+
+
+@unittest.skipUnless(RELEASE.exists(), "a sanitizer's malloc does not tell: cmake --preset release")
+class Requests(Case):
+    """Bodies of 16 MiB for backends that read nothing: the gateway has them once, beside the request that they came in."""
+    COUNT, LENGTH = 8, 16 << 20
+    MOST_KIB = 64 << 10
+
+    def test_backends_that_read_slowly_hold_no_second_body(self):
+        backends = Sluggish(self.COUNT)
+        self.addCleanup(backends.close)
+        names = range(self.COUNT)
+        sheaf = self.start(
+            binary=str(RELEASE), endpoint="max_body: 256MiB, max_item_body: 1MiB, budget: 64MiB, timeout: 60s",
+            upstreams="\n".join(f'b{at}: {{servers: ["http://127.0.0.1:{backends.ports[at]}"]}}' for at in names),
+            routes="\n".join(f'- {{match: "/b{at}", rewrite: "/", upstream: b{at}, max_body: 32MiB}}' for at in names))
+        (worker,) = sheaf.children()
+        items = [{"method": "POST", "url": f"/b{at}", "headers": {"content-type": "text/plain"}, "body": "x" * self.LENGTH}
+                 for at in names]
+        answers = []
+        client = threading.Thread(target=lambda: answers.append(sheaf.batch(items)), daemon=True)
+        client.start()
+        flying = "sheaf_backend_connections{state=\"active\"}"
+        wait_until(lambda: sheaf.metrics()[flying] == self.COUNT, 30, "a connection to each")
+        more_kib = kib(worker, "VmRSS") - 2 * self.COUNT * self.LENGTH // 1024
+        backends.is_awake.set()
+        client.join(30)
+        print(f"large bodies: {more_kib / 1024:.1f} MiB beyond them", flush=True)
+        self.assertLess(more_kib, self.MOST_KIB)
+        self.assertEqual([result["status"] for result in answers[0].json["responses"]], [200] * self.COUNT)
+        self.assertEqual(backends.lengths, [self.LENGTH] * self.COUNT)
 
 
 if __name__ == "__main__":
