@@ -24,9 +24,10 @@ typedef struct {
     uv_loop_t loop;
     uv_prepare_t prepare;
     uv_check_t check;
-    uv_idle_t idle; /* runs only while the soon-queue could not be emptied: makes poll not wait */
+    uv_idle_t idle; /* runs only while the soon-queue could not be emptied, or is_due: makes poll not wait */
     uv_timer_t timer;
     uint64_t timer_at_ms;
+    bool is_due; /* a deadline may be over: they are looked at after the poll */
     uv_timer_t drain_timer;
     sheaf_beat_t beat;
     uv_poll_t control;
@@ -54,11 +55,27 @@ static void refresh_clock(sheaf_clock_t *clock)
     clock->now_ms = uv_now(&SHEAF_OWNER(clock, worker_t, clock)->loop);
 }
 
+static void on_idle_turn(uv_idle_t *idle)
+{
+    (void)idle;
+}
+
+/* libuv has timers before it polls. A worker that was late itself, stopped or out of CPU, must first hear what came
+ * meanwhile, or it blames others for its own silence. */
 static void on_timer(uv_timer_t *timer)
 {
     worker_t *worker = timer->data;
 
     worker->timer_at_ms = SHEAF_NEVER;
+    worker->is_due = true;
+    uv_idle_start(&worker->idle, on_idle_turn); /* and does not sleep over it */
+}
+
+static void run_due(worker_t *worker)
+{
+    if (!worker->is_due)
+        return;
+    worker->is_due = false;
     sheaf_clock_refresh(&worker->clock);
     sheaf_deadlines_run(&worker->deadlines);
 }
@@ -69,22 +86,17 @@ static void arm_timer(worker_t *worker)
 {
     uint64_t next_ms = sheaf_deadlines_next(&worker->deadlines);
 
-    if (next_ms >= worker->timer_at_ms)
+    if (worker->is_due || next_ms >= worker->timer_at_ms)
         return;
     worker->timer_at_ms = next_ms;
     uv_timer_start(&worker->timer, on_timer, next_ms > worker->clock.now_ms ? next_ms - worker->clock.now_ms : 0, 0);
-}
-
-static void on_idle_turn(uv_idle_t *idle)
-{
-    (void)idle;
 }
 
 static void drain_soon(worker_t *worker)
 {
     sheaf_clock_refresh(&worker->clock);
     sheaf_soon_drain(&worker->soon, SOON_PER_TURN);
-    if (sheaf_soon_is_empty(&worker->soon))
+    if (sheaf_soon_is_empty(&worker->soon) && !worker->is_due)
         uv_idle_stop(&worker->idle);
     else
         uv_idle_start(&worker->idle, on_idle_turn);
@@ -100,6 +112,7 @@ static void on_prepare(uv_prepare_t *prepare)
 
 static void on_check(uv_check_t *check)
 {
+    run_due(check->data);
     drain_soon(check->data);
 }
 

@@ -1,6 +1,9 @@
 """Order, dependencies, deadlines and connections: when things happen."""
 import contextlib
+import os
+import signal
 import socket
+import threading
 import time
 import unittest
 
@@ -140,6 +143,22 @@ class Deadlines(Case):
         result = sheaf.batch(["/o/delay/700/text"], conn=conn).results["0"]
         self.assertEqual(result["status"], 200, result)
         conn.close()
+
+    def test_a_worker_that_stood_still_blames_no_backend(self):
+        """What came meanwhile is read before anybody is told that nothing came."""
+        self.origin.reset()
+        sheaf = self.start(upstream="first_byte_timeout: 400ms, idle_timeout: 400ms, timeout: 700ms")
+        worker, = sheaf.children()
+        got = []
+        thread = threading.Thread(target=lambda: got.extend(self.run_items("/o/delay/100/text", sheaf=sheaf)))
+        thread.start()
+        wait_until(lambda: self.origin.count()["flying"] == 1)
+        os.kill(worker, signal.SIGSTOP)
+        late = time.monotonic() + 1
+        wait_until(lambda: self.origin.count()["served"] == 1 and time.monotonic() > late)
+        os.kill(worker, signal.SIGCONT)
+        thread.join(10)
+        self.assertEqual(got[0]["status"], 200, got)
 
     def test_a_client_may_only_lower_the_timeout(self):
         sheaf = self.start(endpoint="timeout: 300ms")
