@@ -19,6 +19,7 @@ typedef struct harm {
     int sent, over;
 } harm_t;
 
+static char large_body[100000];
 static harm_t *harm; /* the one that runs */
 
 static uint32_t below(uint32_t end)
@@ -145,7 +146,7 @@ static void send_one(ask_t *ask)
         return;
     harm->sent++;
     if (below(2) == 0) {
-        ask_post(ask, w, "/", SHEAF_STR("a body"));
+        ask_post(ask, w, "/", sheaf_str(large_body, below(3) == 0 ? sizeof(large_body) : below(9)));
     } else {
         ask_get(ask, w, "/");
         ask->exchange.is_repeatable = true;
@@ -193,6 +194,30 @@ static void on_piece(uv_timer_t *timer)
     }
 }
 
+/* Who leaves servers out, and who refuses. */
+static void set_up_judges(sheaf_upstream_conf_t *conf)
+{
+    sheaf_mark_t written = {1, 1};
+
+    if (below(2) == 0)
+        conf->outlier = (sheaf_outlier_conf_t){.mark = written,
+                                               .errors = 1 + below(3),
+                                               .interval_ms = 1000,
+                                               .eject_ms = 10,
+                                               .max_eject_ms = 50,
+                                               .max_ejected_percent = below(2) == 0 ? 50 : 100};
+    if (below(4) == 0)
+        conf->breaker = (sheaf_breaker_conf_t){
+            .mark = written, .errors_percent = 80, .requests = 10, .window_ms = 1000, .open_ms = 5, .probes = 2};
+    if (below(3) == 0) {
+        conf->balance = SHEAF_TURN_HASH;
+        conf->hash.what = SHEAF_HASH_BY_PATH;
+    } else if (below(2) == 0) {
+        conf->balance = SHEAF_TURN_LEAST_REQUESTS;
+    }
+    conf->shed = below(4) == 0;
+}
+
 static void set_up(harm_t *h, uint64_t seed)
 {
     worker_t *w = h->w = h2_worker_with(&h->backends[0], &h->backends[1]);
@@ -216,6 +241,7 @@ static void set_up(harm_t *h, uint64_t seed)
     if (below(2) == 0)
         w->conf->retry = (sheaf_retry_conf_t){
             .mark = written, .attempts = 3, .backoff_ms = 1, .budget_percent = 100, .on = UINT32_MAX >> 8};
+    set_up_judges(w->conf);
     worker_open(w);
     uv_timer_init(&w->loop, &h->timer);
     uv_timer_start(&h->timer, on_piece, PIECE_MS, PIECE_MS);
