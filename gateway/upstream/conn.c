@@ -207,7 +207,7 @@ void sheaf_conn_end(sheaf_flight_t *flight, sheaf_err_t err, const char *detail,
     if (err == SHEAF_ERR_RESET && flight->status != 0)
         detail = tell_begun(text, sizeof(text), detail);
     sheaf_flight_alight(flight);
-    if (conn->h2 == NULL && conn->flight_count != 0 && can_stay)
+    if (conn->h2 == NULL && can_stay)
         sheaf_pipeline_advance(conn);
     else if (conn->h2 == NULL)
         sheaf_pipeline_cut(conn, NULL);

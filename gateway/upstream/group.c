@@ -298,7 +298,8 @@ void sheaf_group_send(sheaf_group_t *group, sheaf_exchange_t *exchange)
 
 static void launch(sheaf_group_t *group, sheaf_exchange_t *exchange)
 {
-    sheaf_line_number(&group->line, exchange);
+    if (!exchange->is_alone) /* who was cut off from others keeps its turn */
+        sheaf_line_number(&group->line, exchange);
     if (sheds(group, exchange))
         return;
     if (group->line.count != 0 || !sheaf_place_is_free(group, exchange))
@@ -454,6 +455,8 @@ static void on_end(sheaf_flight_t *flight, sheaf_err_t err, const char *detail, 
     }
     if (try_elsewhere(group, flight, can_stay))
         return;
+    if (err == SHEAF_OK)
+        group->answered_ms = group->env->clock->now_ms;
     sheaf_twin_ended(exchange);
     sheaf_deadline_clear(group->env->deadlines, &exchange->deadline);
     sheaf_throttle_leave(&group->throttle, exchange, err, flight->status);
@@ -476,12 +479,13 @@ static void on_cut(sheaf_flight_t *flight)
         sheaf_ending_again(flight->conn->group, flight->exchange);
 }
 
-/* Others may wait for places, too: theirs are not taken. */
+/* There is a place, or those who wait, and came later, are served by other conns. Where nothing else moves either, nobody
+ * would be helped. */
 static void on_stuck(sheaf_conn_t *conn)
 {
     sheaf_group_t *group = conn->group;
 
-    if (group->line.count == 0 && sheaf_place_has_own(group))
+    if (group->line.count == 0 ? sheaf_place_has_own(group) : group->answered_ms > conn->first_ms)
         sheaf_pipeline_cut(conn, sheaf_conn_first(conn));
 }
 

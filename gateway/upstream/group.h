@@ -34,7 +34,8 @@ typedef struct sheaf_group {
     sheaf_triage_t triage;
     sheaf_monitor_t monitor;
     sheaf_hedge_t hedge;
-    sheaf_task_t serve; /* a conn got free: serve the line */
+    sheaf_task_t serve;   /* a conn got free: serve the line */
+    uint64_t answered_ms; /* when an answer was whole last */
 } sheaf_group_t;
 
 /* `snapshot` holds `conf`. */

@@ -13,21 +13,28 @@ static bool is_plain(const sheaf_exchange_t *exchange)
            sheaf_method_is_safe(exchange->method);
 }
 
+static uint64_t patience_ms(const sheaf_conn_t *conn)
+{
+    return USUAL * conn->took_ms > PATIENCE_MS ? USUAL * conn->took_ms : PATIENCE_MS;
+}
+
 bool sheaf_pipeline_suits(const sheaf_exchange_t *exchange)
 {
     return !exchange->is_alone && is_plain(exchange);
 }
 
+/* From when on its first answer holds up others. */
+static uint64_t late_ms(const sheaf_conn_t *conn)
+{
+    return conn->first_ms + patience_ms(conn);
+}
+
+/* Not behind an answer that is late: that conn would have the shortest queue of all. */
 bool sheaf_pipeline_takes(const sheaf_conn_t *conn)
 {
     return conn->flight_count < conn->pipeline && conn->flight_count != 0 && conn->state == SHEAF_CONN_ACTIVE &&
            conn->h2 == NULL && conn->is_reused && !conn->is_writing && !conn->is_half_broken && !conn->is_ended &&
-           !conn->is_taking && is_plain(sheaf_conn_first(conn)->exchange);
-}
-
-static uint64_t patience_ms(const sheaf_conn_t *conn)
-{
-    return USUAL * conn->took_ms > PATIENCE_MS ? USUAL * conn->took_ms : PATIENCE_MS;
+           !conn->is_taking && is_plain(sheaf_conn_first(conn)->exchange) && conn->env->clock->now_ms < late_ms(conn);
 }
 
 static void look_at(sheaf_conn_t *conn, uint64_t at_ms)
@@ -40,8 +47,9 @@ void sheaf_pipeline_joined(sheaf_flight_t *flight)
 {
     sheaf_conn_t *conn = flight->conn;
 
+    flight->exchange->has_full_time = false; /* what is left when it is the first says little about the server */
     sheaf_count(conn->env->metrics, SHEAF_METRIC_EXCHANGES_PIPELINED, 1);
-    look_at(conn, conn->first_ms + patience_ms(conn));
+    look_at(conn, late_ms(conn));
 }
 
 void sheaf_pipeline_advance(sheaf_conn_t *conn)
@@ -50,11 +58,13 @@ void sheaf_pipeline_advance(sheaf_conn_t *conn)
     uint64_t now_ms = conn->env->clock->now_ms;
 
     conn->took_ms = now_ms - conn->first_ms;
+    if (next == NULL)
+        return;
     conn->first_ms = now_ms;
     sheaf_h1_begin(&conn->h1, next->exchange->method);
     sheaf_conn_stay_awake(next, conn->first_byte_ms);
     if (conn->flight_count > 1)
-        look_at(conn, now_ms + patience_ms(conn));
+        look_at(conn, late_ms(conn));
 }
 
 void sheaf_pipeline_cut(sheaf_conn_t *conn, const sheaf_flight_t *first)
@@ -87,7 +97,7 @@ bool sheaf_pipeline_leave(sheaf_flight_t *flight)
 
 uint64_t sheaf_pipeline_watch(sheaf_conn_t *conn)
 {
-    uint64_t now_ms = conn->env->clock->now_ms, at_ms = conn->first_ms + patience_ms(conn);
+    uint64_t now_ms = conn->env->clock->now_ms, at_ms = late_ms(conn);
 
     if (conn->flight_count < 2)
         return SHEAF_NEVER;

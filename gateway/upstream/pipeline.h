@@ -6,7 +6,8 @@
  * whole exchange; and only when no conn is idle and no other one may be opened. Whatever puts the order in doubt (an answer that is not
  * whole, one that is refused or cancelled, a conn that does not stay) ends the conn with the first flight; those behind it
  * are cut: they are sent again, each alone. So are those that stand behind an answer that takes long while there is
- * another place for them. Calls the keeper's on_cut and on_stuck. */
+ * another place for them, or others that came later are served; and nobody goes behind such an answer. Calls the keeper's
+ * on_cut and on_stuck. */
 #ifndef SHEAF_UPSTREAM_PIPELINE_H
 #define SHEAF_UPSTREAM_PIPELINE_H
 
@@ -23,7 +24,7 @@ bool sheaf_pipeline_takes(const sheaf_conn_t *conn);
 /* The request of `flight` has been written behind others. */
 void sheaf_pipeline_joined(sheaf_flight_t *flight);
 
-/* The first flight has alighted, and its answer was whole: the next one is due. */
+/* The first flight has alighted, and its answer was whole: the next one, if there is one, is due. */
 void sheaf_pipeline_advance(sheaf_conn_t *conn);
 
 /* All flights but `first` (NULL: all) alight and are sent again; the conn takes no other one. */

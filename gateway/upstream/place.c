@@ -18,8 +18,7 @@ void sheaf_place_on(sheaf_group_t *group, sheaf_conn_t *conn, sheaf_exchange_t *
             sheaf_ending_again(group, exchange); /* it was to stand behind others */
         return;
     }
-    group->stock.conn_count--; /* not among the idle ones any more */
-    sheaf_conn_close(conn);
+    sheaf_stock_let_go(&group->stock, conn);
     sheaf_count(group->env->metrics, SHEAF_METRIC_EXCHANGES_RETRIED, 1);
     sheaf_dial(group, exchange, server);
 }
@@ -43,7 +42,7 @@ void sheaf_place(sheaf_group_t *group, sheaf_exchange_t *exchange)
     if (conn == NULL && !has_room(group) && group->stock.idle_count == 0)
         conn = sheaf_stock_take_shared(&group->stock);
     if (conn == NULL && !has_room(group) && group->stock.idle_count == 0)
-        conn = sheaf_stock_find_piped(&group->stock, server, exchange);
+        conn = sheaf_stock_find_piped(&group->stock, server, exchange, false); /* see may_stand_behind() */
     if (conn != NULL) {
         sheaf_place_on(group, conn, exchange);
         return;
@@ -64,10 +63,23 @@ bool sheaf_place_has_own(sheaf_group_t *group)
     return sheaf_throttle_has_room(&group->throttle) && has_conn(group);
 }
 
+/* Without the one it wants it rather waits, as it would without pipelining. Should that be gone when it is placed at once
+ * (another worker has just found its server unhealthy), any one is better than a conn too many. */
+static bool may_stand_behind(sheaf_group_t *group, const sheaf_exchange_t *exchange)
+{
+    const sheaf_server_t *server = NULL;
+
+    if (group->stock.piped_count == 0 || !sheaf_pipeline_suits(exchange))
+        return false;
+    if (group->conf->balance == SHEAF_TURN_HASH) /* no other one may stand in */
+        server = sheaf_balance_for(&group->balance, exchange, group->env->clock->now_ms);
+    return sheaf_stock_find_piped(&group->stock, server, exchange, true) != NULL;
+}
+
 bool sheaf_place_is_free(sheaf_group_t *group, const sheaf_exchange_t *exchange)
 {
     return sheaf_place_has_own(group) ||
-           (sheaf_throttle_has_room(&group->throttle) && sheaf_stock_find_piped(&group->stock, NULL, exchange) != NULL);
+           (sheaf_throttle_has_room(&group->throttle) && may_stand_behind(group, exchange));
 }
 
 bool sheaf_place_spare(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf_server_t *server)
@@ -87,12 +99,18 @@ bool sheaf_place_spare(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf_s
     return true;
 }
 
+/* Who has been cut off from others (pipelining) was in flight: it is not refused because more came meanwhile. */
+static bool is_too_many(const sheaf_group_t *group, const sheaf_exchange_t *exchange)
+{
+    return exchange->is_direct && !exchange->is_alone && group->line.direct_count >= group->conf->max_waiting;
+}
+
 /* Its time in the line is what it has less of when it flies: how long that takes then says little about a server. */
 void sheaf_place_wait(sheaf_group_t *group, sheaf_exchange_t *exchange)
 {
     bool is_let = sheaf_triage_lets(&group->triage);
 
-    if (!is_let || (exchange->is_direct && group->line.direct_count >= group->conf->max_waiting)) {
+    if (!is_let || is_too_many(group, exchange)) {
         sheaf_ending_report(group, exchange, is_let ? SHEAF_ERR_QUEUE_FULL : SHEAF_ERR_BREAKER_OPEN, "");
         return;
     }

@@ -16,7 +16,8 @@ void sheaf_stock_fini(sheaf_stock_t *stock)
 {
     for (uint32_t i = 0; i < stock->balance->count; i++)
         sheaf_stock_clear(stock, &stock->balance->servers[i]);
-    SHEAF_ASSERT(stock->conn_count == 0);
+    SHEAF_ASSERT(stock->conn_count == 0 && stock->idle_count == 0 && stock->roomy_count == 0 &&
+                 stock->piped_count == 0);
     sheaf_deadline_clear(stock->env->deadlines, &stock->sweep);
 }
 
@@ -56,10 +57,16 @@ void sheaf_stock_file_all(sheaf_stock_t *stock, sheaf_server_t *server)
     }
 }
 
+/* One that was taken is not in a list any more. */
+static bool is_resting(const sheaf_conn_t *conn)
+{
+    return conn->state == SHEAF_CONN_IDLE && conn->link.next != NULL;
+}
+
 void sheaf_stock_let_go(sheaf_stock_t *stock, sheaf_conn_t *conn)
 {
     stock->conn_count--;
-    stock->idle_count -= conn->state == SHEAF_CONN_IDLE;
+    stock->idle_count -= is_resting(conn);
     unfile(stock, conn);
     sheaf_conn_close(conn);
 }
@@ -171,7 +178,7 @@ static bool is_wanted(sheaf_stock_t *stock, const sheaf_conn_t *conn, const shea
 }
 
 sheaf_conn_t *sheaf_stock_find_piped(sheaf_stock_t *stock, const sheaf_server_t *server,
-                                     const sheaf_exchange_t *exchange)
+                                     const sheaf_exchange_t *exchange, bool is_choosy)
 {
     sheaf_conn_t *any = NULL;
     bool may_be_out;
@@ -190,7 +197,7 @@ sheaf_conn_t *sheaf_stock_find_piped(sheaf_stock_t *stock, const sheaf_server_t 
                 return conn;
             any = any == NULL ? conn : any;
         }
-    return any;
+    return is_choosy ? NULL : any;
 }
 
 void sheaf_stock_make_room(sheaf_stock_t *stock)

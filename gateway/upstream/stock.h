@@ -40,10 +40,10 @@ sheaf_conn_t *sheaf_stock_take_any(sheaf_stock_t *stock, const sheaf_exchange_t 
 /* A busy conn of whatever server that takes more, or NULL: where no other one may be opened. Of one that is left out
  * only when all are. It stays where it is. */
 sheaf_conn_t *sheaf_stock_take_shared(sheaf_stock_t *stock);
-/* The conn with the fewest flights that takes `exchange` behind them, of `server` or of one that may stand in for it where
- * there is one; or NULL. */
+/* The conn with the fewest flights that takes `exchange` behind them, of `server` (may be NULL) or of one that may stand in
+ * for it; where there is none: NULL, or, when it is not choosy, one of whatever server. */
 sheaf_conn_t *sheaf_stock_find_piped(sheaf_stock_t *stock, const sheaf_server_t *server,
-                                     const sheaf_exchange_t *exchange);
+                                     const sheaf_exchange_t *exchange, bool is_choosy);
 /* Puts a conn that is not idle where those that take more are found, if it does. Call it when that may have changed. */
 void sheaf_stock_file(sheaf_stock_t *stock, sheaf_conn_t *conn);
 /* The same for all conns of a server: what it speaks is known now. */

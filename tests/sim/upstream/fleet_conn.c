@@ -173,13 +173,13 @@ int sheaf_conn_start(sheaf_flight_t *flight)
 /* Whose turn it is on the conn is answered behind the one before it. */
 static void pass_on(ship_t *ship, bool can_stay)
 {
-    if (!can_stay || ship->conn.flight_count == 0) {
+    if (can_stay)
+        sheaf_pipeline_advance(&ship->conn);
+    else
         sheaf_pipeline_cut(&ship->conn, NULL);
+    if (ship->conn.flight_count == 0)
         sheaf_deadline_clear(ship->conn.env->deadlines, &ship->conn.deadline);
-        return;
-    }
-    sheaf_pipeline_advance(&ship->conn);
-    if (!begin(ship))
+    else if (!begin(ship))
         let_happen(ship);
 }
 
