@@ -1,6 +1,7 @@
 """Who takes part in a soak: the gateway before its backends, the load, and the one who makes the trouble."""
 import collections
 import json
+import os
 import pathlib
 import random
 import re
@@ -27,7 +28,6 @@ endpoints:
 UPSTREAM = """
   {kind}:
     servers: [{servers}]
-    max_connections: 128
     keepalive: {keepalive}
     first_byte_timeout: 500ms
     idle_timeout: 500ms
@@ -41,10 +41,10 @@ UPSTREAM = """
 ROUTE = '  - {{match: "/{kind}/{{rest...}}", rewrite: "/{{rest...}}", upstream: {kind}, compress: {compress}}}'
 # what is spoken to the backends, and what else is written there
 KINDS = {
-    "http1": ("http://127.0.0.1", "    shed: true\n    adaptive: {{}}"),
-    "tls": ("https://localhost", "    shed: true\n    max_in_flight: 60\n    tls: {{ca: {ca}}}"),
-    "h2c": ("http://127.0.0.1", "    adaptive: {{}}\n    protocol: http2\n    max_streams: 30"),
-    "h2_tls": ("https://localhost", "    max_in_flight: 200\n    protocol: http2\n    tls: {{ca: {ca}}}"),
+    "http1": ("http://127.0.0.1", ["max_connections: 128", "shed: true", "adaptive: {{}}"]),
+    "tls": ("https://localhost", ["max_connections: 12", "pipeline: 8", "shed: true", "max_in_flight: 60", "tls: {{ca: {ca}}}"]),
+    "h2c": ("http://127.0.0.1", ["protocol: http2", "max_streams: 30", "max_connections: 128", "adaptive: {{}}"]),
+    "h2_tls": ("https://localhost", ["protocol: http2", "max_connections: 6", "max_in_flight: 200", "tls: {{ca: {ca}}}"]),
 }
 # answers that the origin hands over in one write: such a one is there or is not, and what is not there is asked for again
 ITEMS = ["/json/200", "/text", "/json/3000", "/json/20000", "/delay/2/text", "/latin1"]
@@ -68,10 +68,11 @@ class Gateway(Sheaf):
         self.workers = sorted(self.children())
 
     def upstream(self, kind):
-        begin, more = KINDS[kind]
+        begin, keys = KINDS[kind]
+        more = "".join(f"    {key}\n" for key in keys).format(ca=self.ca)
         servers = ", ".join(f'{{url: "{begin}:{backend.ports[kind]}", weight: {self.weight}}}'
                             for backend in self.backends if kind in backend.ports)
-        return UPSTREAM.format(kind=kind, servers=servers, keepalive=f"{self.KEEPALIVE_S}s", more=more.format(ca=self.ca))
+        return UPSTREAM.format(kind=kind, servers=servers, keepalive=f"{self.KEEPALIVE_S}s", more=more)
 
     def write_conf(self):
         routes = [ROUTE.format(kind=kind, compress="true" if kind != "h2_tls" else "false") for kind in self.kinds]
@@ -131,7 +132,8 @@ class Load:
 
 class Trouble(threading.Thread):
     """Every `every` seconds one backend dies for a while, or ends, or reads its configuration again; half-way to the next
-    another one stands still for a second. With every third the gateway's configuration is loaded again."""
+    another one stands still for a second, or a worker of the gateway does, for which nothing may fail. With every third the
+    gateway's configuration is loaded again."""
     DEAD_S, STOPPED_S = 1.5, 1.0
     AFTER_S = 1.5  # how long after it something may still fail of it
 
@@ -178,8 +180,18 @@ class Trouble(threading.Thread):
             self.counts["gateway reloads"] += 1
 
     def stop_one(self):
+        if self.dice.random() < 0.25:
+            self.stop_worker()
+            return
         backend = self.dice.choice(self.backends)
         self.do("stop", backend, backend.halt, lambda: self.over.wait(self.STOPPED_S), backend.go_on)
+
+    def stop_worker(self):
+        worker = self.dice.choice(self.gateway.workers)
+        os.kill(worker, signal.SIGSTOP)
+        self.over.wait(self.STOPPED_S)
+        os.kill(worker, signal.SIGCONT)
+        self.counts["stop of a worker"] += 1
 
     def about(self, begin, end):
         """What happened to backends shortly before or between these times, or "": ["kill Origin 2 0.4 s before", ...]"""
