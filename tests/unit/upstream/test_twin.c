@@ -376,7 +376,7 @@ static void script(backend_t *backend, sheaf_chance_t *chance)
  * asserts it) or is cancelled, hedges stay in their budget, and nothing is left (worker_end and the sanitizer). */
 static void by_chance_each_ends_once_and_nothing_is_left(void **state)
 {
-    for (uint64_t seed = 1; seed <= 24; seed++) {
+    for (uint64_t seed = 1; seed <= 35; seed++) {
         worker_t *w = hedging(2);
         sheaf_chance_t chance = {seed};
         ask_t *asks = calloc(MANY, sizeof(*asks));
@@ -389,6 +389,10 @@ static void by_chance_each_ends_once_and_nothing_is_left(void **state)
                 (sheaf_retry_conf_t){.mark = written, .attempts = 3, .on = 0x3f, .budget_percent = 50, .backoff_ms = 1};
         if (seed % 4 == 0)
             w->conf->first_byte_timeout_ms = 12;
+        if (seed % 5 == 0)
+            w->conf->max_in_flight = 6;
+        if (seed % 7 < 3)
+            w->conf->pipeline = 4;
         w->conf->max_connections = 3 + sheaf_chance_upto(&chance, 9);
         script(&w->a, &chance);
         script(&w->b, &chance);
@@ -411,6 +415,7 @@ static void by_chance_each_ends_once_and_nothing_is_left(void **state)
         }
         for (int i = 0; i < MANY; i++)
             ask_cancel(&asks[i]); /* fine on one that is over */
+        assert_int_equal(metric(w, SHEAF_METRIC_EXCHANGES_FLYING), 0);
         assert_true(metric(w, SHEAF_METRIC_HEDGES) <= 1 || metric(w, SHEAF_METRIC_HEDGES) * 100 <= MANY * budget);
         worker_end(w);
         free(asks);

@@ -5,6 +5,8 @@
 #ifndef TESTS_UNIT_UPSTREAM_WORKER_H
 #define TESTS_UNIT_UPSTREAM_WORKER_H
 
+#include <signal.h>
+
 #include "gateway/base/pool.h"
 #include "gateway/upstream/upstream.h"
 #include "tests/unit/upstream/backend.h"
@@ -120,6 +122,7 @@ static worker_t *worker_new_on(sheaf_slate_t *slate, bool is_prober)
 {
     worker_t *w = calloc(1, sizeof(*w));
 
+    signal(SIGPIPE, SIG_IGN); /* as the supervisor has it */
     uv_loop_init(&w->loop);
     uv_prepare_init(&w->loop, &w->prepare);
     uv_check_init(&w->loop, &w->check);
