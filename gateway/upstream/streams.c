@@ -7,6 +7,7 @@
 #define STREAM_WINDOW ((uint32_t)1 << 20)
 #define CONN_WINDOW   ((uint32_t)16 << 20) /* many answers at once: none waits for the credit of another */
 
+static void flush(sheaf_conn_t *conn);
 static void on_flush(sheaf_task_t *task);
 
 static void flush_soon(sheaf_conn_t *conn)
@@ -14,12 +15,12 @@ static void flush_soon(sheaf_conn_t *conn)
     if (conn->env->soon != NULL)
         sheaf_soon(conn->env->soon, &conn->flush);
     else
-        sheaf_streams_flush(conn);
+        flush(conn);
 }
 
 static void on_flush(sheaf_task_t *task)
 {
-    sheaf_streams_flush(SHEAF_OWNER(task, sheaf_conn_t, flush));
+    sheaf_streams_go_on(SHEAF_OWNER(task, sheaf_conn_t, flush));
 }
 
 static int put(sheaf_conn_t *conn, size_t len)
@@ -28,7 +29,8 @@ static int put(sheaf_conn_t *conn, size_t len)
                              : sheaf_writing_put(conn, conn->env->write, len);
 }
 
-void sheaf_streams_flush(sheaf_conn_t *conn)
+/* Writes what there is to say, as far as the socket takes it. */
+static void flush(sheaf_conn_t *conn)
 {
     while (!conn->is_writing && !conn->is_half_broken && conn->state != SHEAF_CONN_CLOSING) {
         size_t len = sheaf_h2_output(conn->h2, conn->env->write, sizeof(conn->env->write));
@@ -37,6 +39,14 @@ void sheaf_streams_flush(sheaf_conn_t *conn)
             return;
         conn->is_half_broken = put(conn, len) < 0;
     }
+}
+
+/* After a GOAWAY h2 finds its own failure only by saying so. */
+void sheaf_streams_go_on(sheaf_conn_t *conn)
+{
+    flush(conn);
+    if (conn->state != SHEAF_CONN_CLOSING && sheaf_h2_state(conn->h2) == SHEAF_H2_FAILED)
+        sheaf_streams_fail(conn, sheaf_h2_detail(conn->h2));
 }
 
 /* --- events --- */
@@ -249,7 +259,7 @@ void sheaf_streams_take(sheaf_conn_t *conn, const char *bytes, size_t len)
     state = sheaf_h2_read(conn->h2, bytes, len);
     if (conn->state == SHEAF_CONN_CLOSING)
         return;
-    sheaf_streams_flush(conn);
+    flush(conn);
     if (state == SHEAF_H2_FAILED || sheaf_h2_state(conn->h2) == SHEAF_H2_FAILED)
         sheaf_streams_fail(conn, sheaf_h2_detail(conn->h2));
     else if (sheaf_h2_is_closing(conn->h2) && conn->flight_count == 0)
@@ -296,7 +306,7 @@ static bool ask(sheaf_conn_t *conn, uint64_t *ret_at_ms)
         if (sheaf_h2_is_pinged(conn->h2) && now_ms >= conn->heard_ms + 2 * conn->ping_ms)
             return false;
         sheaf_h2_ping(conn->h2);
-        sheaf_streams_flush(conn);
+        flush(conn);
         *ret_at_ms = conn->heard_ms + 2 * conn->ping_ms < *ret_at_ms ? conn->heard_ms + 2 * conn->ping_ms : *ret_at_ms;
         return true;
     }
@@ -324,5 +334,5 @@ void sheaf_streams_end(sheaf_conn_t *conn)
 {
     sheaf_soon_cancel(&conn->flush);
     sheaf_h2_goodbye(conn->h2);
-    sheaf_streams_flush(conn);
+    flush(conn);
 }

@@ -20,8 +20,8 @@ bool sheaf_streams_can_stay(const sheaf_conn_t *conn);
 void sheaf_streams_take(sheaf_conn_t *conn, const char *bytes, size_t len);
 /* It is over with the conn: all flights end. */
 void sheaf_streams_fail(sheaf_conn_t *conn, const char *detail);
-/* Writes what there is to say, as far as the socket takes it. */
-void sheaf_streams_flush(sheaf_conn_t *conn);
+/* From the loop, when the socket takes bytes again: writes what there is to say, and tells what comes of it. */
+void sheaf_streams_go_on(sheaf_conn_t *conn);
 /* The conn's deadline struck: flights that were silent for too long end, and a backend that is silent is asked (PING). */
 void sheaf_streams_watch(sheaf_conn_t *conn);
 /* Says goodbye, as far as the socket takes it. */

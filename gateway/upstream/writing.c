@@ -131,7 +131,7 @@ static void on_rest_written(uv_write_t *req, int status)
     if (conn->state != SHEAF_CONN_CLOSING && !conn->is_half_broken)
         go_on(conn);
     if (conn->h2 != NULL)
-        sheaf_streams_flush(conn);
+        sheaf_streams_go_on(conn);
 }
 
 void sheaf_writing_forget(sheaf_conn_t *conn)

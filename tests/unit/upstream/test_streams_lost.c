@@ -255,6 +255,64 @@ static void a_key_leaves_a_server_that_goes_away_again_and_again(void **state)
     }
 }
 
+static void let_it_send(h2_conn_t *conn, int32_t id)
+{
+    uv_read_stop((uv_stream_t *)&conn->tcp);
+    peer_u32(&conn->peer, NGHTTP2_WINDOW_UPDATE, 0, 1 << 30);
+    peer_u32(&conn->peer, NGHTTP2_WINDOW_UPDATE, id, 1 << 30);
+}
+
+typedef struct deaf {
+    worker_t *w;
+    h2_backend_t *a;
+    uint64_t sent;
+    bool has_spoken;
+} deaf_t;
+
+/* Once the socket takes no more: says what cannot be answered now, and then hears. */
+static void on_moment(uv_timer_t *timer)
+{
+    static char large[20000];
+    deaf_t *deaf = timer->data;
+    uint64_t sent = metric(deaf->w, SHEAF_METRIC_BACKEND_BYTES_OUT);
+    h2_conn_t *conn = deaf->a->conn[0];
+
+    if (sent != deaf->sent || conn == NULL) {
+        deaf->sent = sent;
+    } else if (!deaf->has_spoken) {
+        deaf->has_spoken = true;
+        peer_goaway(&conn->peer, 1, NGHTTP2_NO_ERROR);
+        peer_says(&conn->peer, NGHTTP2_DATA, 0, 1, large, sizeof(large));
+        h2_flush(conn);
+    } else {
+        uv_read_start((uv_stream_t *)&conn->tcp, h2_on_buffer, h2_on_read);
+    }
+}
+
+/* After a GOAWAY the session says so only by the one it sends itself. */
+static void a_broken_rule_is_seen_when_the_socket_takes_bytes_again(void **state)
+{
+    static char body[24 << 20];
+    h2_backend_t a;
+    worker_t *w = h2_worker_with(&a, NULL);
+    deaf_t deaf = {w, &a, 0, false};
+    uv_timer_t timer;
+    ask_t ask;
+
+    w->conf->timeout_ms = 60000;
+    a.on_request = let_it_send;
+    uv_timer_init(&w->loop, &timer);
+    timer.data = &deaf;
+    uv_timer_start(&timer, on_moment, 20, 20);
+    worker_open(w);
+    ask_post(&ask, w, "/", sheaf_str(body, sizeof(body)));
+    ask_whole(&ask);
+    assert_int_equal(ask.err, SHEAF_ERR_RESET);
+    assert_non_null(strstr(ask.detail, "FRAME_SIZE_ERROR"));
+    uv_close((uv_handle_t *)&timer, NULL);
+    h2_worker_end(w, &a, NULL);
+}
+
 /* Like a server that closes what has been idle for too long, just then. */
 static void drop_the_second(h2_conn_t *conn, int32_t id)
 {
@@ -379,6 +437,7 @@ int main(void)
         cmocka_unit_test(what_kills_a_new_conn_goes_nowhere),
         cmocka_unit_test(what_has_no_body_is_not_too_large),
         cmocka_unit_test(a_retry_takes_those_that_may_be_repeated_from_a_conn_that_is_lost),
+        cmocka_unit_test(a_broken_rule_is_seen_when_the_socket_takes_bytes_again),
         cmocka_unit_test(no_more_fly_on_a_conn_than_the_configuration_says),
     };
 
