@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "gateway/base/pool.h"
+#include "gateway/base/spare.h"
 
 #define EXPECTED_DEFAULT 1024
 #define CHUNK_MOST       65536
@@ -15,7 +16,7 @@ static size_t least(size_t a, size_t b)
 sheaf_buf_t *sheaf_buf_new(size_t limit_bytes, size_t expected_bytes)
 {
     size_t size = least(least(expected_bytes > 0 ? expected_bytes : EXPECTED_DEFAULT, limit_bytes), CHUNK_MOST);
-    sheaf_buf_t *buf = sheaf_alloc(sizeof(*buf) + size);
+    sheaf_buf_t *buf = sheaf_spare_alloc(sizeof(*buf) + size);
 
     *buf = (sheaf_buf_t){.limit = limit_bytes, .holds = 1};
     buf->first.size = size;
@@ -40,7 +41,7 @@ void sheaf_buf_drop(sheaf_buf_t *buf)
         next = chunk->next;
         free(chunk);
     }
-    free(buf);
+    sheaf_spare_free(buf);
 }
 
 static void add_chunk(sheaf_buf_t *buf, size_t needed)

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "gateway/base/spare.h"
+
 #define LOOK_EVERY_MS 100
 #define LOOK_OFTEN_MS 5 /* while it may fill up: clients can send a gigabyte a second */
 #define TRIM_EVERY_MS 5000
@@ -50,6 +52,7 @@ static sheaf_memory_level_t look(sheaf_memory_t *memory, uint64_t most_bytes, ui
         used = resident;
     if (used < tight) {
         if (now_ms - memory->trimmed_ms >= TRIM_EVERY_MS) {
+            sheaf_spare_trim();
             malloc_trim(0); /* it is free, only not given back: the next look is cheap again */
             memory->trimmed_ms = now_ms;
         }

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "gateway/base/spare.h"
 #include "gateway/upstream/h2_inside.h"
 
 #define IDLE_BYTES_MOST ((size_t)1 << 20)  /* that no answer got anything from, beyond a window of cancelled ones */
@@ -40,7 +41,7 @@ void sheaf_h2_forget(sheaf_h2_t *h2, sheaf_h2_stream_t *stream)
         nghttp2_session_consume_connection(h2->session, stream->unconsumed);
     sheaf_list_remove(&stream->link);
     h2->open_count--;
-    free(stream);
+    sheaf_spare_free(stream);
 }
 
 void sheaf_h2_reset(sheaf_h2_t *h2, int32_t id, uint32_t code)
@@ -100,6 +101,33 @@ static void say_hello(sheaf_h2_t *h2)
     nghttp2_session_set_local_window_size(h2->session, NGHTTP2_FLAG_NONE, 0, (int32_t)h2->setup.conn_window);
 }
 
+/* A dozen blocks a stream, all small. */
+static void *take(size_t size, void *data)
+{
+    (void)data;
+    return sheaf_spare_alloc(size);
+}
+
+static void *take_zeroed(size_t count, size_t size, void *data)
+{
+    (void)data;
+    return sheaf_spare_zalloc(count * size); /* of nghttp2's own structs: it cannot overflow */
+}
+
+static void *resize(void *block, size_t size, void *data)
+{
+    (void)data;
+    return sheaf_spare_realloc(block, size);
+}
+
+static void give_back(void *block, void *data)
+{
+    (void)data;
+    sheaf_spare_free(block);
+}
+
+static nghttp2_mem memory = {.malloc = take, .free = give_back, .calloc = take_zeroed, .realloc = resize};
+
 sheaf_h2_t *sheaf_h2_new(const sheaf_h2_setup_t *setup)
 {
     sheaf_h2_t *h2 = sheaf_zalloc(sizeof(*h2));
@@ -109,7 +137,7 @@ sheaf_h2_t *sheaf_h2_new(const sheaf_h2_setup_t *setup)
     h2->setup = *setup;
     h2->frames_left = SHEAF_H2_FRAMES_MOST;
     sheaf_list_init(&h2->streams);
-    SHEAF_ASSERT(nghttp2_session_client_new2(&h2->session, callbacks, h2, option) == 0);
+    SHEAF_ASSERT(nghttp2_session_client_new3(&h2->session, callbacks, h2, option, &memory) == 0);
     nghttp2_session_callbacks_del(callbacks);
     nghttp2_option_del(option);
     say_hello(h2);
@@ -120,7 +148,7 @@ static void free_now(sheaf_h2_t *h2)
 {
     for (sheaf_h2_stream_t *stream = sheaf_h2_last(h2); stream != NULL; stream = sheaf_h2_last(h2)) {
         sheaf_list_remove(&stream->link);
-        free(stream);
+        sheaf_spare_free(stream);
     }
     sheaf_h2_block_clear(&h2->block);
     nghttp2_session_del(h2->session);
@@ -215,7 +243,7 @@ int32_t sheaf_h2_submit(sheaf_h2_t *h2, const sheaf_exchange_t *exchange, void *
 
     if (sheaf_h2_free_streams(h2) == 0)
         return 0;
-    stream = sheaf_zalloc(sizeof(*stream));
+    stream = sheaf_spare_zalloc(sizeof(*stream));
     stream->data = data;
     stream->answer.was_head = sheaf_str_eq(exchange->method, SHEAF_STR("HEAD"));
     stream->body = exchange->has_body ? exchange->body : SHEAF_STR_NONE;
