@@ -1,6 +1,7 @@
 // dynamics-web-api (Microsoft Dataverse): OData multipart batches, with and without a change set: node dynamics.js ADDRESS
 "use strict";
 const assert = require("node:assert");
+const run = require("./tests");
 const { DynamicsWebApi } = require("dynamics-web-api");
 
 const api = new DynamicsWebApi({ serverUrl: process.argv[2], dataApi: { version: "9.2" } });
@@ -37,16 +38,4 @@ const tests = {
     },
 };
 
-(async () => {
-    let failed = 0;
-    for (const [name, test] of Object.entries(tests)) {
-        try {
-            await test();
-            console.log(`ok ${name}`);
-        } catch (error) {
-            failed++;
-            console.log(`not ok ${name}\n${error.stack || JSON.stringify(error)}`);
-        }
-    }
-    process.exitCode = failed ? 1 : 0;
-})();
+run(tests, (error) => error.stack || JSON.stringify(error));

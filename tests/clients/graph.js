@@ -2,6 +2,7 @@
 // Called with the gateway's address: node graph.js http://127.0.0.1:8080
 "use strict";
 const assert = require("node:assert");
+const run = require("./tests");
 const { BatchRequestContent, BatchResponseContent, Client } = require("@microsoft/microsoft-graph-client");
 
 const gateway = process.argv[2];
@@ -79,16 +80,4 @@ const tests = {
     },
 };
 
-(async () => {
-    let failed = 0;
-    for (const [name, test] of Object.entries(tests)) {
-        try {
-            await test();
-            console.log(`ok ${name}`);
-        } catch (error) {
-            failed++;
-            console.log(`not ok ${name}\n${error.stack}`);
-        }
-    }
-    process.exitCode = failed ? 1 : 0;
-})();
+run(tests);

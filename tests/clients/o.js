@@ -1,6 +1,7 @@
 // odata (o.js): OData multipart batches, read by splitting at boundaries and blank lines: node o.js ADDRESS
 "use strict";
 const assert = require("node:assert");
+const run = require("./tests");
 const { o } = require("odata");
 
 const handler = (batch) => o(process.argv[2] + "/api/data/v9.2/", { batch });
@@ -33,16 +34,4 @@ const tests = {
     },
 };
 
-(async () => {
-    let failed = 0;
-    for (const [name, test] of Object.entries(tests)) {
-        try {
-            await test();
-            console.log(`ok ${name}`);
-        } catch (error) {
-            failed++;
-            console.log(`not ok ${name}\n${error.stack || error.status}`);
-        }
-    }
-    process.exitCode = failed ? 1 : 0;
-})();
+run(tests, (error) => error.stack || error.status);

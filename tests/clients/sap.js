@@ -1,6 +1,7 @@
 // @sap-cloud-sdk/odata-v4: OData multipart batches with and without a change set, as SAP's generated clients send them: node sap.js ADDRESS
 "use strict";
 const assert = require("node:assert");
+const run = require("./tests");
 const { BatchChangeSet, CreateRequestBuilder, Entity, GetAllRequestBuilder, GetByKeyRequestBuilder, ODataBatchRequestBuilder,
     UpdateRequestBuilder, defaultDeSerializers, entityBuilder } = require("@sap-cloud-sdk/odata-v4");
 const { EdmTypeField } = require("@sap-cloud-sdk/odata-common");
@@ -93,16 +94,4 @@ const tests = {
     },
 };
 
-(async () => {
-    let failed = 0;
-    for (const [name, test] of Object.entries(tests)) {
-        try {
-            await test();
-            console.log(`ok ${name}`);
-        } catch (error) {
-            failed++;
-            console.log(`not ok ${name}\n${error.stack}${error.rootCause ? `\n${error.rootCause.stack}` : ""}`);
-        }
-    }
-    process.exitCode = failed ? 1 : 0;
-})();
+run(tests, (error) => `${error.stack}${error.rootCause ? `\n${error.rootCause.stack}` : ""}`);

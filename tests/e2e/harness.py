@@ -289,6 +289,18 @@ class Case(unittest.TestCase):
         self.assertEqual(answer.headers["content-type"], "application/json")
         return answer.json["responses"]
 
+    def run_aside(self, *items, sheaf=None):
+        """The same from a thread of its own: what is returned is to be called, waits, and returns the results."""
+        got = []
+        thread = threading.Thread(target=lambda: got.extend(self.run_items(*items, sheaf=sheaf)), daemon=True)
+        thread.start()
+
+        def end():
+            thread.join(30)
+            self.assertEqual(len(got), len(items))
+            return got
+        return end
+
     def run_item(self, item, sheaf=None, **envelope):
         return self.run_items(item, sheaf=sheaf, **envelope)[0]
 

@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import tempfile
 
-from harness import DEADLINE, Sheaf, wait_until
+from harness import DEADLINE, Origin, Sheaf, wait_until
 
 CONFIG = """
 [ca]
@@ -75,6 +75,15 @@ class Pki:
         if version:
             context.minimum_version = context.maximum_version = version
         return context
+
+
+def equip(case):
+    """Gives a class of tests an authority, a pair of it for this machine, and an origin."""
+    case.pki = Pki()
+    case.addClassCleanup(case.pki.folder.cleanup)
+    case.pair = case.pki.make("localhost", "DNS:localhost,IP:127.0.0.1")
+    case.origin = Origin()
+    case.addClassCleanup(case.origin.kill)
 
 
 def secrets(key):

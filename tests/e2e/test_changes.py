@@ -15,9 +15,9 @@ import tempfile
 import threading
 import unittest
 
-from harness import (DATA, DEADLINE, END_STREAM, GOAWAY, RST_STREAM, SHEAF, WINDOW_UPDATE, Case, Http2Client, Origin,
+from harness import (DATA, DEADLINE, END_STREAM, GOAWAY, RST_STREAM, SHEAF, WINDOW_UPDATE, Case, Http2Client,
                      Process, Sheaf, frame, free_port, wait_until)
-from pki import Pki, tls_yaml
+from pki import equip, tls_yaml
 from test_upgrade import Line, is_gone
 
 ITEMS = [{"url": "/o/text"}, {"url": "/o/delay/5"}]
@@ -164,11 +164,7 @@ class Crowd:
 class Changes(Case):
     @classmethod
     def setUpClass(cls):
-        cls.pki = Pki()
-        cls.addClassCleanup(cls.pki.folder.cleanup)
-        cls.pair = cls.pki.make("localhost", "DNS:localhost,IP:127.0.0.1")
-        cls.origin = Origin()
-        cls.addClassCleanup(cls.origin.kill)
+        equip(cls)
 
     def start_both(self, kind, **places):
         """A gateway with a clear listener and one with TLS, under load."""

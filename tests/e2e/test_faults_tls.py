@@ -8,8 +8,8 @@ import unittest
 
 import peers
 from fault_proxy import END, HONEST, RESET, STALL, Fault, FaultProxy
-from harness import Case, Origin, knows, wait_until
-from pki import Pki
+from harness import Case, knows, wait_until
+from pki import equip
 
 GONE = ("sheaf_items_in_flight", "sheaf_batches_in_flight", "sheaf_exchanges_resting", "sheaf_exchanges_waiting",
         'sheaf_backend_connections{state="active"}', 'sheaf_backend_connections{state="connecting"}',
@@ -27,11 +27,8 @@ MORE = {
 class Sealed(Case):
     @classmethod
     def setUpClass(cls):
-        cls.pki = Pki()
-        cls.addClassCleanup(cls.pki.folder.cleanup)
-        cls.origin = Origin()
-        cls.addClassCleanup(cls.origin.kill)
-        cls.peer = peers.Nginx(cls.origin, cls.pki, cls.pki.make("localhost", "DNS:localhost,IP:127.0.0.1"))
+        equip(cls)
+        cls.peer = peers.Nginx(cls.origin, cls.pki, cls.pair)
         cls.addClassCleanup(cls.peer.close)
 
     def proxy(self, port, fault):

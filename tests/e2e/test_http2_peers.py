@@ -4,14 +4,13 @@ import json
 import random
 import signal
 import string
-import threading
 import time
 import unittest
 
 import peers
 from fault_proxy import Fault, FaultProxy
-from harness import Case, Origin, Sheaf, wait_until
-from pki import Pki
+from harness import Case, Sheaf, wait_until
+from pki import equip
 from slow_reader import batch_of, read_slowly
 
 KINDS = ("h2c", "h2_tls")
@@ -29,14 +28,10 @@ class Http2Peers(Case):
 
     @classmethod
     def setUpClass(cls):
-        cls.pki = Pki()
-        cls.addClassCleanup(cls.pki.folder.cleanup)
-        cls.origin = Origin()
-        cls.addClassCleanup(cls.origin.kill)
-        pair = cls.pki.make("localhost", "DNS:localhost,IP:127.0.0.1")
+        equip(cls)
         cls.peers = {}
         for name, make in zip(NAMES, (peers.Nginx, peers.Haproxy, peers.Nghttpd)):
-            cls.peers[name] = make(cls.origin, cls.pki, pair)
+            cls.peers[name] = make(cls.origin, cls.pki, cls.pair)
             cls.addClassCleanup(cls.peers[name].close)
         cls.ways = [(name, kind) for name in NAMES for kind in KINDS]
         cls.sheaf = Sheaf(cls.origin, **cls.make_places())
@@ -141,15 +136,9 @@ class Http2Peers(Case):
     def begin(self, sheaf, items, received):
         """Posts them from a thread of its own; returns when so many bytes of answers have come. The call that is
         returned waits for the results."""
-        got, before = [], sheaf.metrics()[RECEIVED]
-        thread = threading.Thread(target=lambda: got.extend(self.run_items(*items, sheaf=sheaf)), daemon=True)
-        thread.start()
+        before = sheaf.metrics()[RECEIVED]
+        end = self.run_aside(*items, sheaf=sheaf)
         wait_until(lambda: sheaf.metrics()[RECEIVED] - before >= received, what="answers under way")
-
-        def end():
-            thread.join(30)
-            self.assertEqual(len(got), len(items))
-            return got
         return end
 
     def test_killed_within_its_answers_they_fail_and_started_again_it_serves(self):

@@ -1,11 +1,10 @@
 """nginx and haproxy as backends, killed, stopped, started again and reloaded while batches run."""
 import signal
-import threading
 import unittest
 
 import peers
-from harness import Case, Load, Origin, Sheaf, wait_until
-from pki import Pki
+from harness import Case, Load, Sheaf, wait_until
+from pki import equip
 
 COUNT = 5  # items of each kind
 KEYS = "first_byte_timeout: 800ms, connect_timeout: 800ms, keepalive: 20s"
@@ -18,11 +17,8 @@ class Peers:
 
     @classmethod
     def setUpClass(cls):
-        cls.pki = Pki()
-        cls.addClassCleanup(cls.pki.folder.cleanup)
-        cls.origin = Origin()
-        cls.addClassCleanup(cls.origin.kill)
-        cls.peer = peers.PEERS[cls.name](cls.origin, cls.pki, cls.pki.make("localhost", "DNS:localhost,IP:127.0.0.1"))
+        equip(cls)
+        cls.peer = peers.PEERS[cls.name](cls.origin, cls.pki, cls.pair)
         cls.addClassCleanup(cls.peer.close)
         client = cls.pki.make("gateway")
         lines, routes = [], []
@@ -68,15 +64,8 @@ class Peers:
     def begin(self, items, flying):
         """Posts them from a thread of its own; returns when so many have reached the origin. The call that is returned
         waits for the results."""
-        got = []
-        thread = threading.Thread(target=lambda: got.extend(self.run_items(*items)), daemon=True)
-        thread.start()
+        end = self.run_aside(*items)
         wait_until(lambda: self.origin.count()["flying"] >= flying, what="items at the origin")
-
-        def end():
-            thread.join(30)
-            self.assertEqual(len(got), len(items))
-            return got
         return end
 
     def test_it_is_spoken_to_as_its_configuration_says(self):

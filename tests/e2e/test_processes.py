@@ -12,7 +12,7 @@ import threading
 import time
 import unittest
 
-from harness import DEADLINE, ROOT, Case, Origin, RawClient, Sheaf, wait_until
+from harness import DEADLINE, ROOT, Case, Origin, RawClient, wait_until
 
 RELEASE = ROOT / "build/release/sheaf"
 ENDLESS = {"requests": [{"url": "/o/never"}]}

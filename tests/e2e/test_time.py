@@ -7,7 +7,7 @@ import threading
 import time
 import unittest
 
-from harness import Case, Process, free_port, wait_until
+from harness import Case, free_port, wait_until
 
 
 @contextlib.contextmanager

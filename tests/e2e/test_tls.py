@@ -282,7 +282,7 @@ class Keyed(Tls):
 
     def test_a_unix_socket_speaks_it_too(self):
         with tempfile.TemporaryDirectory() as folder:
-            sheaf = self.start(listeners=f', {{address: "unix:{folder}/s", {tls_yaml(self.pair)}}}')
+            self.start(listeners=f', {{address: "unix:{folder}/s", {tls_yaml(self.pair)}}}')
             sock = socket.socket(socket.AF_UNIX)
             sock.settimeout(DEADLINE)
             sock.connect(f"{folder}/s")

@@ -12,7 +12,7 @@ import time
 import unittest
 
 from harness import DEADLINE, SHEAF, Case, Load, Origin, RawClient, Sheaf, free_port, wait_until
-from pki import Pki, TlsSheaf, handshake, tls_yaml
+from pki import Pki, TlsSheaf, equip, handshake, tls_yaml
 
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -334,11 +334,7 @@ class Resumed(Case):
 
     @classmethod
     def setUpClass(cls):
-        cls.pki = Pki()
-        cls.addClassCleanup(cls.pki.folder.cleanup)
-        cls.pair = cls.pki.make("localhost", "DNS:localhost,IP:127.0.0.1")
-        cls.origin = Origin()
-        cls.addClassCleanup(cls.origin.kill)
+        equip(cls)
 
     def start_line(self, more="", **places):
         line = TlsLine(self.origin, listener=", " + tls_yaml(self.pair, more), **places)

@@ -3,8 +3,8 @@ import json
 import signal
 import ssl
 
-from harness import Case, Origin, RawClient, wait_until
-from pki import Pki, TlsSheaf, Typist, handshake, tls_yaml
+from harness import Case, RawClient, wait_until
+from pki import TlsSheaf, Typist, equip, handshake, tls_yaml
 
 HANDSHAKES = 'sheaf_tls_handshakes_total{outcome="%s"}'
 OPEN = "sheaf_client_connections"
@@ -24,11 +24,7 @@ class Tls(Case):
 
     @classmethod
     def setUpClass(cls):
-        cls.pki = Pki()
-        cls.addClassCleanup(cls.pki.folder.cleanup)
-        cls.pair = cls.pki.make("localhost", "DNS:localhost,IP:127.0.0.1")
-        cls.origin = Origin()
-        cls.addClassCleanup(cls.origin.kill)
+        equip(cls)
         if cls.more is not None:
             cls.sheaf = TlsSheaf(cls.origin, listener=", " + tls_yaml(cls.pair, cls.more), **cls.places)
             cls.sheaf.context = cls.pki.context()

@@ -56,6 +56,21 @@ static inline char *plan_print_fail(const sheaf_fail_t *fail, size_t *ret_len)
     return text;
 }
 
+/* A refusal that nobody wants to read the reasons of. */
+static inline sheaf_err_t plan_err(const sheaf_decoder_t *decoder, const char *doc)
+{
+    sheaf_batch_t *batch;
+    sheaf_err_t err;
+    kit_t kit;
+
+    kit_init(&kit);
+    batch = kit_batch(&kit);
+    err = decoder->decode(batch, sheaf_str_of(doc), NULL);
+    sheaf_batch_free(batch);
+    kit_fini(&kit);
+    return err;
+}
+
 /* The file `name` of a case by `decoder`: its plan is `want`, or its refusal `error`. */
 static inline bool plan_is_as_written(const char *folder, const char *name, const sheaf_decoder_t *decoder)
 {

@@ -208,6 +208,35 @@ static inline bool result_survives(const sheaf_encoder_t *encoder, const char *t
     return is_ok;
 }
 
+/* Every type, in pieces of many sizes. */
+static inline void result_survives_all(const sheaf_encoder_t *encoder, bool (*is_valid)(const char *text, size_t len))
+{
+    for (size_t i = 0; i < SHEAF_COUNT(hostile_types); i++)
+        for (size_t step = 1; step <= 64; step = step < 4 ? step + 1 : step * 4)
+            assert_true(result_survives(encoder, hostile_types[i], step, is_valid));
+}
+
+/* The document of a batch with one result. */
+static inline char *result_of_body(const sheaf_encoder_t *encoder, const char *type, const char *body, size_t len,
+                                   size_t *ret_len)
+{
+    kit_t kit;
+    sheaf_batch_t *batch;
+    sheaf_item_t *item;
+    char *text;
+
+    kit_init(&kit);
+    batch = kit_batch(&kit);
+    item = kit_add(batch, NULL, "GET", "/users/1");
+    item->status = 200;
+    kit_header(item, "content-type", sheaf_str_of(type));
+    kit_body(item, sheaf_str(body, len), 4096);
+    text = kit_encode(batch, encoder, ret_len);
+    sheaf_batch_free(batch);
+    kit_fini(&kit);
+    return text;
+}
+
 /* A body of `depth` times `open`, then as often `close`. */
 static inline char *result_nest(sheaf_str_t open, sheaf_str_t close, size_t depth, size_t *ret_len)
 {

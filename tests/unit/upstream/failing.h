@@ -28,6 +28,12 @@ static void get_repeatable(ask_t *ask, worker_t *w, const char *target)
     ask->exchange.is_repeatable = true;
 }
 
+static void get_whole(ask_t *ask, worker_t *w)
+{
+    get_repeatable(ask, w, "/");
+    ask_whole(ask);
+}
+
 /* Asks `count` at once and waits for all. */
 static void ask_many(worker_t *w, ask_t *asks, int count)
 {

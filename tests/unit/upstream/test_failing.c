@@ -25,23 +25,20 @@ static void an_ejected_server_is_not_asked_until_its_time_is_over(void **state)
     for (int i = 0; i < 20; i++)
         step_text(&w->b, OK_HI);
     for (int i = 0; i < 4; i++) {
-        get_repeatable(&ask, w, "/");
-        ask_whole(&ask);
+        get_whole(&ask, w);
         assert_answer(&ask, 200, "hi");
     }
     assert_int_equal(metric(w, SHEAF_METRIC_EJECTIONS), 1);
     assert_int_equal(metric(w, SHEAF_METRIC_SERVERS_EJECTED), 1);
     assert_int_equal(metric(w, SHEAF_METRIC_CONNS_IDLE), 1); /* a's is closed */
     for (int i = 0; i < 6; i++) {
-        get_repeatable(&ask, w, "/");
-        ask_whole(&ask);
+        get_whole(&ask, w);
     }
     assert_int_equal(w->a.requests, 2);
     worker_until_metric(w, SHEAF_METRIC_SERVERS_EJECTED, 0);
     step_text(&w->a, OK_HI);
     for (int i = 0; i < 2; i++) {
-        get_repeatable(&ask, w, "/");
-        ask_whole(&ask);
+        get_whole(&ask, w);
         assert_answer(&ask, 200, "hi");
     }
     assert_int_equal(w->a.requests, 3);

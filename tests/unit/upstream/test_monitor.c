@@ -1,20 +1,6 @@
 /* Active health checks on real sockets: one worker asks, every worker leaves out who is unhealthy. */
 #include "tests/unit/upstream/harness.h"
-
-#define FINE "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
-#define SICK "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"
-
-static uint16_t classes[] = {2};
-
-static const sheaf_health_conf_t quick = {
-    .mark = {1, 1},
-    .path = {"/health", 7},
-    .interval_ms = 100,
-    .timeout_ms = 200,
-    .expect = {classes, 1},
-    .unhealthy = 2,
-    .healthy = 2,
-};
+#include "tests/unit/upstream/probes.h"
 
 /* A worker whose upstream has both backends of `of`, who are fine. */
 static worker_t *watching(sheaf_slate_t *slate, bool is_prober, worker_t *of)
@@ -27,7 +13,7 @@ static worker_t *watching(sheaf_slate_t *slate, bool is_prober, worker_t *of)
     ports[1] = of->b.port;
     of->a.health = of->b.health = FINE;
     worker_use(w, "127.0.0.1", ports, 2);
-    w->conf->health = quick;
+    w->conf->health = quick(200);
     return w;
 }
 
@@ -157,7 +143,7 @@ static sheaf_snapshot_t *next_of(worker_t *w)
     uint16_t ports[] = {w->a.port, w->b.port};
     sheaf_snapshot_t *next = snapshot_of("127.0.0.1", ports, 2);
 
-    next->conf.upstreams.items->health = quick;
+    next->conf.upstreams.items->health = quick(200);
     return next;
 }
 
@@ -370,7 +356,7 @@ static void a_server_that_stands_twice_is_asked_for_each_place(void **state)
 
     sheaf_snapshot_drop(w->snapshot);
     worker_use(w, "127.0.0.1", ports, 3);
-    w->conf->health = quick;
+    w->conf->health = quick(200);
     w->a.health = SICK;
     worker_open(w);
     until_unhealthy(w, 2);
@@ -387,7 +373,7 @@ static void use_three(worker_t *w, uint16_t one, uint16_t two, uint16_t three)
 
     sheaf_snapshot_drop(w->snapshot);
     worker_use(w, "127.0.0.1", ports, 3);
-    w->conf->health = quick;
+    w->conf->health = quick(200);
 }
 
 /* As with services, whose targets are where each worker found room for them. */

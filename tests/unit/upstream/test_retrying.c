@@ -24,8 +24,7 @@ static void an_answer_to_retry_never_reaches_its_owner_and_another_server_is_ask
         worker_open(w);
         step_text(&w->a, bad[i]);
         step_text(&w->b, OK_HI);
-        get_repeatable(&ask, w, "/");
-        ask_whole(&ask);
+        get_whole(&ask, w);
         assert_answer(&ask, 200, "hi");
         assert_int_equal(w->a.requests, 1);
         assert_int_equal(w->b.requests, 1);
@@ -44,8 +43,7 @@ static void a_second_attempt_goes_to_the_backup_when_there_is_no_other_server(vo
     worker_open(w);
     step_text(&w->a, BUSY);
     step_text(&w->b, OK_HI);
-    get_repeatable(&ask, w, "/");
-    ask_whole(&ask);
+    get_whole(&ask, w);
     assert_answer(&ask, 200, "hi");
     assert_int_equal(w->a.requests, 1);
     assert_int_equal(w->b.requests, 1);
@@ -60,8 +58,7 @@ static void a_conn_whose_answer_was_thrown_away_whole_is_used_again(void **state
     worker_open(w);
     step_text(&w->a, BUSY);
     step_text(&w->a, OK_HI);
-    get_repeatable(&ask, w, "/");
-    ask_whole(&ask);
+    get_whole(&ask, w);
     assert_answer(&ask, 200, "hi");
     assert_string_equal(w->a.log, "0:GET / 0:GET / ");
     worker_end(w);
@@ -82,8 +79,7 @@ static void a_reset_before_the_head_is_retried_and_one_behind_it_is_final(void *
         worker_open(w);
         step_close(&w->a, cases[i].bytes);
         step_text(&w->b, OK_HI);
-        get_repeatable(&ask, w, "/");
-        ask_whole(&ask);
+        get_whole(&ask, w);
         assert_int_equal(ask.err, cases[i].err);
         assert_retries(w, cases[i].err == SHEAF_OK);
         worker_end(w);
@@ -116,8 +112,7 @@ static void the_last_attempt_is_passed_on_as_it_is(void **state)
     worker_open(w);
     step_text(&w->a, BUSY);
     step_text(&w->b, BUSY);
-    get_repeatable(&ask, w, "/");
-    ask_whole(&ask);
+    get_whole(&ask, w);
     assert_answer(&ask, 503, "busy");
     assert_retries(w, 1);
     worker_end(w);
@@ -131,8 +126,7 @@ static void without_the_section_nothing_is_retried(void **state)
     w->conf->retry.mark = (sheaf_mark_t){0, 0};
     worker_open(w);
     step_text(&w->a, BUSY);
-    get_repeatable(&ask, w, "/");
-    ask_whole(&ask);
+    get_whole(&ask, w);
     assert_answer(&ask, 503, "busy");
     assert_retries(w, 0);
     worker_end(w);
@@ -159,8 +153,7 @@ static void retry_after_beyond_the_deadline_passes_the_answer_on(void **state)
 
     worker_open(w);
     step_text(&w->a, BUSY_FOR "60" REST);
-    get_repeatable(&ask, w, "/");
-    ask_whole(&ask);
+    get_whole(&ask, w);
     assert_answer(&ask, 503, "busy");
     assert_int_equal(w->a.requests, 1);
     worker_end(w);

@@ -1,20 +1,6 @@
 /* Health of servers that a service's SRV records name: who comes is asked, who leaves is forgotten. */
 #include "tests/unit/upstream/site.h"
-
-#define FINE "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
-#define SICK "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"
-
-static uint16_t classes[] = {2};
-
-static const sheaf_health_conf_t quick = {
-    .mark = {1, 1},
-    .path = {"/health", 7},
-    .interval_ms = 100,
-    .timeout_ms = 2000,
-    .expect = {classes, 1},
-    .unhealthy = 2,
-    .healthy = 2,
-};
+#include "tests/unit/upstream/probes.h"
 
 typedef struct zone {
     const char *targets; /* a letter for each: 'a' is backend a */
@@ -43,7 +29,7 @@ static void site_watch(site_t *s, zone_t *zone, sheaf_slate_t *slate)
     s->dns.data = zone;
     s->env->slate = slate;
     s->w->conf->servers.items[0].service = SHEAF_STR("http");
-    s->w->conf->health = quick;
+    s->w->conf->health = quick(2000);
     s->w->a.health = s->w->b.health = FINE;
     site_open(s);
     sheaf_slate_begin_round(slate);
