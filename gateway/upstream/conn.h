@@ -123,6 +123,7 @@ struct sheaf_conn {
     bool is_writing;     /* a piece of it is on its way through libuv */
     bool is_taking;      /* bytes that have come are being looked at: what is sent now is not what they answer */
     bool is_half_broken; /* writing failed: reading tells what became of it; or flights were cut */
+    bool is_reset;       /* by the backend, as writing found */
     bool is_ended;       /* tls: nothing follows what is being taken */
 };
 

@@ -1,6 +1,9 @@
 /* upstream/reading.c - see reading.h. */
 #include "gateway/upstream/reading.h"
 
+#include <errno.h>
+#include <sys/socket.h>
+
 #include "gateway/upstream/handshake.h"
 #include "gateway/upstream/secure.h"
 #include "gateway/upstream/streams.h"
@@ -127,12 +130,27 @@ static void take_bytes(sheaf_conn_t *conn, char *at, char *end_at)
         conn->events->on_room(conn);
 }
 
+/* A reset that comes right behind bytes is an end like any other to libuv, and whoever was writing may have been told of it
+ * instead: what ends by a close would pass for whole. */
+static bool was_reset(const sheaf_conn_t *conn)
+{
+    socklen_t len = sizeof(int);
+    int err = 0;
+    uv_os_fd_t fd;
+
+    if (uv_fileno((const uv_handle_t *)&conn->tcp, &fd) == 0)
+        getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len);
+    return conn->is_reset || err == ECONNRESET;
+}
+
 /* A close that TLS did not announce may have been made by anybody on the way: it ends no answer (RFC 8446 6.1). */
 static void take_end(sheaf_conn_t *conn, int status)
 {
     sheaf_flight_t *flight = sheaf_conn_first(conn);
     bool is_cut = conn->tls != NULL && !conn->is_ended;
 
+    if (status == UV_EOF && conn->tls == NULL && conn->h2 == NULL && was_reset(conn))
+        status = UV_ECONNRESET;
     if (conn->state == SHEAF_CONN_DIALING)
         sheaf_handshake_fail(conn, SHEAF_ERR_TLS, "it closed during the TLS handshake");
     else if (conn->h2 != NULL)

@@ -27,6 +27,7 @@ static int write_now(sheaf_conn_t *conn, const uv_buf_t *bufs, unsigned count)
         conn->has_written = true;
         sheaf_count(conn->env->metrics, SHEAF_METRIC_BACKEND_BYTES_OUT, (uint64_t)status);
     }
+    conn->is_reset |= status == UV_ECONNRESET;
     return status == UV_EAGAIN ? 0 : status;
 }
 
@@ -125,6 +126,7 @@ static void on_rest_written(uv_write_t *req, int status)
         sheaf_count(conn->env->metrics, SHEAF_METRIC_BACKEND_BYTES_OUT, rest->len);
     else
         conn->is_half_broken = true;
+    conn->is_reset |= status == UV_ECONNRESET;
     conn->is_writing = false;
     conn->wrote_ms = conn->env->clock->now_ms;
     free(rest);

@@ -87,6 +87,21 @@ static void half_an_answer_is_a_reset(void **state)
     check_answer("", true, SHEAF_ERR_RESET, 0, "", false);
 }
 
+/* Without a length its end is the close: one that was broken off is not its end, however close behind the bytes it comes. */
+static void an_answer_that_ends_by_a_close_does_not_end_by_a_reset(void **state)
+{
+    worker_t *w = worker_new();
+    ask_t ask;
+
+    worker_open(w);
+    step_text(&w->a, "HTTP/1.1 200 OK\r\n\r\nhal");
+    w->a.steps[0].then_reset = true;
+    ask_get(&ask, w, "/");
+    ask_whole(&ask);
+    assert_int_equal(ask.err, SHEAF_ERR_RESET);
+    worker_end(w);
+}
+
 /* What had begun is not sent again whatever `retry` says; who wonders why reads it here. */
 static void the_detail_tells_an_answer_that_was_cut_from_one_that_never_began(void **state)
 {
@@ -258,6 +273,7 @@ int main(void)
         cmocka_unit_test(interim_answers_are_skipped_but_not_for_ever),
         cmocka_unit_test(ambiguous_answers_are_refused_and_the_conn_dropped),
         cmocka_unit_test(half_an_answer_is_a_reset),
+        cmocka_unit_test(an_answer_that_ends_by_a_close_does_not_end_by_a_reset),
         cmocka_unit_test(the_detail_tells_an_answer_that_was_cut_from_one_that_never_began),
         cmocka_unit_test(bytes_behind_an_answer_reach_nobody),
         cmocka_unit_test(a_head_in_pieces_is_put_together),

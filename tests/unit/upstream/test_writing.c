@@ -207,6 +207,26 @@ static void a_reset_while_a_body_is_written_ends_its_exchange(void **state)
     each_way(reset_amid);
 }
 
+/* The reset is told to whoever writes, and reading sees an end. */
+static void cut_amid(writing_t *writing, worker_t *w)
+{
+    ask_t ask;
+
+    send_into_silence(writing, &ask);
+    worker_until(w, &w->a.conn[0]->has_begun);
+    backend_say(w->a.conn[0], "HTTP/1.1 200 OK\r\n\r\nhal", 22);
+    worker_until(w, &ask.has_head);
+    backend_reset(w->a.conn[0]);
+    worker_until(w, &ask.is_done);
+    lose_body(writing);
+    assert_int_equal(ask.err, SHEAF_ERR_RESET);
+}
+
+static void an_answer_that_is_broken_off_while_a_body_is_written_is_not_whole(void **state)
+{
+    each_way(cut_amid);
+}
+
 static void repeat(writing_t *writing, worker_t *w)
 {
     ask_t ask;
@@ -283,6 +303,7 @@ int main(void)
         cmocka_unit_test(a_body_may_be_cancelled_while_it_is_written),
         cmocka_unit_test(an_answer_that_comes_before_the_body_is_written_stands_and_ends_the_conn),
         cmocka_unit_test(a_reset_while_a_body_is_written_ends_its_exchange),
+        cmocka_unit_test(an_answer_that_is_broken_off_while_a_body_is_written_is_not_whole),
         cmocka_unit_test(a_body_that_is_sent_again_begins_at_its_beginning),
         cmocka_unit_test(a_backend_that_reads_nothing_has_the_whole_timeout),
         cmocka_unit_test(one_that_has_read_all_may_be_silent_for_as_long_as_before_any_answer),
