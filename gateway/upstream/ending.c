@@ -43,7 +43,7 @@ void sheaf_ending_again(sheaf_group_t *group, sheaf_exchange_t *exchange)
 {
     exchange->is_alone = true;
     sheaf_count(group->env->metrics, SHEAF_METRIC_PIPELINE_CUTS, 1);
-    sheaf_throttle_leave(&group->throttle, exchange, SHEAF_ERR_CANCELLED, 0);
+    sheaf_throttle_undo(&group->throttle, exchange);
     sheaf_triage_forget(&group->triage, exchange);
     sheaf_ending_rest(group, exchange, group->env->clock->now_ms);
 }

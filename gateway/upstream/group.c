@@ -421,7 +421,7 @@ static bool try_elsewhere(sheaf_group_t *group, sheaf_flight_t *flight, bool can
     if (sheaf_refusal_is_servers(exchange, !can_stay))
         exchange->tried |= sheaf_balance_bit(&group->balance, flight->conn->server);
     sheaf_count(group->env->metrics, SHEAF_METRIC_EXCHANGES_RETRIED, 1);
-    sheaf_throttle_leave(&group->throttle, exchange, SHEAF_ERR_CANCELLED, 0);
+    sheaf_throttle_undo(&group->throttle, exchange);
     sheaf_triage_forget(&group->triage, exchange);
     settle(group, flight->conn, can_stay);
     if (!sheaf_ending_rest(group, exchange, again_ms))

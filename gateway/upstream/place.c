@@ -145,7 +145,7 @@ void sheaf_place_anew(sheaf_group_t *group, sheaf_flight_t *flight)
     } else if (is_before_line(group, exchange) && has_conn(group)) {
         sheaf_place(group, exchange);
     } else {
-        sheaf_throttle_leave(&group->throttle, exchange, SHEAF_ERR_CANCELLED, 0);
+        sheaf_throttle_undo(&group->throttle, exchange);
         sheaf_triage_forget(&group->triage, exchange);
         sheaf_place_wait(group, exchange);
     }

@@ -123,16 +123,22 @@ static void tell_gradient(const sheaf_throttle_t *throttle, const sheaf_exchange
         show_limit(throttle, before);
 }
 
-void sheaf_throttle_leave(sheaf_throttle_t *throttle, sheaf_exchange_t *exchange, sheaf_err_t err, uint16_t status)
+void sheaf_throttle_undo(sheaf_throttle_t *throttle, sheaf_exchange_t *exchange)
 {
-    uint64_t at_us;
-
     if (!exchange->is_in_flight)
         return;
     exchange->is_in_flight = false;
     throttle->in_flight--;
     sheaf_gauge(throttle->metrics, SHEAF_METRIC_EXCHANGES_FLYING, -1);
-    if (throttle->gradient == NULL && throttle->shed == NULL)
+}
+
+void sheaf_throttle_leave(sheaf_throttle_t *throttle, sheaf_exchange_t *exchange, sheaf_err_t err, uint16_t status)
+{
+    bool was_in_flight = exchange->is_in_flight;
+    uint64_t at_us;
+
+    sheaf_throttle_undo(throttle, exchange);
+    if (!was_in_flight || (throttle->gradient == NULL && throttle->shed == NULL))
         return;
     at_us = now_us(throttle);
     if (throttle->shed != NULL)

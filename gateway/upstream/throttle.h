@@ -37,6 +37,9 @@ bool sheaf_throttle_sheds(sheaf_throttle_t *throttle, sheaf_exchange_t *exchange
 void sheaf_throttle_enter(sheaf_throttle_t *throttle, sheaf_exchange_t *exchange);
 void sheaf_throttle_leave(sheaf_throttle_t *throttle, sheaf_exchange_t *exchange, sheaf_err_t err, uint16_t status);
 
+/* An attempt came to nothing, and will be made again: the backend has not acted on it, so how long it flew says nothing. */
+void sheaf_throttle_undo(sheaf_throttle_t *throttle, sheaf_exchange_t *exchange);
+
 /* It joins the line, and leaves it for whatever reason: how long that was goes to the metrics. */
 void sheaf_throttle_joined(const sheaf_throttle_t *throttle, sheaf_exchange_t *exchange);
 void sheaf_throttle_waited(const sheaf_throttle_t *throttle, const sheaf_exchange_t *exchange);

@@ -155,7 +155,10 @@ bool sheaf_twin_lost(sheaf_flight_t *flight, sheaf_err_t err)
 
     if (twin == NULL)
         return false;
-    sheaf_throttle_leave(&group->throttle, exchange, err, flight->status);
+    if (err == SHEAF_ERR_CANCELLED)
+        sheaf_throttle_undo(&group->throttle, exchange);
+    else
+        sheaf_throttle_leave(&group->throttle, exchange, err, flight->status);
     if (flight->has_written && !flight->is_unprocessed)
         sheaf_triage_lost(&group->triage, flight, err);
     if (!exchange->is_twin)

@@ -27,8 +27,9 @@ void sheaf_twin_send(sheaf_exchange_t *exchange);
  * is the owner's now, and alone. */
 bool sheaf_twin_takes(sheaf_flight_t *flight, uint16_t status);
 
-/* A flight, which is not aboard any more, is over without an answer to be told of. True: it was one of two, and the
- * other one goes on; the twin is freed, whichever it was. False: its exchange flew alone, nothing happened. */
+/* A flight, which is not aboard any more, is over without an answer to be told of (SHEAF_ERR_CANCELLED: it came to nothing,
+ * the backend has not acted on it). True: it was one of two, and the other one goes on; the twin is freed, whichever it was.
+ * False: its exchange flew alone, nothing happened. */
 bool sheaf_twin_lost(sheaf_flight_t *flight, sheaf_err_t err);
 
 /* One that flew alone is over: what it took, if it had no head. */

@@ -1,5 +1,5 @@
 /* How many fly at once, what is not sent, and where a retry goes at the limit of conns. */
-#include "tests/unit/upstream/harness.h"
+#include "tests/unit/upstream/h2_backend.h"
 
 #include "gateway/upstream/throttle.h"
 
@@ -68,6 +68,56 @@ static void a_retry_at_the_limit_of_conns_goes_to_another_server(void **state)
     assert_answer(&ask, 200, "hi");
     assert_int_equal(w->a.requests, 1);
     worker_end(w);
+}
+
+#define CROWD 20
+
+/* Asks in crowds until the adaptive limit is below `most`, or not below it any more. */
+static void crowd_until(worker_t *w, ask_t *asks, uint64_t most, bool is_below)
+{
+    while ((metric(w, SHEAF_METRIC_ADAPTIVE_LIMIT) < most) != is_below) {
+        int done = 0;
+
+        h2_ask_all(asks, CROWD, w, false, &done);
+        worker_until_count(w, &done, CROWD);
+    }
+}
+
+static void let_pass(worker_t *w, uint64_t ms)
+{
+    uint64_t until_ms = w->clock.now_ms + ms;
+
+    while (w->clock.now_ms < until_ms)
+        uv_run(&w->loop, UV_RUN_NOWAIT);
+}
+
+/* A backend that lets streams stand, and then refuses them: that is no latency, though it took long. */
+static void what_was_not_acted_on_says_nothing_of_latency(void **state)
+{
+    h2_backend_t a;
+    worker_t *w = h2_worker_with(&a, NULL);
+    ask_t asks[CROWD];
+    int done = 0, before;
+
+    w->conf->adaptive = (sheaf_adaptive_conf_t){
+        .mark = {1, 1}, .min = 4, .max = 100, .tolerance_percent = 200, .window_ms = 10, .measure_ms = 3600000};
+    a.on_request = h2_answer;
+    worker_open(w);
+    crowd_until(w, asks, SHEAF_GRADIENT_START, true);  /* the floor is measured, */
+    crowd_until(w, asks, SHEAF_GRADIENT_START, false); /* and known */
+    a.on_request = NULL;
+    before = a.requests;
+    h2_ask_all(asks, CROWD, w, false, &done);
+    worker_until_count(w, &a.requests, before + CROWD);
+    let_pass(w, 60);
+    a.on_request = h2_answer;
+    for (int i = 0; i < CROWD; i++)
+        h2_refuse(a.conn[0], 2 * (before + i) + 1);
+    h2_flush(a.conn[0]);
+    worker_until_count(w, &done, CROWD);
+    assert_int_equal(a.requests, before + 2 * CROWD);
+    assert_int_equal(metric(w, SHEAF_METRIC_ADAPTIVE_LIMIT), SHEAF_GRADIENT_START);
+    h2_worker_end(w, &a, NULL);
 }
 
 /* --- by itself, under a hand-wound clock --- */
@@ -166,6 +216,7 @@ int main(void)
         cmocka_unit_test(beyond_max_in_flight_exchanges_wait_though_conns_are_free),
         cmocka_unit_test(a_cancelled_exchange_makes_room_for_the_next),
         cmocka_unit_test(a_retry_at_the_limit_of_conns_goes_to_another_server),
+        cmocka_unit_test(what_was_not_acted_on_says_nothing_of_latency),
         cmocka_unit_test(what_cannot_be_in_time_is_shed_until_a_trial_makes_it),
         cmocka_unit_test(the_adaptive_limit_is_shown_and_bounds_what_flies),
     };
