@@ -5,7 +5,7 @@
 #include "gateway/base/chance.h"
 #include "tests/unit/upstream/h2_backend.h"
 
-#define SEEDS    12
+#define SEEDS    10
 #define AT_ONCE  24
 #define ALL      400
 #define PIECE_MS 2
@@ -218,9 +218,26 @@ static void set_up_judges(sheaf_upstream_conf_t *conf)
     conf->shed = below(4) == 0;
 }
 
-static void set_up(harm_t *h, uint64_t seed)
+static worker_t *worker_by_tls(h2_backend_t *backends, const pki_t *pki)
 {
-    worker_t *w = h->w = h2_worker_with(&h->backends[0], &h->backends[1]);
+    worker_t *w = worker_new();
+    uint16_t ports[2];
+
+    for (int i = 0; i < 2; i++) {
+        h2_start(&backends[i], &w->loop);
+        ports[i] = backends[i].port;
+        backends[i].context = server_context(pki, 0, false);
+        SSL_CTX_set_alpn_select_cb(backends[i].context, pick_http2, NULL);
+    }
+    w->snapshot = secure_snapshot(pki, ports, 2, "{ca: ca}");
+    w->conf = w->snapshot->conf.upstreams.items;
+    return w;
+}
+
+static void set_up(harm_t *h, uint64_t seed, const pki_t *pki)
+{
+    worker_t *w = h->w =
+        pki != NULL ? worker_by_tls(h->backends, pki) : h2_worker_with(&h->backends[0], &h->backends[1]);
     sheaf_mark_t written = {1, 1};
 
     harm = h;
@@ -247,12 +264,12 @@ static void set_up(harm_t *h, uint64_t seed)
     uv_timer_start(&h->timer, on_piece, PIECE_MS, PIECE_MS);
 }
 
-static void whatever_streams_do_each_exchange_is_over_once(void **state)
+static void harm_all(const pki_t *pki)
 {
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
         harm_t *h = calloc(1, sizeof(*h));
 
-        set_up(h, seed);
+        set_up(h, seed, pki);
         for (int i = 0; i < AT_ONCE; i++)
             send_one(&h->asks[i]);
         worker_until_count(h->w, &h->over, ALL);
@@ -265,10 +282,24 @@ static void whatever_streams_do_each_exchange_is_over_once(void **state)
     }
 }
 
+static void whatever_streams_do_each_exchange_is_over_once(void **state)
+{
+    harm_all(NULL);
+}
+
+static void so_it_is_by_tls(void **state)
+{
+    pki_t pki = pki_new((wish_t){.names = "IP:127.0.0.1"});
+
+    harm_all(&pki);
+    pki_free(&pki);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whatever_streams_do_each_exchange_is_over_once),
+        cmocka_unit_test(so_it_is_by_tls),
     };
 
     signal(SIGPIPE, SIG_IGN); /* as the worker does */
