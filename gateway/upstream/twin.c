@@ -79,13 +79,33 @@ static bool may_fly_twice(const sheaf_group_t *group, const sheaf_flight_t *flig
     return flight->status == 0 && !flight->conn->server->is_gate && sheaf_triage_is_calm(&group->triage);
 }
 
+/* What has come and was not read yet: this worker is late, not the answer, and a second flight would make it later. Over HTTP/2
+ * it may be another one's. */
+static bool has_unread(const sheaf_flight_t *flight)
+{
+    const sheaf_conn_t *conn = flight->conn;
+
+    return conn->state == SHEAF_CONN_ACTIVE && conn->h2 == NULL && !sheaf_conn_is_quiet(conn);
+}
+
+/* True: it is looked at once more when that was read, which need not have been an answer. */
+static bool put_off(sheaf_group_t *group, sheaf_exchange_t *exchange)
+{
+    uint64_t soon_ms = now_ms(group) + 1;
+
+    if (soon_ms >= exchange->end_ms || !has_unread(exchange->flight))
+        return false;
+    sheaf_deadline_set(group->env->deadlines, &exchange->deadline, soon_ms);
+    return true;
+}
+
 void sheaf_twin_send(sheaf_exchange_t *exchange)
 {
     sheaf_group_t *group = exchange->keeper;
     const sheaf_flight_t *flight = exchange->flight;
 
     sheaf_deadline_set(group->env->deadlines, &exchange->deadline, exchange->end_ms);
-    if (flight == NULL || !may_fly_twice(group, flight))
+    if (flight == NULL || !may_fly_twice(group, flight) || put_off(group, exchange))
         return;
     if (!sheaf_hedge_affords(&group->hedge, now_ms(group))) {
         sheaf_count(group->env->metrics, SHEAF_METRIC_HEDGES_REFUSED, 1);

@@ -11,7 +11,8 @@
  * 429 that retry would repeat; a bad head is thrown away while the other one flies.
  * Both are at different servers from their first moment to their last: a dial that would go on at another server ends
  * instead. The one that is let go says nothing of its server: slow is not failed. A twin takes only what is to spare: a
- * conn that is idle, or room for one, with nobody waiting and the breaker closed. */
+ * conn that is idle, or room for one, with nobody waiting and the breaker closed. And none flies while the conn of the first
+ * has bytes that were not read yet: a worker with too much to do is late itself. */
 #ifndef SHEAF_UPSTREAM_TWIN_H
 #define SHEAF_UPSTREAM_TWIN_H
 

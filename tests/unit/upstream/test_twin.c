@@ -296,6 +296,50 @@ static void what_may_not_be_hedged_is_not(void **state)
     }
 }
 
+static void what_has_come_but_was_not_read_is_not_late(void **state)
+{
+    worker_t *w = hedging(2);
+    ask_t ask;
+
+    w->conf->hedge.after.after_ms = 2000;
+    worker_open(w);
+    ask_get(&ask, w, "/");
+    ask_send(&ask);
+    worker_until_count(w, &w->a.requests, 1);
+    say(&w->a, OK_HI);
+    w->ahead_ms = 2000; /* the loop had other things to do */
+    sheaf_clock_refresh(&w->clock);
+    sheaf_deadlines_run(&w->deadlines);
+    finish(&ask);
+    assert_answer(&ask, 200, "hi");
+    assert_hedges(w, 0, 0);
+    worker_end(w);
+}
+
+/* Half a head says nothing of the rest. */
+static void one_that_has_begun_to_come_is_late_once_that_was_read(void **state)
+{
+    worker_t *w = hedging(2);
+    ask_t ask;
+
+    w->conf->hedge.after.after_ms = 2000;
+    worker_open(w);
+    ask_get(&ask, w, "/");
+    ask_send(&ask);
+    worker_until_count(w, &w->a.requests, 1);
+    say(&w->a, "HTTP/1.1 200 ");
+    w->ahead_ms = 2000;
+    sheaf_clock_refresh(&w->clock);
+    sheaf_deadlines_run(&w->deadlines);
+    assert_int_equal(metric(w, SHEAF_METRIC_HEDGES), 0);
+    worker_until_count(w, &w->b.requests, 1);
+    say(&w->b, OK_HI);
+    finish(&ask);
+    assert_answer(&ask, 200, "hi");
+    assert_hedges(w, 1, 1);
+    worker_end(w);
+}
+
 static void the_budget_is_one_in_ten_seconds_where_there_is_little(void **state)
 {
     worker_t *w = hedging(2);
@@ -437,6 +481,8 @@ int main(void)
         cmocka_unit_test(another_exchange_may_cancel_the_pair_from_its_end),
         cmocka_unit_test(the_deadline_ends_both),
         cmocka_unit_test(what_may_not_be_hedged_is_not),
+        cmocka_unit_test(what_has_come_but_was_not_read_is_not_late),
+        cmocka_unit_test(one_that_has_begun_to_come_is_late_once_that_was_read),
         cmocka_unit_test(the_budget_is_one_in_ten_seconds_where_there_is_little),
         cmocka_unit_test(with_a_conn_at_the_other_server_it_takes_that_one),
         cmocka_unit_test(a_reload_between_them_changes_nothing),
