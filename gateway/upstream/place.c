@@ -52,10 +52,14 @@ void sheaf_place(sheaf_group_t *group, sheaf_exchange_t *exchange)
     sheaf_dial(group, exchange, server);
 }
 
-/* At the limit of conns it is looked closely: who came with nothing to take would dial one too many. */
+/* At the limit of conns it is looked closely, with what is known of the servers now: who came with nothing to take would
+ * dial one too many. */
 static bool has_conn(sheaf_group_t *group)
 {
-    return has_room(group) || group->stock.idle_count != 0 || sheaf_stock_take_shared(&group->stock) != NULL;
+    if (has_room(group) || group->stock.idle_count != 0)
+        return true;
+    sheaf_monitor_look(&group->monitor);
+    return sheaf_stock_take_shared(&group->stock) != NULL;
 }
 
 bool sheaf_place_has_own(sheaf_group_t *group)

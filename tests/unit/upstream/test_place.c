@@ -48,19 +48,23 @@ static void start(place_t *p)
 }
 
 /* It is open, to the server `a`, and its first stream flies. */
-static sheaf_conn_t *begin(place_t *p)
+static sheaf_conn_t *fly(place_t *p)
 {
-    worker_t *w;
+    worker_t *w = p->w;
 
-    prepare(p);
     start(p);
-    w = p->w;
     p->b.on_request = h2_answer;
     ask_get(&p->first, w, "/");
     ask_send(&p->first);
     worker_until_count(w, &p->a.requests, 1);
     ask_get(&p->second, w, "/");
     return SHEAF_OWNER(p->group->balance.servers[0].roomy.next, sheaf_conn_t, link);
+}
+
+static sheaf_conn_t *begin(place_t *p)
+{
+    prepare(p);
+    return fly(p);
 }
 
 static void answer_first(place_t *p)
@@ -82,6 +86,7 @@ static void end(place_t *p)
     p->w->is_closed = false;
     sheaf_flight_free_spare(p->env);
     h2_worker_end(p->w, &p->a, &p->b);
+    sheaf_slate_free(p->env->slate);
     free(p->env);
 }
 
@@ -149,6 +154,36 @@ static void who_finds_only_a_broken_conn_dials_none_beyond_the_limit(void **stat
     end(&p);
 }
 
+static void write_unhealthy(sheaf_slate_t *slate, uint64_t key)
+{
+    sheaf_health_t health = {.is_unhealthy = true};
+    sheaf_slate_line_t *line;
+
+    sheaf_slate_begin_round(slate);
+    line = sheaf_slate_hold(slate, key);
+    sheaf_slate_end_round(slate);
+    sheaf_slate_write(slate, line, sheaf_health_pack(&health), true);
+}
+
+/* The worker that asks has found it out just now. */
+static void what_the_slate_says_is_read_before_a_conn_is_shared(void **state)
+{
+    place_t p = {0};
+
+    prepare(&p);
+    p.env->slate = sheaf_slate_new(64);
+    p.w->conf->health = (sheaf_health_conf_t){.mark = {1, 1}, .path = SHEAF_STR("/health")};
+    fly(&p);
+    write_unhealthy(p.env->slate, p.group->monitor.keys[0]);
+    ask_send(&p.second);
+    assert_int_equal(p.group->stock.conn_count, 1);
+    assert_int_equal(metric(p.w, SHEAF_METRIC_EXCHANGES_WAITING), 1);
+    answer_first(&p);
+    worker_until(p.w, &p.second.is_done);
+    assert_int_equal(p.b.requests, 1);
+    end(&p);
+}
+
 static void nor_does_it_get_anything_behind_others(void **state)
 {
     place_t p = {0};
@@ -186,6 +221,7 @@ int main(void)
         cmocka_unit_test(a_conn_is_shared_where_no_other_may_be_opened),
         cmocka_unit_test(a_server_that_is_left_out_gets_nothing_more_on_its_conns),
         cmocka_unit_test(nor_does_it_get_anything_behind_others),
+        cmocka_unit_test(what_the_slate_says_is_read_before_a_conn_is_shared),
         cmocka_unit_test(when_all_are_left_out_none_is),
         cmocka_unit_test(who_finds_only_a_broken_conn_dials_none_beyond_the_limit),
     };
