@@ -107,6 +107,7 @@ struct sheaf_conn {
     sheaf_h2_t *h2;       /* NULL: it speaks HTTP/1.1, or is not open yet */
     sheaf_task_t flush;   /* of h2's output */
     uint64_t heard_ms;    /* h2: when bytes came last */
+    uint64_t pinged_ms;   /* h2: when it was asked whether it is there */
     bool was_at_rest;     /* h2: it rested before its flights, and no byte has come since */
     uint64_t ping_ms;     /* the keeper's, as all down to pipeline: silence after which h2 asks; 0: never */
     uint8_t protocol;     /* SHEAF_PROTOCOL_... */

@@ -295,22 +295,24 @@ static sheaf_flight_t *find_silent(const sheaf_conn_t *conn, uint64_t *ret_at_ms
     return NULL;
 }
 
-/* False: a PING went unanswered. */
+/* False: a PING went unanswered. It has as long as the silence before it, from when it was sent: the loop may have been late. */
 static bool ask(sheaf_conn_t *conn, uint64_t *ret_at_ms)
 {
-    uint64_t now_ms = conn->env->clock->now_ms;
+    uint64_t now_ms = conn->env->clock->now_ms, at_ms = conn->heard_ms + conn->ping_ms;
 
     if (conn->ping_ms == 0)
         return true;
-    if (now_ms >= conn->heard_ms + conn->ping_ms) {
-        if (sheaf_h2_is_pinged(conn->h2) && now_ms >= conn->heard_ms + 2 * conn->ping_ms)
+    if (sheaf_h2_is_pinged(conn->h2)) {
+        at_ms = (conn->pinged_ms > at_ms ? conn->pinged_ms : at_ms) + conn->ping_ms;
+        if (now_ms >= at_ms)
             return false;
+    } else if (now_ms >= at_ms) {
         sheaf_h2_ping(conn->h2);
         flush(conn);
-        *ret_at_ms = conn->heard_ms + 2 * conn->ping_ms < *ret_at_ms ? conn->heard_ms + 2 * conn->ping_ms : *ret_at_ms;
-        return true;
+        conn->pinged_ms = now_ms;
+        at_ms = now_ms + conn->ping_ms;
     }
-    *ret_at_ms = conn->heard_ms + conn->ping_ms < *ret_at_ms ? conn->heard_ms + conn->ping_ms : *ret_at_ms;
+    *ret_at_ms = at_ms < *ret_at_ms ? at_ms : *ret_at_ms;
     return true;
 }
 

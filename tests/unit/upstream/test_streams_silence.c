@@ -21,7 +21,7 @@ static void answer_but_the_first(h2_conn_t *conn, int32_t id)
 static void silence_to_one_of_several_ends_that_one(void **state)
 {
     h2_backend_t a;
-    worker_t *w = watching(&a, 50, 0, 0);
+    worker_t *w = watching(&a, 200, 0, 0);
     ask_t asks[3];
     int done = 0;
 
@@ -56,7 +56,7 @@ static void on_drip(uv_timer_t *timer)
 static void an_answer_that_stands_still_ends_alone(void **state)
 {
     h2_backend_t a;
-    worker_t *w = watching(&a, 0, 200, 0);
+    worker_t *w = watching(&a, 0, 500, 0);
     uv_timer_t drip;
     ask_t asks[2];
     int done = 0;
@@ -131,6 +131,7 @@ static void who_does_not_answer_a_ping_is_given_up(void **state)
             assert_blamed(&asks[i], "it does not answer a PING");
         }
         assert_true(w->clock.now_ms - began_ms >= 120);
+        worker_until_count(w, &a.pings, 1);
         assert_int_equal(a.pings, 1);
         h2_worker_end(w, &a, NULL);
     }
@@ -139,19 +140,39 @@ static void who_does_not_answer_a_ping_is_given_up(void **state)
 static void who_answers_a_ping_has_its_time(void **state)
 {
     h2_backend_t a;
-    worker_t *w = watching(&a, 0, 0, 30);
+    worker_t *w = watching(&a, 0, 0, 150);
     ask_t asks[2];
     int done = 0;
 
     a.answers_pings = true;
     h2_ask_all(asks, 2, w, true, &done);
-    worker_until_count(w, &a.pings, 5);
+    worker_until_count(w, &a.pings, 3);
     assert_int_equal(done, 0);
     h2_answer(a.conn[0], 1);
     h2_answer(a.conn[0], 3);
     h2_flush(a.conn[0]);
     worker_until_count(w, &done, 2);
     assert_answer(&asks[1], 200, "hi");
+    h2_worker_end(w, &a, NULL);
+}
+
+/* Nothing was read meanwhile: who is asked only now has its time from now on. */
+static void a_worker_that_stood_still_gives_a_ping_its_time(void **state)
+{
+    h2_backend_t a;
+    worker_t *w = watching(&a, 0, 0, 200);
+    ask_t ask;
+
+    a.answers_pings = true;
+    ask_get(&ask, w, "/");
+    ask_send(&ask);
+    worker_until_count(w, &a.requests, 1);
+    uv_sleep(420);
+    worker_until_count(w, &a.pings, 1);
+    h2_answer(a.conn[0], 1);
+    h2_flush(a.conn[0]);
+    worker_until(w, &ask.is_done);
+    assert_answer(&ask, 200, "hi");
     h2_worker_end(w, &a, NULL);
 }
 
@@ -162,6 +183,7 @@ int main(void)
         cmocka_unit_test(an_answer_that_stands_still_ends_alone),
         cmocka_unit_test(silence_within_an_answer_begins_with_its_last_bytes),
         cmocka_unit_test(who_does_not_answer_a_ping_is_given_up),
+        cmocka_unit_test(a_worker_that_stood_still_gives_a_ping_its_time),
         cmocka_unit_test(who_answers_a_ping_has_its_time),
     };
 
