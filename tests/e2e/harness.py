@@ -428,16 +428,19 @@ class Load:
         conn = self.sheaf.connect()
         while not self.is_over:
             try:
-                answer = self.sheaf.batch(self.items, conn=conn)
-                statuses = [result["status"] for result in answer.json["responses"]]
-                if answer.status != 207 or statuses != [200] * len(self.items):
-                    self.failures[number].append((answer.status, answer.body[:200]))
-                self.done[number] += 1
+                self._take(number, self.sheaf.batch(self.items, conn=conn))
             except Exception as failure:  # every kind of broken answer counts
                 self.failures[number].append(repr(failure))
                 conn.close()
                 conn = self.sheaf.connect()
         conn.close()
+
+    def _take(self, number, answer):
+        results = answer.json["responses"]
+        if answer.status != 207 or len(results) != len(self.items):
+            self.failures[number].append((answer.status, answer.body[:200]))
+        self.failures[number] += [(self.items[at], result) for at, result in enumerate(results) if result["status"] != 200]
+        self.done[number] += 1
 
     def wait_for(self, more):
         """Waits until every thread has finished `more` batches from now on."""

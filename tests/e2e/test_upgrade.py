@@ -89,10 +89,7 @@ class Fresh(Load):
     def _run(self, number):
         while not self.is_over:
             try:
-                answer = self.sheaf.batch(self.items)
-                if answer.status != 207 or [result["status"] for result in answer.json["responses"]] != [200] * len(self.items):
-                    self.failures[number].append((answer.status, answer.body[:200]))
-                self.done[number] += 1
+                self._take(number, self.sheaf.batch(self.items))
             except Exception as failure:
                 self.failures[number].append(repr(failure))
 
