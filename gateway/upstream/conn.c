@@ -119,16 +119,18 @@ static int start_request(sheaf_flight_t *flight)
     sheaf_conn_t *conn = flight->conn;
     int status;
 
+    if (flight != sheaf_conn_first(conn)) {
+        sheaf_writing_request_soon(conn, flight->exchange);
+        flight->has_written = true; /* or will have: it is safe */
+        sheaf_pipeline_joined(flight);
+        return 0;
+    }
     conn->has_written = false;
     status = sheaf_writing_request(conn, flight->exchange);
     flight->has_written = conn->has_written;
     conn->is_half_broken |= status < 0;
     if (status < 0 && !flight->has_written)
         return status;
-    if (flight != sheaf_conn_first(conn)) {
-        sheaf_pipeline_joined(flight);
-        return 0;
-    }
     conn->first_ms = conn->env->clock->now_ms;
     sheaf_h1_begin(&conn->h1, flight->exchange->method);
     sheaf_conn_stay_awake(flight, conn->first_byte_ms);
@@ -234,6 +236,8 @@ void sheaf_conn_close(sheaf_conn_t *conn)
         return;
     if (conn->h2 != NULL)
         sheaf_streams_end(conn);
+    else
+        sheaf_writing_discard(conn);
     if (conn->tls != NULL)
         sheaf_secure_end(conn);
     sheaf_conn_move(conn, SHEAF_CONN_CLOSING);

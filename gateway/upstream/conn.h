@@ -105,7 +105,7 @@ struct sheaf_conn {
     uint64_t wrote_ms;         /* when the rest of a request was last on its way */
     sheaf_h1_t h1;
     sheaf_h2_t *h2;       /* NULL: it speaks HTTP/1.1, or is not open yet */
-    sheaf_task_t flush;   /* of h2's output */
+    sheaf_task_t flush;   /* of h2's output, or of the outbox */
     uint64_t heard_ms;    /* h2: when bytes came last */
     uint64_t pinged_ms;   /* h2: when it was asked whether it is there */
     bool was_at_rest;     /* h2: it rested before its flights, and no byte has come since */
@@ -113,11 +113,14 @@ struct sheaf_conn {
     uint8_t protocol;     /* SHEAF_PROTOCOL_... */
     uint32_t max_streams; /* flights at once where it speaks HTTP/2; 0 counts as 1 */
     uint32_t pipeline;    /* flights at once where it speaks HTTP/1.1; 0 counts as 1 */
-    uint64_t first_ms;    /* pipelining: since when its first flight is the first, and */
-    uint64_t took_ms;     /* how long the one before it was */
-    uint8_t shelf;        /* the stock's: SHEAF_SHELF_... */
-    sheaf_tls_t *tls;     /* NULL: clear text, or not accepted yet */
-    sheaf_str_t unsent;   /* of the body of its last flight's exchange, see writing.h */
+    char *outbox;         /* pipelining: requests of its last flights that leave soon, owned; NULL: none */
+    size_t outbox_len;
+    uint32_t outbox_count;
+    uint64_t first_ms;  /* pipelining: since when its first flight is the first, and */
+    uint64_t took_ms;   /* how long the one before it was */
+    uint8_t shelf;      /* the stock's: SHEAF_SHELF_... */
+    sheaf_tls_t *tls;   /* NULL: clear text, or not accepted yet */
+    sheaf_str_t unsent; /* of the body of its last flight's exchange, see writing.h */
     uint64_t idle_until_ms;
     bool is_reused;      /* an exchange was completed on it before this one */
     bool has_written;    /* a byte went out since this was set to false */

@@ -2,6 +2,7 @@
 #include "gateway/upstream/pipeline.h"
 
 #include "gateway/http/message.h"
+#include "gateway/upstream/writing.h"
 
 #define PATIENCE_MS 20 /* with an answer that holds up others, or as much as */
 #define USUAL       4  /* times of the one before it, when that is more */
@@ -67,10 +68,21 @@ void sheaf_pipeline_advance(sheaf_conn_t *conn)
         look_at(conn, late_ms(conn));
 }
 
+/* What the first one asks may not have left yet; what others ask need not. */
+static void settle_outbox(sheaf_conn_t *conn)
+{
+    if (conn->outbox_count == conn->flight_count)
+        sheaf_writing_flush(conn);
+    else
+        sheaf_writing_discard(conn);
+}
+
 void sheaf_pipeline_cut(sheaf_conn_t *conn, const sheaf_flight_t *first)
 {
     sheaf_link_t *link = first != NULL ? first->link.next : conn->flights.next, *after;
 
+    if (first != NULL)
+        settle_outbox(conn);
     for (; link != &conn->flights; link = after) {
         sheaf_flight_t *flight = SHEAF_OWNER(link, sheaf_flight_t, link);
 
@@ -88,6 +100,7 @@ bool sheaf_pipeline_leave(sheaf_flight_t *flight)
     bool is_first = flight == sheaf_conn_first(conn);
 
     if (!is_first) {
+        settle_outbox(conn);
         conn->is_half_broken = true;
         sheaf_flight_alight(flight);
     }

@@ -21,7 +21,7 @@ bool sheaf_pipeline_suits(const sheaf_exchange_t *exchange);
 /* The conn takes one more behind those it has. */
 bool sheaf_pipeline_takes(const sheaf_conn_t *conn);
 
-/* The request of `flight` has been written behind others. */
+/* The request of `flight` has been written behind others, or will be before the loop sleeps. */
 void sheaf_pipeline_joined(sheaf_flight_t *flight);
 
 /* The first flight has alighted, and its answer was whole: the next one, if there is one, is due. */

@@ -7,6 +7,7 @@
 #include "gateway/upstream/handshake.h"
 #include "gateway/upstream/secure.h"
 #include "gateway/upstream/streams.h"
+#include "gateway/upstream/writing.h"
 
 static void on_read_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf);
 static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf);
@@ -75,10 +76,11 @@ static bool give_head(sheaf_flight_t *flight)
 static void finish(sheaf_flight_t *flight, bool has_more)
 {
     const sheaf_conn_t *conn = flight->conn;
+    uint32_t asked_count = conn->flight_count - conn->outbox_count;
 
     sheaf_conn_end(flight, SHEAF_OK, "",
-                   conn->h1.is_persistent && (!has_more || conn->flight_count > 1) && !conn->is_ended &&
-                       !conn->is_writing && !conn->is_half_broken);
+                   conn->h1.is_persistent && (!has_more || asked_count > 1) && !conn->is_ended && !conn->is_writing &&
+                       !conn->is_half_broken);
 }
 
 /* Of one answer. The sink may cancel this exchange from inside; its conn is closed then. */
@@ -126,8 +128,10 @@ static void take_bytes(sheaf_conn_t *conn, char *at, char *end_at)
         take_answer(conn, &at, end_at);
     } while (at < end_at && conn->state == SHEAF_CONN_ACTIVE);
     conn->is_taking = false;
-    if (conn->pipeline > 1 && conn->state == SHEAF_CONN_ACTIVE)
-        conn->events->on_room(conn);
+    if (conn->pipeline < 2 || conn->state != SHEAF_CONN_ACTIVE)
+        return;
+    sheaf_writing_flush(conn); /* what comes next may be the answer to it */
+    conn->events->on_room(conn);
 }
 
 /* A reset that comes right behind bytes is an end like any other to libuv, and whoever was writing may have been told of it

@@ -163,3 +163,43 @@ int sheaf_writing_request(sheaf_conn_t *conn, const sheaf_exchange_t *exchange)
         free(head);
     return status;
 }
+
+/* --- behind others --- */
+
+static void on_flush(sheaf_task_t *task)
+{
+    sheaf_writing_flush(SHEAF_OWNER(task, sheaf_conn_t, flush));
+}
+
+void sheaf_writing_request_soon(sheaf_conn_t *conn, const sheaf_exchange_t *exchange)
+{
+    sheaf_str_t host_line = conn->server->host_line;
+
+    conn->outbox = sheaf_realloc(conn->outbox, conn->outbox_len + sheaf_h1_head_room(exchange, host_line));
+    conn->outbox_len += sheaf_h1_write_head(exchange, host_line, conn->outbox + conn->outbox_len);
+    conn->outbox_count++;
+    conn->flush.run = on_flush;
+    if (conn->env->soon != NULL)
+        sheaf_soon(conn->env->soon, &conn->flush);
+    else
+        sheaf_writing_flush(conn);
+}
+
+void sheaf_writing_flush(sheaf_conn_t *conn)
+{
+    int status = 0;
+
+    if (conn->outbox_count != 0)
+        status = conn->tls != NULL ? sheaf_secure_write(conn, conn->outbox, conn->outbox_len)
+                                   : sheaf_writing_put(conn, conn->outbox, conn->outbox_len);
+    conn->is_half_broken |= status < 0;
+    sheaf_writing_discard(conn);
+}
+
+void sheaf_writing_discard(sheaf_conn_t *conn)
+{
+    sheaf_soon_cancel(&conn->flush);
+    free(conn->outbox);
+    conn->outbox = NULL;
+    conn->outbox_len = conn->outbox_count = 0;
+}

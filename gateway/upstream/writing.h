@@ -5,7 +5,8 @@
  *                       a copy of its next piece waits in libuv --written--> what the socket takes at once, and so on
  *
  * A backend that reads slowly holds a piece, not a body: only the piece is ours, conn->unsent is the exchange's and
- * forgotten when that alights. While any of a request is still to be written, conn->is_writing. */
+ * forgotten when that alights. While any of a request is still to be written, conn->is_writing. Requests that stand behind
+ * others are gathered in the outbox for as long as the turn of the loop lasts. */
 #ifndef SHEAF_UPSTREAM_WRITING_H
 #define SHEAF_UPSTREAM_WRITING_H
 
@@ -18,6 +19,13 @@ int sheaf_writing_put(sheaf_conn_t *conn, const char *bytes, size_t len);
 /* Writes the request of `exchange`, through TLS where the conn speaks it. A uv error, or 0; conn->has_written tells whether
  * any of it went out. */
 int sheaf_writing_request(sheaf_conn_t *conn, const sheaf_exchange_t *exchange);
+
+/* Of one that stands behind others (pipelining): what is asked in one turn of the loop leaves in one write. It has no body. */
+void sheaf_writing_request_soon(sheaf_conn_t *conn, const sheaf_exchange_t *exchange);
+/* Now. When it fails the conn takes no other one, and reading tells the rest. */
+void sheaf_writing_flush(sheaf_conn_t *conn);
+/* Never: the conn is being closed. */
+void sheaf_writing_discard(sheaf_conn_t *conn);
 
 /* Nobody wants the rest of the body any more, if there is one. What the backend has of it is no whole request: the conn
  * takes no other. */

@@ -20,6 +20,48 @@ static void requests_leave_before_the_first_is_answered_and_answers_come_in_thei
     worker_end(w);
 }
 
+static void what_is_asked_in_one_turn_leaves_in_one_write(void **state)
+{
+    worker_t *w = piping(1);
+    uint64_t before = metric(w, SHEAF_METRIC_BACKEND_BYTES_OUT), one;
+    ask_t asks[3];
+
+    send_all(w, asks, 1);
+    one = metric(w, SHEAF_METRIC_BACKEND_BYTES_OUT) - before;
+    for (int i = 1; i < 3; i++) {
+        ask_get(&asks[i], w, targets[i]);
+        ask_send(&asks[i]);
+    }
+    assert_int_equal(metric(w, SHEAF_METRIC_BACKEND_BYTES_OUT), before + one);
+    answer_by_target(&w->a);
+    until_done(w, asks, 3);
+    for (int i = 0; i < 3; i++)
+        assert_own_answer(&asks[i], i);
+    assert_int_equal(metric(w, SHEAF_METRIC_BACKEND_BYTES_OUT), before + 3 * one);
+    worker_end(w);
+}
+
+/* Before the turn is over: nothing of it has left, so the others wait for no answer to it. */
+static void who_is_cancelled_before_it_was_sent_is_not_sent(void **state)
+{
+    for (int gone = 0; gone < 3; gone++) {
+        worker_t *w = piping(1);
+        ask_t asks[3];
+
+        answer_by_target(&w->a);
+        send_all(w, asks, 3);
+        ask_cancel(&asks[gone]);
+        for (int i = 0; i < 3; i++)
+            if (i != gone) {
+                worker_until(w, &asks[i].is_done);
+                assert_own_answer(&asks[i], i);
+            }
+        if (gone != 0)
+            assert_null(strstr(w->a.log, targets[gone]));
+        worker_end(w);
+    }
+}
+
 static void a_conn_takes_no_more_than_its_depth_and_the_rest_waits(void **state)
 {
     worker_t *w = piping(1);
@@ -175,7 +217,58 @@ static void bytes_that_came_before_a_request_was_sent_are_not_its_answer(void **
     worker_end(w);
 }
 
-/* Of all three only the first was asked alone for so long. */
+/* The first is answered before the turn is over in which the others were asked. */
+static void answer_first(worker_t *w, ask_t *asks, int count, const char *answer, void (*then)(ask_t *ask))
+{
+    step_text(&w->a, "");
+    send_all(w, asks, 1);
+    asks[0].then = then;
+    worker_until_count(w, &w->a.requests, 2);
+    answer_by_target(&w->a);
+    say(w, 0, answer);
+    for (int i = 1; i < count; i++) {
+        ask_get(&asks[i], w, targets[i]);
+        ask_send(&asks[i]);
+    }
+    uv_prepare_stop(&w->prepare); /* what is soon comes after what can be read */
+    worker_until(w, &asks[0].is_done);
+    uv_prepare_start(&w->prepare, worker_on_prepare);
+}
+
+static void an_answer_that_came_before_its_request_left_is_nobodys(void **state)
+{
+    worker_t *w = piping(1);
+    ask_t asks[2];
+
+    answer_first(w, asks, 2, FIRST "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged", NULL);
+    until_done(w, asks, 2);
+    assert_own_answer(&asks[0], 0);
+    assert_own_answer(&asks[1], 1);
+    assert_int_equal(w->a.conns, 2);
+    worker_end(w);
+}
+
+static ask_t *last;
+
+static void cancel_last(ask_t *ask)
+{
+    (void)ask;
+    ask_cancel(last);
+}
+
+static void who_became_the_first_unsent_is_sent_though_others_leave(void **state)
+{
+    worker_t *w = piping(1);
+    ask_t asks[3];
+
+    last = &asks[2];
+    answer_first(w, asks, 3, FIRST, cancel_last);
+    until_done(w, asks, 2);
+    assert_own_answer(&asks[1], 1);
+    assert_int_equal(w->a.conns, 1);
+    worker_end(w);
+}
+
 /* The other conn gets free while the first answer is still to come. */
 /* Every framing there is, and not only answers: cut in two at every byte. */
 static void answers_are_matched_wherever_they_are_cut(void **state)
@@ -257,6 +350,10 @@ int main(void)
         cmocka_unit_test(answers_are_matched_wherever_they_are_cut),
         cmocka_unit_test(over_tls_it_is_the_same),
         cmocka_unit_test(requests_leave_before_the_first_is_answered_and_answers_come_in_their_order),
+        cmocka_unit_test(what_is_asked_in_one_turn_leaves_in_one_write),
+        cmocka_unit_test(who_is_cancelled_before_it_was_sent_is_not_sent),
+        cmocka_unit_test(an_answer_that_came_before_its_request_left_is_nobodys),
+        cmocka_unit_test(who_became_the_first_unsent_is_sent_though_others_leave),
         cmocka_unit_test(a_conn_takes_no_more_than_its_depth_and_the_rest_waits),
         cmocka_unit_test(a_conn_that_has_not_carried_an_exchange_takes_one),
         cmocka_unit_test(without_the_setting_nothing_stands_behind_anything),
