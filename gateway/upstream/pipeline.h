@@ -7,7 +7,10 @@
  * whole, one that is refused or cancelled, a conn that does not stay) ends the conn with the first flight; those behind it
  * are cut: they are sent again, each alone. So are those that stand behind an answer that takes long while there is
  * another place for them, or others that came later are served; and nobody goes behind such an answer. Calls the keeper's
- * on_cut and on_stuck. */
+ * on_cut and on_stuck.
+ *
+ * What no order can tell: an answer that the backend makes up behind another one, while others are asked, is the next
+ * one's. Without pipelining bytes behind an answer end the conn. */
 #ifndef SHEAF_UPSTREAM_PIPELINE_H
 #define SHEAF_UPSTREAM_PIPELINE_H
 
