@@ -46,11 +46,11 @@ class Act:
         """What is missing must be answers that were cut, and nothing else."""
         wrong, missing = [], self.counted["missing"]
         for when, url, status, kind, detail in self.load.problems:
-            reason = self.trouble.about(when - self.trouble.AFTER_S, when)
-            if reason and has_begun(kind, detail):
+            begin = when - self.trouble.AFTER_S
+            if self.trouble.is_reason(begin, when) and has_begun(kind, detail):
                 self.cut += 1
             else:
-                wrong.append(f"{url}: {status} {kind}, {detail} ({reason or 'no trouble'})")
+                wrong.append(f"{url}: {status} {kind}, {detail} ({self.trouble.told(begin, when)})")
         self.must(not wrong, f"{len(wrong)} items of the load failed, the first:\n" + "\n".join(wrong[:20]))
         self.must(missing == len(self.load.problems),
                   f"{missing} items are not good, {len(self.load.problems)} of them problems: {list(self.load.words)}")

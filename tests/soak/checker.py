@@ -98,15 +98,16 @@ class Checker(Client):
         if answer.status != 207 or [result["id"] for result in results] != [str(at) for at in range(len(items))]:
             self.wrong.append(f"batch: {answer.status} {answer.body[:300]}")
             return
-        reason = self.trouble.about(begin, time.monotonic())
+        end = time.monotonic()
+        is_troubled = self.trouble.is_reason(begin, end)
         for item, result in zip(items, results):
             verdict = item.verdict(result)
-            if verdict == "lost" and reason:
+            if verdict == "lost" and is_troubled:
                 self.lost += 1
-            elif verdict == "cut" and reason:
+            elif verdict == "cut" and is_troubled:
                 self.cut += 1
             elif verdict:
-                self.wrong.append(f"{verdict}: {item.request} {json.dumps(result)[:400]} ({reason or 'no trouble'})")
+                self.wrong.append(f"{verdict}: {item.request} {json.dumps(result)[:400]} ({self.trouble.told(begin, end)})")
 
 
 class Leaver(Client):

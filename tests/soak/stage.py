@@ -29,8 +29,8 @@ UPSTREAM = """
   {kind}:
     servers: [{servers}]
     keepalive: {keepalive}
-    first_byte_timeout: 500ms
-    idle_timeout: 500ms
+    first_byte_timeout: 1s
+    idle_timeout: 1s
     retry: {{attempts: 3, on: [connect, reset, 502, 503, 504, 429, timeout]}}
     outlier: {{errors: 5, eject: 500ms, max_eject: 2s, max_ejected: 75%}}
     breaker: {{errors: 90%, requests: 1000}}
@@ -39,15 +39,17 @@ UPSTREAM = """
 {more}
 """
 ROUTE = '  - {{match: "/{kind}/{{rest...}}", rewrite: "/{{rest...}}", upstream: {kind}, compress: {compress}}}'
+TLS = "tls: {{ca: {ca}}}"
 # what is spoken to the backends, and what else is written there
 KINDS = {
     "http1": ("http://127.0.0.1", ["max_connections: 128", "shed: true", "adaptive: {{}}"]),
-    "tls": ("https://localhost", ["max_connections: 12", "pipeline: 8", "shed: true", "max_in_flight: 60", "tls: {{ca: {ca}}}"]),
+    "tls": ("https://localhost", ["max_connections: 12", "pipeline: 8", "max_in_flight: 60", "shed: true", TLS]),
     "h2c": ("http://127.0.0.1", ["protocol: http2", "max_streams: 30", "max_connections: 128", "adaptive: {{}}"]),
-    "h2_tls": ("https://localhost", ["protocol: http2", "max_connections: 6", "max_in_flight: 200", "tls: {{ca: {ca}}}"]),
+    "h2_tls": ("https://localhost", ["protocol: http2", "max_connections: 6", "max_in_flight: 200", TLS]),
 }
 # answers that the origin hands over in one write: such a one is there or is not, and what is not there is asked for again
 ITEMS = ["/json/200", "/text", "/json/3000", "/json/20000", "/delay/2/text", "/latin1"]
+WORKER = "worker"
 N = 100  # items of the load's batch
 
 
@@ -132,9 +134,9 @@ class Load:
 
 class Trouble(threading.Thread):
     """Every `every` seconds one backend dies for a while, or ends, or reads its configuration again; half-way to the next
-    another one stands still for a second, or a worker of the gateway does, for which nothing may fail. With every third the
-    gateway's configuration is loaded again."""
-    DEAD_S, STOPPED_S = 1.5, 1.0
+    another one stands still for two seconds, or a worker of the gateway does, of which nothing may fail. With every third
+    the gateway's configuration is loaded again."""
+    DEAD_S, STOPPED_S = 1.5, 2.0  # longer than the upstreams let a server be silent
     AFTER_S = 1.5  # how long after it something may still fail of it
 
     def __init__(self, gateway, backends, every, seed, turns):
@@ -142,7 +144,7 @@ class Trouble(threading.Thread):
         self.gateway, self.backends, self.every, self.dice = gateway, backends, every, random.Random(seed)
         self.over = threading.Event()
         self.counts = collections.Counter()
-        self.spans = []  # [what, whom, from, to]: what was done to a backend
+        self.spans = []  # [what, whom, from, to]: what was done to a backend, or to a worker
         self.turns = turns  # that were taken before: whose turn it is, and in which way
         self.failure = None
         self.start()
@@ -157,8 +159,11 @@ class Trouble(threading.Thread):
         except Exception as failure:
             self.failure = failure
 
-    def do(self, what, backend, *steps):
-        span = [what, f"{type(backend).__name__} {self.backends.index(backend)}", time.monotonic(), float("inf")]
+    def who(self, backend):
+        return f"{type(backend).__name__} {self.backends.index(backend)}"
+
+    def do(self, what, whom, *steps):
+        span = [what, whom, time.monotonic(), float("inf")]
         self.spans.append(span)
         for step in steps:
             step()
@@ -172,31 +177,32 @@ class Trouble(threading.Thread):
         way = backend.ways[(around + at) % len(backend.ways)]
         self.turns += 1
         if way == "reload":
-            self.do(way, backend, backend.reload)
+            self.do(way, self.who(backend), backend.reload)
         else:
-            self.do(way, backend, getattr(backend, way), lambda: self.over.wait(self.DEAD_S), backend.start)
+            self.do(way, self.who(backend), getattr(backend, way), lambda: self.over.wait(self.DEAD_S), backend.start)
         if self.turns % 3 == 0:
             self.gateway.reload()
             self.counts["gateway reloads"] += 1
 
     def stop_one(self):
+        backend, worker = self.dice.choice(self.backends), self.dice.choice(self.gateway.workers)
+
+        def wait():
+            self.over.wait(self.STOPPED_S)
         if self.dice.random() < 0.25:
-            self.stop_worker()
-            return
-        backend = self.dice.choice(self.backends)
-        self.do("stop", backend, backend.halt, lambda: self.over.wait(self.STOPPED_S), backend.go_on)
+            self.do("halt", WORKER, lambda: os.kill(worker, signal.SIGSTOP), wait, lambda: os.kill(worker, signal.SIGCONT))
+        else:
+            self.do("stop", self.who(backend), backend.halt, wait, backend.go_on)
 
-    def stop_worker(self):
-        worker = self.dice.choice(self.gateway.workers)
-        os.kill(worker, signal.SIGSTOP)
-        self.over.wait(self.STOPPED_S)
-        os.kill(worker, signal.SIGCONT)
-        self.counts["stop of a worker"] += 1
-
-    def about(self, begin, end):
-        """What happened to backends shortly before or between these times, or "": ["kill Origin 2 0.4 s before", ...]"""
+    def told(self, begin, end):
+        """What happened shortly before or between these times: "kill Origin 2 0.42 s before; ..." """
         return "; ".join(f"{what} {whom} {end - since:.2f} s before" for what, whom, since, until in list(self.spans)
-                         if since < end and begin < until + self.AFTER_S)
+                         if since < end and begin < until + self.AFTER_S) or "no trouble"
+
+    def is_reason(self, begin, end):
+        """Whether any of it happened to a backend."""
+        return any(whom != WORKER and since < end and begin < until + self.AFTER_S
+                   for _, whom, since, until in list(self.spans))
 
     def end(self):
         self.over.set()
