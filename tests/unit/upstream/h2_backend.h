@@ -25,6 +25,7 @@ struct h2_backend {
     uint16_t port;
     int conns, requests, resets, pings;
     bool answers_pings;
+    size_t body_len; /* of all DATA that came */
     h2_conn_t *conn[H2_CONNS];
     SSL_CTX *context;                                /* may be NULL */
     uint32_t max_streams;                            /* of its SETTINGS; 0: none are said */
@@ -107,6 +108,7 @@ static void h2_on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
         peer_hears(&conn->peer, buf->base, (size_t)nread);
     while (conn->is_open && peer_next(&conn->peer, &frame)) {
         conn->backend->resets += frame.type == NGHTTP2_RST_STREAM;
+        conn->backend->body_len += frame.type == NGHTTP2_DATA ? frame.len : 0;
         if (frame.type == NGHTTP2_PING)
             h2_take_ping(conn, &frame);
         if (frame.type != NGHTTP2_HEADERS)

@@ -253,6 +253,52 @@ static void a_twin_that_was_put_off_flies_on_at_its_server(void **state)
     cold_end(&cold);
 }
 
+static uint32_t dice(uint32_t *state, uint32_t sides)
+{
+    *state = *state * 1664525u + 1013904223u;
+    return (*state >> 16) % sides;
+}
+
+/* Cancels, deadlines and resets whenever they like: each ends once or not at all, and nothing is left. */
+static void whatever_happens_while_many_are_aboard_nobody_is_lost(void **state)
+{
+    enum { COUNT = 40 };
+    uint32_t luck = 7;
+
+    for (int round = 0; round < 12; round++) {
+        cold_t cold = cold_http1(2, round % 2 == 0 ? ", max_connections: 3, max_streams: 6"
+                                                   : ", max_connections: 8, max_in_flight: 9, "
+                                                     "hedge: {after: 2ms, budget: 50%}");
+        worker_t *w = cold.w;
+        ask_t *asks = calloc(COUNT, sizeof(*asks));
+        bool is_cancelled[COUNT] = {false};
+        int done = 0, gone = 0;
+
+        for (int i = 0; i < MAX_STEPS; i++) {
+            step_text(&w->a, OK_HI);
+            step_text(&w->b, OK_HI);
+            w->a.steps[i].then_reset = dice(&luck, 6) == 0;
+            w->b.steps[i].then_close = dice(&luck, 6) == 0;
+        }
+        worker_open(w);
+        send_all(asks, COUNT, w, &done);
+        while (done + gone < COUNT) {
+            int i = (int)dice(&luck, COUNT);
+
+            if (!asks[i].is_done && !is_cancelled[i] && dice(&luck, 3) == 0) {
+                ask_cancel(&asks[i]);
+                is_cancelled[i] = true;
+                gone++;
+            }
+            if (done + gone < COUNT)
+                uv_run(&w->loop, UV_RUN_ONCE);
+        }
+        assert_int_equal(metric(w, SHEAF_METRIC_EXCHANGES_FLYING), 0);
+        free(asks);
+        cold_end(&cold);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -263,6 +309,7 @@ int main(void)
         cmocka_unit_test(direct_requests_beyond_the_line_are_refused_as_at_the_door),
         cmocka_unit_test(no_more_fly_than_may),
         cmocka_unit_test(a_server_that_cannot_be_secured_fails_all_that_were_aboard),
+        cmocka_unit_test(whatever_happens_while_many_are_aboard_nobody_is_lost),
         cmocka_unit_test(a_twin_that_was_put_off_flies_on_at_its_server),
     };
 

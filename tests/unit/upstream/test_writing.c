@@ -1,6 +1,6 @@
 /* Large bodies towards backends that do not read: in clear text and over TLS alike. */
 #include "gateway/upstream/conn.h"
-#include "tests/unit/upstream/harness.h"
+#include "tests/unit/upstream/h2_backend.h"
 
 #define BODY_SIZE  ((size_t)1 << 20)
 #define PIECE_SIZE ((size_t)66 << 10) /* the largest one, and what TLS adds to it */
@@ -39,6 +39,15 @@ static void on_watch(uv_prepare_t *watch)
     size_t held = conn == NULL ? 0 : uv_stream_get_write_queue_size((const uv_stream_t *)&conn->tcp);
 
     writing->most_held = held > writing->most_held ? held : writing->most_held;
+}
+
+static void watch(writing_t *writing, ask_t *ask)
+{
+    uv_prepare_init(&writing->w->loop, &writing->watch);
+    writing->watch.data = writing;
+    writing->watched = ask;
+    memset(ask, 0, sizeof(*ask));
+    uv_prepare_start(&writing->watch, on_watch);
 }
 
 static writing_t *writing_new(bool is_tls)
@@ -114,10 +123,7 @@ static void read_slowly(writing_t *writing, worker_t *w)
 {
     ask_t asks[2];
 
-    uv_prepare_init(&w->loop, &writing->watch);
-    writing->watch.data = writing;
-    writing->watched = &asks[0];
-    uv_prepare_start(&writing->watch, on_watch);
+    watch(writing, &asks[0]);
     step_text(&w->a, OK_HI);
     step_text(&w->a, OK_HI);
     send_into_silence(writing, &asks[0]);
@@ -140,6 +146,48 @@ static void read_slowly(writing_t *writing, worker_t *w)
 static void a_body_that_is_read_slowly_is_held_in_pieces_and_arrives_whole(void **state)
 {
     each_way(read_slowly);
+}
+
+static void stop_reading(h2_conn_t *conn, int32_t id)
+{
+    peer_u32(&conn->peer, NGHTTP2_WINDOW_UPDATE, id, 1 << 30);
+    peer_u32(&conn->peer, NGHTTP2_WINDOW_UPDATE, 0, 1 << 30);
+    uv_read_stop((uv_stream_t *)&conn->tcp);
+}
+
+/* Its windows are wide open: only the socket holds the gateway back. */
+static void over_http2_it_is_held_in_pieces_too(void **state)
+{
+    writing_t *writing = writing_new(false);
+    worker_t *w = writing->w;
+    h2_backend_t a;
+    ask_t ask;
+
+    h2_start(&a, &w->loop);
+    hold_little((uv_handle_t *)&a.listener, SO_RCVBUF);
+    a.on_request = stop_reading;
+    w->conf->servers.items[0].url.port = a.port;
+    w->conf->protocol = SHEAF_PROTOCOL_HTTP2;
+    w->conf->max_streams = 100;
+    worker_open(w);
+    watch(writing, &ask);
+    send_body(writing, &ask);
+    worker_until_count(w, &a.requests, 1);
+    worker_until(w, &conn_of(&ask)->is_writing);
+    for (int i = 0; i < 10; i++)
+        uv_run(&w->loop, UV_RUN_NOWAIT);
+    assert_true(conn_of(&ask)->is_writing);
+    uv_read_start((uv_stream_t *)&a.conn[0]->tcp, h2_on_buffer, h2_on_read);
+    while (a.body_len < BODY_SIZE)
+        uv_run(&w->loop, UV_RUN_ONCE);
+    peer_answer(&a.conn[0]->peer, 1, "hi");
+    h2_flush(a.conn[0]);
+    worker_until(w, &ask.is_done);
+    assert_answer(&ask, 200, "hi");
+    assert_in_range(writing->most_held, 1, SHEAF_CONN_WRITE_SIZE);
+    uv_close((uv_handle_t *)&writing->watch, NULL);
+    h2_stop(&a);
+    writing_end(writing);
 }
 
 static void cancel_amid(writing_t *writing, worker_t *w)
@@ -300,6 +348,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_body_that_is_read_slowly_is_held_in_pieces_and_arrives_whole),
+        cmocka_unit_test(over_http2_it_is_held_in_pieces_too),
         cmocka_unit_test(a_body_may_be_cancelled_while_it_is_written),
         cmocka_unit_test(an_answer_that_comes_before_the_body_is_written_stands_and_ends_the_conn),
         cmocka_unit_test(a_reset_while_a_body_is_written_ends_its_exchange),
