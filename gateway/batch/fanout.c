@@ -369,6 +369,7 @@ static void launch(sheaf_item_t *item)
     item->exchange.flow = batch;
     item->exchange.id = item->id;
     item->exchange.deadline_ms = deadline_of(item);
+    item->exchange.route_timeout_ms = item->route->timeout_ms;
     batch->env.dispatch->send(batch->env.dispatch, &item->exchange);
 }
 

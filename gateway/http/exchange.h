@@ -58,6 +58,7 @@ struct sheaf_exchange {
     const void *flow;     /* exchanges of one flow (a batch) take turns with those of others; identity only */
     uint64_t deadline_ms; /* absolute, on the clock; the exchange ends with on_done(TIMEOUT) then,
                                 or QUEUE_FULL when it still waited for a conn */
+    uint64_t route_timeout_ms; /* what its route gives it: who takes that long has failed; 0: the upstream's timeout */
 
     /* --- told with on_done: the upstream's until then --- */
     uint32_t retry_after_s; /* after an err that is 503: when asking again may do some good, in seconds from now
@@ -81,7 +82,7 @@ struct sheaf_exchange {
     sheaf_exchange_t *twin; /* the other one of two that ask the same (hedge); NULL: none */
     uint16_t pace;          /* of its route, in hedge */
     uint16_t probe;         /* of a breaker: its round, or 0 */
-    bool has_full_time;     /* it flies with the whole timeout of the upstream before it */
+    bool has_full_time;     /* it flies with the whole timeout of the upstream, or its route, before it */
     bool is_in_flight;      /* counted among what flies */
     bool is_trial;          /* it may well be late, and is sent to see (shed) */
     bool is_timed;          /* how long it takes is of interest to hedge */

@@ -276,9 +276,17 @@ static void on_serve(sheaf_task_t *task)
     serve_line(SHEAF_OWNER(task, sheaf_group_t, serve));
 }
 
+/* What the configuration gives it here: who asked may have wanted less. */
+static uint64_t full_time_ms(const sheaf_group_t *group, const sheaf_exchange_t *exchange)
+{
+    uint64_t ours_ms = group->conf->timeout_ms, routes_ms = exchange->route_timeout_ms;
+
+    return routes_ms != 0 && routes_ms < ours_ms ? routes_ms : ours_ms;
+}
+
 void sheaf_group_send(sheaf_group_t *group, sheaf_exchange_t *exchange)
 {
-    uint64_t now_ms = group->env->clock->now_ms, most_ms = now_ms + group->conf->timeout_ms;
+    uint64_t most_ms = group->env->clock->now_ms + full_time_ms(group, exchange);
 
     SHEAF_ASSERT(exchange->state == SHEAF_EXCHANGE_IDLE);
     exchange->flight = exchange->line = NULL;

@@ -5,8 +5,9 @@
  *                      \-> breaker  is the upstream asked at all?
  *
  * One per group. Each of the three is off unless its section is written; with all of them off is_on is false, and the
- * group asks nothing here. Server and upstream hear of every end but two: cancels, and deadlines that are the owner's and
- * not the upstream's, so that an impatient client ejects nobody. This room brings them the clock, and tells the log and the metrics what they decided. */
+ * group asks nothing here. Server and upstream hear of every end but two: cancels, and deadlines shorter than
+ * what the configuration gives (upstream, route), so that an impatient client ejects nobody. This room brings them the
+ * clock, and tells the log and the metrics what they decided. */
 #ifndef SHEAF_UPSTREAM_TRIAGE_H
 #define SHEAF_UPSTREAM_TRIAGE_H
 

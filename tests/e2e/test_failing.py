@@ -347,6 +347,13 @@ class Failing(Case):
         self.assertIn(f"127.0.0.1:{backends[0].at}", log[0])
         self.assertIn('"upstream":"u"', log[0])
 
+    def test_a_mute_server_is_ejected_by_the_timeout_of_a_route_and_not_by_that_of_an_item(self):
+        for route, timeout, ejected in ((", timeout: 300ms", "1s", 1), ("", "300ms", 0)):
+            backends = self.backends(SILENCE, OK)
+            sheaf = self.gateway(backends, "outlier: {errors: 3, eject: 60s}", route)
+            self.assertEqual(statuses(self.run_items(*[{"url": "/u/x", "timeout": timeout}] * 8, sheaf=sheaf)).count(504), 4)
+            self.assertEqual(sheaf.metrics()["sheaf_servers_ejected"], ejected)
+
     def test_a_share_of_errors_ejects_as_many_servers_as_may_be(self):
         backends = self.backends([answer(500), OK] * 100, [answer(500), OK] * 100, OK, OK)
         sheaf = self.gateway(backends, "outlier: {errors: 0, ratio: 50%, interval: 1m, eject: 60s, max_ejected: 25%}")

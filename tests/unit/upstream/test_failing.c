@@ -45,6 +45,27 @@ static void an_ejected_server_is_not_asked_until_its_time_is_over(void **state)
     worker_end(w);
 }
 
+/* Nobody asked for less time than the configuration gives, be it the upstream's or the route's: that is the server's
+ * failure. An item that asked for less may just be impatient. */
+static void a_mute_server_is_ejected_by_the_timeout_of_the_route_and_not_by_that_of_an_item(void **state)
+{
+    for (int is_routes = 0; is_routes < 2; is_routes++) {
+        worker_t *w = ejecting();
+        ask_t ask;
+
+        w->conf->outlier.eject_ms = w->conf->outlier.max_eject_ms = 60000;
+        w->conf->outlier.errors = 1;
+        worker_open(w);
+        get_repeatable(&ask, w, "/");
+        ask.exchange.route_timeout_ms = is_routes ? 50 : 100;
+        ask.exchange.deadline_ms = w->clock.now_ms + 50;
+        ask_whole(&ask);
+        assert_int_equal(ask.err, SHEAF_ERR_TIMEOUT);
+        assert_int_equal(metric(w, SHEAF_METRIC_EJECTIONS), is_routes);
+        worker_end(w);
+    }
+}
+
 static void a_server_that_refuses_connections_is_ejected(void **state)
 {
     worker_t *w = ejecting();
@@ -209,6 +230,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_ejected_server_is_not_asked_until_its_time_is_over),
+        cmocka_unit_test(a_mute_server_is_ejected_by_the_timeout_of_the_route_and_not_by_that_of_an_item),
         cmocka_unit_test(a_server_that_refuses_connections_is_ejected),
         cmocka_unit_test(a_server_that_swallows_requests_is_ejected_by_the_timeout_of_the_upstream_alone),
         cmocka_unit_test(a_server_is_not_blamed_for_time_that_was_spent_in_the_line),
