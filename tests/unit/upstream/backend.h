@@ -59,7 +59,8 @@ struct backend {
     bool is_rude;         /* hangs up on whatever comes */
     bool is_echo;         /* answers "/N" with "#N", off the script */
     const char *greeting; /* said to each conn at once; may be NULL */
-    SSL_CTX *context;     /* may be NULL */
+    void (*on_request)(backend_conn_t *conn); /* in the place of the script; `last` is what was asked. May be NULL */
+    SSL_CTX *context;                         /* may be NULL */
 };
 
 static void backend_on_closed(uv_handle_t *handle)
@@ -137,6 +138,10 @@ static void backend_answer(backend_conn_t *conn)
     backend_t *backend = conn->backend;
     const step_t *step;
 
+    if (backend->on_request != NULL) {
+        backend->on_request(conn);
+        return;
+    }
     if (backend->is_echo) {
         backend_echo(conn);
         return;
