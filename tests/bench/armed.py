@@ -5,33 +5,39 @@ import statistics
 from rig import mark
 
 N = 100
-ARMOUR = {"retry": "{}", "outlier": "{}", "breaker": "{}", "health": "{}", "adaptive": "{}", "hedge": "{}", "shed": "true"}
+GUARDS = {"retry": "{}", "outlier": "{}", "breaker": "{}", "health": "{}"}
+ALL = {**GUARDS, "adaptive": "{}", "hedge": "{}", "shed": "true"}
+
+
+def written(rig, keys):
+    return ", ".join(["max_connections: 512", *(f"{key}: {value}" for key, value in keys.items() if rig.knows(key))])
 
 
 def measure(rig, rounds, seconds):
+    """({what is written: [CPU per item, a round each]}, how many answers went wrong); the floor is the first of them."""
     port = rig.nginx_backend("backend")
     servers = [f"http://127.0.0.{host}:{port}" for host in (1, 2)]
-    worn = {key: value for key, value in ARMOUR.items() if rig.knows(key)}
-    plain = rig.sheaf("plain", servers)
-    armed = rig.sheaf("armed", servers, ", ".join(["max_connections: 512", *(f"{key}: {value}" for key, value in worn.items())]))
-    costs, bad = {"floor": [], "nothing written": [], ", ".join(worn): []}, 0
+    variants = {"nothing written": {}, ", ".join(GUARDS): GUARDS, "and " + ", ".join(list(ALL)[len(GUARDS):]): ALL}
+    gateways = {name: rig.sheaf(f"armed-{i}", servers, written(rig, keys)) for i, (name, keys) in enumerate(variants.items())}
+    costs, bad = {name: [] for name in ("floor", *gateways)}, 0
     for number in range(rounds + 1):
-        floor = rig.floor(port, N, seconds)["cpu_us_per_item"]
-        cells = [rig.load(gateway, N, seconds) for gateway in (plain, armed)]
-        bad += sum(cell["bad"] for cell in cells)
-        for row, cost in zip(costs.values(), [floor, *(cell["cpu"] for cell in cells)] if number > 0 else []):
-            row.append(cost)  # the first round warms caches, pools and connections
+        cells = {name: rig.load(gateway, N, seconds) for name, gateway in gateways.items()}
+        bad += sum(cell["bad"] for cell in cells.values())
+        if number == 0:
+            continue  # the first round warms caches, pools and connections
+        costs["floor"].append(rig.floor(port, N, seconds)["cpu_us_per_item"])
+        for name, cell in cells.items():
+            costs[name].append(cell["cpu"])
     return costs, bad
 
 
 def run(rig, is_quick):
     """Returns how many answers went wrong."""
     costs, bad = measure(rig, *((3, 0.7) if is_quick else (9, 1.5)))
-    floors = costs["floor"]
-    ratios = {name: statistics.median(cost / floor for cost, floor in zip(row, floors)) for name, row in costs.items()}
+    ratios = {name: statistics.median(cost / floor for cost, floor in zip(row, costs["floor"])) for name, row in costs.items()}
     print(f"\n| main path, N={N}, JSON, two servers | CPU us/item | / floor |\n|---|---|---|")
     for name, row in costs.items():
         print(f"| {name} | {statistics.median(row):.2f} | {ratios[name]:.2f} |")
-    ratio = list(ratios.values())[-1]
-    mark(f"armed: {ratio:.2f} x the floor", ratio <= 1.5, "1.5")
+    for name, what in zip(list(costs)[2:], ("armed", "armed, all that there is")):
+        mark(f"{what}: {ratios[name]:.2f} x the floor", ratios[name] <= 1.5, "1.5")
     return bad
