@@ -69,6 +69,12 @@ static void note_failure(sheaf_conn_t *conn, sheaf_err_t err, const char *detail
         sheaf_blame_log(group->conf->map_key, conn->server, &conn->address, err, detail, group->env->clock->now_ms);
 }
 
+static void serve_soon(sheaf_group_t *group)
+{
+    if (group->line.count != 0)
+        sheaf_soon(group->soon, &group->serve);
+}
+
 /* Nothing is left to try, for now. */
 static void give_up(sheaf_conn_t *conn)
 {
@@ -80,8 +86,7 @@ static void give_up(sheaf_conn_t *conn)
     while (conn->flight_count != 0)
         end_flight(sheaf_conn_first(conn));
     sheaf_group_let_go(conn);
-    if (group->line.count != 0)
-        sheaf_soon(group->soon, &group->serve);
+    serve_soon(group);
 }
 
 /* It goes on at another server; the other one of two may be there. */
@@ -96,6 +101,7 @@ static void end_pairs(sheaf_conn_t *conn)
         if (flight->exchange->twin != NULL)
             end_flight(flight);
     }
+    serve_soon(conn->group);
 }
 
 static void dial_on(sheaf_conn_t *conn)

@@ -124,9 +124,10 @@ void sheaf_place_wait(sheaf_group_t *group, sheaf_exchange_t *exchange)
     sheaf_throttle_joined(&group->throttle, exchange);
 }
 
-/* One of two stays at its server, or leaves it all to the other one. */
+/* One of two stays at its server, or leaves it all to the other one. The place that it has is its own to ask for. */
 static void put_off_pair(sheaf_group_t *group, sheaf_flight_t *flight)
 {
+    sheaf_throttle_undo(&group->throttle, flight->exchange);
     if (!sheaf_place_spare(group, flight->exchange, flight->conn->server))
         sheaf_twin_lost(flight, SHEAF_ERR_CANCELLED);
 }

@@ -3,6 +3,7 @@
 #include <sys/random.h>
 
 #include "gateway/base/log.h"
+#include "gateway/upstream/place.h"
 
 fleet_t *the_fleet;
 
@@ -182,9 +183,21 @@ void fleet_free(fleet_t *fleet)
     free(fleet);
 }
 
+/* Whoever waits does so because there is no place; one behind others may come with time (a server that is let in again). */
+static void assert_no_place_is_left(const fleet_t *fleet)
+{
+    for (uint32_t i = 0; i < fleet->ask_count; i++) {
+        const sheaf_exchange_t *exchange = &fleet->asks[i].exchange;
+
+        if (exchange->line != NULL)
+            assert_false(sheaf_place_has_own(exchange->keeper));
+    }
+}
+
 void fleet_drain(fleet_t *fleet)
 {
     sheaf_soon_drain(&fleet->soon, UINT32_MAX);
+    assert_no_place_is_left(fleet);
 }
 
 void fleet_wind(fleet_t *fleet, uint64_t ms)

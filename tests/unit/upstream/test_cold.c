@@ -225,9 +225,9 @@ static void a_server_that_cannot_be_secured_fails_all_that_were_aboard(void **st
 }
 
 /* The twin of one that is late comes aboard b's first conn, which has room for one only: it gets a conn of its own. */
-static void a_twin_that_was_put_off_flies_on_at_its_server(void **state)
+static void a_twin_flies_on_at_its_server(const char *more)
 {
-    cold_t cold = cold_http1(2, ", balance: round_robin, hedge: {after: 100ms, budget: 100%}");
+    cold_t cold = cold_http1(2, more);
     worker_t *w = cold.w;
     int done = 0;
     ask_t asks[2];
@@ -251,6 +251,16 @@ static void a_twin_that_was_put_off_flies_on_at_its_server(void **state)
     assert_int_equal(metric(w, SHEAF_METRIC_HEDGES_WON), 1);
     assert_int_equal(w->b.conns, 2);
     cold_end(&cold);
+}
+
+static void a_twin_that_was_put_off_flies_on_at_its_server(void **state)
+{
+    a_twin_flies_on_at_its_server(", balance: round_robin, hedge: {after: 100ms, budget: 100%}");
+}
+
+static void so_it_does_where_no_more_may_fly(void **state)
+{
+    a_twin_flies_on_at_its_server(", balance: round_robin, max_in_flight: 3, hedge: {after: 100ms, budget: 100%}");
 }
 
 static uint32_t dice(uint32_t *state, uint32_t sides)
@@ -311,6 +321,7 @@ int main(void)
         cmocka_unit_test(a_server_that_cannot_be_secured_fails_all_that_were_aboard),
         cmocka_unit_test(whatever_happens_while_many_are_aboard_nobody_is_lost),
         cmocka_unit_test(a_twin_that_was_put_off_flies_on_at_its_server),
+        cmocka_unit_test(so_it_does_where_no_more_may_fly),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
