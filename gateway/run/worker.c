@@ -12,29 +12,19 @@
 #include "gateway/front/front.h"
 #include "gateway/run/beat.h"
 #include "gateway/run/control.h"
+#include "gateway/run/cycle.h"
 #include "gateway/run/handover.h"
 #include "gateway/run/notify.h"
 #include "gateway/run/reload.h"
 #include "gateway/upstream/upstream.h"
 
-#define SOON_PER_TURN 100000 /* a task that queues itself for ever must not keep the sockets from being read */
-
 typedef struct {
     const sheaf_worker_setup_t *setup;
-    uv_loop_t loop;
-    uv_prepare_t prepare;
-    uv_check_t check;
-    uv_idle_t idle; /* runs only while the soon-queue could not be emptied, or is_due: makes poll not wait */
-    uv_timer_t timer;
-    uint64_t timer_at_ms;
-    bool is_due; /* a deadline may be over: they are looked at after the poll */
+    sheaf_cycle_t cycle;
     uv_timer_t drain_timer;
     sheaf_beat_t beat;
     uv_poll_t control;
     uv_signal_t signals[4];
-    sheaf_clock_t clock;
-    sheaf_deadlines_t deadlines;
-    sheaf_soon_t soon;
     sheaf_metrics_t *metrics;
     sheaf_upstreams_t *upstreams;
     sheaf_front_t *front;
@@ -47,74 +37,6 @@ typedef struct {
     enum { SERVING, UNREADY, DRAINING, ENDING } stage;
     bool is_retiring; /* the gateway goes on without it */
 } worker_t;
-
-/* --- the turn of the loop --- */
-
-static void refresh_clock(sheaf_clock_t *clock)
-{
-    clock->now_ms = uv_now(&SHEAF_OWNER(clock, worker_t, clock)->loop);
-}
-
-static void on_idle_turn(uv_idle_t *idle)
-{
-    (void)idle;
-}
-
-/* libuv has timers before it polls. A worker that was late itself, stopped or out of CPU, must first hear what came
- * meanwhile, or it blames others for its own silence. */
-static void on_timer(uv_timer_t *timer)
-{
-    worker_t *worker = timer->data;
-
-    worker->timer_at_ms = SHEAF_NEVER;
-    worker->is_due = true;
-    uv_idle_start(&worker->idle, on_idle_turn); /* and does not sleep over it */
-}
-
-static void run_due(worker_t *worker)
-{
-    if (!worker->is_due)
-        return;
-    worker->is_due = false;
-    sheaf_clock_refresh(&worker->clock);
-    sheaf_deadlines_run(&worker->deadlines);
-}
-
-/* The timer is only ever moved forward in time: when it fires too early (its deadline was met and cleared, the
- * normal case) it finds nothing due and is set again, which is far rarer than a deadline being cleared. */
-static void arm_timer(worker_t *worker)
-{
-    uint64_t next_ms = sheaf_deadlines_next(&worker->deadlines);
-
-    if (worker->is_due || next_ms >= worker->timer_at_ms)
-        return;
-    worker->timer_at_ms = next_ms;
-    uv_timer_start(&worker->timer, on_timer, next_ms > worker->clock.now_ms ? next_ms - worker->clock.now_ms : 0, 0);
-}
-
-static void drain_soon(worker_t *worker)
-{
-    sheaf_clock_refresh(&worker->clock);
-    sheaf_soon_drain(&worker->soon, SOON_PER_TURN);
-    if (sheaf_soon_is_empty(&worker->soon) && !worker->is_due)
-        uv_idle_stop(&worker->idle);
-    else
-        uv_idle_start(&worker->idle, on_idle_turn);
-}
-
-static void on_prepare(uv_prepare_t *prepare)
-{
-    worker_t *worker = prepare->data;
-
-    drain_soon(worker);
-    arm_timer(worker);
-}
-
-static void on_check(uv_check_t *check)
-{
-    run_due(check->data);
-    drain_soon(check->data);
-}
 
 /* --- epochs --- */
 
@@ -138,9 +60,9 @@ static void open_epoch(worker_t *worker, sheaf_snapshot_t *snapshot)
     sheaf_epoch_t *epoch = &owner->epoch;
 
     owner->worker = worker;
-    epoch->env.clock = &worker->clock;
-    epoch->env.deadlines = &worker->deadlines;
-    epoch->env.soon = &worker->soon;
+    epoch->env.clock = &worker->cycle.clock;
+    epoch->env.deadlines = &worker->cycle.deadlines;
+    epoch->env.soon = &worker->cycle.soon;
     epoch->env.metrics = worker->metrics;
     epoch->env.snapshot = sheaf_snapshot_hold(snapshot);
     epoch->env.dispatch = sheaf_upstreams_open(worker->upstreams, snapshot);
@@ -160,9 +82,9 @@ static void rotate_tickets(worker_t *worker)
 
     if (worker->setup->tickets != NULL || worker->tickets == NULL)
         return;
-    next_ms =
-        sheaf_tickets_rotate(worker->tickets, worker->clock.now_ms, sheaf_tickets_period_ms(&worker->snapshot->conf));
-    sheaf_deadline_set(&worker->deadlines, &worker->rotation, next_ms);
+    next_ms = sheaf_tickets_rotate(worker->tickets, worker->cycle.clock.now_ms,
+                                   sheaf_tickets_period_ms(&worker->snapshot->conf));
+    sheaf_deadline_set(&worker->cycle.deadlines, &worker->rotation, next_ms);
 }
 
 static void on_rotation(sheaf_deadline_t *node)
@@ -254,7 +176,7 @@ static void on_upstreams_closed(void *data)
     worker_t *worker = data;
 
     /* what is left is the worker's own: loop hooks, signals, control, timers */
-    uv_walk(&worker->loop, on_walk_close, NULL);
+    uv_walk(&worker->cycle.loop, on_walk_close, NULL);
 }
 
 static void on_front_closed(void *data)
@@ -398,24 +320,10 @@ static void keep_memory(void)
 
 static void start_loop(worker_t *worker)
 {
-    uv_loop_t *loop = &worker->loop;
-
-    uv_loop_init(loop);
-    uv_prepare_init(loop, &worker->prepare);
-    uv_check_init(loop, &worker->check);
-    uv_idle_init(loop, &worker->idle);
-    uv_timer_init(loop, &worker->timer);
-    uv_timer_init(loop, &worker->drain_timer);
-    sheaf_beat_init(&worker->beat, loop, worker->metrics);
-    worker->prepare.data = worker->check.data = worker->timer.data = worker->drain_timer.data = worker;
-    uv_prepare_start(&worker->prepare, on_prepare);
-    uv_check_start(&worker->check, on_check);
-    worker->timer_at_ms = SHEAF_NEVER;
-    worker->clock.now_ms = uv_now(loop);
-    worker->clock.refresh = refresh_clock;
-    worker->clock.read_us = sheaf_clock_kept_us;
-    sheaf_deadlines_init(&worker->deadlines, &worker->clock);
-    sheaf_soon_init(&worker->soon);
+    sheaf_cycle_start(&worker->cycle);
+    uv_timer_init(&worker->cycle.loop, &worker->drain_timer);
+    worker->drain_timer.data = worker;
+    sheaf_beat_init(&worker->beat, &worker->cycle.loop, worker->metrics);
 }
 
 static void listen_to_signals(worker_t *worker)
@@ -426,7 +334,7 @@ static void listen_to_signals(worker_t *worker)
     } heard[] = {{SIGTERM, on_terminate}, {SIGINT, on_terminate}, {SIGHUP, on_hangup}, {SIGUSR2, on_upgrade}};
 
     for (size_t i = 0; i < SHEAF_COUNT(heard); i++) {
-        uv_signal_init(&worker->loop, &worker->signals[i]);
+        uv_signal_init(&worker->cycle.loop, &worker->signals[i]);
         worker->signals[i].data = worker;
         uv_signal_start(&worker->signals[i], heard[i].on_signal, heard[i].number);
     }
@@ -436,7 +344,7 @@ static void listen_to_supervisor(worker_t *worker)
 {
     sheaf_note_t ready = {.kind = SHEAF_NOTE_READY};
 
-    uv_poll_init(&worker->loop, &worker->control, worker->setup->control_fd);
+    uv_poll_init(&worker->cycle.loop, &worker->control, worker->setup->control_fd);
     worker->control.data = worker;
     uv_poll_start(&worker->control, UV_READABLE, on_control);
     sheaf_control_send(worker->setup->control_fd, &ready);
@@ -445,19 +353,19 @@ static void listen_to_supervisor(worker_t *worker)
 static void build_floors(worker_t *worker)
 {
     sheaf_upstreams_env_t up = {
-        .loop = &worker->loop,
-        .clock = &worker->clock,
-        .deadlines = &worker->deadlines,
-        .soon = &worker->soon,
+        .loop = &worker->cycle.loop,
+        .clock = &worker->cycle.clock,
+        .deadlines = &worker->cycle.deadlines,
+        .soon = &worker->cycle.soon,
         .metrics = worker->metrics,
         .slate = worker->setup->slate,
         .is_prober = worker->setup->slot == 0,
     };
     sheaf_front_env_t front = {
-        .loop = &worker->loop,
-        .clock = &worker->clock,
-        .deadlines = &worker->deadlines,
-        .soon = &worker->soon,
+        .loop = &worker->cycle.loop,
+        .clock = &worker->cycle.clock,
+        .deadlines = &worker->cycle.deadlines,
+        .soon = &worker->cycle.soon,
         .metrics = worker->metrics,
         .region = worker->setup->region,
         .tickets = worker->tickets,
@@ -500,12 +408,12 @@ int sheaf_worker_run(const sheaf_worker_setup_t *setup)
     if (setup->on_ready != NULL)
         setup->on_ready(setup->data);
 
-    uv_run(&worker->loop, UV_RUN_DEFAULT);
+    uv_run(&worker->cycle.loop, UV_RUN_DEFAULT);
 
-    uv_loop_close(&worker->loop);
+    uv_loop_close(&worker->cycle.loop);
     sheaf_reload_forget(&worker->pending, &worker->sockets);
     sheaf_snapshot_drop(worker->snapshot);
-    sheaf_deadlines_fini(&worker->deadlines);
+    sheaf_deadlines_fini(&worker->cycle.deadlines);
     sheaf_tickets_free(worker->tickets);
     sheaf_log_stop(1000);
     return 0;
