@@ -29,8 +29,9 @@ struct sheaf_snapshot {
     uint64_t hash;                    /* of the text and of what ${env...} became */
 };
 
-/* Loads and checks `text` (`path` is for messages, and its folder is where files that it names are looked for). NULL when it has errors; all of them are then in `*ret_report`,
- * a malloc'ed string ready to print ("" when none; warnings may be there on success). Free it with free(). */
+/* Loads and checks `text` (`path` is for messages, and its folder is where files that it names are looked for). NULL
+ * when it has errors; all of them are then in `*ret_report`, a malloc'ed string ready to print ("" when none; warnings
+ * may be there on success). Free it with free(). */
 sheaf_snapshot_t *sheaf_snapshot_load(const char *path, sheaf_str_t text, char **ret_report);
 /* The same with files that were read before (taken over, whatever happens): nothing is read from disk. */
 sheaf_snapshot_t *sheaf_snapshot_load_packed(const char *path, sheaf_str_t text, sheaf_files_t *files,

@@ -33,7 +33,8 @@ struct sheaf_yaml {
 };
 
 /* Reads report->text; the tree lives in `pool`. NULL when the text cannot be read to its end; findings are in `report`.
- * What is wrong with one value or key only (also in `report`) leaves a tree, so that the rest can be checked. A text without content is an empty mapping. `*hash` is fed with every value that ${env...} gave. */
+ * What is wrong with one value or key only (also in `report`) leaves a tree, so that the rest can be checked. A text
+ * without content is an empty mapping. `*hash` is fed with every value that ${env...} gave. */
 sheaf_yaml_t *sheaf_yaml_read(sheaf_pool_t *pool, sheaf_report_t *report, uint64_t *hash);
 
 /* The value of `name` in a mapping, or NULL; NULL also when `node` is no mapping. */

@@ -184,7 +184,8 @@ void sheaf_batch_feed(sheaf_batch_t *batch, const sheaf_feed_t *feed);
  * items). Nothing has been sent. */
 sheaf_err_t sheaf_batch_seal(sheaf_batch_t *batch, sheaf_fail_t *fail);
 
-/* Starts the fan-out: in request order when nobody has settled batch->order; from the soon-queue, never from inside. The watch hears of every item, then done. */
+/* Starts the fan-out: in request order when nobody has settled batch->order; from the soon-queue, never from inside.
+ * The watch hears of every item, then done. */
 void sheaf_batch_start(sheaf_batch_t *batch, const sheaf_watch_t *watch, void *watch_data);
 
 /* Whoever holds encoded results back (linger, status: mixed) must let them go once held_bytes >= endpoint->budget_bytes:

@@ -78,7 +78,8 @@ sheaf_err_t sheaf_reader_envelope(sheaf_reader_t *reader, sheaf_json_t object)
 
 /* --- what the batch found --- */
 
-/* Too many items, or the envelope's headers; what lies in the outer request (a loop, much to inherit) has no place in the document. */
+/* Too many items, or the envelope's headers; what lies in the outer request (a loop, much to inherit) has no place in
+ * the document. */
 static sheaf_err_t locate_envelope(sheaf_reader_t *reader, const char *member)
 {
     sheaf_json_t root = sheaf_json_root(reader->doc), value;

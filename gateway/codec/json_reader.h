@@ -1,7 +1,8 @@
 /* codec/json_reader.h - what reading a JSON or NDJSON batch needs in every part: where we are, and values of each kind.
  *
- * json_in.c reads the envelope, json_item.c one item, ndjson_in.c lines of them; all walk objects by tables of members. Every refusal names its
- * place in the document as sent. Strings without escapes and JSON bodies are slices of the document. */
+ * json_in.c reads the envelope, json_item.c one item, ndjson_in.c lines of them; all walk objects by tables of members.
+ * Every refusal names its place in the document as sent. Strings without escapes and JSON bodies are slices of the
+ * document. */
 #ifndef SHEAF_CODEC_JSON_READER_H
 #define SHEAF_CODEC_JSON_READER_H
 
@@ -42,7 +43,8 @@ typedef struct sheaf_reader_member {
 
 #define SHEAF_READER_NO_INDEX UINT32_MAX
 
-/* A place below the item (or the envelope): member/name/index, with what is not there left absent or SHEAF_READER_NO_INDEX. */
+/* A place below the item (or the envelope): member/name/index, with what is not there left absent or
+ * SHEAF_READER_NO_INDEX. */
 typedef struct sheaf_reader_place {
     const char *at; /* into the document, for line and column */
     const char *member;

@@ -10,9 +10,10 @@
 /* A guess at the bytes of the result without a large body, to open a pen with. */
 size_t sheaf_json_result_expected(const sheaf_item_t *item);
 
-/* {"id":...,"status":...,"headers":{...},"body":...}; "atomicityGroup" behind the id of an item that named one, "elapsedMs" behind the status where the endpoint says `timing`, and
- * "sameAs" in the place of headers and body for a reported repetition. A valid JSON body is spliced as it came; with `is_one_line` the
- * line breaks between its tokens become spaces. */
+/* {"id":...,"status":...,"headers":{...},"body":...}; "atomicityGroup" behind the id of an item that named one,
+ * "elapsedMs" behind the status where the endpoint says `timing`, and "sameAs" in the place of headers and body for a
+ * reported repetition. A valid JSON body is spliced as it came; with `is_one_line` the line breaks between its tokens
+ * become spaces. */
 void sheaf_json_result_put(sheaf_pen_t *pen, const sheaf_item_t *item, bool is_one_line);
 
 /* "summary":{...}, without braces around it. */

@@ -92,8 +92,8 @@ static bool has_edge(const sheaf_draft_t *draft, sheaf_str_t id)
 }
 
 /* `$x` as the first segment means the answer of x: it has to be there first (OData 4.01 11.7.3.1). Only Content-IDs that
- * stood before count, the set's own first, then the batch's, then the last set's: `$metadata` and its like are no references. Returns `text` with the id that
- * x has here. */
+ * stood before count, the set's own first, then the batch's, then the last set's: `$metadata` and its like are no
+ * references. Returns `text` with the id that x has here. */
 static sheaf_str_t follow_name(const reader_t *reader, sheaf_draft_t *draft, sheaf_edge_t *edges, sheaf_str_t text)
 {
     sheaf_str_t segment = named_segment(text), id, rest;

@@ -1,8 +1,8 @@
 /* run/worker.h - a process with one event loop: the floors put together.
  *
  * The worker owns the loop (cycle.h), the upstreams and the front, and the epochs. Under
- * a supervisor (which makes it ignore signals meant for the group) it listens to the control socket; alone (workers: 0) it handles
- * SIGTERM, SIGINT and SIGHUP itself. */
+ * a supervisor (which makes it ignore signals meant for the group) it listens to the control socket; alone (workers: 0)
+ * it handles SIGTERM, SIGINT and SIGHUP itself. */
 #ifndef SHEAF_RUN_WORKER_H
 #define SHEAF_RUN_WORKER_H
 

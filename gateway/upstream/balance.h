@@ -1,11 +1,12 @@
 /* upstream/balance.h - which server of an upstream is next, and which of its addresses.
  *
  * Among the servers that are open the upstream's `balance` chooses (turn.h). Open are those of the lowest rank that did
- * not just refuse (no backups, then the priorities of services, then backups); when all did, all of the lowest rank. Servers of
- * a service come and go (service.h), others are as the configuration has them. The
- * addresses of a server whose name has several are taken in turn. An address that just refused is passed over for two
- * seconds when another one exists, and so is a server whose name was not found; then one exchange tries it, and the rest
- * follows once it took the connection: a server that swallows what is sent costs one of them a timeout, not all. Pure but for the names, which it holds. */
+ * not just refuse (no backups, then the priorities of services, then backups); when all did, all of the lowest rank.
+ * Servers of a service come and go (service.h), others are as the configuration has them. The addresses of a server
+ * whose name has several are taken in turn. An address that just refused is passed over for two seconds when another
+ * one exists, and so is a server whose name was not found; then one exchange tries it, and the rest follows once it
+ * took the connection: a server that swallows what is sent costs one of them a timeout, not all. Pure but for the
+ * names, which it holds. */
 #ifndef SHEAF_UPSTREAM_BALANCE_H
 #define SHEAF_UPSTREAM_BALANCE_H
 
@@ -55,7 +56,8 @@ void sheaf_balance_rebase(sheaf_balance_t *balance, const sheaf_upstream_conf_t 
 /* The server whose turn it is to take `exchange`. */
 sheaf_server_t *sheaf_balance_turn(sheaf_balance_t *balance, const sheaf_exchange_t *exchange, uint64_t now_ms);
 
-/* The server for `exchange`: one that did not fail it yet where it was sent before and there is one, else whose turn it is. */
+/* The server for `exchange`: one that did not fail it yet where it was sent before and there is one, else whose turn it
+ * is. */
 sheaf_server_t *sheaf_balance_for(sheaf_balance_t *balance, const sheaf_exchange_t *exchange, uint64_t now_ms);
 
 /* The next server, for another attempt, that is neither in `tried` (a bit for each) nor shunned, backups last; or NULL. */

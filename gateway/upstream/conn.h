@@ -5,12 +5,12 @@
  *                                               v
  *                                            CLOSING (freed once libuv is done with it)
  *
- * A conn carries exchanges (flight.h), one at a time over HTTP/1.1 (but see pipeline.h), from dialing on. It reads from the moment it is open
- * until it is closed, so an exchange costs one write and one read and nothing else. What the socket does not take at once is
- * copied: cancel is synchronous and owes nobody; of a large body that is a piece at a time. With TLS a conn is open once the
- * handshake is done, and what it reads and writes goes through the tls room, a large body piece by piece. A conn knows no
- * limits and no lines: it tells its keeper (the group) what happened, through sheaf_conn_events_t, always as the last thing
- * it does.
+ * A conn carries exchanges (flight.h), one at a time over HTTP/1.1 (but see pipeline.h), from dialing on. It reads from
+ * the moment it is open until it is closed, so an exchange costs one write and one read and nothing else. What the
+ * socket does not take at once is copied: cancel is synchronous and owes nobody; of a large body that is a piece at a
+ * time. With TLS a conn is open once the handshake is done, and what it reads and writes goes through the tls room, a
+ * large body piece by piece. A conn knows no limits and no lines: it tells its keeper (the group) what happened,
+ * through sheaf_conn_events_t, always as the last thing it does.
  *
  * The way of the bytes is three rooms: handshake (until it is open), reading, writing. */
 #ifndef SHEAF_UPSTREAM_CONN_H

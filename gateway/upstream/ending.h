@@ -17,7 +17,8 @@ typedef enum sheaf_exchange_state {
     SHEAF_EXCHANGE_REPORTING, /* over, its owner is about to hear */
 } sheaf_exchange_state_t;
 
-/* Tells the owner, and when to ask again where it was refused. Nothing is touched after this: it may have freed the exchange, closed the conn, sent another one. */
+/* Tells the owner, and when to ask again where it was refused. Nothing is touched after this: it may have freed the
+ * exchange, closed the conn, sent another one. */
 void sheaf_ending_tell(sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail);
 
 /* It is sent again at `until_ms`: its one deadline wakes it. False: SHEAF_NEVER, it is not to be sent again. */

@@ -4,10 +4,10 @@
  *   every worker:         look, when a server is about to be chosen <------------------'
  *
  * The worker in slot 0 asks, for the newest snapshot's upstreams, until it drains; what it sends counts among connections,
- * handshakes and bytes. One per group; without a `health` section it does nothing. Looking costs a load and a comparison as long as nothing is
- * new. A server that is unhealthy is left out as an ejected one is: its idle conns are closed and none is kept, and it is
- * passed over while another one is open. When all servers of the group are unhealthy none is left out: probes may be wrong,
- * and there is nobody to go to.
+ * handshakes and bytes. One per group; without a `health` section it does nothing. Looking costs a load and a
+ * comparison as long as nothing is new. A server that is unhealthy is left out as an ejected one is: its idle conns are
+ * closed and none is kept, and it is passed over while another one is open. When all servers of the group are unhealthy
+ * none is left out: probes may be wrong, and there is nobody to go to.
  *
  * What is known stays on the slate, by a key of the upstream's name, its `health` section and the server's url: so it
  * outlives a reload that changes none of these, and the worker that asked, but not the binary. Targets of a service are asked

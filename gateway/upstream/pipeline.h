@@ -3,11 +3,11 @@
  *   first: its answer comes  <-  second  <-  third           answers belong to flights in the order of sending
  *
  * Only where the upstream opts in; only safe requests without a body, behind their like; only on a conn that has carried a
- * whole exchange; and only when no conn is idle and no other one may be opened. Whatever puts the order in doubt (an answer that is not
- * whole, one that is refused or cancelled, a conn that does not stay) ends the conn with the first flight; those behind it
- * are cut: they are sent again, each alone. So are those that stand behind an answer that takes long while there is
- * another place for them, or others that came later are served; and nobody goes behind such an answer. Calls the keeper's
- * on_cut and on_stuck.
+ * whole exchange; and only when no conn is idle and no other one may be opened. Whatever puts the order in doubt (an
+ * answer that is not whole, one that is refused or cancelled, a conn that does not stay) ends the conn with the first
+ * flight; those behind it are cut: they are sent again, each alone. So are those that stand behind an answer that takes
+ * long while there is another place for them, or others that came later are served; and nobody goes behind such an
+ * answer. Calls the keeper's on_cut and on_stuck.
  *
  * What no order can tell: an answer that the backend makes up behind another one, while others are asked, is the next
  * one's. Without pipelining bytes behind an answer end the conn. */

@@ -2,8 +2,9 @@
  *
  * That of the server whose turn it is. At the limit of conns the next of the line takes what gets free at any server; with
  * balance: hash, and on a backup that is not needed any more, the turn is asked again, and an idle conn makes room for one to
- * the wanted server. While a server is dialed that spoke HTTP/2 last, or may for all that is known (https://, none opened yet),
- * others come aboard that conn instead of dialing their own; those that it has no room for when it opens are placed anew. */
+ * the wanted server. While a server is dialed that spoke HTTP/2 last, or may for all that is known (https://, none
+ * opened yet), others come aboard that conn instead of dialing their own; those that it has no room for when it opens
+ * are placed anew. */
 #ifndef SHEAF_UPSTREAM_PLACE_H
 #define SHEAF_UPSTREAM_PLACE_H
 

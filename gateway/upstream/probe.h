@@ -4,8 +4,9 @@
  *      \_____________ failure, or the time is over ____^
  *
  * It asks one address of the server; where a name has several, the next probe asks the next one. It goes the way of any
- * exchange, TLS, sessions and HTTP/2 included, but past the group: it takes no place of max_connections, waits for nobody, and
- * is none of what flies at the server. Of a body no more than SHEAF_PROBE_BODY_MOST is read: then the status decides. */
+ * exchange, TLS, sessions and HTTP/2 included, but past the group: it takes no place of max_connections, waits for
+ * nobody, and is none of what flies at the server. Of a body no more than SHEAF_PROBE_BODY_MOST is read: then the
+ * status decides. */
 #ifndef SHEAF_UPSTREAM_PROBE_H
 #define SHEAF_UPSTREAM_PROBE_H
 

@@ -13,8 +13,8 @@
  * (REFUSED_STREAM), by a server that has enough of it for now: it is given time until then, each time more. */
 bool sheaf_refusal_allows(sheaf_exchange_t *exchange, bool was_conn_lost, uint64_t now_ms, uint64_t *ret_again_ms);
 
-/* It goes on, and another server should be asked, where there is one: not because one conn of it went away, which every server
- * lets end some time (keepalive_requests, a reload), and which is no reason to take a key from it. */
+/* It goes on, and another server should be asked, where there is one: not because one conn of it went away, which every
+ * server lets end some time (keepalive_requests, a reload), and which is no reason to take a key from it. */
 bool sheaf_refusal_is_servers(const sheaf_exchange_t *exchange, bool was_conn_lost);
 
 #endif

@@ -1,13 +1,13 @@
 /* upstream/resolve.h - names and what is known of them: the addresses of hosts, the targets of services (SRV).
  *
  * One sheaf_resolver_t per worker. A name is shared by all servers that bear it, looked up once at a time however many
- * ask, and its answer is kept for its TTL (within bounds, sheaf_resolver_bound). When a lookup fails the last good answer stays in use
- * and the next try comes a second later; without one, all who asked hear the failure. Address literals are names whose
- * answer never expires and never touch DNS, and so are paths of sockets ('/...': the address is then only the family AF_UNIX).
- * Whoever dials, or uses a conn to it, has a name that expired looked up again and waits for nothing; conns to addresses
- * that a new answer lacks end with their exchange. The targets of a service are names of hosts, to be looked up in their turn.
- * Answers always come from the soon-queue, never from inside sheaf_name_ask(): first to those who watch, then to those
- * who asked. */
+ * ask, and its answer is kept for its TTL (within bounds, sheaf_resolver_bound). When a lookup fails the last good
+ * answer stays in use and the next try comes a second later; without one, all who asked hear the failure. Address
+ * literals are names whose answer never expires and never touch DNS, and so are paths of sockets ('/...': the address
+ * is then only the family AF_UNIX). Whoever dials, or uses a conn to it, has a name that expired looked up again and
+ * waits for nothing; conns to addresses that a new answer lacks end with their exchange. The targets of a service are
+ * names of hosts, to be looked up in their turn. Answers always come from the soon-queue, never from inside
+ * sheaf_name_ask(): first to those who watch, then to those who asked. */
 #ifndef SHEAF_UPSTREAM_RESOLVE_H
 #define SHEAF_UPSTREAM_RESOLVE_H
 

@@ -3,8 +3,8 @@
  *   0 ---- b1 -- a1 ------ c1 -- a2 --- b2 -- ... ---- 2^32     a key belongs to the first point at or after its hash
  *
  * Each server has points on a ring, as many as its weight asks for. When a server goes, only the keys of its own points
- * move, each to the next point; when one comes, it takes only what is now its own. Points come from the server's host and port,
- * so that all workers and all gateways agree, whatever the order in the configuration. Pure. */
+ * move, each to the next point; when one comes, it takes only what is now its own. Points come from the server's host
+ * and port, so that all workers and all gateways agree, whatever the order in the configuration. Pure. */
 #ifndef SHEAF_UPSTREAM_RING_H
 #define SHEAF_UPSTREAM_RING_H
 

@@ -295,7 +295,8 @@ static sheaf_flight_t *find_silent(const sheaf_conn_t *conn, uint64_t *ret_at_ms
     return NULL;
 }
 
-/* False: a PING went unanswered. It has as long as the silence before it, from when it was sent: the loop may have been late. */
+/* False: a PING went unanswered. It has as long as the silence before it, from when it was sent: the loop may have been
+ * late. */
 static bool ask(sheaf_conn_t *conn, uint64_t *ret_at_ms)
 {
     uint64_t now_ms = conn->env->clock->now_ms, at_ms = conn->heard_ms + conn->ping_ms;

@@ -6,9 +6,10 @@
  *       \__________________________________\________________> FAILED
  *
  * The handshake goes by itself: what is read answers, the answer is output. A peer is what conns to one server share:
- * the context (made when the configuration is checked, config/trust.h), the name that its certificate must bear, the newest session (the next conn resumes it), and a sentence
- * about the last failure, which outlives the conn that failed. A session that is resumed begets the next one, and none of
- * them shows a certificate: an hour after the last one was seen a conn begins afresh. */
+ * the context (made when the configuration is checked, config/trust.h), the name that its certificate must bear, the
+ * newest session (the next conn resumes it), and a sentence about the last failure, which outlives the conn that
+ * failed. A session that is resumed begets the next one, and none of them shows a certificate: an hour after the last
+ * one was seen a conn begins afresh. */
 #ifndef SHEAF_UPSTREAM_TLS_H
 #define SHEAF_UPSTREAM_TLS_H
 

@@ -79,8 +79,8 @@ static bool may_fly_twice(const sheaf_group_t *group, const sheaf_flight_t *flig
     return flight->status == 0 && !flight->conn->server->is_gate && sheaf_triage_is_calm(&group->triage);
 }
 
-/* What has come and was not read yet: this worker is late, not the answer, and a second flight would make it later. Over HTTP/2
- * it may be another one's. */
+/* What has come and was not read yet: this worker is late, not the answer, and a second flight would make it later.
+ * Over HTTP/2 it may be another one's. */
 static bool has_unread(const sheaf_flight_t *flight)
 {
     const sheaf_conn_t *conn = flight->conn;

@@ -2,7 +2,8 @@
  *
  * One sheaf_upstreams_t per worker. Each snapshot opens a view on it: a sheaf_dispatch_t whose upstream indexes are
  * that snapshot's. An upstream that a reload left unchanged (sheaf_upstream_conf_eq, same name and same content of its
- * files) is shared by both views and keeps its conns, records and line; one that no view uses any more closes its idle conns and ends when its last exchange did. */
+ * files) is shared by both views and keeps its conns, records and line; one that no view uses any more closes its idle
+ * conns and ends when its last exchange did. */
 #ifndef SHEAF_UPSTREAM_UPSTREAM_H
 #define SHEAF_UPSTREAM_UPSTREAM_H
 

@@ -20,7 +20,8 @@ int sheaf_writing_put(sheaf_conn_t *conn, const char *bytes, size_t len);
  * any of it went out. */
 int sheaf_writing_request(sheaf_conn_t *conn, const sheaf_exchange_t *exchange);
 
-/* Of one that stands behind others (pipelining): what is asked in one turn of the loop leaves in one write. It has no body. */
+/* Of one that stands behind others (pipelining): what is asked in one turn of the loop leaves in one write. It has no
+ * body. */
 void sheaf_writing_request_soon(sheaf_conn_t *conn, const sheaf_exchange_t *exchange);
 /* Now. When it fails the conn takes no other one, and reading tells the rest. */
 void sheaf_writing_flush(sheaf_conn_t *conn);

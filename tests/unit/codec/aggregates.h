@@ -1,4 +1,5 @@
-/* unit/codec/aggregates.h - an aggregate in the kit: POST /profile/{id}, whose three items read all that a request supplies. */
+/* unit/codec/aggregates.h - an aggregate in the kit: POST /profile/{id}, whose three items read all that a request
+ * supplies. */
 #ifndef SHEAF_TESTS_CODEC_AGGREGATES_H
 #define SHEAF_TESTS_CODEC_AGGREGATES_H
 

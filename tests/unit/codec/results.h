@@ -1,8 +1,8 @@
 /* unit/codec/results.h - batches of results from a golden in.json, and oracles that read what encoders write.
  *
  * in.json: {"dialect": "graph", "envelope": "data", "timing": true, "step": bytes per chunk, "items": [{"id", "method",
- * "url", "group", "status", "error": slug, "detail", "headers": [[name, value]], "body" or "hex", "elapsed_us", "same_as": index of
- * an item before it}]}; a value {"hex": "..."} stands for any bytes. */
+ * "url", "group", "status", "error": slug, "detail", "headers": [[name, value]], "body" or "hex", "elapsed_us",
+ * "same_as": index of an item before it}]}; a value {"hex": "..."} stands for any bytes. */
 #ifndef SHEAF_TESTS_CODEC_RESULTS_H
 #define SHEAF_TESTS_CODEC_RESULTS_H
 

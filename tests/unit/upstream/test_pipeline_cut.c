@@ -1,4 +1,5 @@
-/* Pipelining on real sockets: what becomes of those behind when what they stand behind ends otherwise than by a whole answer. */
+/* Pipelining on real sockets: what becomes of those behind when what they stand behind ends otherwise than by a whole
+ * answer. */
 #include "tests/unit/upstream/piping.h"
 
 static void whatever_puts_the_order_in_doubt_sends_the_rest_again(void **state)
