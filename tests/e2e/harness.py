@@ -438,7 +438,8 @@ class Load:
     def _take(self, number, answer):
         results = answer.json["responses"]
         if answer.status != 207 or len(results) != len(self.items):
-            self.failures[number].append((answer.status, answer.body[:200]))
+            ids = [result["id"] for result in results]
+            self.failures[number].append((answer.status, f"{len(self.items)} items, {len(ids)} results: {ids}", answer.body[-300:]))
         self.failures[number] += [(self.items[at], result) for at, result in enumerate(results) if result["status"] != 200]
         self.done[number] += 1
 
