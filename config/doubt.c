@@ -64,6 +64,15 @@ static void doubt_silence(sheaf_report_t *report, const sheaf_upstream_conf_t *u
                              (unsigned long long)upstream->timeout_ms);
 }
 
+static void doubt_protocol(sheaf_report_t *report, const sheaf_upstream_conf_t *upstream, const sheaf_yaml_t *node)
+{
+    const sheaf_yaml_t *pipeline = sheaf_yaml_get(node, SHEAF_STR("pipeline"));
+
+    if (upstream->pipeline > 1 && upstream->protocol == SHEAF_PROTOCOL_HTTP2)
+        sheaf_report_warning(report, pipeline->mark,
+                             "`pipeline` is for HTTP/1.1; with `protocol: http2` it changes nothing");
+}
+
 /* A value that could not be read is 0 here, and was told. */
 static void refuse_contradictions(sheaf_report_t *report, const sheaf_upstream_conf_t *upstream,
                                   const sheaf_yaml_t *node)
@@ -88,6 +97,7 @@ void sheaf_doubt_upstream(sheaf_report_t *report, const sheaf_upstream_conf_t *u
     doubt_empty(report, node);
     doubt_retry(report, upstream, node);
     doubt_outlier(report, &upstream->outlier, node);
+    doubt_protocol(report, upstream, node);
     if (upstream->first_byte_timeout_ms != 0)
         doubt_silence(report, upstream, node, "first_byte_timeout", upstream->first_byte_timeout_ms);
     if (upstream->idle_timeout_ms != 0)

@@ -69,12 +69,6 @@ static void note_failure(sheaf_conn_t *conn, sheaf_err_t err, const char *detail
         sheaf_blame_log(group->conf->map_key, conn->server, &conn->address, err, detail, group->env->clock->now_ms);
 }
 
-static void serve_soon(sheaf_group_t *group)
-{
-    if (group->line.count != 0)
-        sheaf_soon(group->soon, &group->serve);
-}
-
 /* Nothing is left to try, for now. */
 static void give_up(sheaf_conn_t *conn)
 {
@@ -86,7 +80,7 @@ static void give_up(sheaf_conn_t *conn)
     while (conn->flight_count != 0)
         end_flight(sheaf_conn_first(conn));
     sheaf_group_let_go(conn);
-    serve_soon(group);
+    sheaf_group_serve_soon(group);
 }
 
 /* It goes on at another server; the other one of two may be there. */
@@ -101,7 +95,7 @@ static void end_pairs(sheaf_conn_t *conn)
         if (flight->exchange->twin != NULL)
             end_flight(flight);
     }
-    serve_soon(conn->group);
+    sheaf_group_serve_soon(conn->group);
 }
 
 static void dial_on(sheaf_conn_t *conn)

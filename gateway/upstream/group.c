@@ -7,10 +7,10 @@
 #include "gateway/upstream/blame.h"
 #include "gateway/upstream/dial.h"
 #include "gateway/upstream/ending.h"
+#include "gateway/upstream/leaving.h"
 #include "gateway/upstream/place.h"
 #include "gateway/upstream/race.h"
 #include "gateway/upstream/refusal.h"
-#include "gateway/upstream/streams.h"
 #include "gateway/upstream/twin.h"
 
 /* An exchange's way down. */
@@ -120,66 +120,15 @@ void sheaf_group_rebase(sheaf_group_t *group, sheaf_snapshot_t *snapshot, const 
     sheaf_snapshot_drop(old);
 }
 
-/* --- the ends of an exchange --- */
-
-static void serve_soon(sheaf_group_t *group)
+void sheaf_group_serve_soon(sheaf_group_t *group)
 {
     if (group->line.count != 0)
         sheaf_soon(group->soon, &group->serve);
 }
 
-/* Its last stream was reset: nothing is taken out of the line here, see detach(). */
-static void rest_conn(sheaf_group_t *group, sheaf_conn_t *conn)
-{
-    uint64_t kept_ms = sheaf_stock_keep_ms(conn, group->conf->keepalive_ms);
-
-    if (kept_ms == 0 || sheaf_server_is_out(conn->server) || !sheaf_streams_can_stay(conn))
-        sheaf_group_let_go(conn);
-    else
-        sheaf_stock_put(&group->stock, conn, kept_ms);
-}
-
-static void leave(sheaf_flight_t *flight)
-{
-    sheaf_group_t *group = flight->exchange->keeper;
-
-    if (!sheaf_conn_leave(flight))
-        sheaf_group_let_go(flight->conn);
-    else if (flight->conn->flight_count == 0)
-        rest_conn(group, flight->conn);
-    else
-        sheaf_stock_file(&group->stock, flight->conn);
-    serve_soon(group);
-}
-
-/* Takes the exchange from wherever it is; its place is given on from the soon-queue, so that a batch that cancels all
- * it has does not launch what it is about to cancel. */
-static void detach(sheaf_exchange_t *exchange)
-{
-    sheaf_group_t *group = exchange->keeper;
-
-    if (exchange->state == SHEAF_EXCHANGE_WAITING) {
-        sheaf_line_remove(exchange);
-        sheaf_throttle_waited(&group->throttle, exchange);
-        sheaf_deadline_clear(group->env->deadlines, &exchange->deadline);
-    } else if (exchange->state == SHEAF_EXCHANGE_FLYING) {
-        sheaf_deadline_clear(group->env->deadlines, &exchange->deadline);
-        sheaf_twin_let_go(exchange);
-        sheaf_triage_forget(&group->triage, exchange);
-        sheaf_throttle_leave(&group->throttle, exchange, SHEAF_ERR_CANCELLED, 0);
-        leave(exchange->flight);
-    } else if (exchange->state == SHEAF_EXCHANGE_RESTING) {
-        sheaf_gauge(group->env->metrics, SHEAF_METRIC_EXCHANGES_RESTING, -1);
-        sheaf_deadline_clear(group->env->deadlines, &exchange->deadline);
-    } else if (exchange->state == SHEAF_EXCHANGE_REPORTING) {
-        sheaf_ending_unsay(exchange);
-    }
-    exchange->state = SHEAF_EXCHANGE_IDLE;
-}
-
 void sheaf_group_cancel(sheaf_exchange_t *exchange)
 {
-    detach(exchange);
+    sheaf_leaving_detach(exchange);
 }
 
 /* --- between two attempts --- */
@@ -191,7 +140,7 @@ static bool resume(sheaf_exchange_t *exchange)
 
     if (group->env->clock->now_ms >= exchange->end_ms)
         return false;
-    detach(exchange);
+    sheaf_leaving_detach(exchange);
     sheaf_deadline_set(group->env->deadlines, &exchange->deadline, exchange->end_ms);
     launch(group, exchange);
     return true;
@@ -217,7 +166,7 @@ static void on_exchange_deadline(sheaf_deadline_t *node)
         sheaf_triage_late(&group->triage, flight);
         sheaf_throttle_leave(&group->throttle, exchange, SHEAF_ERR_TIMEOUT, 0);
     }
-    detach(exchange);
+    sheaf_leaving_detach(exchange);
     if (has_waited) /* nothing was asked of the backend: 503, not 504 */
         sheaf_ending_tell(exchange, SHEAF_ERR_QUEUE_FULL, "no connection became free in time");
     else
@@ -434,7 +383,7 @@ static bool try_elsewhere(sheaf_group_t *group, sheaf_flight_t *flight, bool can
     settle(group, flight->conn, can_stay);
     if (!sheaf_ending_rest(group, exchange, again_ms))
         launch(group, exchange);
-    serve_soon(group); /* it may stand in a line that nothing else moves */
+    sheaf_group_serve_soon(group); /* it may stand in a line that nothing else moves */
     return true;
 }
 
@@ -503,5 +452,5 @@ static void on_room(sheaf_conn_t *conn)
     sheaf_group_t *group = conn->group;
 
     sheaf_stock_file(&group->stock, conn);
-    serve_soon(group);
+    sheaf_group_serve_soon(group);
 }

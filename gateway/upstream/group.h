@@ -53,6 +53,9 @@ void sheaf_group_cancel(sheaf_exchange_t *exchange);
 
 /* --- for the rooms of a group --- */
 
+/* A place may have become free: whoever waits for one gets it, from the soon-queue. */
+void sheaf_group_serve_soon(sheaf_group_t *group);
+
 /* Closes a conn of its group, and the one that is dialed beside it. It stays readable until its close callback. */
 void sheaf_group_let_go(sheaf_conn_t *conn);
 

@@ -1,0 +1,11 @@
+/* upstream/leaving.h - an exchange that is over before its answer: cancelled, out of time, or sent anew. */
+#ifndef SHEAF_UPSTREAM_LEAVING_H
+#define SHEAF_UPSTREAM_LEAVING_H
+
+#include "gateway/upstream/group.h"
+
+/* Takes the exchange from wherever it is; its place is given on from the soon-queue, so that a batch that cancels all
+ * it has does not launch what it is about to cancel. Fine on one that is nowhere. No callback runs. */
+void sheaf_leaving_detach(sheaf_exchange_t *exchange);
+
+#endif
