@@ -72,6 +72,30 @@ static void what_a_goaway_leaves_is_sent_again_many_times(void **state)
     h2_worker_end(w, &a, NULL);
 }
 
+static void leave(h2_conn_t *conn, int32_t id)
+{
+    (void)id;
+    peer_goaway(&conn->peer, 0, NGHTTP2_NO_ERROR);
+}
+
+/* A server that says goodbye to whatever comes is not dialed as fast as it can say so. */
+static void a_server_that_takes_nothing_is_given_time(void **state)
+{
+    h2_backend_t a;
+    worker_t *w = worker_with(&a, NULL);
+    uint64_t began_ms;
+    ask_t ask;
+
+    a.on_request = leave;
+    ask_post(&ask, w, "/", SHEAF_STR("x"));
+    began_ms = w->clock.now_ms;
+    ask_whole(&ask);
+    assert_int_equal(ask.err, SHEAF_ERR_RESET);
+    assert_int_equal(a.conns, 65);
+    assert_true(w->clock.now_ms - began_ms >= (64 - 8) * 2);
+    h2_worker_end(w, &a, NULL);
+}
+
 static void a_refused_stream_is_tried_a_few_times_with_rests(void **state)
 {
     h2_backend_t a;
@@ -169,6 +193,7 @@ int main(void)
         cmocka_unit_test(what_comes_while_it_is_dialed_boards_it_too),
         cmocka_unit_test(one_that_is_cancelled_ends_no_other),
         cmocka_unit_test(what_a_goaway_leaves_is_sent_again_many_times),
+        cmocka_unit_test(a_server_that_takes_nothing_is_given_time),
         cmocka_unit_test(a_refused_stream_is_tried_a_few_times_with_rests),
         cmocka_unit_test(rests_end_with_the_deadline),
         cmocka_unit_test(what_one_server_refuses_another_one_gets),
