@@ -7,9 +7,8 @@
 
 #include "gateway/base/spare.h"
 
-#define LOOK_EVERY_MS 100
-#define LOOK_OFTEN_MS 5 /* while it may fill up: clients can send a gigabyte a second */
-#define TRIM_EVERY_MS 5000
+#define LOOK_EVERY_MS 5   /* clients can send a gigabyte a second */
+#define TRIM_EVERY_MS 250 /* what buffers that doubled left behind is as much again */
 #define TIGHT_PERCENT 95
 #define FULL_PERCENT  98
 
@@ -44,7 +43,6 @@ static sheaf_memory_level_t look(sheaf_memory_t *memory, uint64_t most_bytes, ui
     uint64_t tight = most_bytes / 100 * TIGHT_PERCENT, full = most_bytes / 100 * FULL_PERCENT, used;
     uint64_t resident = resident_bytes(memory);
 
-    memory->is_filling = resident >= most_bytes / 4 && resident < tight;
     if (resident < tight)
         return SHEAF_MEMORY_FINE;
     used = used_bytes();
@@ -63,9 +61,7 @@ static sheaf_memory_level_t look(sheaf_memory_t *memory, uint64_t most_bytes, ui
 
 sheaf_memory_level_t sheaf_memory_level(sheaf_memory_t *memory, uint64_t most_bytes, uint64_t now_ms)
 {
-    uint64_t pause_ms = memory->is_filling ? LOOK_OFTEN_MS : LOOK_EVERY_MS;
-
-    if (memory->looked_ms != 0 && now_ms - memory->looked_ms < pause_ms)
+    if (memory->looked_ms != 0 && now_ms - memory->looked_ms < LOOK_EVERY_MS)
         return memory->level;
     memory->looked_ms = now_ms;
     memory->level = look(memory, most_bytes, now_ms);

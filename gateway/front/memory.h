@@ -1,8 +1,8 @@
 /* front/memory.h - how much memory the worker uses, and what to do about it (limits.memory).
  *
  * What malloc has handed out is dear to add up, what the kernel counts for the process is not, but does not sink when
- * memory is given back to malloc. So the second is looked at, at most ten times a second (every 5 ms from a quarter of the
- * limit on), and the first only when the second is near the limit. */
+ * memory is given back to malloc. So the second is looked at, every 5 ms at most, and the first only when the second is near
+ * the limit. */
 #ifndef SHEAF_FRONT_MEMORY_H
 #define SHEAF_FRONT_MEMORY_H
 
@@ -17,7 +17,6 @@ typedef enum sheaf_memory_level {
 typedef struct sheaf_memory {
     int statm_fd; /* 0: not opened yet, -1: cannot be */
     uint64_t looked_ms, trimmed_ms;
-    bool is_filling; /* a quarter of the limit is used, and malloc need not be asked yet */
     sheaf_memory_level_t level;
 } sheaf_memory_t;
 

@@ -72,19 +72,22 @@ static sheaf_memory_level_t level_of(fixture_t *fixture, uint64_t resident, uint
     return sheaf_memory_level(&fixture->memory, MOST, fixture->now_ms);
 }
 
-static void from_a_quarter_on_it_is_looked_often(void **state)
+/* Also near the limit, where malloc says that it is not reached, and beyond it. */
+static void it_is_looked_every_five_milliseconds(void **state)
 {
+    static const uint64_t residents[] = {MOST / 10, MOST / 2, MOST / 100 * 97, MOST};
     fixture_t *fixture = *state;
 
-    level_of(fixture, MOST / 4 - 8192, 0);
-    set_resident(&fixture->memory, MOST);
-    handed_out = MOST;
-    assert_int_equal(sheaf_memory_level(&fixture->memory, MOST, fixture->now_ms + 99), SHEAF_MEMORY_FINE);
-    level_of(fixture, MOST / 4 + 8192, 0);
-    set_resident(&fixture->memory, MOST);
-    handed_out = MOST;
-    assert_int_equal(sheaf_memory_level(&fixture->memory, MOST, fixture->now_ms + 4), SHEAF_MEMORY_FINE);
-    assert_int_equal(sheaf_memory_level(&fixture->memory, MOST, fixture->now_ms + 5), SHEAF_MEMORY_FULL);
+    for (size_t i = 0; i < 4; i++) {
+        level_of(fixture, residents[i], i == 3 ? MOST / 100 * 96 : MOST / 10);
+        set_resident(&fixture->memory, MOST);
+        handed_out = MOST;
+        assert_int_not_equal(sheaf_memory_level(&fixture->memory, MOST, fixture->now_ms + 4), SHEAF_MEMORY_FULL);
+        assert_int_equal(sheaf_memory_level(&fixture->memory, MOST, fixture->now_ms + 5), SHEAF_MEMORY_FULL);
+        set_resident(&fixture->memory, 0);
+        assert_int_equal(sheaf_memory_level(&fixture->memory, MOST, fixture->now_ms + 9), SHEAF_MEMORY_FULL);
+        assert_int_equal(sheaf_memory_level(&fixture->memory, MOST, fixture->now_ms + 10), SHEAF_MEMORY_FINE);
+    }
 }
 
 static void what_malloc_handed_out_decides(void **state)
@@ -104,21 +107,11 @@ static void far_from_the_limit_nothing_dear_is_asked(void **state)
     assert_int_equal(trims, 0);
 }
 
-static void it_is_looked_at_ten_times_a_second(void **state)
+static void what_is_free_is_given_back_a_few_times_a_second(void **state)
 {
-    fixture_t *fixture = *state;
-
-    assert_int_equal(level_of(fixture, MOST, MOST), SHEAF_MEMORY_FULL);
-    set_resident(&fixture->memory, 0);
-    assert_int_equal(sheaf_memory_level(&fixture->memory, MOST, fixture->now_ms + 99), SHEAF_MEMORY_FULL);
-    assert_int_equal(sheaf_memory_level(&fixture->memory, MOST, fixture->now_ms + 100), SHEAF_MEMORY_FINE);
-}
-
-static void what_is_free_is_given_back_every_five_seconds(void **state)
-{
-    for (int i = 0; i < 100; i++) /* ten seconds, and the kernel's number does not sink */
+    for (int i = 0; i < 30; i++) /* three seconds, looked at every 100 ms, and the kernel's number does not sink */
         assert_int_equal(level_of(*state, MOST, MOST / 2), SHEAF_MEMORY_FINE);
-    assert_int_equal(trims, 2);
+    assert_int_equal(trims, 10);
 }
 
 static void a_malloc_that_does_not_tell_is_believed_the_kernel(void **state)
@@ -156,10 +149,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_FIXTURE(what_malloc_handed_out_decides),
-        WITH_FIXTURE(from_a_quarter_on_it_is_looked_often),
+        WITH_FIXTURE(it_is_looked_every_five_milliseconds),
         WITH_FIXTURE(far_from_the_limit_nothing_dear_is_asked),
-        WITH_FIXTURE(it_is_looked_at_ten_times_a_second),
-        WITH_FIXTURE(what_is_free_is_given_back_every_five_seconds),
+        WITH_FIXTURE(what_is_free_is_given_back_a_few_times_a_second),
         WITH_FIXTURE(a_malloc_that_does_not_tell_is_believed_the_kernel),
         WITH_FIXTURE(numbers_that_cannot_be_read_stop_nobody),
         cmocka_unit_test(the_kernels_own_number_is_read),
