@@ -26,7 +26,7 @@ typedef struct sheaf_flight {
     bool is_discarded;   /* the answer is thrown away, see on_head */
     bool has_written;    /* a byte of its request may have gone out */
     bool has_bytes;      /* a byte of its answer has come */
-    bool is_unprocessed; /* HTTP/2: the backend said, or cannot but, not have acted on it */
+    bool is_unprocessed; /* HTTP/2 says so, or it was cut off (pipelining): sent again it does no harm */
 } sheaf_flight_t;
 
 /* The one door by which an exchange gets on a conn, and the one by which it gets off: so the count of what flies at a

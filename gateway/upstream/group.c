@@ -49,6 +49,7 @@ sheaf_group_t *sheaf_group_new(sheaf_conn_env_t *env, sheaf_soon_t *soon, sheaf_
     sheaf_group_t *group = sheaf_zalloc(sizeof(*group));
     sheaf_chance_t chance = {(uintptr_t)group};
 
+    SHEAF_ASSERT(conf->pipeline <= SHEAF_PIPELINE_MAX);
     (void)!getrandom(&chance, sizeof(chance), GRND_NONBLOCK); /* any will do: workers should only not be in step */
     group->conf = conf;
     group->snapshot = sheaf_snapshot_hold(snapshot);
@@ -387,6 +388,14 @@ static bool try_elsewhere(sheaf_group_t *group, sheaf_flight_t *flight, bool can
     return true;
 }
 
+static void log_failure(const sheaf_conn_t *conn, sheaf_err_t err, const char *detail)
+{
+    const sheaf_group_t *group = conn->group;
+
+    if (err != SHEAF_OK && err != SHEAF_ERR_ANSWER_TOO_LARGE)
+        sheaf_blame_log(group->conf->map_key, conn->server, &conn->address, err, detail, group->env->clock->now_ms);
+}
+
 /* The conn is in its place before the owner hears: what it sends from on_done may take it. */
 static void on_end(sheaf_flight_t *flight, sheaf_err_t err, const char *detail, bool can_stay)
 {
@@ -403,8 +412,8 @@ static void on_end(sheaf_flight_t *flight, sheaf_err_t err, const char *detail, 
         sheaf_dial(group, exchange, server);
         return;
     }
-    if (err != SHEAF_OK && err != SHEAF_ERR_ANSWER_TOO_LARGE && !flight->is_unprocessed)
-        sheaf_blame_log(group->conf->map_key, server, &conn->address, err, detail, group->env->clock->now_ms);
+    if (!flight->is_unprocessed)
+        log_failure(conn, err, detail);
     if (sheaf_twin_lost(flight, err)) {
         settle(group, conn, can_stay);
         serve_line(group);
@@ -412,6 +421,8 @@ static void on_end(sheaf_flight_t *flight, sheaf_err_t err, const char *detail, 
     }
     if (try_elsewhere(group, flight, can_stay))
         return;
+    if (flight->is_unprocessed) /* too often: its owner hears of it, too */
+        log_failure(conn, err, detail);
     if (err == SHEAF_OK)
         group->answered_ms = group->env->clock->now_ms;
     sheaf_twin_ended(exchange);

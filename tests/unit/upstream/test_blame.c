@@ -4,6 +4,7 @@
 #include "gateway/base/log.h"
 #include "gateway/upstream/blame.h"
 #include "gateway/upstream/ending.h"
+#include "tests/unit/upstream/h2_backend.h"
 #include "tests/unit/upstream/site.h"
 
 static worker_t *with_one(void)
@@ -149,6 +150,41 @@ static void the_log_has_a_line_a_second_for_each_server(void **state)
     assert_string_equal(at, "");
 }
 
+static char *log_of(int fd, char *text, size_t size)
+{
+    ssize_t len = read(fd, text, size - 1);
+
+    assert_true(len >= 0);
+    text[len] = '\0';
+    close(fd);
+    return text;
+}
+
+/* As long as it goes again nobody need know; when it does not, its owner hears of it, and so does the log. */
+static void what_was_refused_too_often_is_in_the_log(void **state)
+{
+    h2_backend_t a;
+    worker_t *w = h2_worker_with(&a, NULL);
+    char text[4096];
+    int ends[2];
+    ask_t ask;
+
+    assert_int_equal(pipe(ends), 0);
+    sheaf_log_setup(true, SHEAF_LOG_WARN, NULL);
+    sheaf_log_start(ends[1]);
+    a.on_request = h2_refuse;
+    worker_open(w);
+    ask_get(&ask, w, "/");
+    ask_whole(&ask);
+    assert_int_equal(ask.err, SHEAF_ERR_RESET);
+    sheaf_log_stop(2000);
+    close(ends[1]);
+    log_of(ends[0], text, sizeof(text));
+    assert_non_null(strstr(text, "\"event\":\"server failed\""));
+    assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1); /* one line */
+    h2_worker_end(w, &a, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -159,6 +195,7 @@ int main(void)
         cmocka_unit_test(a_name_that_is_not_found_stands_for_itself),
         cmocka_unit_test(words_are_told_though_what_they_spoke_of_is_gone),
         cmocka_unit_test(the_log_has_a_line_a_second_for_each_server),
+        cmocka_unit_test(what_was_refused_too_often_is_in_the_log),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
