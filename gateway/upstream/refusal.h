@@ -9,8 +9,9 @@
 #include "gateway/http/exchange.h"
 
 /* False when it was refused too often: then it counts as a reset. was_conn_lost: its conn goes away (GOAWAY), so that each
- * time costs the backend a new one; *ret_again_ms is SHEAF_NEVER while it goes on at once, then soon. Else the stream alone was refused
- * (REFUSED_STREAM), by a server that has enough of it for now: it is given time until then, each time more. */
+ * time costs the backend a new one; *ret_again_ms is SHEAF_NEVER while it goes on at once, then soon. Else the stream
+ * alone was refused (REFUSED_STREAM), by a server that has enough of it for now: it is given time until then, each time
+ * more. */
 bool sheaf_refusal_allows(sheaf_exchange_t *exchange, bool was_conn_lost, uint64_t now_ms, uint64_t *ret_again_ms);
 
 /* It goes on, and another server should be asked, where there is one: not because one conn of it went away, which every

@@ -1,7 +1,6 @@
 /* What an upstream decides in fleets that were thrown together by chance: servers that answer, are slow, refuse, reset,
  * say 503, are silent, and change their mind; retries, hedges, ejection, breaker, limits and shedding on or off; owners
- * that lose patience, cancel, and send again from inside on_done. The dice are seeded: a seed that fails fails again.
- * */
+ * that lose patience, cancel, and send again from inside on_done. The dice are seeded: a seed that fails fails again. */
 #include "tests/sim/upstream/fleet.h"
 
 #define SEEDS    400

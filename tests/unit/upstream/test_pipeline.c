@@ -187,10 +187,6 @@ static void the_shortest_queue_is_taken(void **state)
     worker_end(w);
 }
 
-/* Ends of the first answer that leave it in doubt what follows: those behind are asked again on another conn. */
-/* The conn ends as idle ones do: the first goes again for that reason, the others because they stood behind it. Each
- * stands alone now. */
-/* While the answers of all three are in one read. */
 static ask_t late;
 
 static void send_late(ask_t *ask)
@@ -269,7 +265,6 @@ static void who_became_the_first_unsent_is_sent_though_others_leave(void **state
     worker_end(w);
 }
 
-/* The other conn gets free while the first answer is still to come. */
 /* Every framing there is, and not only answers: cut in two at every byte. */
 static void answers_are_matched_wherever_they_are_cut(void **state)
 {
@@ -310,7 +305,7 @@ static void answers_are_matched_wherever_they_are_cut(void **state)
     }
 }
 
-/* The third way out of the second row: TLS says that nothing follows, when the second answer is still to come. */
+/* Bowing: TLS says that nothing follows, when the second answer is still to come. */
 static void over_tls_it_is_the_same(void **state)
 {
     for (int is_bowing = 0; is_bowing < 2; is_bowing++) {
@@ -343,7 +338,6 @@ static void over_tls_it_is_the_same(void **state)
     }
 }
 
-/* An answer that retry throws away: over with its conn if it is not whole, else the next one's turn. */
 int main(void)
 {
     const struct CMUnitTest tests[] = {

@@ -2,6 +2,7 @@
  * answer. */
 #include "tests/unit/upstream/piping.h"
 
+/* Ends of the first answer that leave it in doubt what follows: those behind are asked again on another conn. */
 static void whatever_puts_the_order_in_doubt_sends_the_rest_again(void **state)
 {
     static const struct {
@@ -38,6 +39,8 @@ static void whatever_puts_the_order_in_doubt_sends_the_rest_again(void **state)
     }
 }
 
+/* The conn ends as idle ones do: the first goes again for that reason, the others because they stood behind it. Each
+ * stands alone now. */
 static void a_conn_that_is_lost_before_any_answer_costs_nothing(void **state)
 {
     worker_t *w = piping(1);
@@ -101,6 +104,7 @@ static void cancel_this(ask_t *ask)
     ask_cancel(ask);
 }
 
+/* While the answers of all three are in one read. */
 static void a_sink_cancels_another_or_itself_from_inside(void **state)
 {
     for (int kind = 0; kind < 5; kind++) {
@@ -161,6 +165,7 @@ static void a_silent_first_ends_by_itself(void **state)
     worker_end(w);
 }
 
+/* The other conn gets free while the first answer is still to come. */
 static void who_is_held_up_goes_where_there_is_a_place(void **state)
 {
     worker_t *w = piping(2);
@@ -189,6 +194,7 @@ static void who_is_held_up_goes_where_there_is_a_place(void **state)
     worker_end(w);
 }
 
+/* An answer that retry throws away: over with its conn if it is not whole, else the next one's turn. */
 static void an_answer_that_is_thrown_away_is_matched_too(void **state)
 {
     static const char *const busy[] = {

@@ -117,7 +117,7 @@ static void each_way(void (*story)(writing_t *writing, worker_t *w))
     }
 }
 
-/* --- */
+/* --- the stories --- */
 
 static void read_slowly(writing_t *writing, worker_t *w)
 {
