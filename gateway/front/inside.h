@@ -55,7 +55,7 @@ struct sheaf_front {
 /* The limits in force now. */
 const sheaf_limits_conf_t *sheaf_front_limits(const sheaf_front_t *front);
 
-/* How the worker's memory stands; looks at most ten times a second. */
+/* How the worker's memory stands; looks every 5 ms at most. */
 sheaf_memory_level_t sheaf_front_memory(sheaf_front_t *front);
 
 /* There is work: looks at the memory now and then for as long as there is. */
