@@ -6,6 +6,7 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "gateway/front/memory.h"
@@ -13,9 +14,14 @@
 /* What malloc and the kernel say is handed in: these two stand before those of libc. */
 static uint64_t handed_out;
 static int sums, trims;
+static clock_t sum_takes; /* of the CPU */
 
 struct mallinfo2 mallinfo2(void)
 {
+    clock_t until = clock() + sum_takes;
+
+    while (sum_takes != 0 && clock() < until)
+        ;
     sums++;
     return (struct mallinfo2){.uordblks = handed_out / 2, .hblkhd = handed_out - handed_out / 2};
 }
@@ -52,6 +58,7 @@ static int set_up(void **state)
     assert_true(fixture.memory.statm_fd > 0);
     handed_out = 0;
     sums = trims = 0;
+    sum_takes = 0;
     *state = &fixture;
     return 0;
 }
@@ -88,6 +95,20 @@ static void it_is_looked_every_five_milliseconds(void **state)
         assert_int_equal(sheaf_memory_level(&fixture->memory, MOST, fixture->now_ms + 9), SHEAF_MEMORY_FULL);
         assert_int_equal(sheaf_memory_level(&fixture->memory, MOST, fixture->now_ms + 10), SHEAF_MEMORY_FINE);
     }
+}
+
+/* malloc adds up what is free chunk by chunk: of many it takes long, and nothing else is done meanwhile. */
+static void where_looking_is_dear_it_is_done_more_rarely(void **state)
+{
+    fixture_t *fixture = *state;
+
+    sum_takes = CLOCKS_PER_SEC / 50;
+    level_of(fixture, MOST, MOST / 2);
+    assert_int_equal(sums, 1);
+    sheaf_memory_level(&fixture->memory, MOST, fixture->now_ms + 79);
+    assert_int_equal(sums, 1);
+    sheaf_memory_level(&fixture->memory, MOST, fixture->now_ms + 5000);
+    assert_int_equal(sums, 2);
 }
 
 static void what_malloc_handed_out_decides(void **state)
@@ -150,6 +171,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_FIXTURE(what_malloc_handed_out_decides),
         WITH_FIXTURE(it_is_looked_every_five_milliseconds),
+        WITH_FIXTURE(where_looking_is_dear_it_is_done_more_rarely),
         WITH_FIXTURE(far_from_the_limit_nothing_dear_is_asked),
         WITH_FIXTURE(what_is_free_is_given_back_a_few_times_a_second),
         WITH_FIXTURE(a_malloc_that_does_not_tell_is_believed_the_kernel),
