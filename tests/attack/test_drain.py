@@ -95,10 +95,13 @@ class Drain(Attack):
         client.sock.sendall(headers(3) + frame(DATA, 0, 3, b"[") + frame(DATA, END_STREAM, 3, b"]") +
                             headers(5, flags=END_HEADERS | END_STREAM) +
                             headers(7, flags=0) + frame(CONTINUATION, END_HEADERS, 7) + frame(DATA, 0, 7, b"["))
+        while sum(entry[0] == RST_STREAM for entry in client.frames) < 3:
+            client.read()
+        # asked while the batch runs: once that is answered the gateway may be gone
+        self.assertEqual(door.metrics()['sheaf_client_refused_total{reason="http2-after-goaway"}'], 3)
         self.assertEqual(client.answer(1)["responses"][0]["status"], 200)
         resets = [(entry[2], int.from_bytes(entry[3], "big")) for entry in client.frames if entry[0] == RST_STREAM]
         self.assertEqual(resets, [(3, 7), (5, 7), (7, 7)])
-        self.assertEqual(door.metrics()['sheaf_client_refused_total{reason="http2-after-goaway"}'], 3)
         client.sock.close()
         self.finish(door)
 
