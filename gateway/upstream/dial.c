@@ -13,7 +13,7 @@
 static bool dial_next(sheaf_conn_t *conn);
 static void on_resolved(sheaf_name_waiter_t *waiter);
 
-static sheaf_conn_t *conn_for(sheaf_group_t *group, sheaf_server_t *server)
+sheaf_conn_t *sheaf_dial_conn(sheaf_group_t *group, sheaf_server_t *server)
 {
     sheaf_conn_t *conn = sheaf_conn_new(group->env, group->events, group, server);
 
@@ -31,7 +31,7 @@ static sheaf_conn_t *conn_for(sheaf_group_t *group, sheaf_server_t *server)
 /* A socket that failed is of no more use (it has a family and an error): the next address gets a new conn. */
 static sheaf_conn_t *replace(sheaf_conn_t *old)
 {
-    sheaf_conn_t *conn = conn_for(old->group, old->server);
+    sheaf_conn_t *conn = sheaf_dial_conn(old->group, old->server);
 
     sheaf_flight_pass_all(old, conn);
     sheaf_stock_file(&((sheaf_group_t *)conn->group)->stock, conn);
@@ -106,7 +106,7 @@ static void dial_on(sheaf_conn_t *conn)
 
 void sheaf_dial(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf_server_t *server)
 {
-    sheaf_conn_t *conn = conn_for(group, server);
+    sheaf_conn_t *conn = sheaf_dial_conn(group, server);
 
     exchange->state = SHEAF_EXCHANGE_FLYING;
     sheaf_flight_board(conn, exchange);

@@ -11,6 +11,9 @@
  * inside. */
 void sheaf_dial(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf_server_t *server);
 
+/* A new conn with nobody aboard, counted and as the configuration has it; not dialed yet. */
+sheaf_conn_t *sheaf_dial_conn(sheaf_group_t *group, sheaf_server_t *server);
+
 /* What the group does on_dial_failed: the next address, for all aboard. */
 void sheaf_dial_failed(sheaf_conn_t *conn, sheaf_err_t err, const char *detail);
 

@@ -1,6 +1,7 @@
 /* upstream/race.c - see race.h. */
 #include "gateway/upstream/race.h"
 
+#include "gateway/upstream/dial.h"
 #include "gateway/upstream/handshake.h"
 
 static void on_delay(sheaf_deadline_t *node);
@@ -49,14 +50,7 @@ static void on_delay(sheaf_deadline_t *node)
     if (group->stock.conn_count >= group->conf->max_connections ||
         !sheaf_balance_pick_beside(&group->balance, conn->server, &conn->address, now_ms, &conn->tried, &address))
         return;
-    rival = sheaf_conn_new(conn->env, conn->events, group, conn->server);
-    group->stock.conn_count++;
-    rival->first_byte_ms = conn->first_byte_ms;
-    rival->idle_ms = conn->idle_ms;
-    rival->protocol = conn->protocol;
-    rival->max_streams = conn->max_streams;
-    rival->pipeline = conn->pipeline;
-    rival->ping_ms = conn->ping_ms;
+    rival = sheaf_dial_conn(group, conn->server);
     rival->address = address;
     rival->version = conn->server->version;
     rival->rival = conn;
