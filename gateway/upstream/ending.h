@@ -24,7 +24,7 @@ void sheaf_ending_tell(sheaf_exchange_t *exchange, sheaf_err_t err, const char *
 /* It is sent again at `until_ms`: its one deadline wakes it. False: SHEAF_NEVER, it is not to be sent again. */
 bool sheaf_ending_rest(sheaf_group_t *group, sheaf_exchange_t *exchange, uint64_t until_ms);
 
-/* It stood behind another one on a conn (pipelining), or was to, in vain: it is sent again, by itself. */
+/* It stood behind another one on a conn (pipelining), in vain: it is sent again, by itself. */
 void sheaf_ending_again(sheaf_group_t *group, sheaf_exchange_t *exchange);
 
 /* The end of an exchange here: it goes to its fallback, where that was left open (triage), or back to its owner. */

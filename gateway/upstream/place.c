@@ -12,12 +12,11 @@ void sheaf_place_on(sheaf_group_t *group, sheaf_conn_t *conn, sheaf_exchange_t *
     sheaf_flight_t *flight = sheaf_flight_board(conn, exchange);
 
     exchange->state = SHEAF_EXCHANGE_FLYING;
-    if (conn->state < SHEAF_CONN_ACTIVE || sheaf_conn_start(flight) == 0 || conn->flight_count != 0) {
+    if (conn->state < SHEAF_CONN_ACTIVE || sheaf_conn_start(flight) == 0) {
         sheaf_stock_file(&group->stock, conn);
-        if (!flight->is_aboard)
-            sheaf_ending_again(group, exchange); /* it was to stand behind others */
         return;
     }
+    SHEAF_ASSERT(conn->flight_count == 0); /* with others aboard it has been asked whether it takes one more */
     sheaf_stock_let_go(&group->stock, conn);
     sheaf_count(group->env->metrics, SHEAF_METRIC_EXCHANGES_RETRIED, 1);
     sheaf_dial(group, exchange, server);
