@@ -60,6 +60,20 @@ static void until_done(worker_t *w, ask_t *asks, int count)
         worker_until(w, &asks[i].is_done);
 }
 
+/* With two conns, and both have carried an exchange. */
+static worker_t *piping_on_two(void)
+{
+    worker_t *w = piping(2);
+    ask_t asks[2];
+
+    send_all(w, asks, 2);
+    step_text(&w->a, OK_HI);
+    step_text(&w->a, OK_HI);
+    until_done(w, asks, 2);
+    w->a.log[0] = '\0';
+    return w;
+}
+
 static void assert_own_answer(const ask_t *ask, int index)
 {
     char body[] = {'#', (char)('0' + index), '\0'};

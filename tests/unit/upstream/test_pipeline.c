@@ -159,17 +159,12 @@ static void another_conn_is_opened_before_anything_stands_behind_anything(void *
     worker_end(w);
 }
 
-/* Two conns that are proven: the first two requests take one each, the next two go behind one each. */
+/* The first two requests take a conn each, the next two go behind one each. */
 static void the_shortest_queue_is_taken(void **state)
 {
-    worker_t *w = piping(2);
-    ask_t asks[4], two[2];
+    worker_t *w = piping_on_two();
+    ask_t asks[4];
 
-    send_all(w, two, 2);
-    step_text(&w->a, OK_HI);
-    step_text(&w->a, OK_HI);
-    until_done(w, two, 2);
-    w->a.log[0] = '\0';
     send_all(w, asks, 4);
     worker_until_count(w, &w->a.requests, 3 + 4);
     assert_int_equal(metric(w, SHEAF_METRIC_EXCHANGES_PIPELINED), 2);

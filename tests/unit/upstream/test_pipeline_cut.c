@@ -168,14 +168,9 @@ static void a_silent_first_ends_by_itself(void **state)
 /* The other conn gets free while the first answer is still to come. */
 static void who_is_held_up_goes_where_there_is_a_place(void **state)
 {
-    worker_t *w = piping(2);
-    ask_t two[2], asks[4];
+    worker_t *w = piping_on_two();
+    ask_t asks[4];
 
-    send_all(w, two, 2);
-    step_text(&w->a, OK_HI);
-    step_text(&w->a, OK_HI);
-    until_done(w, two, 2);
-    w->a.log[0] = '\0';
     send_all(w, asks, 4); /* two on each */
     worker_until_count(w, &w->a.requests, 3 + 4);
     answer_by_target(&w->a);
