@@ -1,5 +1,5 @@
-"""Fan-out of 1,000 items over HTTP/2 and over HTTP/1 to the same nginx, in clear text and over TLS: CPU per item, and
-connections that are open to it afterwards."""
+"""Fan-out of 1,000 items over HTTP/2 and over HTTP/1 to the same nginx, in clear text and over TLS, and over HTTP/1 on four
+connections with and without pipelining: CPU per item, and connections that are open to it afterwards."""
 import pathlib
 import re
 import statistics
@@ -8,13 +8,17 @@ import subprocess
 from rig import free_port, mark
 
 N = 1000
+FEW = "protocol: http1, max_connections: 4"
 # name: (scheme, which port of the backend, what the upstream says)
 VARIANTS = {
     "http/1": ("http", "h1", "protocol: http1"),
     "http/2": ("http", "h2", "protocol: http2"),
     "http/1 over TLS": ("https", "tls", "protocol: http1, tls: {verify: false}"),
     "http/2 over TLS": ("https", "tls", "protocol: auto, tls: {verify: false}"),
+    "http/1, max_connections: 4": ("http", "h1", FEW),
+    "http/1, max_connections: 4, pipeline: 8": ("http", "h1", f"{FEW}, pipeline: 8"),
 }
+BASES = {"http/2": "http/1", "http/2 over TLS": "http/1 over TLS", "http/1, max_connections: 4, pipeline: 8": "http/1, max_connections: 4"}
 
 
 def make_certificate(rig):
@@ -39,7 +43,7 @@ def measure(rig, rounds, seconds):
     has_protocol = rig.knows("protocol")
     cells = {}
     for i, (name, (scheme, where, upstream)) in enumerate(VARIANTS.items()):
-        if "http/2" in name and not has_protocol:
+        if ("http/2" in name and not has_protocol) or ("pipeline" in name and not rig.knows("pipeline")):
             continue
         upstream = upstream if has_protocol else upstream.replace("protocol: http1", "max_connections: 512")
         gateway = rig.sheaf(f"protocols-{i}", [f"{scheme}://127.0.0.1:{ports[where]}"], upstream)
@@ -57,9 +61,9 @@ def measure(rig, rounds, seconds):
 def run(rig, is_quick):
     """Returns how many answers went wrong."""
     cells, bad = measure(rig, *((1, 0.7) if is_quick else (5, 1.5)))
-    print(f"\n| fan-out of {N:,} items, one nginx | CPU us/item | / http/1 | connections |\n|---|---|---|---|")
+    print(f"\n| fan-out of {N:,} items, one nginx | CPU us/item | / http/1 like it | connections |\n|---|---|---|---|")
     for name, (costs, used) in cells.items():
-        base = cells["http/1 over TLS" if "TLS" in name else "http/1"][0]
+        base = cells[BASES.get(name, name)][0]
         ratio = statistics.median(cost / other for cost, other in zip(costs, base))
         print(f"| {name} | {statistics.median(costs):.2f} | {ratio:.2f} | {used} |")
     if "http/2" in cells:
