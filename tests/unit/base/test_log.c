@@ -1,7 +1,9 @@
 /* log: lines come out whole, or not at all and counted. */
+#include <dirent.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -112,12 +114,51 @@ static void a_full_disk_and_a_reader_that_left_cost_lines_only(void **state)
     sheaf_metrics_region_free(region);
 }
 
+/* How many descriptors the thread that is not this one holds. */
+static int descriptors_of_the_other(void)
+{
+    char path[300];
+    DIR *tasks = opendir("/proc/self/task"), *fds;
+    const struct dirent *entry;
+    int count = 0;
+
+    while ((entry = readdir(tasks)) != NULL && (entry->d_name[0] == '.' || atoi(entry->d_name) == getpid()))
+        ;
+    assert_non_null(entry);
+    snprintf(path, sizeof(path), "/proc/self/task/%s/fd", entry->d_name);
+    fds = opendir(path);
+    while ((entry = readdir(fds)) != NULL)
+        count += entry->d_name[0] != '.';
+    closedir(fds);
+    closedir(tasks);
+    return count;
+}
+
+/* Shared ones are counted by the kernel at every read and write of the loop; and a copy of the loop's would keep a socket
+ * open that the loop has closed. */
+static void the_writer_holds_the_descriptor_it_writes_to_and_no_other(void **state)
+{
+    char c;
+    int ends[2];
+
+    assert_int_equal(pipe(ends), 0);
+    sheaf_log_setup(true, SHEAF_LOG_INFO, NULL);
+    sheaf_log_start(ends[1]);
+    sheaf_log(SHEAF_LOG_INFO, "begun", "the thread runs");
+    assert_int_equal(read(ends[0], &c, 1), 1);
+    assert_int_equal(descriptors_of_the_other(), 1);
+    sheaf_log_stop(2000);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_is_one_json_object_whatever_is_in_it),
         cmocka_unit_test(a_reader_that_sleeps_costs_lines_but_no_time),
         cmocka_unit_test(a_full_disk_and_a_reader_that_left_cost_lines_only),
+        cmocka_unit_test(the_writer_holds_the_descriptor_it_writes_to_and_no_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
