@@ -10,6 +10,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 /* Eight times this byte. */
 #define SHEAF_EIGHT(byte) (0x0101010101010101u * (uint8_t)(byte))
 
@@ -39,5 +43,36 @@ static inline size_t sheaf_eight_first(uint64_t marks)
 {
     return (size_t)__builtin_ctzll(marks) / 8;
 }
+
+/* --- sixteen at once, where the machine can: a bit for each byte, the first lowest, and none too many --- */
+
+#ifdef __SSE2__
+static inline __m128i sheaf_sixteen_at(const char *bytes)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)bytes);
+}
+
+static inline __m128i sheaf_sixteen_equal(__m128i word, char byte)
+{
+    return _mm_cmpeq_epi8(word, _mm_set1_epi8(byte));
+}
+
+/* Bytes below 0x20, and those above 0x7f, which are negative. */
+static inline __m128i sheaf_sixteen_not_printable(__m128i word)
+{
+    return _mm_cmplt_epi8(word, _mm_set1_epi8(0x20));
+}
+
+/* Unsigned; `bound` is not 0. */
+static inline __m128i sheaf_sixteen_below(__m128i word, uint8_t bound)
+{
+    return _mm_cmpeq_epi8(_mm_min_epu8(word, _mm_set1_epi8((char)(bound - 1))), word);
+}
+
+static inline unsigned sheaf_sixteen_bits(__m128i marks)
+{
+    return (unsigned)_mm_movemask_epi8(marks);
+}
+#endif
 
 #endif

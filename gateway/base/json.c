@@ -1,4 +1,3 @@
-#include "gateway/base/eight.h"
 #include "gateway/base/json.h"
 #include "gateway/base/json_step.h"
 
@@ -35,11 +34,6 @@ void sheaf_json_scan_init(sheaf_json_scan_t *scan, uint16_t max_depth)
     memset(scan, 0, offsetof(sheaf_json_scan_t, is_object));
     scan->max_depth = max_depth < SHEAF_JSON_MAX_DEPTH ? max_depth : SHEAF_JSON_MAX_DEPTH;
     scan->state = VALUE;
-}
-
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
 }
 
 static bool is_in_object(const sheaf_json_scan_t *scan)
@@ -112,7 +106,7 @@ static uint8_t after_value(sheaf_json_scan_t *scan, char c)
         return is_in_object(scan) ? NAME : VALUE;
     if (c == '}' || c == ']')
         return close_level(scan, c == '}');
-    return is_space(c) ? AFTER : BAD; /* behind a number; elsewhere it was skipped */
+    return sheaf_json_is_space(c) ? AFTER : BAD; /* behind a number; elsewhere it was skipped */
 }
 
 /* RFC 3629 section 4: what the second byte of a character may be depends on the first. */
@@ -161,15 +155,10 @@ static uint8_t in_escape(sheaf_json_scan_t *scan, char c)
     return is_simple_escape(c) ? STRING : BAD;
 }
 
-static int hex_value(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : -1;
-}
-
 /* A high surrogate must be followed by a low one, and a low one by nothing of the kind. */
 static uint8_t in_hex(sheaf_json_scan_t *scan, char c)
 {
-    int value = hex_value(c);
+    int value = sheaf_json_hex(c);
     bool is_low;
 
     if (value < 0)
@@ -184,27 +173,32 @@ static uint8_t in_hex(sheaf_json_scan_t *scan, char c)
     return scan->wants_low ? LOW_ESCAPE : STRING;
 }
 
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
 static uint8_t in_number(sheaf_json_scan_t *scan, char c)
 {
-    bool is_digit = c >= '0' && c <= '9', is_exponent = c == 'e' || c == 'E';
+    bool is_exponent = c == 'e' || c == 'E';
 
     switch (scan->state) {
     case MINUS:
-        return c == '0' ? ZERO : is_digit ? DIGITS : BAD;
+        return c == '0' ? ZERO : is_digit(c) ? DIGITS : BAD;
     case ZERO:
-        return c == '.' ? POINT : is_exponent ? EXPONENT : is_digit ? BAD : after_value(scan, c);
+        return c == '.' ? POINT : is_exponent ? EXPONENT : is_digit(c) ? BAD : after_value(scan, c);
     case DIGITS:
-        return is_digit ? DIGITS : c == '.' ? POINT : is_exponent ? EXPONENT : after_value(scan, c);
+        return is_digit(c) ? DIGITS : c == '.' ? POINT : is_exponent ? EXPONENT : after_value(scan, c);
     case POINT:
-        return is_digit ? FRACTION : BAD;
+        return is_digit(c) ? FRACTION : BAD;
     case FRACTION:
-        return is_digit ? FRACTION : is_exponent ? EXPONENT : after_value(scan, c);
+        return is_digit(c) ? FRACTION : is_exponent ? EXPONENT : after_value(scan, c);
     case EXPONENT:
-        return is_digit ? EXPONENT_DIGITS : c == '+' || c == '-' ? EXPONENT_SIGN : BAD;
+        return is_digit(c) ? EXPONENT_DIGITS : c == '+' || c == '-' ? EXPONENT_SIGN : BAD;
     case EXPONENT_SIGN:
-        return is_digit ? EXPONENT_DIGITS : BAD;
+        return is_digit(c) ? EXPONENT_DIGITS : BAD;
     default:
-        return is_digit ? EXPONENT_DIGITS : after_value(scan, c);
+        return is_digit(c) ? EXPONENT_DIGITS : after_value(scan, c);
     }
 }
 
@@ -251,8 +245,18 @@ static uint8_t step(sheaf_json_scan_t *scan, char c)
 }
 
 /* Over plain bytes: none below 0x20, none of `"`, `\`, none above 0x7f. */
-static const char *skip_plain(const char *at, const char *end)
+static inline const char *skip_plain(const char *at, const char *end)
 {
+#ifdef __SSE2__
+    for (; end - at >= 16; at += 16) {
+        __m128i word = sheaf_sixteen_at(at);
+        unsigned bits = sheaf_sixteen_bits(sheaf_sixteen_not_printable(word) | sheaf_sixteen_equal(word, '"') |
+                                           sheaf_sixteen_equal(word, '\\'));
+
+        if (bits != 0)
+            return at + __builtin_ctz(bits);
+    }
+#endif
     for (; end - at >= 8; at += 8) {
         uint64_t word = sheaf_eight_at(at);
         uint64_t marks = (word & SHEAF_EIGHT_HIGH) | sheaf_eight_below(word, 0x20) | sheaf_eight_equal(word, '"') |
@@ -266,8 +270,7 @@ static const char *skip_plain(const char *at, const char *end)
     return at;
 }
 
-/* Whole characters and two-byte escapes are passed here too; what is cut off or wrong is left to the steps. */
-static const char *skip_string(const char *at, const char *end)
+const char *sheaf_json_plain(const char *at, const char *end)
 {
     while ((at = skip_plain(at, end)) < end) {
         size_t len = 0;
@@ -286,14 +289,14 @@ static const char *skip_spaces(const char *at, const char *end)
 {
     while (end - at >= 8 && sheaf_eight_at(at) == SHEAF_EIGHT(' '))
         at += 8;
-    while (at < end && is_space(*at))
+    while (at < end && sheaf_json_is_space(*at))
         at++;
     return at;
 }
 
 static const char *skip_digits(const char *at, const char *end)
 {
-    while (at < end && *at >= '0' && *at <= '9')
+    while (at < end && is_digit(*at))
         at++;
     return at;
 }
@@ -302,7 +305,7 @@ static const char *skip_digits(const char *at, const char *end)
 static inline const char *skip_run(uint8_t state, const char *at, const char *end)
 {
     if (state == STRING)
-        return skip_string(at, end);
+        return sheaf_json_plain(at, end);
     if ((unsigned char)*at <= ' ')
         return state <= AFTER ? skip_spaces(at, end) : at;
     return state == DIGITS || state == FRACTION || state == EXPONENT_DIGITS ? skip_digits(at, end) : at;
@@ -330,6 +333,11 @@ const char *sheaf_json_run(sheaf_json_scan_t *scan, const char *at, const char *
 {
     if (scan->state == BAD)
         return at;
+    if (scan->state == VALUE && scan->depth == 0 && at < end && !is_digit(end[-1]) &&
+        sheaf_json_is_whole(at, end, scan->max_depth)) { /* behind a digit, more of them may come */
+        scan->state = AFTER;
+        return NULL;
+    }
     while (at < end && (at = skip_run(scan->state, at, end)) < end) {
         uint8_t before = scan->state;
         scan->state = step(scan, *at);

@@ -269,9 +269,13 @@ static sheaf_err_t check_all(check_t *check, uint16_t max_depth)
 
 sheaf_err_t sheaf_json_check(sheaf_str_t doc, uint16_t max_depth, sheaf_fail_t *fail)
 {
+    if (doc.base == NULL) /* an absent one is an empty one */
+        doc = SHEAF_STR("");
+    if (sheaf_json_is_whole_unique(doc.base, doc.base + doc.len, max_depth))
+        return SHEAF_OK;
     check_t *check = sheaf_alloc(sizeof(*check)); /* its frames stay unset until they are opened */
 
-    check->doc = doc.base == NULL ? SHEAF_STR("") : doc; /* an absent one is an empty one */
+    check->doc = doc;
     check->depth = 0;
     check->names = NULL;
     check->name_count = check->name_size = 0;

@@ -1,16 +1,10 @@
 /* base/json_cursor.c - walking a document that passed sheaf_json_check: nothing here checks anything again. */
-#include "gateway/base/eight.h"
 #include "gateway/base/json.h"
 #include "gateway/base/json_step.h"
 
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
-}
-
 static const char *skip_space(const char *at, const char *end)
 {
-    while (at < end && is_space(*at))
+    while (at < end && sheaf_json_is_space(*at))
         at++;
     return at;
 }
@@ -19,7 +13,7 @@ sheaf_json_t sheaf_json_root(sheaf_str_t doc)
 {
     const char *at = skip_space(doc.base, doc.base + doc.len), *end = doc.base + doc.len;
 
-    while (end > at && is_space(end[-1]))
+    while (end > at && sheaf_json_is_space(end[-1]))
         end--;
     return sheaf_str(at, (size_t)(end - at));
 }
@@ -44,8 +38,17 @@ sheaf_json_type_t sheaf_json_type(sheaf_json_t value)
     }
 }
 
-static const char *quote_or_slash(const char *at, const char *end)
+static inline const char *quote_or_slash(const char *at, const char *end)
 {
+#ifdef __SSE2__
+    for (; end - at >= 16; at += 16) {
+        __m128i word = sheaf_sixteen_at(at);
+        unsigned bits = sheaf_sixteen_bits(sheaf_sixteen_equal(word, '"') | sheaf_sixteen_equal(word, '\\'));
+
+        if (bits != 0)
+            return at + __builtin_ctz(bits);
+    }
+#endif
     for (; end - at >= 8; at += 8) {
         uint64_t word = sheaf_eight_at(at);
         uint64_t marks = sheaf_eight_equal(word, '"') | sheaf_eight_equal(word, '\\');
@@ -68,26 +71,28 @@ const char *sheaf_json_quote(const char *at, const char *end)
     return at;
 }
 
-static const char *skip_string(const char *at, const char *end)
+static inline const char *skip_string(const char *at, const char *end)
 {
-    const char *quote = sheaf_json_quote(at + 1, end);
+    const char *quote = sheaf_json_near_quote(at + 1, end);
 
+    if (quote == NULL)
+        quote = sheaf_json_quote(at + 1, end);
     return quote < end ? quote + 1 : end;
 }
 
 static const char *skip_nested(const char *at, const char *end)
 {
-    unsigned depth = 0;
+    static const int8_t depths[256] = {['{'] = 1, ['['] = 1, ['}'] = -1, [']'] = -1};
+    int depth = 0;
 
     while (at < end) {
         if (*at == '"') {
             at = skip_string(at, end);
             continue;
         }
-        depth += *at == '{' || *at == '[';
-        if ((*at == '}' || *at == ']') && --depth == 0)
-            return at + 1;
-        at++;
+        depth += depths[(unsigned char)*at++];
+        if (depth == 0)
+            return at;
     }
     return at;
 }
@@ -98,7 +103,7 @@ static const char *skip_value(const char *at, const char *end)
         return skip_nested(at, end);
     if (*at == '"')
         return skip_string(at, end);
-    while (at < end && *at != ',' && *at != '}' && *at != ']' && !is_space(*at))
+    while (at < end && *at != ',' && *at != '}' && *at != ']' && !sheaf_json_is_space(*at))
         at++;
     return at;
 }

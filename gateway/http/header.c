@@ -57,6 +57,21 @@ size_t sheaf_header_value_span(const char *bytes, size_t len)
 {
     size_t at = 0;
 
+#ifdef __SSE2__
+    while (len - at >= 16) {
+        __m128i word = sheaf_sixteen_at(bytes + at);
+        unsigned controls = sheaf_sixteen_bits(sheaf_sixteen_below(word, 0x20) | sheaf_sixteen_equal(word, 0x7f));
+
+        if (controls == 0) {
+            at += 16;
+            continue;
+        }
+        at += (size_t)__builtin_ctz(controls);
+        if (is_control(bytes[at]))
+            return at;
+        at++; /* over a tab */
+    }
+#endif
     while (len - at >= sizeof(uint64_t)) {
         uint64_t word = sheaf_eight_at(bytes + at);
         uint64_t controls = sheaf_eight_below(word, 0x20) | sheaf_eight_equal(word, 0x7f);

@@ -1,4 +1,4 @@
-/* eight: the first mark is where the first such byte is, whatever stands beside it. */
+/* eight: the first mark is where the first such byte is, whatever stands beside it; sixteen marks all and no others. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -60,12 +60,33 @@ static void the_first_of_several_is_found(void **state)
     assert_int_equal(first_of(sheaf_eight_equal(sheaf_eight_at("abcdefgh"), '"')), 8);
 }
 
+#ifdef __SSE2__
+static void sixteen_bytes_are_each_marked_for_what_they_are(void **state)
+{
+    (void)state;
+    for (unsigned byte = 0; byte < 256; byte++) {
+        char bytes[16];
+
+        memset(bytes, 'x', sizeof(bytes));
+        bytes[9] = (char)byte;
+        __m128i word = sheaf_sixteen_at(bytes);
+        assert_int_equal(sheaf_sixteen_bits(sheaf_sixteen_not_printable(word)),
+                         byte < 0x20 || byte > 0x7f ? 1 << 9 : 0);
+        assert_int_equal(sheaf_sixteen_bits(sheaf_sixteen_below(word, 0x20)), byte < 0x20 ? 1 << 9 : 0);
+        assert_int_equal(sheaf_sixteen_bits(sheaf_sixteen_equal(word, (char)byte)), byte == 'x' ? 0xffff : 1 << 9);
+    }
+}
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_byte_below_a_bound_is_found_among_its_neighbours),
         cmocka_unit_test(the_first_byte_that_is_equal_is_found_among_its_neighbours),
         cmocka_unit_test(the_first_of_several_is_found),
+#ifdef __SSE2__
+        cmocka_unit_test(sixteen_bytes_are_each_marked_for_what_they_are),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
