@@ -160,6 +160,7 @@ typedef struct sheaf_late {
 #define SHEAF_KEY_ENUM_protocol(n)        SHEAF_MEMBER_ENUM(protocol, n)
 #define SHEAF_KEY_PERCENT(n)              SHEAF_MEMBER(PERCENT, uint64_t, n##_percent)
 #define SHEAF_KEY_SET_retry_on(n)         SHEAF_MEMBER_SET(retry_on, n)
+#define SHEAF_KEY_SET_exposure(n)         SHEAF_MEMBER_SET(exposure, n)
 #define SHEAF_KEY_ENUM_kind(n)            SHEAF_MEMBER_ENUM(kind, n)
 #define SHEAF_KEY_ENUM_response(n)        SHEAF_MEMBER_ENUM(response, n)
 #define SHEAF_KEY_ENUM_order(n)           SHEAF_MEMBER_ENUM(order, n)

@@ -188,6 +188,45 @@ bool sheaf_snapshot_has_endpoint(const sheaf_snapshot_t *snapshot, sheaf_str_t p
     return sheaf_snapshot_endpoint(snapshot, path, SHEAF_STR(""), &match) != NULL || match.allow.base != NULL;
 }
 
+/* --- routes --- */
+
+static bool is_for(const sheaf_route_conf_t *route, sheaf_exposure_t who)
+{
+    return (route->expose & 1u << who) != 0;
+}
+
+/* Does a route of the template that was found, with one of the methods in match->allow, answer them? */
+static bool is_any_for(const sheaf_snapshot_t *snapshot, sheaf_str_t path, sheaf_exposure_t who,
+                       const sheaf_match_t *match)
+{
+    sheaf_str_t methods = match->allow;
+    sheaf_match_t other;
+
+    while (methods.base != NULL) {
+        sheaf_str_t method = sheaf_str_trim(sheaf_str_cut(&methods, ','));
+
+        if (sheaf_router_find(snapshot->routes, path, method, &other) &&
+            is_for(&snapshot->conf.routes.items[other.route], who))
+            return true;
+    }
+    return false;
+}
+
+const sheaf_route_conf_t *sheaf_snapshot_route(const sheaf_snapshot_t *snapshot, sheaf_str_t host, sheaf_str_t path,
+                                               sheaf_str_t method, sheaf_exposure_t who, sheaf_match_t *ret_match)
+{
+    const sheaf_route_conf_t *route;
+
+    (void)host;
+    if (!sheaf_router_find(snapshot->routes, path, method, ret_match)) {
+        if (ret_match->allow.base != NULL && !is_any_for(snapshot, path, who, ret_match))
+            ret_match->allow = SHEAF_STR_NONE;
+        return NULL;
+    }
+    route = &snapshot->conf.routes.items[ret_match->route];
+    return is_for(route, who) ? route : NULL;
+}
+
 struct ssl_ctx_st *sheaf_snapshot_tls_of(const sheaf_snapshot_t *snapshot, const sheaf_upstream_conf_t *conf)
 {
     return snapshot->upstream_tls != NULL ? snapshot->upstream_tls[conf - snapshot->conf.upstreams.items] : NULL;

@@ -59,6 +59,12 @@ const sheaf_endpoint_conf_t *sheaf_snapshot_endpoint(const sheaf_snapshot_t *sna
 /* Is there an endpoint at `path`, whatever its method? */
 bool sheaf_snapshot_has_endpoint(const sheaf_snapshot_t *snapshot, sheaf_str_t path);
 
+/* The route that answers `method` at `path`, which is normalised, to those whom `who` names, or NULL. `*ret_match` has the
+ * parameters; or, where routes of the path answer other methods, those as `allow`: absent when none of them is for
+ * `who`. */
+const sheaf_route_conf_t *sheaf_snapshot_route(const sheaf_snapshot_t *snapshot, sheaf_str_t host, sheaf_str_t path,
+                                               sheaf_str_t method, sheaf_exposure_t who, sheaf_match_t *ret_match);
+
 /* How the https:// servers of `conf`, an upstream of the snapshot, are spoken to: an SSL_CTX that belongs to the snapshot
  * (who needs it longer holds it), or NULL. */
 struct ssl_ctx_st *sheaf_snapshot_tls_of(const sheaf_snapshot_t *snapshot, const sheaf_upstream_conf_t *conf);

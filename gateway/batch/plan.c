@@ -72,13 +72,14 @@ static sheaf_err_t find_route(sheaf_item_t *item, const sheaf_url_t *url, sheaf_
 
     if (sheaf_snapshot_has_endpoint(snapshot, url->path))
         return sheaf_fail(fail, SHEAF_ERR_ITEM_URL, "an item may not name a batch endpoint (no batch inside a batch)");
-    if (!sheaf_router_find(snapshot->routes, url->path, item->exchange.method, &match)) {
+    item->route = sheaf_snapshot_route(snapshot, item->batch->outer->host, url->path, item->exchange.method,
+                                       SHEAF_EXPOSURE_BATCH, &match);
+    if (item->route == NULL) {
         if (match.allow.base == NULL)
             return sheaf_fail(fail, SHEAF_ERR_NO_ROUTE, "no route matches the path");
         allow(item, match.allow);
         return sheaf_fail(fail, SHEAF_ERR_ITEM_NOT_ALLOWED, "the route allows %.*s", SHEAF_STR_ARG(match.allow));
     }
-    item->route = &snapshot->conf.routes.items[match.route];
     if (url->has_encoded_slash && item->route->encoded_slashes == SHEAF_ENCODED_SLASHES_REFUSE)
         return sheaf_fail(fail, SHEAF_ERR_ITEM_URL, "the path holds an encoded slash or backslash");
     item->exchange.upstream = item->route->upstream;

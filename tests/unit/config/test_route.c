@@ -1,0 +1,90 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "config/snapshot.h"
+
+static sheaf_snapshot_t *load(const char *routes)
+{
+    char text[4096], *report;
+    sheaf_snapshot_t *snapshot;
+
+    snprintf(text, sizeof(text),
+             "listen: [{address: \"127.0.0.1:0\"}]\nupstreams: {a: {servers: [\"http://10.0.0.1\"]}}\nroutes:\n%s",
+             routes);
+    snapshot = sheaf_snapshot_load("test.yaml", sheaf_str_of(text), &report);
+    assert_string_equal(report, "");
+    free(report);
+    return snapshot;
+}
+
+/* The index of the route that answers, -404 or -405. */
+static int find(const sheaf_snapshot_t *snapshot, sheaf_exposure_t who, const char *method, const char *path)
+{
+    sheaf_match_t match;
+    const sheaf_route_conf_t *route =
+        sheaf_snapshot_route(snapshot, SHEAF_STR("h.example"), sheaf_str_of(path), sheaf_str_of(method), who, &match);
+
+    if (route == NULL)
+        return match.allow.base != NULL ? -405 : -404;
+    assert_ptr_equal(route, &snapshot->conf.routes.items[match.route]);
+    return (int)match.route;
+}
+
+static void a_route_is_there_only_for_those_it_is_exposed_to(void **state)
+{
+    sheaf_snapshot_t *snapshot = load("  - {match: /both, upstream: a}\n"
+                                      "  - {match: /items, expose: [batch], upstream: a}\n"
+                                      "  - {match: /direct, expose: [direct], upstream: a}\n");
+    static const struct {
+        const char *path;
+        int direct, batch;
+    } rows[] = {{"/both", 0, 0}, {"/items", -404, 1}, {"/direct", 2, -404}};
+
+    for (size_t i = 0; i < SHEAF_COUNT(rows); i++) {
+        assert_int_equal(find(snapshot, SHEAF_EXPOSURE_DIRECT, "GET", rows[i].path), rows[i].direct);
+        assert_int_equal(find(snapshot, SHEAF_EXPOSURE_BATCH, "GET", rows[i].path), rows[i].batch);
+    }
+    sheaf_snapshot_drop(snapshot);
+}
+
+/* A catch-all for items must not open what the more specific route keeps from them. */
+static void a_hidden_route_gives_way_to_no_other(void **state)
+{
+    sheaf_snapshot_t *snapshot = load("  - {match: \"/{all...}\", upstream: a}\n"
+                                      "  - {match: /admin, expose: [direct], upstream: a}\n");
+
+    assert_int_equal(find(snapshot, SHEAF_EXPOSURE_BATCH, "GET", "/admin"), -404);
+    assert_int_equal(find(snapshot, SHEAF_EXPOSURE_BATCH, "GET", "/adminx"), 0);
+    sheaf_snapshot_drop(snapshot);
+}
+
+static void other_methods_are_told_of_where_one_of_them_is_exposed(void **state)
+{
+    sheaf_snapshot_t *snapshot = load("  - {match: /a, methods: [GET], expose: [direct], upstream: a}\n"
+                                      "  - {match: /b, methods: [GET], expose: [direct], upstream: a}\n"
+                                      "  - {match: /b, methods: [PUT], upstream: a}\n");
+
+    assert_int_equal(find(snapshot, SHEAF_EXPOSURE_BATCH, "PUT", "/a"), -404);
+    assert_int_equal(find(snapshot, SHEAF_EXPOSURE_DIRECT, "PUT", "/a"), -405);
+    assert_int_equal(find(snapshot, SHEAF_EXPOSURE_BATCH, "GET", "/b"), -404);
+    assert_int_equal(find(snapshot, SHEAF_EXPOSURE_BATCH, "DELETE", "/b"), -405);
+    sheaf_snapshot_drop(snapshot);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_route_is_there_only_for_those_it_is_exposed_to),
+        cmocka_unit_test(a_hidden_route_gives_way_to_no_other),
+        cmocka_unit_test(other_methods_are_told_of_where_one_of_them_is_exposed),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
