@@ -39,6 +39,14 @@ typedef struct sheaf_sink {
     void (*on_done)(sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail);
 } sheaf_sink_t;
 
+/* Bytes of the answer to a streamed exchange that its owner may have at once, at most: those that were handed to on_body
+ * and not given back (sheaf_dispatch_t.credit). Where that is near, the backend is not read: it waits for the owner. So
+ * neither its owner's time nor its own is bounded once on_head took the head: `timeout`, deadline_ms and first_byte_timeout
+ * are for what comes before; idle_timeout, where it is set, stands while the backend is read. Until then it is like any other
+ * (retry, fallback), but that nothing stands behind or before it on a conn (pipelining), and no second flight is sent
+ * (hedge). While the backend of an HTTP/1.1 conn is not read its end is not heard of either, until it is read again. */
+#define SHEAF_STREAM_WINDOW ((size_t)256 << 10)
+
 struct sheaf_exchange {
     /* --- the question: set by the owner before send, frozen while it flies --- */
     const sheaf_sink_t *sink;
@@ -55,6 +63,7 @@ struct sheaf_exchange {
     bool is_idempotent;
     bool is_repeatable;   /* may be sent twice where the upstream retries: idempotent, or its owner vouches for it */
     bool is_direct;       /* refused with QUEUE_FULL beyond max_waiting; a batch's exchanges wait */
+    bool is_streamed;     /* its answer is handed on as it comes, see SHEAF_STREAM_WINDOW */
     const void *flow;     /* exchanges of one flow (a batch) take turns with those of others; identity only */
     uint64_t deadline_ms; /* absolute, on the clock; the exchange ends with on_done(TIMEOUT) then,
                                 or QUEUE_FULL when it still waited for a conn */
@@ -102,7 +111,8 @@ struct sheaf_dispatch {
     void (*send)(sheaf_dispatch_t *self, sheaf_exchange_t *exchange);
     /* More request body for an exchange that was sent with an open body (direct requests; NULL until then). */
     void (*more)(sheaf_dispatch_t *self, sheaf_exchange_t *exchange, sheaf_str_t bytes, bool is_last);
-    /* The asker has used up `len` answer bytes: lets a paused backend go on (direct requests; NULL until then). */
+    /* The owner of a streamed exchange has used up `len` bytes of its answer: a backend that waits for that goes on. Fine
+     * from inside on_body, and, to no effect, on one that is not flying. Calls nothing back. */
     void (*credit)(sheaf_dispatch_t *self, sheaf_exchange_t *exchange, size_t len);
     /* Ends it now, synchronously; no callback follows. Fine on an exchange that is not flying. */
     void (*cancel)(sheaf_dispatch_t *self, sheaf_exchange_t *exchange);

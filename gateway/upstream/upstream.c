@@ -114,6 +114,11 @@ static void view_cancel(sheaf_dispatch_t *self, sheaf_exchange_t *exchange)
     sheaf_group_cancel(exchange);
 }
 
+static void view_credit(sheaf_dispatch_t *self, sheaf_exchange_t *exchange, size_t len)
+{
+    (void)self, (void)exchange, (void)len;
+}
+
 /* The group that already serves an equal configuration, moved to the newer snapshot, or a new one. */
 static sheaf_group_t *group_for(sheaf_upstreams_t *upstreams, sheaf_snapshot_t *snapshot,
                                 const sheaf_upstream_conf_t *conf)
@@ -170,6 +175,7 @@ sheaf_dispatch_t *sheaf_upstreams_open(sheaf_upstreams_t *upstreams, sheaf_snaps
     view_t *view = sheaf_zalloc(sizeof(*view) + count * sizeof(view->groups[0]));
 
     view->dispatch.send = view_send;
+    view->dispatch.credit = view_credit;
     view->dispatch.cancel = view_cancel;
     view->upstreams = upstreams;
     view->snapshot = sheaf_snapshot_hold(snapshot);

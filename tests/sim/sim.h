@@ -39,6 +39,7 @@ typedef struct sim {
     uint32_t sent_count;
     uint32_t most_flying;
     uint64_t most_held;
+    uint64_t credited;  /* bytes of answers that were given back while they flew */
     char settled[4096]; /* ids in the order they settled */
     char flying_text[4096];
 

@@ -75,9 +75,17 @@ static void sim_cancel(sheaf_dispatch_t *self, sheaf_exchange_t *exchange)
     land(exchange);
 }
 
+static void sim_credit(sheaf_dispatch_t *self, sheaf_exchange_t *exchange, size_t len)
+{
+    sim_t *sim = (sim_t *)self;
+
+    if (exchange->state != 0)
+        sim->credited += len;
+}
+
 void sim_dispatch_init(sim_t *sim)
 {
-    sim->dispatch = (sheaf_dispatch_t){.send = sim_send, .cancel = sim_cancel};
+    sim->dispatch = (sheaf_dispatch_t){.send = sim_send, .credit = sim_credit, .cancel = sim_cancel};
     sheaf_list_init(&sim->flying);
 }
 
