@@ -1,0 +1,396 @@
+#include "tests/plugins/host_inside.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* Hosts are few and tests are short: all things that live, of every host, are looked through. */
+static host_t *hosts[16];
+
+static host_thing_t *of_host(host_t *host, uint64_t value)
+{
+    for (host_thing_t *thing = host == NULL ? NULL : host->things; thing != NULL; thing = thing->next)
+        if (thing->value == value)
+            return thing;
+    return NULL;
+}
+
+host_thing_t *host_thing(sheaf_p_ref_t ref)
+{
+    host_thing_t *thing = NULL;
+
+    for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]) && thing == NULL; i++)
+        thing = of_host(hosts[i], ref.value);
+    return thing;
+}
+
+void host_known(host_t *host, host_t *instead)
+{
+    for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++)
+        if (hosts[i] == host) {
+            hosts[i] = instead;
+            return;
+        }
+    host_wrong("too many hosts", NULL);
+}
+
+host_field_t **host_head(host_thing_t *thing, sheaf_p_part_t part)
+{
+    if (part == SHEAF_P_CLIENT || part == SHEAF_P_REPLY)
+        thing = thing->request;
+    return &thing->heads[part];
+}
+
+void host_field_add(host_field_t **head, const char *name, const char *value, size_t len)
+{
+    host_field_t *field = host_alloc(sizeof(*field));
+
+    field->name = host_copy(name, strlen(name));
+    field->value = host_copy(value, len);
+    field->value_len = len;
+    while (*head != NULL)
+        head = &(*head)->next;
+    *head = field;
+}
+
+static void field_remove(host_field_t **head, const char *name)
+{
+    while (*head != NULL) {
+        host_field_t *field = *head;
+
+        if (strcasecmp(field->name, name) != 0) {
+            head = &field->next;
+            continue;
+        }
+        *head = field->next;
+        free(field->name);
+        free(field->value);
+        free(field);
+    }
+}
+
+void host_fields_free(host_field_t **head)
+{
+    while (*head != NULL)
+        field_remove(head, (*head)->name);
+}
+
+/* --- heads --- */
+
+static int api_header(sheaf_p_ref_t ref, sheaf_p_part_t part, const char *name, uint32_t nth, sheaf_p_str_t *ret_value)
+{
+    host_thing_t *thing = host_thing(ref);
+
+    *ret_value = sheaf_p_str(NULL, 0);
+    if (thing == NULL)
+        return 0;
+    for (host_field_t *field = *host_head(thing, part); field != NULL; field = field->next)
+        if (strcasecmp(field->name, name) == 0 && nth-- == 0) {
+            *ret_value = host_lend(thing->host, field->value, field->value_len);
+            return 1;
+        }
+    return 0;
+}
+
+static int api_header_at(sheaf_p_ref_t ref, sheaf_p_part_t part, uint32_t index, sheaf_p_str_t *ret_name,
+                         sheaf_p_str_t *ret_value)
+{
+    host_thing_t *thing = host_thing(ref);
+    host_field_t *field = thing == NULL ? NULL : *host_head(thing, part);
+
+    for (; field != NULL && index > 0; index--)
+        field = field->next;
+    *ret_name = *ret_value = sheaf_p_str(NULL, 0);
+    if (field == NULL)
+        return 0;
+    *ret_name = host_lend(thing->host, field->name, strlen(field->name));
+    *ret_value = host_lend(thing->host, field->value, field->value_len);
+    return 1;
+}
+
+static int is_ours(const char *name)
+{
+    static const char *const ours[] = {
+        "content-length", "transfer-encoding", "connection", "keep-alive", "proxy-connection", "te", "trailer",
+        "upgrade",        "forwarded",         "host",       "expect"};
+
+    for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+        if (strcasecmp(name, ours[i]) == 0)
+            return 1;
+    return strncasecmp(name, "x-forwarded-", 12) == 0;
+}
+
+static int is_field(const char *name, sheaf_p_str_t value)
+{
+    if (*name == '\0' || is_ours(name))
+        return 0;
+    for (const char *c = name; *c != '\0'; c++)
+        if (!isalnum((unsigned char)*c) && strchr("!#$%&'*+-.^_`|~", *c) == NULL)
+            return 0;
+    for (size_t i = 0; i < value.len; i++) {
+        unsigned char c = (unsigned char)value.base[i];
+
+        if ((c < 0x20 && c != '\t') || c == 0x7f)
+            return 0;
+    }
+    return value.len == 0 ||
+           (!isspace((unsigned char)value.base[0]) && !isspace((unsigned char)value.base[value.len - 1]));
+}
+
+static int may_change(const host_thing_t *thing, sheaf_p_part_t part)
+{
+    switch (part) {
+    case SHEAF_P_QUESTION:
+        return thing->is_item && thing->in_item && !thing->outcome.is_answered;
+    case SHEAF_P_RESULT:
+        return thing->is_item && (thing->in_result || thing->outcome.is_answered);
+    case SHEAF_P_REPLY:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+static int change(sheaf_p_ref_t ref, sheaf_p_part_t part, const char *name, const sheaf_p_str_t *value, int keeps)
+{
+    host_thing_t *thing = host_thing(ref);
+
+    if (thing == NULL || !may_change(thing, part) || !is_field(name, value == NULL ? sheaf_p_str("", 0) : *value))
+        return -1;
+    if (!keeps)
+        field_remove(host_head(thing, part), name);
+    if (value != NULL)
+        host_field_add(host_head(thing, part), name, value->base, value->len);
+    return 0;
+}
+
+static int api_header_set(sheaf_p_ref_t ref, sheaf_p_part_t part, const char *name, sheaf_p_str_t value)
+{
+    return change(ref, part, name, &value, 0);
+}
+
+static int api_header_add(sheaf_p_ref_t ref, sheaf_p_part_t part, const char *name, sheaf_p_str_t value)
+{
+    return change(ref, part, name, &value, 1);
+}
+
+static int api_header_remove(sheaf_p_ref_t ref, sheaf_p_part_t part, const char *name)
+{
+    return change(ref, part, name, NULL, 0);
+}
+
+/* --- facts --- */
+
+static const char *fact(const host_thing_t *thing, sheaf_p_text_t what)
+{
+    return thing->texts[what] != NULL ? thing->texts[what] : thing->request->texts[what];
+}
+
+static int api_text(sheaf_p_ref_t ref, sheaf_p_text_t what, sheaf_p_str_t *ret_text)
+{
+    host_thing_t *thing = host_thing(ref);
+    const char *text = thing == NULL || (size_t)what >= HOST_TEXTS ? NULL : fact(thing, what);
+
+    if (text != NULL && what == SHEAF_P_QUERY)
+        text = thing->texts[what]; /* an item without a query has none */
+    *ret_text = text == NULL ? sheaf_p_str(NULL, 0) : host_lend(thing->host, text, strlen(text));
+    return text != NULL;
+}
+
+static int api_number(sheaf_p_ref_t ref, sheaf_p_number_t what, int64_t *ret_number)
+{
+    host_thing_t *thing = host_thing(ref);
+
+    *ret_number = 0;
+    if (thing == NULL || (size_t)what >= HOST_NUMBERS)
+        return 0;
+    if (!thing->has_number[what])
+        thing = thing->request;
+    *ret_number = thing->numbers[what];
+    return thing->has_number[what];
+}
+
+static int api_client_address(sheaf_p_ref_t ref, uint8_t ret_address[16])
+{
+    host_thing_t *thing = host_thing(ref);
+    const char *text = thing == NULL ? NULL : fact(thing, SHEAF_P_CLIENT_IP);
+    uint32_t bits;
+
+    memset(ret_address, 0, 16);
+    return text != NULL && host_network(text, ret_address, &bits);
+}
+
+static int api_body(sheaf_p_ref_t ref, sheaf_p_part_t part, sheaf_p_str_t *ret_body)
+{
+    host_thing_t *thing = host_thing(ref);
+
+    *ret_body = sheaf_p_str(NULL, 0);
+    if (thing != NULL && part == SHEAF_P_CLIENT)
+        thing = thing->request;
+    if (thing == NULL || part == SHEAF_P_REPLY || thing->bodies[part] == NULL)
+        return 0;
+    *ret_body = host_lend(thing->host, thing->bodies[part], strlen(thing->bodies[part]));
+    return 1;
+}
+
+static int api_body_set(sheaf_p_ref_t ref, sheaf_p_part_t part, sheaf_p_str_t body)
+{
+    host_thing_t *thing = host_thing(ref);
+
+    if (thing == NULL || part != SHEAF_P_QUESTION || !may_change(thing, part))
+        return -1;
+    free(thing->bodies[part]);
+    thing->bodies[part] = host_copy(body.base, body.len);
+    return 0;
+}
+
+static sheaf_p_ref_t api_request_of(sheaf_p_ref_t ref)
+{
+    host_thing_t *thing = host_thing(ref);
+
+    return (sheaf_p_ref_t){thing == NULL ? 0 : thing->request->value};
+}
+
+/* --- attributes and templates --- */
+
+static int api_set(sheaf_p_ref_t ref, const char *name, sheaf_p_str_t value)
+{
+    host_thing_t *thing = host_thing(ref);
+
+    if (thing == NULL || *name == '\0')
+        return -1;
+    field_remove(&thing->attributes, name);
+    host_field_add(&thing->attributes, name, value.base, value.len);
+    return 0;
+}
+
+static host_field_t *attribute(host_thing_t *thing, const char *name)
+{
+    for (host_field_t *field = thing->attributes; field != NULL; field = field->next)
+        if (strcasecmp(field->name, name) == 0)
+            return field;
+    return thing->request == thing ? NULL : attribute(thing->request, name);
+}
+
+static int api_get(sheaf_p_ref_t ref, const char *name, sheaf_p_str_t *ret_value)
+{
+    host_thing_t *thing = host_thing(ref);
+    host_field_t *field = thing == NULL ? NULL : attribute(thing, name);
+
+    *ret_value = field == NULL ? sheaf_p_str(NULL, 0) : host_lend(thing->host, field->value, field->value_len);
+    return field != NULL;
+}
+
+static int variable(sheaf_p_ref_t ref, const char *name, sheaf_p_str_t *ret_value)
+{
+    static const char *const texts[HOST_TEXTS] = {"request_id", "method",   "path",     "query",   "target",
+                                                  "route",      "upstream", "endpoint", "item_id", "client_ip",
+                                                  "peer_ip",    "scheme",   "host",     "error",   "certificate"};
+
+    if (strncmp(name, "header.", 7) == 0)
+        return api_header(ref, SHEAF_P_CLIENT, name + 7, 0, ret_value);
+    if (strncmp(name, "attr.", 5) == 0)
+        return api_get(ref, name + 5, ret_value);
+    for (int i = 0; i < HOST_TEXTS; i++)
+        if (strcmp(name, texts[i]) == 0)
+            return api_text(ref, (sheaf_p_text_t)i, ret_value);
+    host_wrong("no such variable", name);
+}
+
+static int api_expand(sheaf_p_ref_t ref, sheaf_p_str_t text, sheaf_p_str_t *ret_text)
+{
+    host_thing_t *thing = host_thing(ref);
+    char out[8192];
+    size_t len = 0;
+
+    *ret_text = sheaf_p_str(NULL, 0);
+    for (size_t i = 0; thing != NULL && i < text.len; i++) {
+        const char *end = i + 1 < text.len && text.base[i] == '$' && text.base[i + 1] == '{'
+                              ? memchr(text.base + i, '}', text.len - i)
+                              : NULL;
+        sheaf_p_str_t value = {text.base + i, 1};
+
+        if (end != NULL) {
+            char name[128] = "";
+
+            snprintf(name, sizeof(name), "%.*s", (int)(end - text.base - (ptrdiff_t)i - 2), text.base + i + 2);
+            i = (size_t)(end - text.base);
+            if (!variable(ref, name, &value))
+                return 0;
+        }
+        if (len + value.len > sizeof(out))
+            host_wrong("a template makes too much", NULL);
+        memcpy(out + len, value.base, value.len);
+        len += value.len;
+    }
+    if (thing != NULL)
+        *ret_text = host_lend(thing->host, out, len);
+    return thing != NULL;
+}
+
+/* --- answers --- */
+
+static int api_answer(sheaf_p_ref_t ref, uint32_t status, const char *content_type, sheaf_p_str_t body)
+{
+    host_thing_t *thing = host_thing(ref);
+
+    if (thing == NULL)
+        return -1;
+    if (thing->outcome.is_answered || thing->outcome.is_resumed) {
+        thing->outcome.faults++;
+        return -1;
+    }
+    thing->outcome.is_answered = 1;
+    thing->outcome.is_waiting = 0;
+    thing->outcome.status = status;
+    thing->outcome.content_type = content_type == NULL ? NULL : host_copy(content_type, strlen(content_type));
+    thing->outcome.body = host_copy(body.base, body.len);
+    thing->has_number[SHEAF_P_STATUS] = 1;
+    thing->numbers[SHEAF_P_STATUS] = status;
+    return 0;
+}
+
+static int api_problem(sheaf_p_ref_t ref, uint32_t status, const char *slug, const char *detail)
+{
+    if (api_answer(ref, status, "application/problem+json", sheaf_p_str("", 0)) != 0)
+        return -1;
+    host_thing(ref)->outcome.slug = host_copy(slug, strlen(slug));
+    host_thing(ref)->outcome.detail = host_copy(detail, strlen(detail));
+    return 0;
+}
+
+static int api_resume(sheaf_p_ref_t ref)
+{
+    host_thing_t *thing = host_thing(ref);
+
+    if (thing == NULL)
+        return -1;
+    if (!thing->outcome.is_waiting && thing->outcome.is_resumed)
+        thing->outcome.faults++;
+    thing->outcome.is_waiting = 0;
+    thing->outcome.is_resumed = 1;
+    return 0;
+}
+
+void host_heads_api(sheaf_p_api_t *api)
+{
+    api->header = api_header;
+    api->header_at = api_header_at;
+    api->header_set = api_header_set;
+    api->header_add = api_header_add;
+    api->header_remove = api_header_remove;
+    api->text = api_text;
+    api->number = api_number;
+    api->client_address = api_client_address;
+    api->body = api_body;
+    api->body_set = api_body_set;
+    api->request_of = api_request_of;
+    api->set = api_set;
+    api->get = api_get;
+    api->expand = api_expand;
+    api->answer = api_answer;
+    api->problem = api_problem;
+    api->resume = api_resume;
+}
