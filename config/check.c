@@ -4,6 +4,7 @@
 
 #include "config/blueprint.h"
 #include "config/doubt.h"
+#include "config/route.h"
 #include "config/tls.h"
 #include "config/trust.h"
 #include "config/value.h"
@@ -186,60 +187,6 @@ static void check_upstreams(sheaf_report_t *report, const sheaf_yaml_t *root, sh
     }
 }
 
-/* --- routes --- */
-
-static void check_rewrite(sheaf_report_t *report, sheaf_pool_t *pool, const sheaf_yaml_t *node,
-                          sheaf_route_conf_t *route)
-{
-    const sheaf_yaml_t *rewrite = sheaf_yaml_get(node, SHEAF_STR("rewrite"));
-    sheaf_fail_t fail;
-
-    if (rewrite == NULL || rewrite->kind != SHEAF_YAML_SCALAR || rewrite->is_bad)
-        return;
-    if (sheaf_rewrite_new(pool, route->match, sheaf_pool_dup(pool, rewrite->text), &route->rewrite, &fail) != SHEAF_OK)
-        sheaf_report_error(report, rewrite->mark, "%s", fail.detail);
-}
-
-static void check_fallback(sheaf_report_t *report, const sheaf_route_conf_t *route, const sheaf_yaml_t *node)
-{
-    if (route->fallback != UINT32_MAX && route->fallback == route->upstream)
-        sheaf_report_error(report, member_mark(node, SHEAF_STR("fallback")),
-                           "`fallback` must be another upstream; to ask the same one again is `retry` of the upstream");
-}
-
-static void check_route(sheaf_report_t *report, sheaf_snapshot_t *snapshot, const sheaf_yaml_t *node, uint32_t index)
-{
-    sheaf_route_conf_t *route = &snapshot->conf.routes.items[index];
-    sheaf_mark_t mark = member_mark(node, SHEAF_STR("match"));
-    uint32_t clash = SHEAF_NO_ROUTE;
-    sheaf_fail_t fail;
-
-    if (route->match.base == NULL) /* told already */
-        return;
-    if (sheaf_router_add(snapshot->routes, index, route->match, route->methods.items, route->methods.count, &clash,
-                         &fail) == SHEAF_OK) {
-        check_rewrite(report, snapshot->pool, node, route);
-        check_fallback(report, route, node);
-        sheaf_doubt_route(report, &snapshot->conf, route, node);
-        return;
-    }
-    if (clash == SHEAF_NO_ROUTE)
-        sheaf_report_error(report, mark, "%s", fail.detail);
-    else
-        sheaf_report_error(report, mark, "duplicate route `%.*s`: the route in line %u answers the same methods of it",
-                           SHEAF_VALUE_ARG(route->match), snapshot->conf.routes.items[clash].mark.line);
-}
-
-static void check_routes(sheaf_report_t *report, const sheaf_yaml_t *root, sheaf_snapshot_t *snapshot)
-{
-    const sheaf_yaml_t *node = children(root, SHEAF_STR("routes"));
-
-    snapshot->routes = sheaf_router_new(snapshot->pool);
-    for (uint32_t i = 0; i < snapshot->conf.routes.count; i++, node = node->next)
-        check_route(report, snapshot, node, i);
-    sheaf_router_build(snapshot->routes);
-}
-
 /* --- endpoints --- */
 
 static void check_path(sheaf_report_t *report, sheaf_snapshot_t *snapshot, const sheaf_yaml_t *node, uint32_t index)
@@ -348,6 +295,6 @@ void sheaf_check(sheaf_report_t *report, const sheaf_yaml_t *root, sheaf_snapsho
     check_addresses(report, root, &snapshot->conf);
     check_tls(report, root, snapshot);
     check_upstreams(report, root, snapshot);
-    check_routes(report, root, snapshot);
+    sheaf_route_check_all(report, root, snapshot);
     check_endpoints(report, root, snapshot);
 }

@@ -9,6 +9,7 @@
 
 #include "config/check.h"
 #include "config/load.h"
+#include "gateway/http/wire.h"
 
 static void load_tree(sheaf_report_t *report, const sheaf_yaml_t *root, sheaf_snapshot_t *snapshot)
 {
@@ -195,8 +196,16 @@ static bool is_for(const sheaf_route_conf_t *route, sheaf_exposure_t who)
     return (route->expose & 1u << who) != 0;
 }
 
+static bool find_route(const sheaf_snapshot_t *snapshot, sheaf_str_t host, sheaf_str_t path, sheaf_str_t method,
+                       sheaf_match_t *ret_match)
+{
+    if (snapshot->hosts == NULL)
+        return sheaf_router_find(snapshot->routes, path, method, ret_match);
+    return sheaf_hosts_find(snapshot->hosts, snapshot->routes, host, path, method, ret_match);
+}
+
 /* Does a route of the template that was found, with one of the methods in match->allow, answer them? */
-static bool is_any_for(const sheaf_snapshot_t *snapshot, sheaf_str_t path, sheaf_exposure_t who,
+static bool is_any_for(const sheaf_snapshot_t *snapshot, sheaf_str_t host, sheaf_str_t path, sheaf_exposure_t who,
                        const sheaf_match_t *match)
 {
     sheaf_str_t methods = match->allow;
@@ -205,8 +214,7 @@ static bool is_any_for(const sheaf_snapshot_t *snapshot, sheaf_str_t path, sheaf
     while (methods.base != NULL) {
         sheaf_str_t method = sheaf_str_trim(sheaf_str_cut(&methods, ','));
 
-        if (sheaf_router_find(snapshot->routes, path, method, &other) &&
-            is_for(&snapshot->conf.routes.items[other.route], who))
+        if (find_route(snapshot, host, path, method, &other) && is_for(&snapshot->conf.routes.items[other.route], who))
             return true;
     }
     return false;
@@ -217,14 +225,20 @@ const sheaf_route_conf_t *sheaf_snapshot_route(const sheaf_snapshot_t *snapshot,
 {
     const sheaf_route_conf_t *route;
 
-    (void)host;
-    if (!sheaf_router_find(snapshot->routes, path, method, ret_match)) {
-        if (ret_match->allow.base != NULL && !is_any_for(snapshot, path, who, ret_match))
+    if (!find_route(snapshot, host, path, method, ret_match)) {
+        if (ret_match->allow.base != NULL && !is_any_for(snapshot, host, path, who, ret_match))
             ret_match->allow = SHEAF_STR_NONE;
         return NULL;
     }
     route = &snapshot->conf.routes.items[ret_match->route];
     return is_for(route, who) ? route : NULL;
+}
+
+sheaf_str_t sheaf_route_host(const sheaf_route_conf_t *route, sheaf_str_t client_host)
+{
+    if (route->host.base == NULL || !sheaf_str_eq(route->host, SHEAF_STR(SHEAF_ROUTE_HOST_CLIENT)))
+        return route->host;
+    return sheaf_wire_host_is_valid(client_host) ? client_host : SHEAF_STR_NONE; /* HTTP/1.0 may have none */
 }
 
 struct ssl_ctx_st *sheaf_snapshot_tls_of(const sheaf_snapshot_t *snapshot, const sheaf_upstream_conf_t *conf)

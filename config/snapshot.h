@@ -8,7 +8,7 @@
 #include "config/files.h"
 #include "gateway/base/error.h"
 #include "gateway/base/pool.h"
-#include "gateway/http/router.h"
+#include "gateway/http/hosts.h"
 
 struct sheaf_cidr {
     uint8_t bytes[16]; /* IPv4 as ::ffff:a.b.c.d */
@@ -21,7 +21,8 @@ struct sheaf_snapshot {
     uint32_t holds;
     sheaf_conf_t conf;         /* the root of keys.def, with its lists: conf.listen.items[i], conf.upstreams.items[i],
                                conf.routes.items[i], conf.endpoints.items[i] */
-    sheaf_router_t *routes;    /* over conf.routes, by index */
+    sheaf_router_t *routes;    /* over conf.routes, by index: those that answer for any host */
+    sheaf_hosts_t *hosts;      /* those that name hosts, likewise; NULL: none does */
     sheaf_router_t *endpoints; /* over conf.endpoints, by index: their paths and methods */
     sheaf_files_t files;       /* that the configuration names */
     struct ssl_ctx_st **tls; /* SSL_CTX of each of conf.listen, made from its `tls`; NULL where it speaks clear text */
@@ -59,11 +60,15 @@ const sheaf_endpoint_conf_t *sheaf_snapshot_endpoint(const sheaf_snapshot_t *sna
 /* Is there an endpoint at `path`, whatever its method? */
 bool sheaf_snapshot_has_endpoint(const sheaf_snapshot_t *snapshot, sheaf_str_t path);
 
-/* The route that answers `method` at `path`, which is normalised, to those whom `who` names, or NULL. `*ret_match` has the
+/* The route that answers `method` at `path`, which is normalised, of `host`, as Host has it, to those whom `who` names, or NULL. `*ret_match` has the
  * parameters; or, where routes of the path answer other methods, those as `allow`: absent when none of them is for
  * `who`. */
 const sheaf_route_conf_t *sheaf_snapshot_route(const sheaf_snapshot_t *snapshot, sheaf_str_t host, sheaf_str_t path,
                                                sheaf_str_t method, sheaf_exposure_t who, sheaf_match_t *ret_match);
+
+/* What backends of the route are sent as Host when a client's request had `client_host`; absent: each server's own. */
+#define SHEAF_ROUTE_HOST_CLIENT "client"
+sheaf_str_t sheaf_route_host(const sheaf_route_conf_t *route, sheaf_str_t client_host);
 
 /* How the https:// servers of `conf`, an upstream of the snapshot, are spoken to: an SSL_CTX that belongs to the snapshot
  * (who needs it longer holds it), or NULL. */

@@ -85,6 +85,7 @@ static sheaf_err_t find_route(sheaf_item_t *item, const sheaf_url_t *url, sheaf_
     item->exchange.upstream = item->route->upstream;
     item->exchange.fallback = item->route->fallback + 1; /* UINT32_MAX, absent, is 0, none */
     item->exchange.target = target_of(item, url, &match);
+    item->exchange.host = sheaf_route_host(item->route, item->batch->outer->host);
     item->exchange.route = item->route->match;
     return SHEAF_OK;
 }

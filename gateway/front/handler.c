@@ -27,6 +27,14 @@ static sheaf_str_t query_of(h2o_req_t *req, sheaf_pool_t *pool)
     return sheaf_pool_dup(pool, sheaf_str(req->path.base + req->query_at + 1, req->path.len - req->query_at - 1));
 }
 
+/* Where a request of HTTP/1.0 has none, libh2o lends it the name of its only host. */
+static sheaf_str_t host_of(h2o_req_t *req, sheaf_pool_t *pool)
+{
+    bool is_lent = req->authority.base == req->conn->hosts[0]->authority.hostport.base;
+
+    return is_lent ? SHEAF_STR_NONE : sheaf_pool_dup(pool, str_of(req->authority));
+}
+
 /* Everything is copied: the batch may outlive the request. */
 static void take_outer(sheaf_visit_t *visit, sheaf_pool_t *pool)
 {
@@ -43,7 +51,7 @@ static void take_outer(sheaf_visit_t *visit, sheaf_pool_t *pool)
     }
     outer->headers = &visit->headers;
     outer->scheme = visit->client->tls != NULL ? SHEAF_STR("https") : SHEAF_STR("http"); /* :scheme is hearsay */
-    outer->host = sheaf_pool_dup(pool, str_of(req->authority));
+    outer->host = host_of(req, pool);
     outer->method = sheaf_pool_dup(pool, str_of(req->method));
     outer->path = sheaf_pool_dup(pool, outer->path);
     for (uint32_t i = 0; i < outer->param_count; i++)

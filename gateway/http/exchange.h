@@ -54,6 +54,7 @@ struct sheaf_exchange {
     uint32_t fallback; /* the one that is asked when that one cannot, as its index + 1; 0: none */
     sheaf_str_t method;
     sheaf_str_t target;                 /* path and query as sent */
+    sheaf_str_t host;                   /* sent as Host or :authority, a valid one; absent: that of the server */
     sheaf_str_t id;                     /* of the item, for upstreams that balance by it; may be empty */
     sheaf_str_t route;                  /* the template that led here: what is known of its like; may be empty */
     const sheaf_header_block_t *shared; /* may be NULL: sent after `headers` */

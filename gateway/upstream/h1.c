@@ -16,7 +16,7 @@ static char *put(char *at, sheaf_str_t s)
 
 size_t sheaf_h1_head_room(const sheaf_exchange_t *exchange, sheaf_str_t host_line)
 {
-    size_t room = exchange->method.len + 1 + exchange->target.len + host_line.len;
+    size_t room = exchange->method.len + 1 + exchange->target.len + host_line.len + exchange->host.len;
 
     for (uint32_t i = 0; i < exchange->headers.count; i++)
         room += exchange->headers.entries[i].name.len + exchange->headers.entries[i].value.len + 4;
@@ -25,13 +25,23 @@ size_t sheaf_h1_head_room(const sheaf_exchange_t *exchange, sheaf_str_t host_lin
     return room + sizeof("content-length: \r\n\r\n") + 20;
 }
 
+/* The end of the request line, and the Host: its own, or that of the server as it lies ready. */
+static char *put_host(char *at, const sheaf_exchange_t *exchange, sheaf_str_t host_line)
+{
+    if (exchange->host.base == NULL)
+        return put(at, host_line);
+    at = put(at, SHEAF_STR(SHEAF_H1_HOST_START));
+    at = put(at, exchange->host);
+    return put(at, SHEAF_STR("\r\n"));
+}
+
 size_t sheaf_h1_write_head(const sheaf_exchange_t *exchange, sheaf_str_t host_line, char *dst)
 {
     char *at = put(dst, exchange->method);
 
     *at++ = ' ';
     at = put(at, exchange->target);
-    at = put(at, host_line);
+    at = put_host(at, exchange, host_line);
     for (uint32_t i = 0; i < exchange->headers.count; i++) {
         at = put(at, exchange->headers.entries[i].name);
         at = put(at, SHEAF_STR(": "));

@@ -16,7 +16,9 @@
 
 /* --- the request --- */
 
-/* Room that sheaf_h1_write_head() needs at most. `host_line` is " HTTP/1.1\r\nhost: AUTHORITY\r\n". */
+/* Room that sheaf_h1_write_head() needs at most. `host_line` is " HTTP/1.1\r\nhost: AUTHORITY\r\n" of the server, for
+ * exchanges that have no host of their own. */
+#define SHEAF_H1_HOST_START " HTTP/1.1\r\nhost: "
 size_t sheaf_h1_head_room(const sheaf_exchange_t *exchange, sheaf_str_t host_line);
 
 /* Writes the head with its empty line to `dst`; returns its length. The body follows as it is. */

@@ -43,7 +43,7 @@ typedef struct sheaf_h2_setup {
     const sheaf_h2_events_t *events;
     void *owner;
     sheaf_str_t scheme;     /* "http" or "https"; both are borrowed as long as the room lives */
-    sheaf_str_t authority;  /* :authority of every request */
+    sheaf_str_t authority;  /* :authority of requests without a host of their own */
     uint32_t max_streams;   /* at once; the backend may want fewer */
     uint32_t first_streams; /* how many it is thought to take until its SETTINGS have come; 0: nobody knows */
     uint32_t stream_window; /* bytes of an answer that may be under way or unconsumed, at least 65,535 */

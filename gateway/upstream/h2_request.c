@@ -55,7 +55,8 @@ static size_t write_fields(const sheaf_h2_t *h2, const sheaf_exchange_t *exchang
 
     fields[count++] = field(SHEAF_STR(":method"), exchange->method);
     fields[count++] = field(SHEAF_STR(":scheme"), h2->setup.scheme);
-    fields[count++] = field(SHEAF_STR(":authority"), h2->setup.authority);
+    fields[count++] =
+        field(SHEAF_STR(":authority"), exchange->host.base != NULL ? exchange->host : h2->setup.authority);
     fields[count++] = field(SHEAF_STR(":path"), exchange->target);
     count += put_fields(fields + count, &exchange->headers);
     if (exchange->shared != NULL)

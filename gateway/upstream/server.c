@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "gateway/base/pool.h"
+#include "gateway/upstream/h1.h"
 
 static sheaf_str_t joined(sheaf_str_t before, sheaf_str_t middle, sheaf_str_t after)
 {
@@ -50,7 +51,7 @@ void sheaf_server_init(sheaf_server_t *server, const sheaf_upstream_conf_t *upst
                                            : sheaf_name_hold(resolver, url->host);
     server->port = url->port;
     server->label = joined(SHEAF_STR(""), url->is_unix ? url->host : url->authority, SHEAF_STR(""));
-    server->host_line = joined(SHEAF_STR(" HTTP/1.1\r\nhost: "), url->authority, SHEAF_STR("\r\n"));
+    server->host_line = joined(SHEAF_STR(SHEAF_H1_HOST_START), url->authority, SHEAF_STR("\r\n"));
     server->tls = tls_of(upstream, url, context);
     server->may_be_h2 = server->tls != NULL;
     server->weight = (uint32_t)conf->weight;

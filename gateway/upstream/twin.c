@@ -26,6 +26,7 @@ static sheaf_exchange_t *twin_new(sheaf_exchange_t *exchange)
 
     twin->method = exchange->method;
     twin->target = exchange->target;
+    twin->host = exchange->host;
     twin->id = exchange->id;
     twin->shared = exchange->shared;
     twin->headers = exchange->headers;

@@ -78,12 +78,33 @@ static void other_methods_are_told_of_where_one_of_them_is_exposed(void **state)
     sheaf_snapshot_drop(snapshot);
 }
 
+static void the_host_that_is_sent_is_the_servers_the_clients_or_a_name(void **state)
+{
+    sheaf_snapshot_t *snapshot = load("  - {match: /a, upstream: a}\n"
+                                      "  - {match: /b, upstream: a, host: upstream}\n"
+                                      "  - {match: /c, upstream: a, host: client}\n"
+                                      "  - {match: /d, upstream: a, host: \"api.internal:8080\"}\n");
+    const sheaf_route_conf_t *routes = snapshot->conf.routes.items;
+
+    assert_null(sheaf_route_host(&routes[0], SHEAF_STR("c.example")).base);
+    assert_null(sheaf_route_host(&routes[1], SHEAF_STR("c.example")).base);
+    assert_true(sheaf_str_eq(sheaf_route_host(&routes[2], SHEAF_STR("c.example:81")), SHEAF_STR("c.example:81")));
+    assert_true(sheaf_str_eq(sheaf_route_host(&routes[3], SHEAF_STR("c.example")), SHEAF_STR("api.internal:8080")));
+    /* what is no host is never sent as one */
+    assert_null(sheaf_route_host(&routes[2], SHEAF_STR("")).base);
+    assert_null(sheaf_route_host(&routes[2], SHEAF_STR_NONE).base);
+    assert_null(sheaf_route_host(&routes[2], SHEAF_STR("a\r\nx: y")).base);
+    assert_null(sheaf_route_host(&routes[2], SHEAF_STR("a/b")).base);
+    sheaf_snapshot_drop(snapshot);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_route_is_there_only_for_those_it_is_exposed_to),
         cmocka_unit_test(a_hidden_route_gives_way_to_no_other),
         cmocka_unit_test(other_methods_are_told_of_where_one_of_them_is_exposed),
+        cmocka_unit_test(the_host_that_is_sent_is_the_servers_the_clients_or_a_name),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

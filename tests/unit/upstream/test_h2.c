@@ -50,6 +50,25 @@ static void the_request_goes_out_as_it_should(void **state)
     talk_end(&talk);
 }
 
+static void an_exchange_with_a_host_of_its_own_names_that_as_authority(void **state)
+{
+    talk_t talk;
+    asked_t a = {.name = "a"};
+    peer_frame_t frame;
+    char *fields;
+
+    talk_begin(&talk, 10, WINDOW);
+    a.exchange =
+        (sheaf_exchange_t){.method = SHEAF_STR("GET"), .target = SHEAF_STR("/"), .host = SHEAF_STR("shop.example:81")};
+    a.id = sheaf_h2_submit(talk.h2, &a.exchange, &a);
+    gateway_speaks(&talk);
+    assert_true(heard(&talk, NGHTTP2_HEADERS, &frame));
+    fields = peer_fields(&talk.peer, &frame);
+    assert_string_equal(fields, ":method: GET\n:scheme: http\n:authority: shop.example:81\n:path: /\n");
+    free(fields);
+    talk_end(&talk);
+}
+
 static void an_empty_body_is_announced_and_no_body_is_not(void **state)
 {
     talk_t talk;
@@ -475,6 +494,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_request_goes_out_as_it_should),
+        cmocka_unit_test(an_exchange_with_a_host_of_its_own_names_that_as_authority),
         cmocka_unit_test(an_empty_body_is_announced_and_no_body_is_not),
         cmocka_unit_test(answers_come_in_any_order),
         cmocka_unit_test(interim_answers_and_trailers_are_dropped),
