@@ -73,8 +73,14 @@ static void field_remove(host_field_t **head, const char *name)
 
 void host_fields_free(host_field_t **head)
 {
-    while (*head != NULL)
-        field_remove(head, (*head)->name);
+    while (*head != NULL) {
+        host_field_t *field = *head;
+
+        *head = field->next;
+        free(field->name);
+        free(field->value);
+        free(field);
+    }
 }
 
 /* --- heads --- */
