@@ -60,7 +60,6 @@ sheaf_batch_t *sheaf_batch_new(const sheaf_batch_env_t *env, const sheaf_endpoin
     batch->fault.item = UINT32_MAX;
     batch->mask = UINT32_MAX;
     batch->base = base_of(endpoint, outer, batch->pool);
-    batch->ids = sheaf_ids_new();
     batch->started_us = env->clock->read_us(env->clock);
     sheaf_fanout_init(batch);
     return batch;
@@ -126,6 +125,8 @@ static sheaf_err_t take_id(sheaf_batch_t *batch, sheaf_str_t id, sheaf_str_t *re
         refuse(batch, SHEAF_FAULT_ID);
         return sheaf_fail(fail, SHEAF_ERR_ID, "the id %s", refusal);
     }
+    if (batch->ids == NULL)
+        batch->ids = sheaf_ids_new();
     if (!sheaf_ids_add(batch->ids, id, batch->count)) {
         refuse(batch, SHEAF_FAULT_ID);
         return sheaf_fail(fail, SHEAF_ERR_ID, "the id \"%.*s\" stands twice", SHEAF_STR_ARG(id));

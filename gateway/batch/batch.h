@@ -55,6 +55,9 @@ typedef struct sheaf_watch {
     void (*on_item)(sheaf_batch_t *batch, uint32_t index); /* settled; its answer is final */
     void (*on_order)(sheaf_batch_t *batch); /* request order has changed: what is next may be there already; or NULL */
     void (*on_done)(sheaf_batch_t *batch);  /* all settled and nothing flies; may free the batch */
+    /* of a direct request: its answer as it comes, before on_item; UINT64_MAX: nobody knows how long it will be */
+    void (*on_head)(sheaf_batch_t *batch, uint64_t content_length);
+    void (*on_body)(sheaf_batch_t *batch, const char *bytes, size_t len);
 } sheaf_watch_t;
 
 /* Where the items of a long batch come from while it runs: only a window of them is there at a time.
@@ -93,6 +96,7 @@ struct sheaf_batch {
     bool reports_repeats;     /* items that share an exchange with an earlier one only name it (208) */
     bool urls_are_below_base; /* a leading slash means the base too, and no url leaves it */
     bool inherits_nothing;    /* the headers of the outer request stay with it */
+    bool is_direct;           /* a client's own request: see direct.h */
     bool is_multipart;        /* items go by their labels, and those that were stopped have no result */
     sheaf_prefer_t prefer;    /* what of it applies beyond the members above is for codecs to read */
     sheaf_fault_t fault;

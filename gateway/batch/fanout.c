@@ -3,6 +3,7 @@
 #include "gateway/batch/budget.h"
 #include "gateway/batch/each.h"
 #include "gateway/batch/coalesce.h"
+#include "gateway/batch/direct.h"
 #include "gateway/batch/expand.h"
 #include "gateway/batch/inherit.h"
 
@@ -32,6 +33,18 @@ void sheaf_fanout_fini(sheaf_batch_t *batch)
 {
     sheaf_soon_cancel(&batch->pump);
     sheaf_deadline_clear(batch->env.deadlines, &batch->deadline);
+}
+
+static void count_flying(const sheaf_batch_t *batch, int64_t by)
+{
+    sheaf_gauge(batch->env.metrics, batch->is_direct ? SHEAF_METRIC_REQUESTS_IN_FLIGHT : SHEAF_METRIC_BATCHES_IN_FLIGHT,
+                by);
+}
+
+/* What is said when the time of the whole is over. */
+static sheaf_err_t lateness_of(const sheaf_batch_t *batch)
+{
+    return batch->is_direct ? SHEAF_ERR_TIMEOUT : SHEAF_ERR_BATCH_TIMEOUT;
 }
 
 static bool is_hungry(const sheaf_batch_t *batch)
@@ -70,7 +83,7 @@ void sheaf_batch_start(sheaf_batch_t *batch, const sheaf_watch_t *watch, void *w
         item->state = SHEAF_ITEM_READY;
         sheaf_ready_put(&batch->ready, i);
     }
-    sheaf_gauge(batch->env.metrics, SHEAF_METRIC_BATCHES_IN_FLIGHT, 1);
+    count_flying(batch, 1);
     batch->deadline_at_ms = batch->env.clock->now_ms + batch->timeout_ms;
     sheaf_deadline_set(batch->env.deadlines, &batch->deadline, batch->deadline_at_ms);
     if (batch->is_abandoned)
@@ -136,7 +149,7 @@ static void finish(sheaf_batch_t *batch)
     batch->is_done = true;
     sheaf_soon_cancel(&batch->pump);
     sheaf_deadline_clear(batch->env.deadlines, &batch->deadline);
-    sheaf_gauge(batch->env.metrics, SHEAF_METRIC_BATCHES_IN_FLIGHT, -1);
+    count_flying(batch, -1);
     batch->watch->on_done(batch); /* may free the batch: nothing may follow */
 }
 
@@ -387,8 +400,11 @@ static void reserve(sheaf_item_t *item, uint64_t bytes)
 static bool on_head(sheaf_exchange_t *exchange, const sheaf_answer_head_t *head)
 {
     sheaf_item_t *item = SHEAF_OWNER(exchange, sheaf_item_t, exchange);
-    uint64_t len = sheaf_item_take_head(item, head);
+    uint64_t len;
 
+    if (item->batch->is_direct)
+        return sheaf_direct_take_head(item, head);
+    len = sheaf_item_take_head(item, head);
     if (len == UINT64_MAX)
         return true;
     if (len > item->batch->endpoint->max_item_body_bytes)
@@ -399,7 +415,9 @@ static bool on_head(sheaf_exchange_t *exchange, const sheaf_answer_head_t *head)
 
 static bool on_body(sheaf_exchange_t *exchange, const char *bytes, size_t len)
 {
-    return sheaf_item_take_body(SHEAF_OWNER(exchange, sheaf_item_t, exchange), bytes, len);
+    sheaf_item_t *item = SHEAF_OWNER(exchange, sheaf_item_t, exchange);
+
+    return item->batch->is_direct ? sheaf_direct_take_body(item, bytes, len) : sheaf_item_take_body(item, bytes, len);
 }
 
 static void fail(sheaf_item_t *item, sheaf_err_t err, sheaf_str_t why)
@@ -416,7 +434,7 @@ static void on_done(sheaf_exchange_t *exchange, sheaf_err_t err, const char *det
 
     sheaf_inherit_detach(item);
     if ((err == SHEAF_ERR_TIMEOUT || err == SHEAF_ERR_QUEUE_FULL) && batch->env.clock->now_ms >= batch->deadline_at_ms)
-        sheaf_item_fail(item, SHEAF_ERR_BATCH_TIMEOUT, SHEAF_STR_NONE); /* the smaller timeout was the batch's */
+        sheaf_item_fail(item, lateness_of(batch), SHEAF_STR_NONE); /* the smaller timeout was the batch's */
     else if (err != SHEAF_OK)
         fail(item, err, why);
     else
@@ -453,7 +471,7 @@ static void on_deadline(sheaf_deadline_t *node)
         if (item->state == SHEAF_ITEM_READY && item->err != SHEAF_OK && item->err != SHEAF_ERR_DEPENDENCY_FAILED)
             settle_grounded(item, item->err, item->detail);
         else
-            cut_short(item, SHEAF_ERR_BATCH_TIMEOUT);
+            cut_short(item, lateness_of(batch));
     }
 }
 

@@ -60,6 +60,7 @@ static char *room_for_head(sheaf_item_t *item, size_t size)
 /* One allocation for entries and text: answers come by the thousand. */
 static void keep_headers(sheaf_item_t *item, const sheaf_answer_head_t *head)
 {
+    unsigned left_out = SHEAF_HEADER_HOP_BY_HOP | (item->batch->is_direct ? 0 : SHEAF_HEADER_NOT_IN_RESULT);
     bool has_list = lists_names(head);
     uint32_t size = head->header_count + 1, count = 0; /* one more: a problem may need a content-type */
     size_t text_len = 0;
@@ -74,7 +75,7 @@ static void keep_headers(sheaf_item_t *item, const sheaf_answer_head_t *head)
     for (uint32_t i = 0; i < head->header_count; i++) {
         const sheaf_header_t *h = &head->headers[i];
 
-        if (sheaf_header_classify(h->name) & (SHEAF_HEADER_HOP_BY_HOP | SHEAF_HEADER_NOT_IN_RESULT))
+        if (sheaf_header_classify(h->name) & left_out)
             continue;
         if (has_list && is_listed(head, h->name))
             continue;
@@ -141,12 +142,17 @@ static void drop_inflate(sheaf_item_t *item)
     item->inflate = NULL;
 }
 
+void sheaf_item_keep_head(sheaf_item_t *item, const sheaf_answer_head_t *head)
+{
+    item->status = head->status;
+    keep_headers(item, head);
+}
+
 uint64_t sheaf_item_take_head(sheaf_item_t *item, const sheaf_answer_head_t *head)
 {
     const sheaf_header_t *type;
 
-    item->status = head->status;
-    keep_headers(item, head);
+    sheaf_item_keep_head(item, head);
     type = sheaf_headers_find(&item->answer, SHEAF_STR("content-type"));
     item->content_type = type == NULL ? SHEAF_STR_NONE : type->value;
     item->kind = type == NULL ? SHEAF_MEDIA_BINARY : sheaf_media_kind(type->value);

@@ -157,6 +157,10 @@ static inline size_t sheaf_item_held(const sheaf_item_t *item)
  * later item is what the backend compares with. */
 uint64_t sheaf_item_take_head(sheaf_item_t *item, const sheaf_answer_head_t *head);
 
+/* The first half of that, for answers that are handed on (direct.h): status and end-to-end headers, those that are left out
+ * of results too. */
+void sheaf_item_keep_head(sheaf_item_t *item, const sheaf_answer_head_t *head);
+
 /* Appends to the body; false when it outgrows max_item_body, or its coding is damaged: sheaf_item_complete knows. */
 bool sheaf_item_take_body(sheaf_item_t *item, const char *bytes, size_t len);
 

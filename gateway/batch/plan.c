@@ -28,7 +28,7 @@ static sheaf_err_t take_method(sheaf_item_t *item, const sheaf_draft_t *draft, s
         return sheaf_fail(fail, SHEAF_ERR_ITEM_METHOD, "the method is no token of at most 32 characters");
     if (is_method(item, "CONNECT") || is_method(item, "TRACE")) {
         allow(item, SHEAF_STR("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
-        return sheaf_fail(fail, SHEAF_ERR_ITEM_NOT_ALLOWED, "%.*s is never allowed in a batch",
+        return sheaf_fail(fail, SHEAF_ERR_ITEM_NOT_ALLOWED, "%.*s is never allowed",
                           SHEAF_STR_ARG(item->exchange.method));
     }
     item->exchange.is_idempotent = sheaf_method_is_idempotent(item->exchange.method);
@@ -73,7 +73,7 @@ static sheaf_err_t find_route(sheaf_item_t *item, const sheaf_url_t *url, sheaf_
     if (sheaf_snapshot_has_endpoint(snapshot, url->path))
         return sheaf_fail(fail, SHEAF_ERR_ITEM_URL, "an item may not name a batch endpoint (no batch inside a batch)");
     item->route = sheaf_snapshot_route(snapshot, item->batch->outer->host, url->path, item->exchange.method,
-                                       SHEAF_EXPOSURE_BATCH, &match);
+                                       item->batch->is_direct ? SHEAF_EXPOSURE_DIRECT : SHEAF_EXPOSURE_BATCH, &match);
     if (item->route == NULL) {
         if (match.allow.base == NULL)
             return sheaf_fail(fail, SHEAF_ERR_NO_ROUTE, "no route matches the path");
@@ -126,7 +126,7 @@ static sheaf_err_t take_body(sheaf_item_t *item, const sheaf_draft_t *draft, she
 {
     sheaf_exchange_t *exchange = &item->exchange;
 
-    if (draft->has_body && !sheaf_method_takes_body(exchange->method))
+    if (draft->has_body && !item->batch->is_direct && !sheaf_method_takes_body(exchange->method))
         return sheaf_fail(fail, SHEAF_ERR_ITEM_BODY, "%.*s takes no body", SHEAF_STR_ARG(exchange->method));
     item->has_content = draft->has_body;
     item->body_is_json = draft->body_is_json;

@@ -40,7 +40,7 @@ static void on_setup_ostream(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t *
 
     (void)self; /* and no h2o_setup_next_ostream: libh2o's own filter is not wanted */
     if (req->version >= 0x200 || req->res.content_length != SIZE_MAX || req->res.status == 204 ||
-        req->res.status == 304)
+        req->res.status == 304 || h2o_memis(req->method.base, req->method.len, H2O_STRLIT("HEAD")))
         return;
     if (req->version != 0x101) {
         req->http1_is_persistent = 0; /* HTTP/1.0 knows the end of a body only by the end of the connection */

@@ -85,7 +85,7 @@ void sheaf_front_mind_memory(sheaf_front_t *front)
 
 void sheaf_front_say_too_large(const sheaf_front_t *front, sheaf_fail_t *fail)
 {
-    sheaf_fail(fail, SHEAF_ERR_TOO_LARGE, "the request has more bytes than any endpoint allows, %llu",
+    sheaf_fail(fail, SHEAF_ERR_TOO_LARGE, "the request has more bytes than any endpoint or route allows, %llu",
                (unsigned long long)front->max_body_bytes);
 }
 
@@ -187,18 +187,31 @@ sheaf_front_t *sheaf_front_new(const sheaf_front_env_t *env)
     return front;
 }
 
-void sheaf_front_set_epoch(sheaf_front_t *front, sheaf_epoch_t *epoch)
+/* Of any endpoint, and of any route that clients may ask themselves. */
+static uint64_t most_body(const sheaf_conf_t *conf)
 {
-    const sheaf_conf_t *conf = &epoch->env.snapshot->conf;
-    sheaf_epoch_t *old = front->epoch;
     uint64_t most = 0;
 
     for (uint32_t i = 0; i < conf->endpoints.count; i++) {
         if (conf->endpoints.items[i].max_body_bytes > most)
             most = conf->endpoints.items[i].max_body_bytes;
     }
-    front->max_body_bytes = most;
-    front->clients_face.config.max_request_entity_size = most + ENTITY_ROOM;
+    for (uint32_t i = 0; i < conf->routes.count; i++) {
+        const sheaf_route_conf_t *route = &conf->routes.items[i];
+
+        if ((route->expose & 1u << SHEAF_EXPOSURE_DIRECT) != 0 && route->max_body_bytes > most)
+            most = route->max_body_bytes;
+    }
+    return most;
+}
+
+void sheaf_front_set_epoch(sheaf_front_t *front, sheaf_epoch_t *epoch)
+{
+    const sheaf_conf_t *conf = &epoch->env.snapshot->conf;
+    sheaf_epoch_t *old = front->epoch;
+
+    front->max_body_bytes = most_body(conf);
+    front->clients_face.config.max_request_entity_size = front->max_body_bytes + ENTITY_ROOM;
     epoch->holds++;
     front->epoch = epoch;
     for (uint32_t i = 0; i < conf->listen.count; i++) {

@@ -1,6 +1,7 @@
-/* front/handler.c - from libh2o's request to a running batch, or to a refusal. */
+/* front/handler.c - from libh2o's request to a running batch, or to a route (direct.h), or to a refusal. */
 #include "gateway/codec/describe.h"
 #include "gateway/front/admission.h"
+#include "gateway/front/direct.h"
 #include "gateway/front/guard/frames.h"
 #include "gateway/front/lingering.h"
 #include "gateway/front/place.h"
@@ -18,47 +19,6 @@ static sheaf_str_t find(h2o_req_t *req, const h2o_token_t *token)
     ssize_t at = h2o_find_header(&req->headers, token, -1);
 
     return at < 0 ? SHEAF_STR_NONE : str_of(req->headers.entries[at].value);
-}
-
-static sheaf_str_t query_of(h2o_req_t *req, sheaf_pool_t *pool)
-{
-    if (req->query_at >= req->path.len)
-        return SHEAF_STR_NONE;
-    return sheaf_pool_dup(pool, sheaf_str(req->path.base + req->query_at + 1, req->path.len - req->query_at - 1));
-}
-
-/* Where a request of HTTP/1.0 has none, libh2o lends it the name of its only host. */
-static sheaf_str_t host_of(h2o_req_t *req, sheaf_pool_t *pool)
-{
-    bool is_lent = req->authority.base == req->conn->hosts[0]->authority.hostport.base;
-
-    return is_lent ? SHEAF_STR_NONE : sheaf_pool_dup(pool, str_of(req->authority));
-}
-
-/* Everything is copied: the batch may outlive the request. */
-static void take_outer(sheaf_visit_t *visit, sheaf_pool_t *pool)
-{
-    h2o_req_t *req = visit->req;
-    sheaf_outer_t *outer = &visit->outer;
-    sheaf_str_t type = find(req, H2O_TOKEN_CONTENT_TYPE);
-
-    for (size_t i = 0; i < req->headers.size; i++) {
-        const h2o_header_t *header = &req->headers.entries[i];
-        sheaf_str_t name = sheaf_pool_dup(pool, str_of(*header->name));
-
-        sheaf_headers_add(&visit->headers, pool, sheaf_header_lower(pool, name),
-                          sheaf_pool_dup(pool, str_of(header->value)));
-    }
-    outer->headers = &visit->headers;
-    outer->scheme = visit->client->tls != NULL ? SHEAF_STR("https") : SHEAF_STR("http"); /* :scheme is hearsay */
-    outer->host = host_of(req, pool);
-    outer->method = sheaf_pool_dup(pool, str_of(req->method));
-    outer->path = sheaf_pool_dup(pool, outer->path);
-    for (uint32_t i = 0; i < outer->param_count; i++)
-        outer->params[i] = sheaf_pool_dup(pool, outer->params[i]);
-    outer->query = query_of(req, pool);
-    outer->content_type = type.base != NULL ? sheaf_pool_dup(pool, type) : SHEAF_STR_NONE;
-    outer->is_http2 = req->version >= 0x200;
 }
 
 static void take_preferences(sheaf_visit_t *visit)
@@ -177,7 +137,7 @@ static int start_batch(sheaf_visit_t *visit, const sheaf_endpoint_conf_t *endpoi
     if (sheaf_admission_enter(visit, &fail) != SHEAF_OK)
         return refuse(visit, &fail);
     visit->batch = sheaf_batch_new(&visit->epoch->env, endpoint, &visit->outer);
-    take_outer(visit, visit->batch->pool);
+    sheaf_visit_take_outer(visit, visit->batch->pool);
     take_preferences(visit);
     body = sheaf_pool_dup(visit->batch->pool, str_of(req->entity));
     visit->body_bytes = body.len;
@@ -217,5 +177,10 @@ int sheaf_handler_on_request(h2o_handler_t *self, h2o_req_t *req)
     err = sheaf_place_find(visit, &fail);
     if (err != SHEAF_ERR_NOT_FOUND && h2o_memis(req->method.base, req->method.len, H2O_STRLIT("OPTIONS")))
         return answer_options(visit);
-    return err != SHEAF_OK ? refuse(visit, &fail) : start_batch(visit, visit->endpoint);
+    if (err == SHEAF_OK)
+        return start_batch(visit, visit->endpoint);
+    if (err != SHEAF_ERR_NOT_FOUND)
+        return refuse(visit, &fail);
+    sheaf_direct_serve(visit);
+    return 0;
 }

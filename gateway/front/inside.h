@@ -35,7 +35,7 @@ struct sheaf_front {
     sheaf_memory_t memory;
     sheaf_deadline_t memory_look;
     uint32_t clients_most, fd_most; /* what the limit of open files allows */
-    uint64_t max_body_bytes;        /* the largest of any endpoint */
+    uint64_t max_body_bytes;        /* the largest of any endpoint, and of any route asked directly */
     uint32_t client_count;          /* without admins */
     uint32_t batch_count;           /* admitted, see admission.h */
     uint64_t item_count;            /* that they hold */

@@ -446,7 +446,8 @@ h2o_iovec_t sheaf_responder_prepare_refusal(sheaf_visit_t *visit, const sheaf_fa
 
         add_header(req, "accept-post", types, strlen(types));
     }
-    sheaf_count(visit->front->env.metrics, SHEAF_METRIC_BATCHES_REFUSED, 1);
+    sheaf_count(visit->front->env.metrics,
+                visit->is_direct ? SHEAF_METRIC_REQUESTS_REFUSED : SHEAF_METRIC_BATCHES_REFUSED, 1);
     if (!h2o_memis(req->method.base, req->method.len, H2O_STRLIT("HEAD")))
         visit->flying_bytes = len;
     visit->is_started = visit->is_final = visit->is_sending = true;

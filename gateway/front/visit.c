@@ -18,7 +18,16 @@ static const char *outcome_of(const sheaf_visit_t *visit)
 {
     if (visit->refused != SHEAF_OK)
         return "refused";
+    if (visit->is_cut_short)
+        return "cut";
     return visit->is_answered ? "complete" : "abandoned";
+}
+
+static sheaf_metric_t ending_of(const sheaf_visit_t *visit)
+{
+    if (visit->is_cut_short)
+        return SHEAF_METRIC_REQUESTS_CUT;
+    return visit->is_answered ? SHEAF_METRIC_REQUESTS_OK : SHEAF_METRIC_REQUESTS_ABANDONED;
 }
 
 static void count(const sheaf_visit_t *visit, uint64_t us)
@@ -28,6 +37,11 @@ static void count(const sheaf_visit_t *visit, uint64_t us)
     sheaf_count(metrics, SHEAF_METRIC_BYTES_OUT, visit->sent_bytes);
     if (visit->refused != SHEAF_OK)
         return; /* counted when it was */
+    if (visit->is_direct) {
+        sheaf_count(metrics, ending_of(visit), 1);
+        sheaf_observe_us(metrics, SHEAF_HISTOGRAM_REQUEST_SECONDS, us);
+        return;
+    }
     sheaf_count(metrics, visit->is_answered ? SHEAF_METRIC_BATCHES_OK : SHEAF_METRIC_BATCHES_ABANDONED, 1);
     sheaf_observe_us(metrics, SHEAF_HISTOGRAM_BATCH_SECONDS, us);
 }
@@ -46,32 +60,66 @@ static void log_tls(sheaf_log_line_t *line, const sheaf_visit_t *visit)
     sheaf_log_str(line, "fingerprint", identity->fingerprint);
 }
 
-/* The one line per batch. */
-static void log_visit(const sheaf_visit_t *visit, uint64_t us)
+static void log_who(sheaf_log_line_t *line, const sheaf_visit_t *visit)
 {
-    const sheaf_batch_t *batch = visit->batch;
-    sheaf_log_line_t line;
     char id[17];
 
-    sheaf_log_begin(&line, SHEAF_LOG_INFO, "batch");
+    snprintf(id, sizeof(id), "%016llx", (unsigned long long)visit->id);
+    sheaf_log_str(line, "id", sheaf_str(id, 16));
+    sheaf_peer_log(line, visit->outer.peer);
+    log_tls(line, visit);
+}
+
+static void log_batch(sheaf_log_line_t *line, const sheaf_visit_t *visit)
+{
+    if (visit->endpoint != NULL)
+        sheaf_log_str(line, "endpoint", visit->endpoint->path);
+    if (visit->encode.encoder != NULL)
+        sheaf_log_str(line, "format", sheaf_str_of(visit->encode.encoder->name));
+    sheaf_log_u64(line, "items", visit->batch == NULL ? 0 : sheaf_batch_results(visit->batch));
+    sheaf_log_u64(line, "2xx", visit->classes[2]);
+    sheaf_log_u64(line, "3xx", visit->classes[3]);
+    sheaf_log_u64(line, "4xx", visit->classes[4]);
+    sheaf_log_u64(line, "5xx", visit->classes[5]);
+}
+
+static void log_request(sheaf_log_line_t *line, const sheaf_visit_t *visit)
+{
+    const sheaf_item_t *item;
+
+    if (visit->batch == NULL)
+        return; /* what is known of the request went with it */
+    item = sheaf_batch_item(visit->batch, 0);
+    sheaf_log_str(line, "method", visit->outer.method);
+    sheaf_log_str(line, "path", visit->outer.path);
+    if (item->route != NULL)
+        sheaf_log_str(line, "route", item->route->match);
+}
+
+static sheaf_err_t error_of(const sheaf_visit_t *visit)
+{
+    if (visit->refused != SHEAF_OK || !visit->is_direct || visit->batch == NULL)
+        return visit->refused;
+    return sheaf_batch_item(visit->batch, 0)->err;
+}
+
+/* The one line per batch, or per direct request. */
+static void log_visit(const sheaf_visit_t *visit, uint64_t us)
+{
+    sheaf_err_t err = error_of(visit);
+    sheaf_log_line_t line;
+
+    sheaf_log_begin(&line, SHEAF_LOG_INFO, visit->is_direct ? "request" : "batch");
     if (!line.is_on)
         return;
-    snprintf(id, sizeof(id), "%016llx", (unsigned long long)visit->id);
-    sheaf_log_str(&line, "id", sheaf_str(id, 16));
-    sheaf_peer_log(&line, visit->outer.peer);
-    log_tls(&line, visit);
-    if (visit->endpoint != NULL)
-        sheaf_log_str(&line, "endpoint", visit->endpoint->path);
-    if (visit->encode.encoder != NULL)
-        sheaf_log_str(&line, "format", sheaf_str_of(visit->encode.encoder->name));
+    log_who(&line, visit);
+    if (visit->is_direct)
+        log_request(&line, visit);
+    else
+        log_batch(&line, visit);
     sheaf_log_u64(&line, "status", visit->status);
-    if (visit->refused != SHEAF_OK)
-        sheaf_log_str(&line, "error", sheaf_str_of(sheaf_err_slug(visit->refused)));
-    sheaf_log_u64(&line, "items", batch == NULL ? 0 : sheaf_batch_results(batch));
-    sheaf_log_u64(&line, "2xx", visit->classes[2]);
-    sheaf_log_u64(&line, "3xx", visit->classes[3]);
-    sheaf_log_u64(&line, "4xx", visit->classes[4]);
-    sheaf_log_u64(&line, "5xx", visit->classes[5]);
+    if (err != SHEAF_OK)
+        sheaf_log_str(&line, "error", sheaf_str_of(sheaf_err_slug(err)));
     sheaf_log_u64(&line, "bytes_in", visit->body_bytes);
     sheaf_log_u64(&line, "bytes_out", visit->sent_bytes);
     sheaf_log_u64(&line, "ms", us / 1000);
@@ -79,12 +127,19 @@ static void log_visit(const sheaf_visit_t *visit, uint64_t us)
     sheaf_log_end(&line);
 }
 
+/* A direct request that was not refused. */
+static bool is_served(const sheaf_visit_t *visit)
+{
+    return visit->is_direct && visit->refused == SHEAF_OK;
+}
+
 static void visit_free(sheaf_visit_t *visit)
 {
     sheaf_front_t *front = visit->front;
 
     /* OVERLOADED: a connection that is cut already still drops thousands of requests on us, none worth a line */
-    if ((visit->refused != SHEAF_OK && visit->refused != SHEAF_ERR_OVERLOADED) || visit->encode.encoder != NULL) {
+    if ((visit->refused != SHEAF_OK && visit->refused != SHEAF_ERR_OVERLOADED) || visit->encode.encoder != NULL ||
+        is_served(visit)) {
         uint64_t us = sheaf_clock_monotonic_us(NULL) - visit->begun_us;
 
         count(visit, us);
@@ -138,11 +193,73 @@ sheaf_visit_t *sheaf_visit_new(sheaf_front_t *front, h2o_req_t *req)
     return visit;
 }
 
+static sheaf_str_t str_of(h2o_iovec_t v)
+{
+    return sheaf_str(v.base, v.len);
+}
+
+static sheaf_str_t type_of(h2o_req_t *req)
+{
+    ssize_t at = h2o_find_header(&req->headers, H2O_TOKEN_CONTENT_TYPE, -1);
+
+    return at < 0 ? SHEAF_STR_NONE : str_of(req->headers.entries[at].value);
+}
+
+static sheaf_str_t query_of(h2o_req_t *req, sheaf_pool_t *pool)
+{
+    if (req->query_at >= req->path.len)
+        return SHEAF_STR_NONE;
+    return sheaf_pool_dup(pool, sheaf_str(req->path.base + req->query_at + 1, req->path.len - req->query_at - 1));
+}
+
+/* Where a request of HTTP/1.0 has none, libh2o lends it the name of its only host. */
+static sheaf_str_t host_of(h2o_req_t *req, sheaf_pool_t *pool)
+{
+    bool is_lent = req->authority.base == req->conn->hosts[0]->authority.hostport.base;
+
+    return is_lent ? SHEAF_STR_NONE : sheaf_pool_dup(pool, str_of(req->authority));
+}
+
+void sheaf_visit_take_outer(sheaf_visit_t *visit, sheaf_pool_t *pool)
+{
+    h2o_req_t *req = visit->req;
+    sheaf_outer_t *outer = &visit->outer;
+    sheaf_str_t type = type_of(req);
+
+    for (size_t i = 0; i < req->headers.size; i++) {
+        const h2o_header_t *header = &req->headers.entries[i];
+        sheaf_str_t name = sheaf_pool_dup(pool, str_of(*header->name));
+
+        sheaf_headers_add(&visit->headers, pool, sheaf_header_lower(pool, name),
+                          sheaf_pool_dup(pool, str_of(header->value)));
+    }
+    outer->headers = &visit->headers;
+    outer->scheme = visit->client->tls != NULL ? SHEAF_STR("https") : SHEAF_STR("http"); /* :scheme is hearsay */
+    outer->host = host_of(req, pool);
+    outer->method = sheaf_pool_dup(pool, str_of(req->method));
+    outer->path = sheaf_pool_dup(pool, outer->path);
+    for (uint32_t i = 0; i < outer->param_count; i++)
+        outer->params[i] = sheaf_pool_dup(pool, outer->params[i]);
+    outer->query = query_of(req, pool);
+    outer->content_type = type.base != NULL ? sheaf_pool_dup(pool, type) : SHEAF_STR_NONE;
+    outer->is_http2 = req->version >= 0x200;
+}
+
 void sheaf_visit_batch_over(sheaf_visit_t *visit)
 {
     visit->is_done = true;
     if (visit->req == NULL)
         visit_free(visit);
+}
+
+/* For an answer that its backend broke off the client can do nothing. */
+static sheaf_ending_t client_ending_of(const sheaf_visit_t *visit)
+{
+    if (visit->is_cut_short)
+        return SHEAF_ENDING_REFUSED;
+    if (!visit->is_answered)
+        return SHEAF_ENDING_ABANDONED;
+    return visit->refused != SHEAF_OK ? SHEAF_ENDING_REFUSED : SHEAF_ENDING_ANSWERED;
 }
 
 /* libh2o is done with the request: answered to its end, or its client went away. */
@@ -155,11 +272,9 @@ static void on_request_gone(void *chunk)
                          visit->req->bytes_sent >= visit->sent_bytes + visit->flying_bytes;
     if (visit->is_answered)
         visit->sent_bytes += visit->flying_bytes;
-    else
+    else if (!visit->is_cut_short)
         sheaf_count(visit->front->env.metrics, SHEAF_METRIC_CLIENT_ABORTS, 1);
-    sheaf_client_request_over(visit->client, !visit->is_answered          ? SHEAF_ENDING_ABANDONED
-                                             : visit->refused != SHEAF_OK ? SHEAF_ENDING_REFUSED
-                                                                          : SHEAF_ENDING_ANSWERED);
+    sheaf_client_request_over(visit->client, client_ending_of(visit));
     visit->req = NULL;
     visit->client = NULL;
     sheaf_watchdog_disarm(visit);

@@ -1,4 +1,4 @@
-/* front/visit.h - one batch request from the handler to its last byte: where libh2o's request and our batch meet.
+/* front/visit.h - one request, for a batch or a route, from the handler to its last byte: where libh2o's request and our batch meet.
  *
  *            handler
  *               |
@@ -74,6 +74,12 @@ struct sheaf_visit {
     bool is_sending;     /* libh2o has not asked for more yet */
     uint32_t classes[6]; /* items by status class */
 
+    /* direct */
+    uint64_t length;   /* of the answer; UINT64_MAX: nobody knows yet */
+    bool is_direct;    /* to a route: the batch is its one item */
+    bool is_broken;    /* the backend broke its answer off, after the head of ours was begun */
+    bool is_cut_short; /* we said so */
+
     /* watchdog */
     uv_poll_t *hangup; /* NULL: not armed */
     struct sheaf_look {
@@ -88,6 +94,9 @@ struct sheaf_visit {
 
 /* Ties a visit to `req`; the batch comes later. */
 sheaf_visit_t *sheaf_visit_new(sheaf_front_t *front, h2o_req_t *req);
+
+/* Copies of the request what a batch reads of it into `pool`, which is the batch's: it may outlive the request. */
+void sheaf_visit_take_outer(sheaf_visit_t *visit, sheaf_pool_t *pool);
 
 /* The batch has ended (or never began): frees the visit when the request is gone too. */
 void sheaf_visit_batch_over(sheaf_visit_t *visit);

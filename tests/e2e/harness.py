@@ -160,12 +160,12 @@ upstreams:
   origin: {{servers: ["http://127.0.0.1:{origin}"], {upstream}}}
 {upstreams}
 routes:
-  - {{match: "/o/{{rest...}}", rewrite: "/{{rest...}}", upstream: origin}}
-  - {{match: "/kept/{{rest...}}", rewrite: "/{{rest...}}", upstream: origin, encoded_slashes: keep}}
-  - {{match: "/quick/{{rest...}}", rewrite: "/{{rest...}}", upstream: origin, timeout: 200ms}}
-  - {{match: "/readonly", methods: [GET], rewrite: "/echo", upstream: origin}}
-  - {{match: "/readonly", methods: [DELETE], rewrite: "/echo", upstream: origin}}
-  - {{match: "/small", rewrite: "/echo", upstream: origin, max_body: 16}}
+  - {{match: "/o/{{rest...}}", rewrite: "/{{rest...}}", upstream: origin{route}}}
+  - {{match: "/kept/{{rest...}}", rewrite: "/{{rest...}}", upstream: origin{route}, encoded_slashes: keep}}
+  - {{match: "/quick/{{rest...}}", rewrite: "/{{rest...}}", upstream: origin{route}, timeout: 200ms}}
+  - {{match: "/readonly", methods: [GET], rewrite: "/echo", upstream: origin{route}}}
+  - {{match: "/readonly", methods: [DELETE], rewrite: "/echo", upstream: origin{route}}}
+  - {{match: "/small", rewrite: "/echo", upstream: origin{route}, max_body: 16}}
 {routes}
 endpoints:
   - {{path: /batch, {endpoint}}}
@@ -186,7 +186,7 @@ class Sheaf(Process):
         self.path_text = str(self.path)
 
     def write_conf(self, **changes):
-        blank = dict.fromkeys(("listener", "listeners", "top", "upstream", "upstreams", "routes", "endpoint", "endpoints"), "")
+        blank = dict.fromkeys(("listener", "listeners", "top", "upstream", "upstreams", "route", "routes", "endpoint", "endpoints"), "")
         places = {**blank, "workers": 1, "origin": self.origin.at, **self.places, **changes}
         for name in ("upstreams", "routes", "endpoints"):  # more entries, one a line, indented here
             places[name] = "\n".join("  " + line.strip() for line in places[name].splitlines())

@@ -32,6 +32,14 @@ static bool is_upgrade_to_h2c(const sheaf_header_t *field)
            sheaf_str_ieq(sheaf_str(field->value.base, field->value.len < 3 ? field->value.len : 3), SHEAF_STR("h2c"));
 }
 
+static bool asks_for_upgrade(const sheaf_wire_head_t *head)
+{
+    for (uint32_t i = 0; i < head->header_count; i++)
+        if (sheaf_str_eq(head->headers[i].name, SHEAF_STR("upgrade")) && !is_upgrade_to_h2c(&head->headers[i]))
+            return true;
+    return false;
+}
+
 /* RFC 9110 10.1.1: an Expect in HTTP/1.0 is to be ignored. */
 static bool is_expect_of_http10(const sheaf_wire_head_t *head, const sheaf_header_t *field)
 {
@@ -109,6 +117,8 @@ SHEAF_GUARD_REPLACES int phr_parse_request(const char *bytes, size_t len, const 
     }
     if (client != NULL && head.body != SHEAF_WIRE_NO_BODY)
         sheaf_pace_enter(client, SHEAF_PHASE_BODY);
+    if (client != NULL)
+        client->http1.asks_for_upgrade = err == SHEAF_OK && asks_for_upgrade(&head);
     *ret_method = head.method.base;
     *ret_method_len = head.method.len;
     *ret_path = head.target.base;

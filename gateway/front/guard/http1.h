@@ -34,6 +34,7 @@ ssize_t phr_decode_chunked(struct phr_chunked_decoder *decoder, char *bytes, siz
 /* Per connection. */
 typedef struct sheaf_http1 {
     sheaf_wire_chunks_t chunks;
+    bool asks_for_upgrade; /* the latest head, to anything but h2c: libh2o keeps it to itself */
 } sheaf_http1_t;
 
 #endif
