@@ -94,11 +94,18 @@ static void append(sheaf_p_value_t *value, const char *base, size_t len)
     value->texts = texts;
 }
 
+/* "a, b" or, as presets are written, "[a, b]" */
 static void set_texts(sheaf_p_value_t *value, const char *text)
 {
-    while (*text != '\0') {
+    const char *last = text + strlen(text);
+
+    if (*text == '[' && last[-1] == ']') {
+        text++;
+        last--;
+    }
+    while (text < last) {
         const char *end = strstr(text, ", ");
-        size_t len = end == NULL ? strlen(text) : (size_t)(end - text);
+        size_t len = end == NULL ? (size_t)(last - text) : (size_t)(end - text);
 
         append(value, text, len);
         text += len + (end == NULL ? 0 : 2);
