@@ -46,12 +46,42 @@ static void check_host(sheaf_report_t *report, sheaf_route_conf_t *route, const 
                            SHEAF_VALUE_ARG(route->host));
 }
 
+/* `names` are in lower case from here on. */
+static void check_names(sheaf_report_t *report, sheaf_pool_t *pool, sheaf_texts_t *names, const sheaf_yaml_t *section,
+                        bool is_denied)
+{
+    const sheaf_yaml_t *list = sheaf_yaml_get(section, is_denied ? SHEAF_STR("deny") : SHEAF_STR("allow"));
+    sheaf_fail_t fail;
+
+    if (names->items == NULL)
+        return;
+    for (uint32_t i = 0; i < names->count; i++)
+        names->items[i] = sheaf_header_lower(pool, names->items[i]);
+    for (const sheaf_yaml_t *name = list->first; name != NULL; name = name->next)
+        if (name->kind == SHEAF_YAML_SCALAR && !name->is_bad &&
+            sheaf_policy_check(sheaf_header_lower(pool, name->text), is_denied, &fail) != SHEAF_OK)
+            sheaf_report_error(report, name->mark, "%s", fail.detail);
+}
+
+static void check_policy(sheaf_report_t *report, sheaf_pool_t *pool, sheaf_route_conf_t *route,
+                         const sheaf_yaml_t *node)
+{
+    const sheaf_yaml_t *request = sheaf_yaml_get(node, SHEAF_STR("request_headers"));
+    const sheaf_yaml_t *response = sheaf_yaml_get(node, SHEAF_STR("response_headers"));
+
+    check_names(report, pool, &route->request_headers.allow, request, false);
+    check_names(report, pool, &route->request_headers.deny, request, true);
+    check_names(report, pool, &route->response_headers.allow, response, false);
+    check_names(report, pool, &route->response_headers.deny, response, true);
+}
+
 static void check_members(sheaf_report_t *report, sheaf_snapshot_t *snapshot, const sheaf_yaml_t *node,
                           sheaf_route_conf_t *route)
 {
     check_rewrite(report, snapshot->pool, node, route);
     check_fallback(report, route, node);
     check_host(report, route, node);
+    check_policy(report, snapshot->pool, route, node);
     sheaf_doubt_route(report, &snapshot->conf, route, node);
 }
 

@@ -9,6 +9,7 @@
 #include "gateway/base/error.h"
 #include "gateway/base/pool.h"
 #include "gateway/http/hosts.h"
+#include "gateway/http/policy.h"
 
 struct sheaf_cidr {
     uint8_t bytes[16]; /* IPv4 as ::ffff:a.b.c.d */
@@ -69,6 +70,20 @@ const sheaf_route_conf_t *sheaf_snapshot_route(const sheaf_snapshot_t *snapshot,
 /* What backends of the route are sent as Host when a client's request had `client_host`; absent: each server's own. */
 #define SHEAF_ROUTE_HOST_CLIENT "client"
 sheaf_str_t sheaf_route_host(const sheaf_route_conf_t *route, sheaf_str_t client_host);
+
+/* What of a client's header fields the backends of the route get, and what the client gets of theirs. */
+static inline sheaf_policy_t sheaf_route_request_policy(const sheaf_route_conf_t *route)
+{
+    return (sheaf_policy_t){route->request_headers.allow.items, route->request_headers.allow.count,
+                            route->request_headers.deny.items, route->request_headers.deny.count,
+                            !route->forward_credentials};
+}
+
+static inline sheaf_policy_t sheaf_route_response_policy(const sheaf_route_conf_t *route)
+{
+    return (sheaf_policy_t){route->response_headers.allow.items, route->response_headers.allow.count,
+                            route->response_headers.deny.items, route->response_headers.deny.count, false};
+}
 
 /* How the https:// servers of `conf`, an upstream of the snapshot, are spoken to: an SSL_CTX that belongs to the snapshot
  * (who needs it longer holds it), or NULL. */

@@ -140,6 +140,7 @@ struct sheaf_batch {
     sheaf_deadline_t deadline;
     struct sheaf_ids *ids;           /* id -> index */
     struct sheaf_override *override; /* the last block made for items that override shared headers */
+    uint32_t shared_client;          /* how many of `shared`, the first ones, are the client's: the rest is ours */
     uint64_t shared_names;           /* which names may be in `shared`, a bit per hash */
 };
 

@@ -238,6 +238,7 @@ sheaf_err_t sheaf_inherit_build(sheaf_batch_t *batch, sheaf_fail_t *fail)
     for (uint32_t i = 0; i < batch->headers.count; i++)
         if (!sheaf_str_eq(batch->headers.entries[i].name, SHEAF_STR("content-type"))) /* only with a body: see plan */
             sheaf_headers_add(list, batch->pool, batch->headers.entries[i].name, batch->headers.entries[i].value);
+    batch->shared_client = list->count;
     sheaf_forwarded_add(batch);
 
     type = sheaf_headers_find(&batch->headers, SHEAF_STR("content-type"));
@@ -271,6 +272,21 @@ static uint32_t mark_overridden(const sheaf_item_t *item, uint64_t *mask)
 
     for (uint32_t i = 0; i < shared->count; i++) {
         if (sheaf_headers_find(&item->exchange.headers, shared->entries[i].name) == NULL)
+            continue;
+        mask[i / 64] |= UINT64_C(1) << (i % 64);
+        count++;
+    }
+    return count;
+}
+
+/* Marks those of the client's that do not pass on the item's route; returns how many. */
+static uint32_t mark_denied(const sheaf_item_t *item, const sheaf_policy_t *policy, uint64_t *mask)
+{
+    const sheaf_headers_t *shared = &item->batch->shared.list;
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < item->batch->shared_client; i++) {
+        if (sheaf_policy_passes(policy, shared->entries[i].name))
             continue;
         mask[i / 64] |= UINT64_C(1) << (i % 64);
         count++;
@@ -337,15 +353,20 @@ bool sheaf_inherit_fits(const sheaf_item_t *item)
 void sheaf_inherit_attach(sheaf_item_t *item)
 {
     sheaf_batch_t *batch = item->batch;
+    sheaf_policy_t policy = sheaf_route_request_policy(item->route);
+    bool is_open = sheaf_policy_is_open(&policy);
     uint32_t words = batch->shared.list.count / 64 + 1;
 
     item->exchange.shared = &batch->shared;
-    if (!may_override(item))
+    if (!is_open)
+        sheaf_policy_filter(&policy, item->pool, &item->exchange.headers);
+    else if (!may_override(item))
         return;
 
     uint64_t few[4] = {0};
     uint64_t *mask = words <= SHEAF_COUNT(few) ? few : sheaf_zalloc(words * sizeof(uint64_t));
-    if (mark_overridden(item, mask) > 0)
+    uint32_t marked = mark_overridden(item, mask) + (is_open ? 0 : mark_denied(item, &policy, mask));
+    if (marked > 0)
         item->exchange.shared = &override_for(batch, mask, words)->block;
     if (mask != few)
         free(mask);

@@ -32,7 +32,8 @@ uint64_t sheaf_inherit_most_items(const sheaf_batch_t *batch);
 /* Is what the item sends, its own headers and those it inherits, within SHEAF_ITEM_HEADERS_MAX? After build. */
 bool sheaf_inherit_fits(const sheaf_item_t *item);
 
-/* Sets exchange.shared before an item flies, and lets go of it when the item has landed. */
+/* Sets exchange.shared before an item flies, and takes out of its own and the client's headers what its route does not
+ * let pass; lets go of `shared` when the item has landed. */
 void sheaf_inherit_attach(sheaf_item_t *item);
 void sheaf_inherit_detach(sheaf_item_t *item);
 

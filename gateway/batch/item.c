@@ -61,7 +61,8 @@ static char *room_for_head(sheaf_item_t *item, size_t size)
 static void keep_headers(sheaf_item_t *item, const sheaf_answer_head_t *head)
 {
     unsigned left_out = SHEAF_HEADER_HOP_BY_HOP | (item->batch->is_direct ? 0 : SHEAF_HEADER_NOT_IN_RESULT);
-    bool has_list = lists_names(head);
+    sheaf_policy_t policy = sheaf_route_response_policy(item->route);
+    bool has_list = lists_names(head), is_open = sheaf_policy_is_open(&policy);
     uint32_t size = head->header_count + 1, count = 0; /* one more: a problem may need a content-type */
     size_t text_len = 0;
     sheaf_header_t *kept;
@@ -78,6 +79,8 @@ static void keep_headers(sheaf_item_t *item, const sheaf_answer_head_t *head)
         if (sheaf_header_classify(h->name) & left_out)
             continue;
         if (has_list && is_listed(head, h->name))
+            continue;
+        if (!is_open && !sheaf_policy_passes(&policy, h->name))
             continue;
         kept[count].name = put(&text, h->name);
         kept[count++].value = put(&text, h->value);

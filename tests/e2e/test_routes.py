@@ -25,6 +25,10 @@ class Exposure(Case):
         self.assertEqual(first["status"], 200)
         self.assert_problem(second, 404, "no-route")
 
+    def test_a_request_finds_what_is_for_requests(self):
+        statuses = [self.sheaf.request("GET", path).status for path in ("/admin/x", "/inner", "/x/../inner", "/%69nner", "/y")]
+        self.assertEqual(statuses, [200, 404, 404, 404, 200])
+
 
 class Hosts(Case):
     places = {"routes": '- {match: "/x", rewrite: "/echo/api", upstream: origin, hosts: [api.example.com, "[::1]"]}\n'
@@ -47,6 +51,12 @@ class Hosts(Case):
                 self.assertEqual(self.target(host), want)
         self.assertEqual((self.target("api.example.com", "/only"), self.target("b.example.com", "/only")),
                          ("/echo/only", 404))
+
+    def test_requests_go_there_too(self):
+        for host, path, want in (("API.example.com.:1", "/x", "/echo/api"), ("b.example.com", "/x", "/echo/wild"),
+                                 ("evil.org", "/x", "/echo/any"), ("evil.org", "/only", 404)):
+            answer = self.sheaf.request("GET", path, headers={"Host": host, "X-Forwarded-Host": "api.example.com"})
+            self.assertEqual(answer.json["target"] if answer.status == 200 else answer.status, want)
 
     def test_an_item_cannot_choose_its_host(self):
         for headers in ({"Host": "api.example.com"}, {"host": "api.example.com"}, {"X-Forwarded-Host": "api.example.com"},
@@ -88,6 +98,11 @@ class HostThatIsSent(Case):
         self.assertEqual(self.hosts(self.sheaf, "Shop.example:8443"),
                          ["Shop.example:8443", "api.internal:81", f"127.0.0.1:{self.origin.at}"])
 
+    def test_requests_send_the_same(self):
+        for path, want in (("/client", "Shop.example:8443"), ("/named", "api.internal:81")):
+            answer = self.sheaf.request("GET", path, headers={"Host": "Shop.example:8443"})
+            self.assertEqual([value for name, value in answer.json["headers"] if name == "host"], [want])
+
     def test_an_outer_request_without_a_host_leaves_the_servers_own(self):
         client = RawClient(self.sheaf.at)
         body = b'[{"url":"/client"}]'
@@ -97,6 +112,92 @@ class HostThatIsSent(Case):
         seen = dict(map(tuple, answer.json["responses"][0]["body"]["headers"]))
         self.assertEqual(seen["host"], f"127.0.0.1:{self.origin.at}")
         self.assertNotIn("x-forwarded-host", seen)
+
+
+class Policy(Case):
+    places = {"routes": '- {match: "/denied", rewrite: "/echo", upstream: origin, request_headers: {deny: [X-Internal-*, cookie]}}\n'
+                        '- {match: "/allowed", rewrite: "/echo", upstream: origin, request_headers: {allow: [x-app, accept]}}\n'
+                        '- {match: "/bare", rewrite: "/echo", upstream: origin, forward_credentials: false, compress: true}\n'
+                        '- {match: "/answers/{rest...}", rewrite: "/{rest...}", upstream: origin, '
+                        'response_headers: {deny: [x_secret]}}\n'
+                        '- {match: "/few/{rest...}", rewrite: "/{rest...}", upstream: origin, response_headers: {allow: []}}'}
+
+    OUTER = {"Cookie": "outer=1", "Authorization": "Bearer outer", "X-App": "outer", "X-Internal-Outer": "1", "X-Other": "1"}
+    OURS = ("host", "via", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip")
+
+    def seen(self, item, envelope=None):
+        answer = self.sheaf.post({"requests": [item], "headers": envelope or {}}, self.OUTER)
+        self.assertEqual(answer.status, 207, answer.body)
+        result = answer.json["responses"][0]
+        self.assertEqual(result["status"], 200, result)
+        return dict(map(tuple, result["body"]["headers"]))
+
+    def assert_ours(self, seen):
+        for name in self.OURS:
+            self.assertIn(name, seen)
+
+    def test_what_is_denied_passes_from_nowhere(self):
+        seen = self.seen({"url": "/denied", "headers": {"x-internal-item": "1", "X_INTERNAL_ITEM": "1", "x-Internal_b": "1",
+                                                        "COOKIE": "item=1", "x-mine": "1"}},
+                         {"X-Internal-Envelope": "1", "Cookie": "envelope=1", "x-theirs": "1"})
+        self.assertEqual([name for name in seen if "internal" in name.lower().replace("_", "-") or name == "cookie"], [])
+        self.assertEqual((seen["x-mine"], seen["x-theirs"], seen["x-other"], seen["authorization"]),
+                         ("1", "1", "1", "Bearer outer"))
+        self.assert_ours(seen)
+
+    def test_only_what_is_allowed_passes(self):
+        seen = self.seen({"method": "POST", "url": "/allowed", "body": {"a": 1},
+                          "headers": {"x_app": "folded", "x-mine": "1", "accept": "a/b"}}, {"x-theirs": "1"})
+        self.assert_ours(seen)
+        self.assertEqual((seen["x-app"], seen["accept"], seen["content-type"]), ("outer", "a/b", "application/json"))
+        self.assertEqual(set(seen) - set(self.OURS) - {"content-length"}, {"x-app", "accept", "content-type"})
+
+    def test_credentials_stay_where_the_route_says_so(self):
+        seen = self.seen({"url": "/bare", "headers": {"authorization": "Bearer item", "cookie": "item=1", "x-mine": "1"}},
+                         {"Authorization": "Bearer envelope", "Cookie": "envelope=1"})
+        self.assertNotIn("authorization", seen)
+        self.assertNotIn("cookie", seen)
+        self.assertEqual((seen["x-mine"], seen["x-app"], seen["accept-encoding"]), ("1", "outer", "gzip"))
+        self.assert_ours(seen)
+
+    def test_requests_are_held_to_the_same(self):
+        sent = {**self.OUTER, "x_internal_a": "1", "X-INTERNAL_b": "1", "x_app": "folded"}
+        seen = {path: dict(map(tuple, self.sheaf.request("GET", path, headers=sent).json["headers"]))
+                for path in ("/denied", "/allowed", "/bare")}
+        self.assertEqual({name for name in seen["/denied"] if "internal" in name or name == "cookie"}, set())
+        self.assertEqual(set(seen["/allowed"]) - set(self.OURS), {"x-app", "accept-encoding"})
+        self.assertEqual({"authorization", "cookie"} & set(seen["/bare"]), set())
+        for each in seen.values():
+            self.assert_ours(each)
+        self.assertEqual(self.sheaf.request("GET", "/answers/header/X-Open/1").headers.get("x-open"), "1")
+        self.assertNotIn("x-secret", self.sheaf.request("GET", "/answers/header/X-Secret/1").headers)
+        self.assertNotIn("x-open", self.sheaf.request("GET", "/few/header/X-Open/1").headers)
+
+    def test_each_item_has_the_policy_of_its_own_route(self):
+        items = [{"url": url} for url in ("/denied", "/o/echo", "/bare", "/denied", "/allowed", "/o/echo")]
+        answer = self.sheaf.post({"requests": items}, self.OUTER)
+        seen = [dict(map(tuple, result["body"]["headers"])) for result in answer.json["responses"]]
+        self.assertEqual(["cookie" in each for each in seen], [False, True, False, False, False, True])
+        self.assertEqual(["authorization" in each for each in seen], [True, True, False, True, False, True])
+        self.assertEqual(["x-internal-outer" in each for each in seen], [False, True, True, False, False, True])
+
+    def test_headers_made_of_references_are_held_to_it_too(self):
+        result = self.run_items({"id": "a", "url": "/o/echo"},
+                                {"url": "/denied", "dependsOn": ["a"],
+                                 "headers": {"x-internal-z": "${a.status}", "x-mine": "${a.status}"}})[1]
+        seen = dict(map(tuple, result["body"]["headers"]))
+        self.assertEqual(seen.get("x-mine"), "200")
+        self.assertNotIn("x-internal-z", seen)
+
+    def test_what_an_answer_may_not_show_is_there_for_nobody(self):
+        kept, lost, few = self.run_items("/answers/header/X-Open/1", "/answers/header/X-Secret/1", "/few/header/X-Open/1")
+        self.assertEqual(kept["headers"].get("x-open"), "1")
+        self.assertNotIn("x-secret", lost["headers"])
+        self.assertNotIn("x-open", few["headers"])
+        self.assertIn("content-type", few["headers"])
+        reader = self.run_items({"id": "a", "url": "/answers/header/X-Secret/1"},
+                                {"url": "/o/echo?${a.headers.x-secret}", "dependsOn": ["a"]})[1]
+        self.assert_problem(reader, 424, "unresolved-reference")
 
 
 if __name__ == "__main__":

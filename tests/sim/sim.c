@@ -85,8 +85,10 @@ void sim_route(sim_t *sim, const char *match, const char *methods, const char *r
 
     while (rest.len > 0)
         names[count++] = sheaf_str_cut(&rest, ' ');
-    *route = (sheaf_route_conf_t){
-        .match = sheaf_str_of(match), .expose = 1u << SHEAF_EXPOSURE_BATCH, .max_body_bytes = 1 << 20};
+    *route = (sheaf_route_conf_t){.match = sheaf_str_of(match),
+                                  .expose = 1u << SHEAF_EXPOSURE_BATCH,
+                                  .forward_credentials = true,
+                                  .max_body_bytes = 1 << 20};
     if (rewrite != NULL)
         assert_int_equal(sheaf_rewrite_new(pool, route->match, sheaf_str_of(rewrite), &route->rewrite, NULL), SHEAF_OK);
     assert_int_equal(sheaf_router_add(sim->snapshot.routes, sim->snapshot.conf.routes.count, route->match, names, count,

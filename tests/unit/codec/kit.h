@@ -32,6 +32,7 @@ static inline void kit_route(kit_t *kit, uint32_t index, const char *match, shea
 
     kit->routes[index].match = sheaf_str_of(match);
     kit->routes[index].expose = 1u << SHEAF_EXPOSURE_BATCH;
+    kit->routes[index].forward_credentials = true;
     kit->routes[index].max_body_bytes = 1 << 20;
     if (sheaf_router_add(kit->snapshot.routes, index, sheaf_str_of(match), methods, count, &clash, NULL) != SHEAF_OK)
         abort();
