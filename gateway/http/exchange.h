@@ -90,6 +90,7 @@ struct sheaf_exchange {
     uint64_t tried;         /* servers that failed it, a bit for each */
     uint64_t flown_ms;      /* when it began to fly, this time; kept where hedge is on; 0: not yet */
     sheaf_exchange_t *twin; /* the other one of two that ask the same (hedge); NULL: none */
+    uint32_t unused;        /* is_streamed: bytes of its answer that its owner has and has not given back */
     uint16_t pace;          /* of its route, in hedge */
     uint16_t probe;         /* of a breaker: its round, or 0 */
     bool has_full_time;     /* it flies with the whole timeout of the upstream, or its route, before it */
@@ -99,6 +100,7 @@ struct sheaf_exchange {
     bool was_hedged;        /* once is enough */
     bool is_twin;           /* the upstream's own, sent for its twin */
     bool is_alone;          /* stands behind no other one on a conn (pipelining): it did once, in vain */
+    bool is_judged;         /* is_streamed: its head was let pass, and said what there is to say of its server */
     uint8_t refused;        /* how often a conn that goes on refused it (HTTP/2) */
     uint8_t stranded;       /* how often its conn went away before it was acted on (HTTP/2) */
     uint8_t sends;          /* attempts, the running one included */

@@ -8,6 +8,7 @@
 
 #include "gateway/upstream/handshake.h"
 #include "gateway/upstream/pipeline.h"
+#include "gateway/upstream/reading.h"
 #include "gateway/upstream/secure.h"
 #include "gateway/upstream/streams.h"
 #include "gateway/upstream/writing.h"
@@ -67,6 +68,8 @@ static void watch_silence(sheaf_conn_t *conn)
     uint64_t now_ms = conn->env->clock->now_ms;
     uint64_t limit_ms = flight->has_bytes ? conn->idle_ms : conn->first_byte_ms, since_ms, at_ms, look_ms;
 
+    if (sheaf_flight_is_held(flight)) /* whoever gives back what it has sets the deadline */
+        return;
     if (conn->is_writing)
         conn->wrote_ms = now_ms;
     since_ms = flight->awake_ms > conn->wrote_ms ? flight->awake_ms : conn->wrote_ms;
@@ -216,6 +219,23 @@ void sheaf_conn_end(sheaf_flight_t *flight, sheaf_err_t err, const char *detail,
     if (conn->flight_count == 0)
         sheaf_deadline_clear(conn->env->deadlines, &conn->deadline);
     conn->events->on_end(flight, err, detail, can_stay);
+}
+
+/* From here on its silence is the backend's. */
+void sheaf_conn_credit(sheaf_flight_t *flight, size_t len)
+{
+    sheaf_conn_t *conn = flight->conn;
+    sheaf_exchange_t *exchange = flight->exchange;
+    bool was_held = sheaf_flight_is_held(flight);
+
+    len = len < exchange->unused ? len : exchange->unused;
+    exchange->unused -= (uint32_t)len;
+    if (was_held && !sheaf_flight_is_held(flight))
+        sheaf_conn_stay_awake(flight, conn->idle_ms);
+    if (conn->h2 != NULL)
+        sheaf_streams_credit(flight, len);
+    else
+        sheaf_reading_settle(conn);
 }
 
 bool sheaf_conn_is_quiet(const sheaf_conn_t *conn)

@@ -6,7 +6,8 @@
  *                                            CLOSING (freed once libuv is done with it)
  *
  * A conn carries exchanges (flight.h), one at a time over HTTP/1.1 (but see pipeline.h), from dialing on. It reads from
- * the moment it is open until it is closed, so an exchange costs one write and one read and nothing else. What the
+ * the moment it is open until it is closed, so an exchange costs one write and one read and nothing else; only a streamed
+ * answer makes it pause. What the
  * socket does not take at once is copied: cancel is synchronous and owes nobody; of a large body that is a piece at a
  * time. With TLS a conn is open once the handshake is done, and what it reads and writes goes through the tls room, a
  * large body piece by piece. A conn knows no limits and no lines: it tells its keeper (the group) what happened,
@@ -125,6 +126,7 @@ struct sheaf_conn {
     bool is_reused;      /* an exchange was completed on it before this one */
     bool has_written;    /* a byte went out since this was set to false */
     bool is_writing;     /* a piece of it is on its way through libuv */
+    bool is_paused;      /* it is not read: its first exchange has enough of its answer for now, see reading.h */
     bool is_taking;      /* bytes that have come are being looked at: what is sent now is not what they answer */
     bool is_half_broken; /* writing failed: reading tells what became of it; or flights were cut */
     bool is_reset;       /* by the backend, as writing found */
@@ -161,6 +163,9 @@ bool sheaf_conn_leave(sheaf_flight_t *flight);
 
 /* Nothing has come from the backend that was not read yet, neither bytes nor its close. One syscall. */
 bool sheaf_conn_is_quiet(const sheaf_conn_t *conn);
+
+/* The owner of the exchange on it has used up `len` bytes of the answer. */
+void sheaf_conn_credit(sheaf_flight_t *flight, size_t len);
 
 /* Closes it now, whatever it does; no event follows. Its flights, if any, are simply let go. */
 void sheaf_conn_close(sheaf_conn_t *conn);

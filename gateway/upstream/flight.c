@@ -93,7 +93,7 @@ void sheaf_flight_trade(sheaf_flight_t *flight, sheaf_exchange_t *exchange)
 
 static bool is_of_interest(const sheaf_exchange_t *exchange, uint16_t status)
 {
-    return status >= 400 || exchange->is_timed || exchange->twin != NULL;
+    return status >= 400 || exchange->is_timed || exchange->twin != NULL || exchange->is_streamed;
 }
 
 bool sheaf_flight_head(sheaf_flight_t *flight, const sheaf_answer_head_t *head)
@@ -102,6 +102,17 @@ bool sheaf_flight_head(sheaf_flight_t *flight, const sheaf_answer_head_t *head)
     flight->is_discarded =
         is_of_interest(flight->exchange, head->status) && !flight->conn->events->on_head(flight, head);
     return flight->is_discarded || flight->exchange->sink->on_head(flight->exchange, head);
+}
+
+bool sheaf_flight_body(sheaf_flight_t *flight, const char *bytes, size_t len)
+{
+    sheaf_exchange_t *exchange = flight->exchange;
+
+    if (flight->is_discarded)
+        return true;
+    if (exchange->is_streamed)
+        exchange->unused += (uint32_t)len; /* before its owner has it: that may give it back from inside */
+    return exchange->sink->on_body(exchange, bytes, len);
 }
 
 bool sheaf_flight_may_repeat(const sheaf_flight_t *flight, sheaf_err_t err)

@@ -48,6 +48,16 @@ void sheaf_flight_trade(sheaf_flight_t *flight, sheaf_exchange_t *exchange);
  * the sink refuses it. The flight may be over when it returns. */
 bool sheaf_flight_head(sheaf_flight_t *flight, const sheaf_answer_head_t *head);
 
+/* A run of its body, likewise. What is thrown away goes nowhere, and is welcome. */
+bool sheaf_flight_body(sheaf_flight_t *flight, const char *bytes, size_t len);
+
+/* Streamed, and so much is not given back that its backend is not read (HTTP/1.1), or may have used up the window of its
+ * stream (HTTP/2): its silence is its owner's doing. */
+static inline bool sheaf_flight_is_held(const sheaf_flight_t *flight)
+{
+    return flight->exchange->unused >= SHEAF_STREAM_WINDOW / 2;
+}
+
 /* RFC 9112 9.3.1: a backend may close an idle conn just as a request is on its way to it. No byte of an answer came: the
  * exchange, whose flight ended so with `err`, may go once more on another conn, because nothing of it can have been acted
  * on, or doing it twice does no harm. */

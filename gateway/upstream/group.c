@@ -127,6 +127,12 @@ void sheaf_group_serve_soon(sheaf_group_t *group)
         sheaf_soon(group->soon, &group->serve);
 }
 
+void sheaf_group_credit(sheaf_exchange_t *exchange, size_t len)
+{
+    if (exchange->state == SHEAF_EXCHANGE_FLYING)
+        sheaf_conn_credit(exchange->flight, len);
+}
+
 void sheaf_group_cancel(sheaf_exchange_t *exchange)
 {
     sheaf_leaving_detach(exchange);
@@ -244,6 +250,8 @@ void sheaf_group_send(sheaf_group_t *group, sheaf_exchange_t *exchange)
     exchange->is_timed = exchange->was_hedged = exchange->is_twin = exchange->is_alone = false;
     exchange->twin = NULL;
     exchange->flown_ms = 0;
+    exchange->unused = 0;
+    exchange->is_judged = false;
     exchange->refused = exchange->stranded = 0;
     exchange->keeper = group;
     exchange->deadline.on_expired = on_exchange_deadline;
@@ -346,14 +354,29 @@ static void keep(sheaf_group_t *group, sheaf_conn_t *conn)
         sheaf_place(group, next);
 }
 
+/* How long the rest takes is up to its owner: it has no time limit any more, and says nothing of the backend. */
+static void judge(sheaf_group_t *group, sheaf_flight_t *flight)
+{
+    sheaf_exchange_t *exchange = flight->exchange;
+
+    sheaf_deadline_clear(group->env->deadlines, &exchange->deadline);
+    sheaf_throttle_answered(&group->throttle, exchange, flight->status);
+    sheaf_triage_answered(&group->triage, flight);
+    exchange->is_judged = true;
+}
+
 static bool on_head(sheaf_flight_t *flight, const sheaf_answer_head_t *head)
 {
     sheaf_group_t *group = flight->conn->group;
 
     if (!sheaf_twin_takes(flight, head->status))
         return false;
-    return head->status < 400 || (!group->triage.has_retry && flight->exchange->other == NULL) ||
-           sheaf_triage_passes(&group->triage, flight, head);
+    if (head->status >= 400 && (group->triage.has_retry || flight->exchange->other != NULL) &&
+        !sheaf_triage_passes(&group->triage, flight, head))
+        return false;
+    if (flight->exchange->is_streamed)
+        judge(group, flight);
+    return true;
 }
 
 /* Of the conn that a flight has left: it goes on with the others, takes another, or is closed. */

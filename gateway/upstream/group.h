@@ -49,6 +49,7 @@ void sheaf_group_rebase(sheaf_group_t *group, sheaf_snapshot_t *snapshot, const 
 
 /* See sheaf_dispatch_t. */
 void sheaf_group_send(sheaf_group_t *group, sheaf_exchange_t *exchange);
+void sheaf_group_credit(sheaf_exchange_t *exchange, size_t len);
 void sheaf_group_cancel(sheaf_exchange_t *exchange);
 
 /* --- for the rooms of a group --- */

@@ -93,7 +93,7 @@ static void say_hello(sheaf_h2_t *h2)
 {
     nghttp2_settings_entry settings[] = {
         {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
-        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, h2->setup.stream_window},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, h2->setup.held_window},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, SHEAF_H2_MAX_HEAD},
     };
 
@@ -246,6 +246,7 @@ int32_t sheaf_h2_submit(sheaf_h2_t *h2, const sheaf_exchange_t *exchange, void *
     stream = sheaf_spare_zalloc(sizeof(*stream));
     stream->data = data;
     stream->answer.was_head = sheaf_str_eq(exchange->method, SHEAF_STR("HEAD"));
+    stream->is_streamed = exchange->is_streamed;
     stream->body = exchange->has_body ? exchange->body : SHEAF_STR_NONE;
     stream->id = sheaf_h2_request(h2, exchange, stream);
     SHEAF_ASSERT(stream->id > 0); /* only memory can be short */
@@ -276,6 +277,29 @@ void sheaf_h2_consumed(sheaf_h2_t *h2, int32_t id, size_t len)
         len = stream->unconsumed;
     stream->unconsumed -= len;
     nghttp2_session_consume(h2->session, id, len);
+}
+
+void sheaf_h2_withhold(sheaf_h2_t *h2, int32_t id, size_t len)
+{
+    sheaf_h2_stream_t *stream = sheaf_h2_is_over(h2) ? NULL : sheaf_h2_find(h2, id);
+
+    if (stream == NULL)
+        return;
+    SHEAF_ASSERT(len <= stream->unconsumed);
+    stream->unconsumed -= len;
+    stream->withheld += len;
+    nghttp2_session_consume_connection(h2->session, len);
+}
+
+void sheaf_h2_release(sheaf_h2_t *h2, int32_t id, size_t len)
+{
+    sheaf_h2_stream_t *stream = sheaf_h2_is_over(h2) ? NULL : sheaf_h2_find(h2, id);
+
+    if (stream == NULL)
+        return;
+    SHEAF_ASSERT(len <= stream->withheld);
+    stream->withheld -= len;
+    nghttp2_session_consume_stream(h2->session, id, len);
 }
 
 bool sheaf_h2_is_unsent(const sheaf_h2_t *h2, int32_t id)

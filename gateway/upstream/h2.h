@@ -47,6 +47,7 @@ typedef struct sheaf_h2_setup {
     uint32_t max_streams;   /* at once; the backend may want fewer */
     uint32_t first_streams; /* how many it is thought to take until its SETTINGS have come; 0: nobody knows */
     uint32_t stream_window; /* bytes of an answer that may be under way or unconsumed, at least 65,535 */
+    uint32_t held_window;   /* the same of one whose exchange is streamed, and of each until half of it has come */
     uint32_t conn_window;   /* the same of all streams together */
 } sheaf_h2_setup_t;
 
@@ -90,6 +91,11 @@ void sheaf_h2_cancel(sheaf_h2_t *h2, int32_t id);
 
 /* `len` bytes of its answer were used up: the backend may send as many again. Fine on one that is gone. */
 void sheaf_h2_consumed(sheaf_h2_t *h2, int32_t id, size_t len);
+
+/* `len` bytes of its answer, a streamed exchange's, were taken and will be used up later: other streams do not wait for that,
+ * it does until they are released. Fine on one that is gone. */
+void sheaf_h2_withhold(sheaf_h2_t *h2, int32_t id, size_t len);
+void sheaf_h2_release(sheaf_h2_t *h2, int32_t id, size_t len);
 
 /* No byte of its request was handed out as output: the backend cannot know of it. False for one that is gone. */
 bool sheaf_h2_is_unsent(const sheaf_h2_t *h2, int32_t id);

@@ -185,6 +185,15 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     return h2->is_freed ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
 
+/* In the place of the update of its window that would be due now anyway: an answer of which this is known is worth more. */
+static void widen(sheaf_h2_t *h2, sheaf_h2_stream_t *stream)
+{
+    if (stream->is_wide || stream->is_streamed || stream->answer.got < h2->setup.held_window / 2)
+        return;
+    stream->is_wide = true;
+    nghttp2_session_set_local_window_size(h2->session, NGHTTP2_FLAG_NONE, stream->id, (int32_t)h2->setup.stream_window);
+}
+
 static int on_run(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *bytes, size_t len, void *data)
 {
     sheaf_h2_t *h2 = data;
@@ -200,6 +209,7 @@ static int on_run(nghttp2_session *session, uint8_t flags, int32_t id, const uin
     h2->has_run = true;
     stream->unconsumed += len;
     why = sheaf_h2_answer_data(&stream->answer, len);
+    widen(h2, stream);
     if (why != NULL)
         refuse(h2, stream, why);
     else

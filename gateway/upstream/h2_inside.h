@@ -14,10 +14,13 @@
 typedef struct sheaf_h2_stream {
     sheaf_link_t link;
     int32_t id;
-    bool is_sent;     /* the backend may know of it */
-    void *data;       /* the owner's */
-    sheaf_str_t body; /* what is still to go out */
-    size_t unconsumed;
+    bool is_sent;      /* the backend may know of it */
+    bool is_streamed;  /* its exchange */
+    bool is_wide;      /* it has the larger window */
+    void *data;        /* the owner's */
+    sheaf_str_t body;  /* what is still to go out */
+    size_t unconsumed; /* of its answer */
+    size_t withheld;   /* likewise, but the connection's window has them back */
     sheaf_h2_answer_t answer;
 } sheaf_h2_stream_t;
 

@@ -7,11 +7,11 @@
 #define PATIENCE_MS 20 /* with an answer that holds up others, or as much as */
 #define USUAL       4  /* times of the one before it, when that is more */
 
-/* Sent twice it does no harm, and nobody else is after the same answer. */
+/* Sent twice it does no harm, nobody else is after the same answer, and its owner takes it as it comes. */
 static bool is_plain(const sheaf_exchange_t *exchange)
 {
-    return !exchange->has_body && exchange->is_idempotent && !exchange->is_twin && exchange->twin == NULL &&
-           sheaf_method_is_safe(exchange->method);
+    return !exchange->has_body && exchange->is_idempotent && !exchange->is_streamed && !exchange->is_twin &&
+           exchange->twin == NULL && sheaf_method_is_safe(exchange->method);
 }
 
 static uint64_t patience_ms(const sheaf_conn_t *conn)

@@ -11,6 +11,7 @@
 
 static void on_read_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf);
 static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf);
+static void take(sheaf_conn_t *conn, char *bytes, size_t len);
 static void take_bytes(sheaf_conn_t *conn, char *at, char *end_at);
 static void take_sealed(sheaf_conn_t *conn, const char *bytes, size_t len);
 static void take_end(sheaf_conn_t *conn, int status);
@@ -18,6 +19,27 @@ static void take_end(sheaf_conn_t *conn, int status);
 int sheaf_reading_start(sheaf_conn_t *conn)
 {
     return uv_read_start((uv_stream_t *)&conn->tcp, on_read_buffer, on_read);
+}
+
+static bool is_held(const sheaf_conn_t *conn)
+{
+    return conn->h2 == NULL && conn->flight_count != 0 && sheaf_flight_is_held(sheaf_conn_first(conn));
+}
+
+/* One more read, with what TLS keeps of a record, does not go beyond the window. */
+_Static_assert(SHEAF_STREAM_WINDOW / 2 + SHEAF_CONN_PLAIN_SIZE <= SHEAF_STREAM_WINDOW, "the window holds a read");
+
+void sheaf_reading_settle(sheaf_conn_t *conn)
+{
+    bool should_pause = is_held(conn);
+
+    if (conn->is_paused == should_pause || conn->state == SHEAF_CONN_CLOSING)
+        return;
+    conn->is_paused = should_pause;
+    if (should_pause)
+        uv_read_stop((uv_stream_t *)&conn->tcp);
+    else
+        SHEAF_ASSERT(sheaf_reading_start(conn) == 0);
 }
 
 /* Bytes are used up before the callback returns, so one buffer serves every conn of the worker. */
@@ -41,16 +63,22 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
         return;
     }
     sheaf_count(conn->env->metrics, SHEAF_METRIC_BACKEND_BYTES_IN, (uint64_t)nread);
+    take(conn, buf->base, (size_t)nread);
+    sheaf_reading_settle(conn);
+}
+
+static void take(sheaf_conn_t *conn, char *bytes, size_t len)
+{
     if (conn->h2 == NULL && conn->flight_count != 0 && sheaf_conn_first(conn)->has_bytes)
         sheaf_conn_first(conn)->awake_ms = conn->env->clock->now_ms;
     if (conn->tls != NULL)
-        take_sealed(conn, buf->base, (size_t)nread);
+        take_sealed(conn, bytes, len);
     else if (conn->h2 != NULL)
-        sheaf_streams_take(conn, buf->base, (size_t)nread);
+        sheaf_streams_take(conn, bytes, len);
     else if (conn->flight_count == 0)
         conn->events->on_idle_end(conn);
     else
-        take_bytes(conn, buf->base, buf->base + nread);
+        take_bytes(conn, bytes, bytes + len);
 }
 
 /* --- an answer --- */
@@ -104,7 +132,7 @@ static void take_answer(sheaf_conn_t *conn, char **at, char *end_at)
             is_welcome = give_head(flight);
             break;
         case SHEAF_H1_BODY:
-            is_welcome = flight->is_discarded || flight->exchange->sink->on_body(flight->exchange, body.base, body.len);
+            is_welcome = sheaf_flight_body(flight, body.base, body.len);
             break;
         case SHEAF_H1_DONE:
             finish(flight, *at < end_at);

@@ -99,8 +99,11 @@ static void on_body(void *owner, void *stream, const char *bytes, size_t len)
     int32_t id = flight->stream;
 
     note_bytes(flight);
-    sheaf_h2_consumed(conn->h2, id, len);
-    if (!flight->exchange->sink->on_body(flight->exchange, bytes, len) && is_still(flight, conn, id))
+    if (flight->exchange->is_streamed)
+        sheaf_h2_withhold(conn->h2, id, len);
+    else
+        sheaf_h2_consumed(conn->h2, id, len);
+    if (!sheaf_flight_body(flight, bytes, len) && is_still(flight, conn, id))
         stop(flight, SHEAF_ERR_ANSWER_TOO_LARGE, "");
 }
 
@@ -174,6 +177,7 @@ void sheaf_streams_open(sheaf_conn_t *conn)
         .max_streams = sheaf_conn_max_streams(conn),
         .first_streams = conn->server->takes_streams,
         .stream_window = STREAM_WINDOW,
+        .held_window = SHEAF_STREAM_WINDOW,
         .conn_window = CONN_WINDOW,
     });
     conn->flush.run = on_flush;
@@ -209,6 +213,15 @@ bool sheaf_streams_start(sheaf_flight_t *flight)
     sheaf_count(conn->env->metrics, SHEAF_METRIC_EXCHANGES_HTTP2, 1);
     flush_soon(conn);
     return true;
+}
+
+void sheaf_streams_credit(sheaf_flight_t *flight, size_t len)
+{
+    sheaf_conn_t *conn = flight->conn;
+
+    sheaf_h2_release(conn->h2, flight->stream, len);
+    if (sheaf_h2_has_output(conn->h2))
+        flush_soon(conn);
 }
 
 void sheaf_streams_forget(sheaf_flight_t *flight)
@@ -274,6 +287,8 @@ static bool is_silent(const sheaf_flight_t *flight, uint64_t *ret_until_ms)
     uint64_t limit_ms = flight->has_bytes ? conn->idle_ms : conn->first_byte_ms, now_ms = conn->env->clock->now_ms;
     uint64_t since_ms = flight->awake_ms > conn->wrote_ms ? flight->awake_ms : conn->wrote_ms;
 
+    if (sheaf_flight_is_held(flight))
+        limit_ms = 0;
     if (sheaf_h2_is_sending(conn->h2, flight->stream)) /* a request that is on its way is no silence of the backend's */
         since_ms = now_ms;
     *ret_until_ms = limit_ms == 0 ? SHEAF_NEVER : since_ms + limit_ms;

@@ -1,7 +1,8 @@
 /* upstream/streams.h - a conn that speaks HTTP/2: between its flights and the room h2.
  *
  * Every flight is a stream. Requests that start in one turn of the loop leave in one write; the socket decides how much of
- * them is taken from h2. Bytes of an answer count as used up when its sink has had them. A stream that nobody waits for is
+ * them is taken from h2. Bytes of an answer count as used up when its sink has had them; those of a streamed one, for its
+ * own stream, when its owner gives them back: so that waits alone. A stream that nobody waits for is
  * reset and the conn stays; what fails the conn ends every flight on it, each with what is known of it. */
 #ifndef SHEAF_UPSTREAM_STREAMS_H
 #define SHEAF_UPSTREAM_STREAMS_H
@@ -12,6 +13,8 @@
 void sheaf_streams_open(sheaf_conn_t *conn);
 /* Begins the stream of a flight; false: there is no room for it. */
 bool sheaf_streams_start(sheaf_flight_t *flight);
+/* The owner of its exchange has used up `len` bytes of the answer. */
+void sheaf_streams_credit(sheaf_flight_t *flight, size_t len);
 /* The flight ends on this side: its stream is reset, where it is not over. */
 void sheaf_streams_forget(sheaf_flight_t *flight);
 /* Once nobody is aboard: others may still come. */

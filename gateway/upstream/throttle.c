@@ -132,19 +132,31 @@ void sheaf_throttle_undo(sheaf_throttle_t *throttle, sheaf_exchange_t *exchange)
     sheaf_gauge(throttle->metrics, SHEAF_METRIC_EXCHANGES_FLYING, -1);
 }
 
-void sheaf_throttle_leave(sheaf_throttle_t *throttle, sheaf_exchange_t *exchange, sheaf_err_t err, uint16_t status)
+static void tell(const sheaf_throttle_t *throttle, const sheaf_exchange_t *exchange, sheaf_err_t err, uint16_t status)
 {
-    bool was_in_flight = exchange->is_in_flight;
     uint64_t at_us;
 
-    sheaf_throttle_undo(throttle, exchange);
-    if (!was_in_flight || (throttle->gradient == NULL && throttle->shed == NULL))
+    if (throttle->gradient == NULL && throttle->shed == NULL)
         return;
     at_us = now_us(throttle);
     if (throttle->shed != NULL)
         tell_shed(throttle, exchange, err, status, at_us);
     if (throttle->gradient != NULL)
         tell_gradient(throttle, exchange, err, status, at_us);
+}
+
+void sheaf_throttle_leave(sheaf_throttle_t *throttle, sheaf_exchange_t *exchange, sheaf_err_t err, uint16_t status)
+{
+    bool was_in_flight = exchange->is_in_flight;
+
+    sheaf_throttle_undo(throttle, exchange);
+    if (was_in_flight && !exchange->is_judged)
+        tell(throttle, exchange, err, status);
+}
+
+void sheaf_throttle_answered(const sheaf_throttle_t *throttle, const sheaf_exchange_t *exchange, uint16_t status)
+{
+    tell(throttle, exchange, SHEAF_OK, status);
 }
 
 void sheaf_throttle_joined(const sheaf_throttle_t *throttle, sheaf_exchange_t *exchange)

@@ -37,6 +37,10 @@ bool sheaf_throttle_sheds(sheaf_throttle_t *throttle, sheaf_exchange_t *exchange
 void sheaf_throttle_enter(sheaf_throttle_t *throttle, sheaf_exchange_t *exchange);
 void sheaf_throttle_leave(sheaf_throttle_t *throttle, sheaf_exchange_t *exchange, sheaf_err_t err, uint16_t status);
 
+/* The head of an answer to a streamed one is handed to its owner, who takes what time it likes from here on: how long it took
+ * is known now, and is not asked of leave. */
+void sheaf_throttle_answered(const sheaf_throttle_t *throttle, const sheaf_exchange_t *exchange, uint16_t status);
+
 /* An attempt came to nothing, and will be made again: the backend has not acted on it, so how long it flew says nothing. */
 void sheaf_throttle_undo(sheaf_throttle_t *throttle, sheaf_exchange_t *exchange);
 

@@ -12,8 +12,11 @@ static uint64_t now_ms(const sheaf_group_t *group)
 
 void sheaf_twin_watch(sheaf_group_t *group, sheaf_exchange_t *exchange)
 {
-    uint64_t late_ms = group->hedge.is_on ? sheaf_hedge_begin(&group->hedge, exchange, now_ms(group)) : SHEAF_NEVER;
+    uint64_t late_ms;
 
+    if (!group->hedge.is_on || exchange->is_streamed)
+        return;
+    late_ms = sheaf_hedge_begin(&group->hedge, exchange, now_ms(group));
     if (late_ms < exchange->end_ms)
         sheaf_deadline_set(group->env->deadlines, &exchange->deadline, late_ms);
 }

@@ -116,7 +116,8 @@ static void view_cancel(sheaf_dispatch_t *self, sheaf_exchange_t *exchange)
 
 static void view_credit(sheaf_dispatch_t *self, sheaf_exchange_t *exchange, size_t len)
 {
-    (void)self, (void)exchange, (void)len;
+    (void)self;
+    sheaf_group_credit(exchange, len);
 }
 
 /* The group that already serves an equal configuration, moved to the newer snapshot, or a new one. */

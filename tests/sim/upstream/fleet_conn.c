@@ -50,6 +50,13 @@ bool sheaf_conn_is_quiet(const sheaf_conn_t *conn)
     return true;
 }
 
+/* What comes is never so much that it is waited for. */
+void sheaf_conn_credit(sheaf_flight_t *flight, size_t len)
+{
+    assert_true(len <= flight->exchange->unused);
+    flight->exchange->unused -= (uint32_t)len;
+}
+
 /* These servers speak HTTP/1.1: no streams that anything could happen to. */
 bool sheaf_conn_has_room(const sheaf_conn_t *conn)
 {
@@ -214,8 +221,7 @@ static void give_answer(ship_t *ship, sheaf_flight_t *flight)
     if (!flight->is_aboard)
         return;                  /* its owner cancelled it from inside */
     exchange = flight->exchange; /* hedge may have put the owner's there */
-    if (!flight->is_discarded)
-        exchange->sink->on_body(exchange, "ok", 2);
+    sheaf_flight_body(flight, "ok", 2);
     if (!is_aboard(ship, exchange))
         return;
     ship->fleet->answered += ship->fate.err == SHEAF_OK;

@@ -27,9 +27,10 @@ struct h2_backend {
     bool answers_pings;
     size_t body_len; /* of all DATA that came */
     h2_conn_t *conn[H2_CONNS];
-    SSL_CTX *context;                                /* may be NULL */
-    uint32_t max_streams;                            /* of its SETTINGS; 0: none are said */
-    void (*on_request)(h2_conn_t *conn, int32_t id); /* its HEADERS came; may be NULL */
+    SSL_CTX *context;                                             /* may be NULL */
+    uint32_t max_streams;                                         /* of its SETTINGS; 0: none are said */
+    void (*on_request)(h2_conn_t *conn, int32_t id);              /* its HEADERS came; may be NULL */
+    void (*on_frame)(h2_conn_t *conn, const peer_frame_t *frame); /* any that came; may be NULL */
 };
 
 static void h2_on_closed(uv_handle_t *handle)
@@ -107,6 +108,8 @@ static void h2_on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
     else
         peer_hears(&conn->peer, buf->base, (size_t)nread);
     while (conn->is_open && peer_next(&conn->peer, &frame)) {
+        if (conn->backend->on_frame != NULL)
+            conn->backend->on_frame(conn, &frame);
         conn->backend->resets += frame.type == NGHTTP2_RST_STREAM;
         conn->backend->body_len += frame.type == NGHTTP2_DATA ? frame.len : 0;
         if (frame.type == NGHTTP2_PING)

@@ -110,6 +110,7 @@ static inline void talk_begin(talk_t *talk, uint32_t max_streams, uint32_t windo
                               .authority = SHEAF_STR("backend.test"),
                               .max_streams = max_streams,
                               .stream_window = window,
+                              .held_window = window,
                               .conn_window = 4 * window};
 
     memset(talk, 0, sizeof(*talk));

@@ -18,6 +18,8 @@ struct ask {
     char detail[128];
     size_t len;
     char body[4096];
+    const char *run; /* what came last, within on_body */
+    size_t run_len;
     uint64_t announced;
     size_t most;                 /* refuses more body than this */
     void (*then)(ask_t *ask);    /* runs in on_done */
@@ -50,6 +52,8 @@ static bool ask_on_body(sheaf_exchange_t *exchange, const char *bytes, size_t le
     if (ask->len + len < sizeof(ask->body))
         memcpy(ask->body + ask->len, bytes, len);
     ask->len += len;
+    ask->run = bytes;
+    ask->run_len = len;
     if (ask->on_body != NULL)
         ask->on_body(ask);
     return true;
@@ -103,6 +107,11 @@ static void ask_send(ask_t *ask)
     ask->worker->view->send(ask->worker->view, &ask->exchange);
     assert_false(ask->is_done); /* never from inside */
     assert_false(ask->has_head);
+}
+
+static void ask_credit(ask_t *ask, size_t len)
+{
+    ask->worker->view->credit(ask->worker->view, &ask->exchange, len);
 }
 
 static void ask_cancel(ask_t *ask)
