@@ -169,8 +169,9 @@ static const api_key_t *look_up(const keeper_t *self, sheaf_p_str_t shown)
 
 /* --- what a good one gives --- */
 
-/* All names of the table are set, to nothing where this key has none: an item has the identity of its own key, as a whole. */
-static void set_attributes(const keeper_t *self, const asker_t *asker, const api_key_t *key)
+/* All names of the table are set, to nothing where this key has none: an item has the identity of its own key, as a whole.
+ * False: there is no room for one, so that the request's would show. */
+static bool set_attributes(const keeper_t *self, const asker_t *asker, const api_key_t *key)
 {
     sheaf_p_str_t values[API_KEY_ATTRIBUTES_MAX], nothing = sheaf_p_str("", 0);
 
@@ -178,9 +179,12 @@ static void set_attributes(const keeper_t *self, const asker_t *asker, const api
         values[i] = nothing;
     for (uint32_t i = 0; key != NULL && i < key->attribute_count; i++)
         values[key->attributes[i].name] = key->attributes[i].value;
-    self->api->set(asker->ref, CONSUMER, key != NULL ? key->name : nothing);
+    if (self->api->set(asker->ref, CONSUMER, key != NULL ? key->name : nothing) != 0)
+        return false;
     for (uint32_t i = 0; i < self->table->name_count; i++)
-        self->api->set(asker->ref, self->table->names[i], values[i]);
+        if (self->api->set(asker->ref, self->table->names[i], values[i]) != 0)
+            return false;
+    return true;
 }
 
 static void strip(const keeper_t *self, const asker_t *asker)
@@ -200,8 +204,11 @@ static void strip(const keeper_t *self, const asker_t *asker)
 /* key      NULL: nobody is known */
 static sheaf_p_verdict_t grant(const keeper_t *self, const asker_t *asker, const api_key_t *key)
 {
+    if (!set_attributes(self, asker, key)) {
+        self->api->problem(asker->ref, 500, "no-room-for-identity", "there are too many attributes");
+        return SHEAF_P_ANSWER;
+    }
     self->api->count(self->worker, key != NULL ? ACCEPTED : ANONYMOUS, 1);
-    set_attributes(self, asker, key);
     if (asker->is_item && !self->is_forwarded)
         strip(self, asker);
     return SHEAF_P_PASS;

@@ -136,8 +136,8 @@ static json_t *claims_of(jwt_t *self, sheaf_p_str_t text, jwt_verdict_t *ret_ver
 /* --- what a good one gives --- */
 
 /* An empty attribute hides the request's: an item has the identity of its own token, as a whole. `scp` is what some issuers call
- * `scope`. */
-static void set_attributes(const jwt_t *self, const bearer_t *bearer, const json_t *claims)
+ * `scope`. False: there is no room for one, so that the request's would show. */
+static bool set_attributes(const jwt_t *self, const bearer_t *bearer, const json_t *claims)
 {
     char text[JWT_CLAIM_MAX];
 
@@ -150,8 +150,10 @@ static void set_attributes(const jwt_t *self, const bearer_t *bearer, const json
         if (jwt_claims_text(claims, grant->claim, ' ', text, &len) ||
             (is_scope && jwt_claims_text(claims, sheaf_p_str("scp", 3), ' ', text, &len)))
             value = sheaf_p_str(text, len);
-        self->api->set(bearer->ref, grant->name, value);
+        if (self->api->set(bearer->ref, grant->name, value) != 0)
+            return false;
     }
+    return true;
 }
 
 /* The same name to a backend that makes variables of fields: any case, and '_' for '-'. */
@@ -215,8 +217,11 @@ static void strip(const jwt_t *self, const bearer_t *bearer)
 /* claims   NULL: nobody is known */
 static sheaf_p_verdict_t grant(const jwt_t *self, const bearer_t *bearer, const json_t *claims)
 {
+    if (!set_attributes(self, bearer, claims)) {
+        self->api->problem(bearer->ref, 500, "no-room-for-identity", "there are too many attributes");
+        return SHEAF_P_ANSWER;
+    }
     self->api->count(self->worker, claims != NULL ? ACCEPTED : ANONYMOUS, 1);
-    set_attributes(self, bearer, claims);
     if (!bearer->is_item)
         return SHEAF_P_PASS;
     set_fields(self, bearer->ref, claims);

@@ -261,11 +261,19 @@ static sheaf_p_ref_t api_request_of(sheaf_p_ref_t ref)
 
 /* --- attributes and templates --- */
 
+/* As many as Sheaf has room for. */
+#define HOST_ATTRIBUTES_MAX 64
+
 static int api_set(sheaf_p_ref_t ref, const char *name, sheaf_p_str_t value)
 {
     host_thing_t *thing = host_thing(ref);
+    uint32_t count = 0;
 
     if (thing == NULL || *name == '\0')
+        return -1;
+    for (const host_field_t *field = thing->attributes; field != NULL; field = field->next)
+        count++;
+    if (count >= HOST_ATTRIBUTES_MAX)
         return -1;
     field_remove(&thing->attributes, name);
     host_field_add(&thing->attributes, name, value.base, value.len);

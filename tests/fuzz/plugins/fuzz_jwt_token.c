@@ -52,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         keys = jwt_keys_read(sheaf_p_str(KEYS, strlen(KEYS)), &why);
     if (jwt_token_read(sheaf_p_str((const char *)data, size), LIMIT, &token) == JWT_OK) {
         require(size <= LIMIT && token.signature_len <= JWT_SIGNATURE_MAX);
-        require(token.what.len + 1 < size && data[token.what.len] == '.');
+        require(token.what.len < size && data[token.what.len] == '.');
         require((token.alg & (JWT_ALGS_PUBLIC | JWT_HS256)) != 0 && (token.alg & (token.alg - 1)) == 0);
         require(jwt_keys_verify(keys, 0, &token) == JWT_ALGORITHM);
         jwt_keys_verify(keys, token.alg, &token); /* what a seed signs is good: nothing to claim */

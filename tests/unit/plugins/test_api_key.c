@@ -280,6 +280,23 @@ static void who_has_no_key_may_pass_as_nobody(void **state)
     host_free(host);
 }
 
+/* Else the request's identity would show through. */
+static void an_item_without_room_for_its_identity_is_refused(void **state)
+{
+    host_t *host = host_of(NULL);
+    sheaf_p_ref_t request = request_with(host, "alpha-key"), item = item_with(host, request, "/users/7", "beta-key");
+    char name[16];
+
+    for (int i = 0; i < 64; i++) {
+        snprintf(name, sizeof(name), "full%d", i);
+        host_attribute(item, name, "x");
+    }
+    assert_int_equal(host_ask_request(request), SHEAF_P_PASS);
+    assert_int_equal(host_ask_item(item), SHEAF_P_ANSWER);
+    assert_int_equal(host_outcome(item).status, 500);
+    host_free(host);
+}
+
 static void a_configuration_that_cannot_hold_is_refused(void **state)
 {
     static const struct {
@@ -315,6 +332,7 @@ int main(void)
         cmocka_unit_test(a_key_is_for_its_routes),
         cmocka_unit_test(a_query_may_have_the_key),
         cmocka_unit_test(who_has_no_key_may_pass_as_nobody),
+        cmocka_unit_test(an_item_without_room_for_its_identity_is_refused),
         cmocka_unit_test(a_configuration_that_cannot_hold_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

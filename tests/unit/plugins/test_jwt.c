@@ -276,6 +276,23 @@ static void a_token_in_the_cache_expires_all_the_same(void **state)
     host_free(host);
 }
 
+/* Else the request's identity would show through. */
+static void an_item_without_room_for_its_identity_is_refused(void **state)
+{
+    host_t *host = host_of(NULL);
+    sheaf_p_ref_t request = request_with(host, BEARER SAMPLE_ES256), item = item_with(host, request, BEARER SAMPLE_BOB);
+    char name[16];
+
+    for (int i = 0; i < 64; i++) {
+        snprintf(name, sizeof(name), "full%d", i);
+        host_attribute(item, name, "x");
+    }
+    assert_int_equal(host_ask_request(request), SHEAF_P_PASS);
+    assert_int_equal(host_ask_item(item), SHEAF_P_ANSWER);
+    assert_int_equal(host_outcome(item).status, 500);
+    host_free(host);
+}
+
 static void a_configuration_that_cannot_hold_is_refused(void **state)
 {
     static const struct {
@@ -420,6 +437,7 @@ int main(void)
         cmocka_unit_test(issuer_audience_algorithms_and_size_are_kept_to),
         cmocka_unit_test(a_secret_verifies_hs256),
         cmocka_unit_test(a_token_in_the_cache_expires_all_the_same),
+        cmocka_unit_test(an_item_without_room_for_its_identity_is_refused),
         cmocka_unit_test(a_configuration_that_cannot_hold_is_refused),
         cmocka_unit_test(who_comes_before_the_keys_waits_for_them),
         cmocka_unit_test(an_unknown_kid_has_keys_fetched_but_not_often),
