@@ -102,7 +102,10 @@ static json_t *verify(jwt_t *self, sheaf_p_str_t text, jwt_verdict_t *ret_verdic
     *ret_verdict = jwt_token_read(text, self->conf.max_token, &token);
     if (*ret_verdict != JWT_OK)
         return NULL;
-    *ret_verdict = jwt_ring_verify(self->ring, &token);
+    if (self->conf.typ.len > 0 && !jwt_token_is_typ(&token, self->conf.typ))
+        *ret_verdict = JWT_TYPE;
+    else
+        *ret_verdict = jwt_ring_verify(self->ring, &token);
     if (*ret_verdict == JWT_OK)
         claims = jwt_token_claims(&token);
     if (*ret_verdict == JWT_OK && claims == NULL)

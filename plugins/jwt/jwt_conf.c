@@ -12,6 +12,7 @@ enum {
     SECRET,
     ISSUER,
     AUDIENCE,
+    TYP,
     LEEWAY,
     REQUIRE_EXP,
     SCOPES,
@@ -93,6 +94,11 @@ const sheaf_p_key_t jwt_conf_keys[] = {
     [AUDIENCE] = {.name = "audience",
                   .type = SHEAF_P_TEXTS,
                   .manual = "`aud` must be, or have, one of these. Default: not looked at."},
+    [TYP] = {.name = "typ",
+             .type = SHEAF_P_TEXT,
+             .manual =
+                 "`typ` of the token's header must be this, at+jwt for access tokens (RFC 9068). Default: not looked "
+                 "at."},
     [LEEWAY] = {.name = "leeway",
                 .type = SHEAF_P_DURATION,
                 .preset = "30s",
@@ -289,6 +295,7 @@ int jwt_conf_read(const sheaf_p_value_t *values, jwt_conf_t *ret_conf, sheaf_p_f
                          .is_required = values[REQUIRED].number != 0,
                          .takes_anonymous_batch = values[ANONYMOUS_BATCH].number != 0,
                          .realm = values[REALM].text,
+                         .typ = values[TYP].is_set ? values[TYP].text : sheaf_p_str(NULL, 0),
                          .max_token = (size_t)values[MAX_TOKEN].number,
                          .cache_limit = (uint32_t)values[CACHE].number};
     if (values[JWKS].is_set)

@@ -32,7 +32,7 @@ typedef struct jwt_conf {
     jwt_grant_t fields[JWT_GRANTS_MAX], attributes[JWT_GRANTS_MAX];
     uint32_t field_count, attribute_count;
     bool is_forwarded, is_required, takes_anonymous_batch;
-    sheaf_p_str_t realm;
+    sheaf_p_str_t realm, typ; /* typ of length 0: not looked at */
     size_t max_token;
     uint32_t cache_limit;
 } jwt_conf_t;

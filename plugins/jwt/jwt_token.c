@@ -1,6 +1,7 @@
 #include "plugins/jwt/jwt_token.h"
 
 #include <string.h>
+#include <strings.h>
 
 /* The three parts: header, claims, signature. */
 static bool split(sheaf_p_str_t text, sheaf_p_str_t parts[3])
@@ -59,6 +60,25 @@ jwt_verdict_t jwt_token_read(sheaf_p_str_t text, size_t limit, jwt_token_t *ret_
 json_t *jwt_token_claims(const jwt_token_t *token)
 {
     return jwt_json_decode(token->claims);
+}
+
+static sheaf_p_str_t short_type(sheaf_p_str_t typ)
+{
+    static const char head[] = "application/";
+    size_t len = sizeof(head) - 1;
+
+    return typ.len > len && strncasecmp(typ.base, head, len) == 0 ? sheaf_p_str(typ.base + len, typ.len - len) : typ;
+}
+
+bool jwt_token_is_typ(const jwt_token_t *token, sheaf_p_str_t typ)
+{
+    const json_t *own = json_object_get(token->header, "typ");
+    sheaf_p_str_t a, b = short_type(typ);
+
+    if (!json_is_string(own))
+        return false;
+    a = short_type(sheaf_p_str(json_string_value(own), json_string_length(own)));
+    return a.len == b.len && strncasecmp(a.base, b.base, a.len) == 0;
 }
 
 void jwt_token_fini(jwt_token_t *token)

@@ -31,6 +31,9 @@ jwt_verdict_t jwt_token_read(sheaf_p_str_t text, size_t limit, jwt_token_t *ret_
 /* The claims, an object; NULL: they are none. The caller drops them. */
 json_t *jwt_token_claims(const jwt_token_t *token);
 
+/* Whether its `typ` is that one: in any case, "application/" before it or not (RFC 7515 4.1.9). */
+bool jwt_token_is_typ(const jwt_token_t *token, sheaf_p_str_t typ);
+
 void jwt_token_fini(jwt_token_t *token);
 
 #endif

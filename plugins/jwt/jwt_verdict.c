@@ -7,6 +7,7 @@ const char *jwt_verdict_text(jwt_verdict_t verdict)
         [JWT_MALFORMED] = "the token is malformed",
         [JWT_TOO_LONG] = "the token is too long",
         [JWT_ALGORITHM] = "the algorithm of the token is not accepted",
+        [JWT_TYPE] = "the token is of another type",
         [JWT_CRITICAL] = "the token has a critical extension that is not understood",
         [JWT_UNKNOWN_KEY] = "the key of the token is not known",
         [JWT_SIGNATURE] = "the signature of the token is not valid",

@@ -7,6 +7,7 @@ typedef enum jwt_verdict {
     JWT_MALFORMED,
     JWT_TOO_LONG,
     JWT_ALGORITHM,   /* not one that is taken here; "none" is never */
+    JWT_TYPE,        /* `typ` is not what is asked for */
     JWT_CRITICAL,    /* an extension that must be understood */
     JWT_UNKNOWN_KEY, /* no key of this kid fits: fresh keys may know it */
     JWT_SIGNATURE,

@@ -38,6 +38,7 @@ const rsForPss = await importJWK({ ...(await exportJWK(pairs['rsa-pss'].privateK
 put('SAMPLE_RS256_BY_PSS_KEY', await new SignJWT(claims).setProtectedHeader({ alg: 'RS256', kid: 'rsa-pss' }).sign(rsForPss));
 put('SAMPLE_ES256', await sign('ec', 'ES256'));
 put('SAMPLE_EDDSA', await sign('ed', 'EdDSA'));
+put('SAMPLE_TYPED', await sign('ec', 'ES256', {}, { typ: 'application/AT+jwt' }));
 put('SAMPLE_NEW', await sign('new', 'ES256', { sub: 'nina' }));
 put('SAMPLE_BOB', await sign('ec', 'ES256', { sub: 'bob', scope: undefined, scp: ['read'], level: undefined }));
 put('SAMPLE_EXPIRED', await sign('ec', 'ES256', { exp: 1700000100 }));

@@ -252,6 +252,18 @@ static void issuer_audience_algorithms_and_size_are_kept_to(void **state)
     }
 }
 
+static void a_type_is_kept_to_where_one_is_asked_for(void **state)
+{
+    host_t *host = HOST("typ", "at+jwt");
+
+    assert_int_equal(host_ask_request(request_with(host, BEARER SAMPLE_TYPED)), SHEAF_P_PASS);
+    assert_int_equal(host_ask_request(request_with(host, BEARER SAMPLE_ES256)), SHEAF_P_ANSWER);
+    host_free(host);
+    host = HOST("typ", "application/jwt");
+    assert_int_equal(host_ask_request(request_with(host, BEARER SAMPLE_TYPED)), SHEAF_P_ANSWER);
+    host_free(host);
+}
+
 static void a_secret_verifies_hs256(void **state)
 {
     host_t *host = host_new(&sheaf_plugin_jwt);
@@ -435,6 +447,7 @@ int main(void)
         cmocka_unit_test(an_anonymous_batch_is_read_where_its_items_bring_tokens),
         cmocka_unit_test(a_token_that_was_taken_away_is_not_replaced_by_the_outer_one),
         cmocka_unit_test(issuer_audience_algorithms_and_size_are_kept_to),
+        cmocka_unit_test(a_type_is_kept_to_where_one_is_asked_for),
         cmocka_unit_test(a_secret_verifies_hs256),
         cmocka_unit_test(a_token_in_the_cache_expires_all_the_same),
         cmocka_unit_test(an_item_without_room_for_its_identity_is_refused),
