@@ -31,6 +31,8 @@ static void send_chunk(h2o_ostream_t *self, h2o_req_t *req, h2o_iovec_t *bufs, s
     /* an answer that failed ends without its last chunk: the client must not take it for whole */
     if (state == H2O_SEND_STATE_FINAL)
         framed[used++] = h2o_iovec_init(H2O_STRLIT("0\r\n\r\n"));
+    if (used == 0 && count > 0) /* nothing, to get the head on its way */
+        framed[used++] = h2o_iovec_init(NULL, 0);
     h2o_ostream_send_next(self, req, framed, used, state);
 }
 

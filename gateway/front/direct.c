@@ -185,6 +185,8 @@ static void send_more(sheaf_visit_t *visit)
         len += iovecs[i].len;
     }
     visit->is_final = visit->has_ended && !visit->is_broken && len == visit->out.len;
+    if (count == 0 && visit->req->version < 0x200)
+        bufs[count++] = h2o_iovec_init(NULL, 0); /* without a buffer libh2o would hold the head back */
     visit->flying_bytes = len;
     visit->is_sending = true;
     sheaf_watchdog_progress(visit, true);
