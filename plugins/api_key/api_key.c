@@ -10,8 +10,11 @@
 #define KEY_MAX        1024 /* bytes of what a client shows */
 #define SHOWN_NAME_MAX 64
 #define CONSUMER       "consumer"
-/* Set on an item whose own key was taken away from its question, so that a later instance does not believe the outer one. */
-#define TAKEN "api_key.taken"
+/* TAKEN and the header's name: set on an item whose key was taken away from its question. It says whether that was its OWN, which
+ * nobody can look at any more, or the one of the OUTER request. */
+#define TAKEN "api_key.taken."
+#define OWN   "own"
+#define OUTER "outer"
 
 enum { KEYS, HEADER, QUERY, REQUIRED, ANONYMOUS_BATCH, FORWARD };
 
@@ -56,7 +59,7 @@ typedef struct keeper {
     const sheaf_p_api_t *api;
     sheaf_p_worker_t *worker;
     api_key_table_t *table;
-    char header[SHOWN_NAME_MAX + 1];
+    char header[SHOWN_NAME_MAX + 1], taken[SHOWN_NAME_MAX + sizeof(TAKEN)];
     sheaf_p_str_t query;
     bool is_required, takes_anonymous_batch, is_forwarded;
     EVP_MD *digest;
@@ -134,23 +137,29 @@ static bool read_query(const keeper_t *self, asker_t *asker, sheaf_p_ref_t ref)
     return count > 0;
 }
 
-static bool was_taken(const keeper_t *self, sheaf_p_ref_t item)
+static bool was_taken(const keeper_t *self, sheaf_p_ref_t item, const char *whose)
 {
     sheaf_p_str_t value;
 
-    return self->api->get(item, TAKEN, &value) && value.len > 0;
+    return self->api->get(item, self->taken, &value) && value.len == strlen(whose) &&
+           memcmp(value.base, whose, value.len) == 0;
 }
 
-/* An item: its question's header (its own, else the envelope's, else the outer one), its query; then as its request. */
+/* An item's: the header of its question, which is its own, else the envelope's, else the outer one; then its own query, then the
+ * outer one. */
 static void find_key(const keeper_t *self, asker_t *asker)
 {
-    if (asker->is_item && (read_head(self, asker, SHEAF_P_QUESTION) || read_query(self, asker, asker->ref)))
+    sheaf_p_part_t part = asker->is_item ? SHEAF_P_QUESTION : SHEAF_P_CLIENT;
+
+    if (read_head(self, asker, part))
         return;
-    if (asker->is_item && was_taken(self, asker->ref)) {
+    if (asker->is_item && was_taken(self, asker->ref, OWN)) {
         asker->kind = TAKEN_KEY;
         return;
     }
-    if (!read_head(self, asker, SHEAF_P_CLIENT))
+    if (asker->is_item && was_taken(self, asker->ref, OUTER) && read_head(self, asker, SHEAF_P_CLIENT))
+        return;
+    if (!read_query(self, asker, asker->ref) && asker->is_item)
         read_query(self, asker, self->api->request_of(asker->ref));
 }
 
@@ -196,8 +205,8 @@ static void strip(const keeper_t *self, const asker_t *asker)
         return;
     self->api->header(asker->ref, SHEAF_P_CLIENT, self->header, 0, &outer);
     is_outers = own.len == outer.len && CRYPTO_memcmp(own.base, outer.base, own.len) == 0;
-    if (!is_outers)
-        self->api->set(asker->ref, TAKEN, sheaf_p_str("1", 1));
+    self->api->set(asker->ref, self->taken,
+                   is_outers ? sheaf_p_str(OUTER, strlen(OUTER)) : sheaf_p_str(OWN, strlen(OWN)));
     self->api->header_remove(asker->ref, SHEAF_P_QUESTION, self->header);
 }
 
@@ -350,6 +359,7 @@ static void *api_key_open(const sheaf_p_open_t *open, sheaf_p_fail_t *fail)
     self->api = open->api;
     self->worker = open->worker;
     memcpy(self->header, values[HEADER].text.base, values[HEADER].text.len); /* bounded by api_key_check */
+    snprintf(self->taken, sizeof(self->taken), TAKEN "%s", self->header);
     self->query = values[QUERY].is_set ? values[QUERY].text : sheaf_p_str(NULL, 0);
     self->is_required = values[REQUIRED].number != 0;
     self->takes_anonymous_batch = values[ANONYMOUS_BATCH].number != 0;

@@ -9,9 +9,11 @@
 #include "plugins/jwt/jwt_conf.h"
 #include "plugins/jwt/jwt_ring.h"
 
-/* Set on an item whose own token was taken away from its question, so that a later instance does not take it for one without
- * and believe the outer token instead. */
+/* Set on an item whose token was taken away from its question: whether that was its OWN, which nobody can look at any more, or
+ * the one of the OUTER request. Without it an item that shows no token has none, whatever the outer request has. */
 #define TAKEN "jwt.taken"
+#define OWN   "own"
+#define OUTER "outer"
 
 enum { ACCEPTED, REFUSED, FORBIDDEN, ANONYMOUS, VERIFIED, FETCHED, FETCH_FAILED };
 
@@ -72,22 +74,22 @@ static bool read_head(const jwt_t *self, bearer_t *bearer, sheaf_p_part_t part)
     return true;
 }
 
-static bool was_taken(const jwt_t *self, sheaf_p_ref_t item)
+static bool was_taken(const jwt_t *self, sheaf_p_ref_t item, const char *whose)
 {
     sheaf_p_str_t value;
 
-    return self->api->get(item, TAKEN, &value) && value.len > 0;
+    return self->api->get(item, TAKEN, &value) && value.len == strlen(whose) &&
+           memcmp(value.base, whose, value.len) == 0;
 }
 
-/* Its question's field (the item's own, else the envelope's, else the outer one), else the outer one, which a route may keep
- * from its backend. */
+/* An item's: the field of its question, which is its own, else the envelope's, else the outer one. */
 static void find_token(const jwt_t *self, bearer_t *bearer)
 {
     if (bearer->is_item && read_head(self, bearer, SHEAF_P_QUESTION))
         return;
-    if (bearer->is_item && was_taken(self, bearer->ref))
+    if (bearer->is_item && was_taken(self, bearer->ref, OWN))
         bearer->kind = TAKEN_TOKEN;
-    else
+    else if (!bearer->is_item || was_taken(self, bearer->ref, OUTER))
         read_head(self, bearer, SHEAF_P_CLIENT);
 }
 
@@ -212,8 +214,7 @@ static void strip(const jwt_t *self, const bearer_t *bearer)
         return;
     self->api->header(bearer->ref, SHEAF_P_CLIENT, "authorization", 0, &outer);
     is_outers = own.len == outer.len && CRYPTO_memcmp(own.base, outer.base, own.len) == 0;
-    if (!is_outers)
-        self->api->set(bearer->ref, TAKEN, sheaf_p_str("1", 1));
+    self->api->set(bearer->ref, TAKEN, is_outers ? sheaf_p_str(OUTER, strlen(OUTER)) : sheaf_p_str(OWN, strlen(OWN)));
     self->api->header_remove(bearer->ref, SHEAF_P_QUESTION, "authorization");
 }
 
