@@ -2,6 +2,7 @@
 
 #include "config/doubt.h"
 #include "config/value.h"
+#include "gateway/http/relocate.h"
 #include "gateway/http/wire.h"
 
 /* Where a member of a route is written; the route's own place when it is not. */
@@ -14,9 +15,10 @@ static sheaf_mark_t member_mark(const sheaf_yaml_t *node, const char *name)
 
 /* --- members --- */
 
-static void check_rewrite(sheaf_report_t *report, sheaf_pool_t *pool, const sheaf_yaml_t *node,
+static void check_rewrite(sheaf_report_t *report, sheaf_snapshot_t *snapshot, const sheaf_yaml_t *node,
                           sheaf_route_conf_t *route)
 {
+    sheaf_pool_t *pool = snapshot->pool;
     const sheaf_yaml_t *rewrite = sheaf_yaml_get(node, SHEAF_STR("rewrite"));
     sheaf_fail_t fail;
 
@@ -24,6 +26,9 @@ static void check_rewrite(sheaf_report_t *report, sheaf_pool_t *pool, const shea
         return;
     if (sheaf_rewrite_new(pool, route->match, sheaf_pool_dup(pool, rewrite->text), &route->rewrite, &fail) != SHEAF_OK)
         sheaf_report_error(report, rewrite->mark, "%s", fail.detail);
+    else if (route->rewrite_back)
+        snapshot->ways_back[route - snapshot->conf.routes.items] =
+            sheaf_way_back_new(pool, route->match, sheaf_pool_dup(pool, rewrite->text));
 }
 
 static void check_fallback(sheaf_report_t *report, const sheaf_route_conf_t *route, const sheaf_yaml_t *node)
@@ -78,7 +83,7 @@ static void check_policy(sheaf_report_t *report, sheaf_pool_t *pool, sheaf_route
 static void check_members(sheaf_report_t *report, sheaf_snapshot_t *snapshot, const sheaf_yaml_t *node,
                           sheaf_route_conf_t *route)
 {
-    check_rewrite(report, snapshot->pool, node, route);
+    check_rewrite(report, snapshot, node, route);
     check_fallback(report, route, node);
     check_host(report, route, node);
     check_policy(report, snapshot->pool, route, node);
@@ -159,6 +164,8 @@ void sheaf_route_check_all(sheaf_report_t *report, const sheaf_yaml_t *root, she
     const sheaf_yaml_t *node = list != NULL ? list->first : NULL;
 
     snapshot->routes = sheaf_router_new(snapshot->pool);
+    snapshot->ways_back =
+        sheaf_pool_zalloc(snapshot->pool, (snapshot->conf.routes.count + 1) * sizeof(*snapshot->ways_back));
     for (uint32_t i = 0; i < snapshot->conf.routes.count; i++, node = node->next)
         check_route(report, snapshot, node, i);
     sheaf_router_build(snapshot->routes);

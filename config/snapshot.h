@@ -20,12 +20,13 @@ typedef struct sheaf_snapshot sheaf_snapshot_t;
 struct sheaf_snapshot {
     sheaf_pool_t *pool;
     uint32_t holds;
-    sheaf_conf_t conf;         /* the root of keys.def, with its lists: conf.listen.items[i], conf.upstreams.items[i],
+    sheaf_conf_t conf;      /* the root of keys.def, with its lists: conf.listen.items[i], conf.upstreams.items[i],
                                conf.routes.items[i], conf.endpoints.items[i] */
-    sheaf_router_t *routes;    /* over conf.routes, by index: those that answer for any host */
-    sheaf_hosts_t *hosts;      /* those that name hosts, likewise; NULL: none does */
-    sheaf_router_t *endpoints; /* over conf.endpoints, by index: their paths and methods */
-    sheaf_files_t files;       /* that the configuration names */
+    sheaf_router_t *routes; /* over conf.routes, by index: those that answer for any host */
+    sheaf_hosts_t *hosts;   /* those that name hosts, likewise; NULL: none does */
+    struct sheaf_way_back **ways_back; /* of each of conf.routes: from its rewrite to its match; NULL: it has none */
+    sheaf_router_t *endpoints;         /* over conf.endpoints, by index: their paths and methods */
+    sheaf_files_t files;               /* that the configuration names */
     struct ssl_ctx_st **tls; /* SSL_CTX of each of conf.listen, made from its `tls`; NULL where it speaks clear text */
     struct ssl_ctx_st **upstream_tls; /* SSL_CTX of each of conf.upstreams; NULL where no server is https:// */
     uint64_t hash;                    /* of the text and of what ${env...} became */

@@ -6,6 +6,7 @@
 #include "gateway/batch/batch.h"
 #include "gateway/batch/each.h"
 #include "gateway/batch/expand.h"
+#include "gateway/batch/view.h"
 #include "gateway/http/problem.h"
 
 #define HEAD_IN_POOL 1024 /* bytes of result headers that stay until the batch ends */
@@ -57,6 +58,17 @@ static char *room_for_head(sheaf_item_t *item, size_t size)
     return item->head;
 }
 
+/* True when what the backend says of a place is another thing to the client. */
+static bool tell_place(sheaf_item_t *item, const sheaf_header_t *header, sheaf_str_t *ret_value)
+{
+    sheaf_view_t view;
+
+    if (!item->route->rewrite_back)
+        return false;
+    view = sheaf_view_of(item);
+    return sheaf_relocate(&view, item->pool, header->name, header->value, ret_value);
+}
+
 /* One allocation for entries and text: answers come by the thousand. */
 static void keep_headers(sheaf_item_t *item, const sheaf_answer_head_t *head)
 {
@@ -76,14 +88,18 @@ static void keep_headers(sheaf_item_t *item, const sheaf_answer_head_t *head)
     for (uint32_t i = 0; i < head->header_count; i++) {
         const sheaf_header_t *h = &head->headers[i];
 
-        if (sheaf_header_classify(h->name) & left_out)
+        unsigned class = sheaf_header_classify(h->name);
+
+        if (class & left_out)
             continue;
         if (has_list && is_listed(head, h->name))
             continue;
         if (!is_open && !sheaf_policy_passes(&policy, h->name))
             continue;
         kept[count].name = put(&text, h->name);
-        kept[count++].value = put(&text, h->value);
+        if ((class & SHEAF_HEADER_PLACE) == 0 || !tell_place(item, h, &kept[count].value))
+            kept[count].value = put(&text, h->value);
+        count++;
     }
     item->answer = (sheaf_headers_t){kept, count, size};
 }

@@ -150,7 +150,7 @@ static unsigned classify_content(sheaf_str_t name)
 {
     if (IS(name, "content-length"))
         return SHEAF_HEADER_NOT_INHERITED | SHEAF_HEADER_FRAMING | SHEAF_HEADER_NOT_IN_RESULT;
-    return SHEAF_HEADER_NOT_INHERITED;
+    return SHEAF_HEADER_NOT_INHERITED | (IS(name, "content-location") ? SHEAF_HEADER_PLACE : 0);
 }
 
 static unsigned classify_proxy(sheaf_str_t name)
@@ -183,13 +183,19 @@ unsigned sheaf_header_classify(sheaf_str_t name)
         return STARTS(name, "if-") || IS(name, "idempotency-key") ? SHEAF_HEADER_NOT_INHERITED : 0;
     case 'k':
         return IS(name, "keep-alive") ? SHEAF_HEADER_HOP_BY_HOP : 0;
+    case 'l':
+        return IS(name, "location") ? SHEAF_HEADER_PLACE : 0;
     case 'p':
         if (IS(name, "prefer"))
             return SHEAF_HEADER_NOT_INHERITED;
         return classify_proxy(name);
     case 'r':
+        if (IS(name, "refresh"))
+            return SHEAF_HEADER_PLACE;
         return IS(name, "range") ? SHEAF_HEADER_NOT_INHERITED : 0;
     case 's':
+        if (IS(name, "set-cookie"))
+            return SHEAF_HEADER_PLACE;
         return IS(name, "server") ? SHEAF_HEADER_NOT_IN_RESULT : 0;
     case 't':
         return IS(name, "te") || IS(name, "trailer") || IS(name, "transfer-encoding") ? SHEAF_HEADER_HOP_BY_HOP : 0;

@@ -49,6 +49,7 @@ typedef enum sheaf_header_class {
     SHEAF_HEADER_FRAMING = 1 << 3,       /* content-length, host, expect: an item cannot set it, the gateway does */
     SHEAF_HEADER_NOT_IN_RESULT = 1 << 4, /* date, server, content-length: left out of results */
     SHEAF_HEADER_VIA = 1 << 5,           /* appended to, never copied as it is */
+    SHEAF_HEADER_PLACE = 1 << 6,         /* location, content-location, refresh, set-cookie: says where things are */
 } sheaf_header_class_t;
 
 /* Any of the bits above. */

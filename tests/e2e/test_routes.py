@@ -200,5 +200,45 @@ class Policy(Case):
         self.assert_problem(reader, 424, "unresolved-reference")
 
 
+class Places(Case):
+    places = {"routes": '- {match: "/shop/{rest...}", rewrite: "/{rest...}", upstream: origin}\n'
+                        '- {match: "/raw/{rest...}", rewrite: "/{rest...}", upstream: origin, rewrite_back: false}\n'
+                        '- {match: "/header/{rest...}", upstream: origin, host: api.internal}'}
+
+    def both(self, prefix, name, value, host="shop.example"):
+        """The header as a request gets it and as an item does; they must agree."""
+        url = f"{prefix}/header/{name}/{value}"
+        direct = self.sheaf.request("GET", url, headers={"Host": host})
+        item = self.sheaf.batch([url], {"Host": host}).json["responses"][0]
+        self.assertEqual((direct.status, item["status"]), (200, 200))
+        got = item["headers"][name.lower()]
+        self.assertEqual(direct.headers[name.lower()], got[0] if isinstance(got, list) else got)
+        return direct.headers[name.lower()]
+
+    def test_locations_are_told_as_the_client_sees_them(self):
+        backend = f"127.0.0.1:{self.origin.at}"
+        for prefix, value, want in (
+                ("/shop", f"http://{backend}/a/b", "/shop/a/b"), ("/shop", f"https://{backend}", "/shop/"),
+                ("/shop", "/a", "/shop/a"), ("/shop", "http://shop.example/a", "/shop/a"),
+                ("/shop", "http://evil.example/a", "http://evil.example/a"), ("/shop", "a/b", "a/b"),
+                ("/shop", f"http://{backend}@evil.example/", f"http://{backend}@evil.example/"),
+                ("", f"http://{backend}/a", "/a"), ("", "http://api.internal/a", "/a"), ("", "//evil.example/a", "//evil.example/a"),
+                ("", f"http://{backend}//evil.example/a", "/.//evil.example/a"),
+                ("/raw", f"http://{backend}/a", f"http://{backend}/a"), ("/raw", "/a", "/a")):
+            for name in ("Location", "Content-Location"):
+                with self.subTest(prefix=prefix, value=value, name=name):
+                    self.assertEqual(self.both(prefix, name, value), want)
+
+    def test_cookies_are_the_gateways(self):
+        for prefix, value, want in (
+                ("/shop", "a=1;Path=/", "a=1; Path=/shop/"), ("/shop", "a=1;Domain=127.0.0.1;Path=/x", "a=1; Path=/shop/x"),
+                ("", "a=1;Domain=api.internal", "a=1"), ("", "a=1;Domain=evil.example", "a=1;Domain=evil.example"),
+                ("/shop", "__Host-a=1;Path=/;Secure", "__Host-a=1;Path=/;Secure"),
+                ("/raw", "a=1;Domain=127.0.0.1;Path=/", "a=1;Domain=127.0.0.1;Path=/")):
+            with self.subTest(prefix=prefix, value=value):
+                self.assertEqual(self.both(prefix, "Set-Cookie", value), want)
+        self.assertEqual(self.both("", "Set-Cookie", "a=1;Domain=api.internal", host="api.internal"), "a=1;Domain=api.internal")
+
+
 if __name__ == "__main__":
     unittest.main()

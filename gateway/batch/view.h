@@ -1,0 +1,12 @@
+/* batch/view.h - from where the client of an item sees what its backend says of places: for http/relocate. */
+#ifndef SHEAF_BATCH_VIEW_H
+#define SHEAF_BATCH_VIEW_H
+
+#include "gateway/batch/item.h"
+#include "gateway/http/relocate.h"
+
+/* Good as long as the item. Its backend is any server of the route's upstream or fallback, by the name that the
+ * configuration or the Host that was sent gives it. */
+sheaf_view_t sheaf_view_of(const sheaf_item_t *item);
+
+#endif
