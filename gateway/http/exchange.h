@@ -100,7 +100,7 @@ struct sheaf_exchange {
     bool was_hedged;        /* once is enough */
     bool is_twin;           /* the upstream's own, sent for its twin */
     bool is_alone;          /* stands behind no other one on a conn (pipelining): it did once, in vain */
-    bool is_judged;         /* is_streamed: its head was let pass, and said what there is to say of its server */
+    bool is_answered;       /* is_streamed: its head has passed, and how long that took was noted */
     uint8_t refused;        /* how often a conn that goes on refused it (HTTP/2) */
     uint8_t stranded;       /* how often its conn went away before it was acted on (HTTP/2) */
     uint8_t sends;          /* attempts, the running one included */

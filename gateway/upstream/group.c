@@ -251,7 +251,7 @@ void sheaf_group_send(sheaf_group_t *group, sheaf_exchange_t *exchange)
     exchange->twin = NULL;
     exchange->flown_ms = 0;
     exchange->unused = 0;
-    exchange->is_judged = false;
+    exchange->is_answered = false;
     exchange->refused = exchange->stranded = 0;
     exchange->keeper = group;
     exchange->deadline.on_expired = on_exchange_deadline;
@@ -354,15 +354,15 @@ static void keep(sheaf_group_t *group, sheaf_conn_t *conn)
         sheaf_place(group, next);
 }
 
-/* How long the rest takes is up to its owner: it has no time limit any more, and says nothing of the backend. */
-static void judge(sheaf_group_t *group, sheaf_flight_t *flight)
+/* How long the rest takes is up to its owner: it has no time limit any more, and says little of the backend. */
+static void note_answered(sheaf_group_t *group, sheaf_flight_t *flight)
 {
     sheaf_exchange_t *exchange = flight->exchange;
 
     sheaf_deadline_clear(group->env->deadlines, &exchange->deadline);
     sheaf_throttle_answered(&group->throttle, exchange, flight->status);
-    sheaf_triage_answered(&group->triage, flight);
-    exchange->is_judged = true;
+    sheaf_triage_answered(&group->triage, exchange, flight->status);
+    exchange->is_answered = true;
 }
 
 static bool on_head(sheaf_flight_t *flight, const sheaf_answer_head_t *head)
@@ -375,7 +375,7 @@ static bool on_head(sheaf_flight_t *flight, const sheaf_answer_head_t *head)
         !sheaf_triage_passes(&group->triage, flight, head))
         return false;
     if (flight->exchange->is_streamed)
-        judge(group, flight);
+        note_answered(group, flight);
     return true;
 }
 

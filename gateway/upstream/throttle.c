@@ -150,7 +150,7 @@ void sheaf_throttle_leave(sheaf_throttle_t *throttle, sheaf_exchange_t *exchange
     bool was_in_flight = exchange->is_in_flight;
 
     sheaf_throttle_undo(throttle, exchange);
-    if (was_in_flight && !exchange->is_judged)
+    if (was_in_flight && !exchange->is_answered)
         tell(throttle, exchange, err, status);
 }
 

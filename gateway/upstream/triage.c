@@ -267,10 +267,13 @@ bool sheaf_triage_passes(sheaf_triage_t *triage, sheaf_flight_t *flight, const s
     return flight->exchange->other == NULL;
 }
 
-void sheaf_triage_answered(sheaf_triage_t *triage, sheaf_flight_t *flight)
+void sheaf_triage_answered(sheaf_triage_t *triage, sheaf_exchange_t *exchange, uint16_t status)
 {
-    note(triage, flight->exchange, flight->conn->server,
-         &(sheaf_failure_t){.status = flight->status, .was_sent = true});
+    uint16_t probe = exchange->probe;
+
+    exchange->probe = 0;
+    if (probe != 0)
+        note_upstream(triage, probe, is_good(&(sheaf_failure_t){.status = status}));
 }
 
 /* An answer that its owner has seen the head of is final. */
@@ -280,8 +283,7 @@ uint64_t sheaf_triage_ended(sheaf_triage_t *triage, sheaf_flight_t *flight, shea
     sheaf_server_t *server = flight->conn->server;
     sheaf_failure_t failure = {.err = err, .status = flight->status, .was_sent = flight->has_written};
 
-    if (!exchange->is_judged || !is_good(&(sheaf_failure_t){.err = err}))
-        note(triage, exchange, server, &failure);
+    note(triage, exchange, server, &failure);
     if (flight->is_discarded)
         return flight->again_ms;
     settle_fallback(exchange, &failure);

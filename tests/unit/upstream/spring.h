@@ -1,6 +1,6 @@
 /* tests/unit/upstream/spring.h - a backend whose answers flow: each request gets a body of `length` bytes as fast as they are
  * taken, in one of the ways that a conn may speak. Byte n of a body is spring_byte(n), so that none can be lost or come twice
- * unseen.
+ * unseen; `check` sees to it, and to the window.
  *
  * With `stop` a flow falls silent at that byte. Loopback takes megabytes before a writer has to wait: how much was poured says
  * little, how much has come at the other side all. */
@@ -10,6 +10,8 @@
 #include "tests/unit/upstream/h2_backend.h"
 
 #define MAX_FLOWS 128
+#define MEGA      ((size_t)1 << 20)
+#define HALF      (SHEAF_STREAM_WINDOW / 2)
 
 typedef enum way { WAY_CLEAR, WAY_CHUNKED, WAY_SECURE, WAY_H2, WAY_H2_SECURE, WAY_COUNT } way_t;
 
@@ -254,6 +256,73 @@ static void spring_end(spring_t *spring)
     if (spring->way == WAY_SECURE || spring->way == WAY_H2_SECURE)
         pki_free(&spring->pki);
     free(spring);
+}
+
+/* --- an owner, who looks at every byte --- */
+
+static size_t given; /* of the newest ask, to the upstream */
+
+static void check(ask_t *ask)
+{
+    for (size_t i = 0; i < ask->run_len; i++)
+        if (ask->run[i] != spring_byte(ask->len - ask->run_len + i))
+            fail_msg("byte %zu is wrong", ask->len - ask->run_len + i);
+    if (ask->exchange.is_streamed)
+        assert_true(ask->len - given <= SHEAF_STREAM_WINDOW);
+}
+
+static void give(ask_t *ask, size_t len)
+{
+    given += len;
+    ask_credit(ask, len);
+}
+
+static void check_and_give(ask_t *ask)
+{
+    check(ask);
+    give(ask, ask->len - given);
+}
+
+static void begin(ask_t *ask, spring_t *spring, bool is_streamed, void (*on_body)(ask_t *ask))
+{
+    ask_get(ask, spring->w, "/");
+    ask->exchange.is_streamed = is_streamed;
+    ask->on_body = on_body;
+    given = 0;
+    ask_send(ask);
+}
+
+/* Until nothing has moved for a while: loopback is as quick as the loop. */
+static void until_quiet(spring_t *spring)
+{
+    uint64_t moved = 0, before = 1;
+
+    for (int still = 0; still < 30; still = moved == before ? still + 1 : 0) {
+        before = moved;
+        uv_run(&spring->w->loop, UV_RUN_NOWAIT);
+        moved = metric(spring->w, SHEAF_METRIC_BACKEND_BYTES_IN);
+        for (int i = 0; i < spring->flow_count; i++)
+            moved += spring->flows[i].at;
+    }
+}
+
+static void until_paused(spring_t *spring, const ask_t *ask)
+{
+    bool is_there = ask->len >= HALF;
+
+    while (!is_there && !ask->is_done) {
+        uv_run(&spring->w->loop, UV_RUN_ONCE);
+        is_there = ask->len >= HALF;
+    }
+    until_quiet(spring);
+    assert_false(ask->is_done);
+}
+
+/* So much later. */
+static void pass(spring_t *spring, uint64_t ms)
+{
+    spring->w->ahead_ms += ms;
+    until_quiet(spring);
 }
 
 #endif

@@ -14,72 +14,11 @@
  * Before the head, and in an answer that is thrown away, there is nothing to give back. */
 #include "tests/unit/upstream/spring.h"
 
-#define MEGA ((size_t)1 << 20)
-#define HALF (SHEAF_STREAM_WINDOW / 2)
-
-static size_t given; /* of the newest ask */
-
-static void check(ask_t *ask)
-{
-    for (size_t i = 0; i < ask->run_len; i++)
-        if (ask->run[i] != spring_byte(ask->len - ask->run_len + i))
-            fail_msg("byte %zu is wrong", ask->len - ask->run_len + i);
-    if (ask->exchange.is_streamed)
-        assert_true(ask->len - given <= SHEAF_STREAM_WINDOW);
-}
-
-static void give(ask_t *ask, size_t len)
-{
-    given += len;
-    ask_credit(ask, len);
-}
-
-static void check_and_give(ask_t *ask)
-{
-    check(ask);
-    give(ask, ask->len - given);
-}
-
 static void check_and_cancel(ask_t *ask)
 {
     check(ask);
     if (ask->len >= HALF)
         ask_cancel(ask);
-}
-
-static void begin(ask_t *ask, spring_t *spring, bool is_streamed, void (*on_body)(ask_t *ask))
-{
-    ask_get(ask, spring->w, "/");
-    ask->exchange.is_streamed = is_streamed;
-    ask->on_body = on_body;
-    given = 0;
-    ask_send(ask);
-}
-
-/* Until nothing has moved for a while: loopback is as quick as the loop. */
-static void until_quiet(spring_t *spring)
-{
-    uint64_t moved = 0, before = 1;
-
-    for (int still = 0; still < 30; still = moved == before ? still + 1 : 0) {
-        before = moved;
-        uv_run(&spring->w->loop, UV_RUN_NOWAIT);
-        moved = metric(spring->w, SHEAF_METRIC_BACKEND_BYTES_IN);
-        for (int i = 0; i < spring->flow_count; i++)
-            moved += spring->flows[i].at;
-    }
-}
-
-static void until_paused(spring_t *spring, const ask_t *ask)
-{
-    bool is_there = ask->len >= HALF;
-
-    while (!is_there && !ask->is_done) {
-        uv_run(&spring->w->loop, UV_RUN_ONCE);
-        is_there = ask->len >= HALF;
-    }
-    until_quiet(spring);
-    assert_false(ask->is_done);
 }
 
 /* A conn that is none the worse, where it was kept, and one more answer in any case. */

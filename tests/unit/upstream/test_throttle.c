@@ -143,11 +143,16 @@ static void bench_begin(bench_t *b)
     sheaf_throttle_init(&b->throttle, &b->clock, &b->metrics, &b->conf);
 }
 
+static void bench_pass(bench_t *b, uint64_t ms)
+{
+    wound_us += ms * 1000;
+    b->clock.now_ms = wound_us / 1000;
+}
+
 static void bench_answer(bench_t *b, sheaf_exchange_t *exchange, uint64_t took_ms, uint16_t status)
 {
     sheaf_throttle_enter(&b->throttle, exchange);
-    wound_us += took_ms * 1000;
-    b->clock.now_ms = wound_us / 1000;
+    bench_pass(b, took_ms);
     sheaf_throttle_leave(&b->throttle, exchange, SHEAF_OK, status);
 }
 
@@ -210,6 +215,33 @@ static void the_adaptive_limit_is_shown_and_bounds_what_flies(void **state)
     assert_int_equal(atomic_load(&b.metrics.values[SHEAF_METRIC_ADAPTIVE_LIMIT]), 0);
 }
 
+/* Its head comes after 5 ms; its owner takes a minute for the rest, and then gives up. */
+static void a_streamed_answer_takes_as_long_as_its_head(void **state)
+{
+    static bench_t b;
+    sheaf_err_t ends[] = {SHEAF_OK, SHEAF_ERR_CANCELLED, SHEAF_ERR_TIMEOUT};
+
+    b.conf.shed = true;
+    b.conf.adaptive = (sheaf_adaptive_conf_t){
+        .mark = {1, 1}, .min = 8, .max = 1000, .tolerance_percent = 200, .window_ms = 100, .measure_ms = 30000000};
+    bench_begin(&b);
+    for (int i = 0; i < 300; i++) {
+        sheaf_exchange_t exchange = {.is_streamed = true, .sends = 1};
+
+        sheaf_throttle_enter(&b.throttle, &exchange);
+        bench_pass(&b, 5);
+        sheaf_throttle_answered(&b.throttle, &exchange, 200);
+        exchange.is_answered = true;
+        assert_int_equal(b.throttle.in_flight, 1);
+        bench_pass(&b, 60000);
+        sheaf_throttle_leave(&b.throttle, &exchange, ends[i % 3], 200);
+        assert_int_equal(b.throttle.in_flight, 0);
+    }
+    assert_false(bench_sheds(&b, 10));
+    assert_true(sheaf_gradient_limit(b.throttle.gradient) >= SHEAF_GRADIENT_START);
+    sheaf_throttle_fini(&b.throttle);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -219,6 +251,7 @@ int main(void)
         cmocka_unit_test(what_was_not_acted_on_says_nothing_of_latency),
         cmocka_unit_test(what_cannot_be_in_time_is_shed_until_a_trial_makes_it),
         cmocka_unit_test(the_adaptive_limit_is_shown_and_bounds_what_flies),
+        cmocka_unit_test(a_streamed_answer_takes_as_long_as_its_head),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
