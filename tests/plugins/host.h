@@ -6,8 +6,8 @@
  * What a plugin borrows is freed when its hook returns, so that a sanitizer sees one that keeps it. A plugin that breaks the
  * contract (PASS after an answer, ANSWER without one, LATER from a hook that cannot wait) ends the test with a word why.
  *
- * Templates know the names of `sheaf_p_text_t` in lower case (${client_ip}, ${path}), ${header.NAME} of the client's request
- * and ${attr.NAME}. */
+ * Templates know the names of `sheaf_p_text_t` and `sheaf_p_number_t` in lower case (${client_ip}, ${status}), ${header.NAME} of
+ * the client's request, question.NAME, result.NAME and reply.NAME of the other heads, and ${attr.NAME}. */
 #ifndef SHEAF_TESTS_PLUGINS_HOST_H
 #define SHEAF_TESTS_PLUGINS_HOST_H
 

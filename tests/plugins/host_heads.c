@@ -297,19 +297,38 @@ static int api_get(sheaf_p_ref_t ref, const char *name, sheaf_p_str_t *ret_value
     return field != NULL;
 }
 
+static const char *const texts[HOST_TEXTS] = {"request_id", "method",        "path",     "query",   "target",
+                                              "route",      "upstream_name", "endpoint", "item_id", "client_ip",
+                                              "peer_ip",    "scheme",        "host",     "error",   "certificate"};
+static const char *const numbers[HOST_NUMBERS] = {"status",   "items",     "index",        "is_direct", "elapsed_us",
+                                                  "bytes_in", "bytes_out", "http_version", "body_bytes"};
+static const char *const parts[] = {"header.", "question.", "result.", "reply."};
+
+static int number_text(sheaf_p_ref_t ref, sheaf_p_number_t what, sheaf_p_str_t *ret_value)
+{
+    char text[24];
+    int64_t number;
+
+    if (!api_number(ref, what, &number))
+        return 0;
+    snprintf(text, sizeof(text), "%lld", (long long)number);
+    *ret_value = host_lend(host_thing(ref)->host, text, strlen(text));
+    return 1;
+}
+
 static int variable(sheaf_p_ref_t ref, const char *name, sheaf_p_str_t *ret_value)
 {
-    static const char *const texts[HOST_TEXTS] = {"request_id", "method",   "path",     "query",   "target",
-                                                  "route",      "upstream", "endpoint", "item_id", "client_ip",
-                                                  "peer_ip",    "scheme",   "host",     "error",   "certificate"};
-
-    if (strncmp(name, "header.", 7) == 0)
-        return api_header(ref, SHEAF_P_CLIENT, name + 7, 0, ret_value);
+    for (int i = 0; i < 4; i++)
+        if (strncmp(name, parts[i], strlen(parts[i])) == 0)
+            return api_header(ref, (sheaf_p_part_t)i, name + strlen(parts[i]), 0, ret_value);
     if (strncmp(name, "attr.", 5) == 0)
         return api_get(ref, name + 5, ret_value);
     for (int i = 0; i < HOST_TEXTS; i++)
         if (strcmp(name, texts[i]) == 0)
             return api_text(ref, (sheaf_p_text_t)i, ret_value);
+    for (int i = 0; i < HOST_NUMBERS; i++)
+        if (strcmp(name, numbers[i]) == 0)
+            return number_text(ref, (sheaf_p_number_t)i, ret_value);
     host_wrong("no such variable", name);
 }
 
