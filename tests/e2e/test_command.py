@@ -293,6 +293,14 @@ class Readme(unittest.TestCase):
         self.assertEqual(response.status, 502)
         self.assertEqual(json.loads(answer), json.loads(blocks[3]))
 
+    def test_a_direct_request_and_its_answer(self):
+        asked, shown = self.blocks("## Direct requests")[:2]
+        response, answer = self.ask(*asked.split())
+        head, body = shown.split("\n", 1)
+        self.assertIn(f"HTTP/1.1 {response.status} {response.reason}", head)
+        self.assertIn(f"Content-Type: {response.headers['Content-Type']}", head)
+        self.assertEqual(answer, body.strip())
+
     def test_an_array_and_its_results(self):
         asked, shown = self.blocks("    POST /orders/bulk")[:2]
         _, answer = self.ask("POST", "/orders/bulk", asked.split("\n", 1)[1], Content_Type="application/json")

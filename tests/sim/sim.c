@@ -86,7 +86,7 @@ void sim_route(sim_t *sim, const char *match, const char *methods, const char *r
     while (rest.len > 0)
         names[count++] = sheaf_str_cut(&rest, ' ');
     *route = (sheaf_route_conf_t){.match = sheaf_str_of(match),
-                                  .expose = 1u << SHEAF_EXPOSURE_BATCH,
+                                  .expose = 1u << SHEAF_EXPOSURE_BATCH | 1u << SHEAF_EXPOSURE_DIRECT,
                                   .forward_credentials = true,
                                   .max_body_bytes = 1 << 20};
     if (rewrite != NULL)
