@@ -8,6 +8,7 @@
 #include "plugins/jwt/jwt_cache.h"
 #include "plugins/jwt/jwt_conf.h"
 #include "plugins/jwt/jwt_ring.h"
+#include "plugins/jwt/jwt_turn.h"
 
 /* Set on an item whose token was taken away from its question: whether that was its OWN, which nobody can look at any more, or
  * the one of the OUTER request. Without it an item that shows no token has none, whatever the outer request has. */
@@ -34,6 +35,7 @@ typedef struct jwt {
     jwt_conf_t conf;
     jwt_ring_t *ring;
     jwt_cache_t *cache;
+    jwt_turn_t turn;
 } jwt_t;
 
 /* Who is asked about: a request, or an item and then its question too. */
@@ -95,30 +97,37 @@ static void find_token(const jwt_t *self, bearer_t *bearer)
 
 /* --- whether it is good --- */
 
+static jwt_verdict_t check_signature(jwt_t *self, const bearer_t *bearer, const jwt_token_t *token)
+{
+    if (self->conf.typ.len > 0 && !jwt_token_is_typ(token, self->conf.typ))
+        return JWT_TYPE;
+    if (!jwt_turn_take(&self->turn, bearer->ref))
+        return JWT_BUSY;
+    self->api->count(self->worker, VERIFIED, 1);
+    return jwt_ring_verify(self->ring, token);
+}
+
 /* The claims, counted up; NULL and a verdict. */
-static json_t *verify(jwt_t *self, sheaf_p_str_t text, jwt_verdict_t *ret_verdict)
+static json_t *verify(jwt_t *self, const bearer_t *bearer, jwt_verdict_t *ret_verdict)
 {
     json_t *claims = NULL;
     jwt_token_t token;
 
-    *ret_verdict = jwt_token_read(text, self->conf.max_token, &token);
+    *ret_verdict = jwt_token_read(bearer->token, self->conf.max_token, &token);
     if (*ret_verdict != JWT_OK)
         return NULL;
-    if (self->conf.typ.len > 0 && !jwt_token_is_typ(&token, self->conf.typ))
-        *ret_verdict = JWT_TYPE;
-    else
-        *ret_verdict = jwt_ring_verify(self->ring, &token);
+    *ret_verdict = check_signature(self, bearer, &token);
     if (*ret_verdict == JWT_OK)
         claims = jwt_token_claims(&token);
     if (*ret_verdict == JWT_OK && claims == NULL)
         *ret_verdict = JWT_MALFORMED;
     jwt_token_fini(&token);
-    self->api->count(self->worker, VERIFIED, 1);
     return claims;
 }
 
-static json_t *claims_of(jwt_t *self, sheaf_p_str_t text, jwt_verdict_t *ret_verdict)
+static json_t *claims_of(jwt_t *self, const bearer_t *bearer, jwt_verdict_t *ret_verdict)
 {
+    sheaf_p_str_t text = bearer->token;
     uint8_t hash[JWT_HASH_LEN];
     json_t *claims;
 
@@ -132,7 +141,7 @@ static json_t *claims_of(jwt_t *self, sheaf_p_str_t text, jwt_verdict_t *ret_ver
     claims = jwt_cache_find(self->cache, hash);
     if (claims != NULL)
         return json_incref(claims);
-    claims = verify(self, text, ret_verdict);
+    claims = verify(self, bearer, ret_verdict);
     if (claims != NULL)
         jwt_cache_put(self->cache, hash, claims);
     return claims;
@@ -304,12 +313,14 @@ static sheaf_p_verdict_t decide_token(jwt_t *self, const bearer_t *bearer)
 {
     jwt_verdict_t verdict;
     sheaf_p_verdict_t what;
-    json_t *claims = claims_of(self, bearer->token, &verdict);
+    json_t *claims = claims_of(self, bearer, &verdict);
 
     if (verdict == JWT_OK)
         verdict = jwt_claims_check(claims, &self->conf.rules, self->api->wall_s(self->worker));
     if (verdict == JWT_OK || (verdict == JWT_SCOPE && is_items_matter(self, bearer)))
         what = grant(self, bearer, claims);
+    else if (verdict == JWT_BUSY)
+        what = SHEAF_P_LATER;
     else if (verdict == JWT_UNKNOWN_KEY)
         what = decide_unknown(self, bearer);
     else if (verdict == JWT_SCOPE)
@@ -362,19 +373,30 @@ static void on_fetched(void *data, int is_good)
     self->api->count(self->worker, is_good ? FETCHED : FETCH_FAILED, 1);
 }
 
-static void on_again(void *data, sheaf_p_ref_t ref)
+/* Nobody may be there any more. */
+static void look_again(jwt_t *self, sheaf_p_ref_t ref, bool may_wait)
 {
-    jwt_t *self = data;
-    bool is_item = self->api->request_of(ref).value != ref.value;
+    sheaf_p_ref_t request = self->api->request_of(ref);
 
-    if (decide(self, ref, is_item, false) == SHEAF_P_PASS)
+    if (request.value != 0 && decide(self, ref, request.value != ref.value, may_wait) == SHEAF_P_PASS)
         self->api->resume(ref);
+}
+
+static void on_keys(void *data, sheaf_p_ref_t ref)
+{
+    look_again(data, ref, false);
+}
+
+static void on_turn(void *data, sheaf_p_ref_t ref)
+{
+    look_again(data, ref, true);
 }
 
 static void jwt_close(void *data)
 {
     jwt_t *self = data;
 
+    jwt_turn_fini(&self->turn);
     jwt_ring_close(self->ring);
     jwt_cache_free(self->cache);
     free(self);
@@ -384,13 +406,14 @@ static void *jwt_open(const sheaf_p_open_t *open, sheaf_p_fail_t *fail)
 {
     jwt_t *self = calloc(1, sizeof(*self));
     const jwt_ring_events_t events = {
-        .data = self, .on_change = on_change, .on_fetched = on_fetched, .on_again = on_again};
+        .data = self, .on_change = on_change, .on_fetched = on_fetched, .on_again = on_keys};
     jwt_keys_t *own = NULL;
 
     if (self == NULL)
         return NULL;
     self->api = open->api;
     self->worker = open->worker;
+    jwt_turn_init(&self->turn, open, self, on_turn);
     if (jwt_conf_read(open->values, &self->conf, fail) == 0)
         own = jwt_conf_own_keys(&self->conf, fail);
     if (own != NULL) {

@@ -17,6 +17,7 @@ const char *jwt_verdict_text(jwt_verdict_t verdict)
         [JWT_ISSUER] = "the issuer of the token is not accepted",
         [JWT_AUDIENCE] = "the token is meant for another audience",
         [JWT_SCOPE] = "the token lacks a scope",
+        [JWT_BUSY] = "the token waits for its turn",
     };
 
     return texts[verdict];

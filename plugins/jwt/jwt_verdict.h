@@ -17,6 +17,7 @@ typedef enum jwt_verdict {
     JWT_ISSUER,
     JWT_AUDIENCE,
     JWT_SCOPE,
+    JWT_BUSY, /* not looked at yet: its turn comes */
     JWT_VERDICTS
 } jwt_verdict_t;
 

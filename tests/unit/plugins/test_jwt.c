@@ -104,6 +104,7 @@ static void a_decision_is_the_same_for_a_request_and_an_item(void **state)
         }
         assert_string_equal(host_attribute_of(item, "user"), rows[i].status == 0 ? "alice" : "");
         host_done(request);
+        host_wind(host, 1); /* the next turn */
     }
     assert_int_equal(host_counted(host, "accepted"), 8);
     assert_string_equal(host_logged(host), "");
@@ -304,6 +305,37 @@ static void an_item_without_room_for_its_identity_is_refused(void **state)
     host_free(host);
 }
 
+/* Each item of a batch with a forged token of its own: others have their turn in between. */
+static void many_signatures_are_spread_over_turns(void **state)
+{
+    host_t *host = host_of(NULL);
+    sheaf_p_ref_t request = request_with(host, BEARER SAMPLE_ES256), items[50], last;
+    char forged[] = BEARER SAMPLE_ES256;
+    uint32_t later = 0;
+
+    assert_int_equal(host_ask_request(request), SHEAF_P_PASS);
+    for (size_t i = 0; i < 50; i++) {
+        forged[sizeof(forged) - 10 - i] = forged[sizeof(forged) - 10 - i] == 'x' ? 'y' : 'x';
+        items[i] = item_with(host, request, forged);
+        later += host_ask_item(items[i]) == SHEAF_P_LATER;
+    }
+    assert_int_equal(later, 50 - 15);
+    last = item_with(host, request, BEARER SAMPLE_BOB);
+    assert_int_equal(host_ask_item(last), SHEAF_P_LATER);
+    assert_int_equal(host_ask_item(item_with(host, request, BEARER SAMPLE_ES256)), SHEAF_P_PASS); /* is known already */
+    host_wind(host, 1);
+    assert_false(host_outcome(last).is_resumed);
+    host_wind(host, 3);
+    for (size_t i = 0; i < 50; i++) {
+        assert_int_equal(host_outcome(items[i]).status, 401);
+        assert_int_equal(host_outcome(items[i]).faults, 0);
+    }
+    assert_true(host_outcome(last).is_resumed);
+    assert_string_equal(host_attribute_of(last, "user"), "bob");
+    assert_int_equal(host_timers(host), 0);
+    host_free(host);
+}
+
 static void a_configuration_that_cannot_hold_is_refused(void **state)
 {
     static const struct {
@@ -450,6 +482,7 @@ int main(void)
         cmocka_unit_test(a_secret_verifies_hs256),
         cmocka_unit_test(a_token_in_the_cache_expires_all_the_same),
         cmocka_unit_test(an_item_without_room_for_its_identity_is_refused),
+        cmocka_unit_test(many_signatures_are_spread_over_turns),
         cmocka_unit_test(a_configuration_that_cannot_hold_is_refused),
         cmocka_unit_test(who_comes_before_the_keys_waits_for_them),
         cmocka_unit_test(an_unknown_kid_has_keys_fetched_but_not_often),
