@@ -1,0 +1,294 @@
+/* cache - a shared cache (RFC 9111) of what items and direct requests are answered, in the memory of each worker. */
+#include "plugins/cache/cache_inside.h"
+#include "plugins/cache/cache_rules.h"
+#include "plugins/cache/cache_text.h"
+#include "plugins/cache/cache_vary.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    KEY_MAX_BYTES,
+    KEY_MAX_ENTRIES,
+    KEY_MAX_ENTRY,
+    KEY_HEURISTIC,
+    KEY_COLLAPSE_WAIT,
+    KEY_MAX_WAITING,
+    KEY_UNCACHED_FOR,
+    KEY_VALIDATE,
+    KEY_CLIENT_DIRECTIVES,
+    KEY_STATUS,
+    KEY_IDENTITY,
+    KEY_KEY_FIELDS,
+};
+
+static const sheaf_p_key_t keys[] = {
+    [KEY_MAX_BYTES] = {.name = "max_bytes",
+                       .type = SHEAF_P_SIZE,
+                       .preset = "64MiB",
+                       .min = 4096,
+                       .max = 1LL << 40,
+                       .manual = "Memory for answers, in each worker. The least recently used leave first."},
+    [KEY_MAX_ENTRIES] = {.name = "max_entries",
+                         .type = SHEAF_P_NUMBER,
+                         .preset = "10000",
+                         .min = 1,
+                         .max = 1 << 24,
+                         .manual = "Answers that are stored at most, in each worker."},
+    [KEY_MAX_ENTRY] = {.name = "max_entry",
+                       .type = SHEAF_P_SIZE,
+                       .preset = "1MiB",
+                       .min = 1024,
+                       .max = 16 << 20,
+                       .manual = "What one answer may take, with its head."},
+    [KEY_HEURISTIC] = {.name = "heuristic",
+                       .type = SHEAF_P_NUMBER,
+                       .preset = "0",
+                       .max = 100,
+                       .manual =
+                           "Percent of the time since Last-Modified that an answer is fresh which does not say how "
+                           "long, at most a day; 0: such an answer is not stored."},
+    [KEY_COLLAPSE_WAIT] = {.name = "collapse_wait",
+                           .type = SHEAF_P_DURATION,
+                           .preset = "5s",
+                           .manual = "How long an item waits for another that asks the same; 0: not at all."},
+    [KEY_MAX_WAITING] = {.name = "max_waiting",
+                         .type = SHEAF_P_NUMBER,
+                         .preset = "1000",
+                         .max = 1 << 24,
+                         .manual = "How many may wait so in each worker; more are sent to the backend."},
+    [KEY_UNCACHED_FOR] = {.name = "uncached_for",
+                          .type = SHEAF_P_DURATION,
+                          .preset = "1m",
+                          .manual = "How long nobody waits for answers of a url after one that could not be stored."},
+    [KEY_VALIDATE] = {.name = "validate",
+                      .type = SHEAF_P_BOOL,
+                      .preset = "true",
+                      .manual = "Ask the backend whether a stale answer still holds, by requests of the cache's own."},
+    [KEY_CLIENT_DIRECTIVES] = {.name = "client_directives",
+                               .type = SHEAF_P_BOOL,
+                               .preset = "true",
+                               .manual =
+                                   "Heed Cache-Control of those who ask (no-cache, max-age, only-if-cached, ...)."},
+    [KEY_STATUS] = {.name = "status",
+                    .type = SHEAF_P_BOOL,
+                    .preset = "true",
+                    .manual = "Say in Cache-Status (RFC 9211) what the cache did."},
+    [KEY_IDENTITY] = {.name = "identity",
+                      .type = SHEAF_P_TEXTS,
+                      .manual = "Attributes that say who asks, beside user, consumer and scope. Who has one gets only "
+                                "answers that are marked public or with s-maxage."},
+    [KEY_KEY_FIELDS] = {.name = "key_fields",
+                        .type = SHEAF_P_TEXTS,
+                        .manual = "Request fields that answers depend on though Vary does not say so."},
+    {.name = NULL},
+};
+
+static const sheaf_p_counter_t counters[] = {
+    [CACHE_HITS] = {"hits", "Answered from the store, fresh."},
+    [CACHE_MISSES] = {"misses", "Not in the store, or not fresh: the backend was to be asked."},
+    [CACHE_STALE] = {"stale", "Answered from the store, stale where that is permitted."},
+    [CACHE_COLLAPSED] = {"collapsed", "Answered with what another item had asked for meanwhile."},
+    [CACHE_VALIDATED] = {"validated", "Stored answers that the backend said still hold."},
+    [CACHE_STORED] = {"stored", "Answers put into the store."},
+    [CACHE_INVALIDATED] = {"invalidated", "Stored answers dropped because an unsafe method succeeded."},
+    [CACHE_BYPASSED] = {"bypassed", "GET and HEAD that the store is not asked about."},
+    {NULL, NULL},
+};
+
+static int cache_check(const sheaf_p_value_t *values, sheaf_p_fail_t *fail)
+{
+    static const int texts[] = {KEY_IDENTITY, KEY_KEY_FIELDS};
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        for (uint32_t k = 0; k < values[texts[i]].count; k++)
+            if (!cache_text_is_token(values[texts[i]].texts[k]) || values[texts[i]].texts[k].len > 63) {
+                snprintf(fail->key, sizeof(fail->key), "%s", keys[texts[i]].name);
+                snprintf(fail->why, sizeof(fail->why), "names have 1 to 63 characters, none of them a space");
+                return -1;
+            }
+    if (values[KEY_MAX_ENTRY].number <= values[KEY_MAX_BYTES].number)
+        return 0;
+    snprintf(fail->key, sizeof(fail->key), "max_entry");
+    snprintf(fail->why, sizeof(fail->why), "is more than max_bytes: nothing of that size could be stored");
+    return -1;
+}
+
+/* --- an instance --- */
+
+static void read_values(cache_t *cache, const sheaf_p_value_t *values)
+{
+    cache->limits.bytes = (uint64_t)values[KEY_MAX_BYTES].number;
+    cache->limits.entries = (uint64_t)values[KEY_MAX_ENTRIES].number;
+    cache->limits.entry_bytes = (uint64_t)values[KEY_MAX_ENTRY].number;
+    cache->heuristic = (uint32_t)values[KEY_HEURISTIC].number;
+    cache->collapse_ms = (uint64_t)values[KEY_COLLAPSE_WAIT].number;
+    cache->max_waiting = (uint32_t)values[KEY_MAX_WAITING].number;
+    cache->mark_ms = (uint64_t)values[KEY_UNCACHED_FOR].number;
+    cache->validates = values[KEY_VALIDATE].number != 0;
+    cache->obeys = values[KEY_CLIENT_DIRECTIVES].number != 0;
+    cache->says_status = values[KEY_STATUS].number != 0;
+    cache->identity = values[KEY_IDENTITY].texts;
+    cache->identity_count = values[KEY_IDENTITY].count;
+    cache->keyed = values[KEY_KEY_FIELDS].texts;
+    cache->keyed_count = values[KEY_KEY_FIELDS].count;
+}
+
+static void *cache_open(const sheaf_p_open_t *open, sheaf_p_fail_t *fail)
+{
+    cache_t *cache = calloc(1, sizeof(*cache));
+
+    if (cache == NULL)
+        return NULL;
+    cache->api = open->api;
+    cache->worker = open->worker;
+    read_values(cache, open->values);
+    cache->api->random(cache->secret, sizeof(cache->secret));
+    cache->store = cache_store_new(&cache->limits, cache->secret);
+    if (cache->store != NULL)
+        return cache;
+    free(cache);
+    snprintf(fail->key, sizeof(fail->key), "max_entries");
+    snprintf(fail->why, sizeof(fail->why), "there is no memory for so many");
+    return NULL;
+}
+
+static void cache_close(void *self)
+{
+    cache_t *cache = self;
+
+    cache_flight_end_all(cache);
+    cache_ask_end_everything(cache);
+    cache_store_free(cache->store);
+    free(cache);
+}
+
+/* --- hooks --- */
+
+static sheaf_p_verdict_t cache_on_item(void *self, sheaf_p_ref_t item)
+{
+    cache_t *cache = self;
+    cache_ask_t *ask;
+    sheaf_p_str_t method;
+
+    cache->api->text(item, SHEAF_P_METHOD, &method);
+    if ((!cache_text_eq(method, sheaf_p_str("GET", 3)) && !cache_text_eq(method, sheaf_p_str("HEAD", 4))) ||
+        cache_ask_find(cache, item) != NULL)
+        return SHEAF_P_PASS;
+    ask = cache_ask_new(cache, item);
+    if (ask == NULL)
+        return SHEAF_P_PASS;
+    if (ask->role != CACHE_ROLE_BYPASS)
+        return cache_decide(ask, 0);
+    cache->api->count(cache->worker, CACHE_BYPASSED, 1);
+    return SHEAF_P_PASS;
+}
+
+/* Whole, as far as can be seen: a result that failed on the way is none to keep. */
+static const char *unfit(const cache_ask_t *ask, const cache_head_t *head, sheaf_p_str_t body)
+{
+    const sheaf_p_api_t *api = ask->cache->api;
+    sheaf_p_str_t text;
+
+    if (api->text(ask->item, SHEAF_P_ERROR, &text) && text.len > 0)
+        return "error";
+    if (ask->is_head)
+        return "method";
+    if (ask->is_direct)
+        return "streamed";
+    if (cache_head_find(head, "content-length", 0, &text) && !cache_head_has(head, "content-encoding") &&
+        cache_text_seconds(text) != (int64_t)body.len)
+        return "incomplete";
+    return NULL;
+}
+
+/* What later plugins have made of the question counts: an answer to something else than was looked for must not be found by who
+ * looks for that. */
+static int has_changed(const cache_ask_t *ask, const cache_head_t *answer, const cache_head_t *question)
+{
+    cache_head_t selecting;
+    int is_changed;
+
+    if (cache_vary_select(answer, &ask->question, &selecting) != 0)
+        return 0; /* is not stored anyhow */
+    is_changed = !cache_vary_matches(&selecting, question);
+    cache_head_free(&selecting);
+    return is_changed;
+}
+
+static const char *keep(cache_ask_t *ask, uint32_t status, const cache_head_t *head, const cache_head_t *question)
+{
+    cache_landing_t landing = {.uri = ask->uri, .place = ask->place, .question = &ask->question, .head = head};
+    const char *why;
+
+    ask->cache->api->body(ask->item, SHEAF_P_RESULT, &landing.body);
+    why = unfit(ask, head, landing.body);
+    if (why != NULL)
+        return why;
+    landing.is_changed = has_changed(ask, head, question);
+    landing.is_led = ask->role == CACHE_ROLE_LEADING;
+    landing.is_personal = ask->is_personal || cache_ask_is_personal(ask->cache, ask->item, question);
+    landing.asked_s = ask->asked_s;
+    landing.asked_ms = ask->asked_ms;
+    landing.status = status;
+    return cache_keep(ask->cache, &landing);
+}
+
+static void answered(cache_ask_t *ask, uint32_t status)
+{
+    cache_head_t head = {0}, question = {0};
+    cache_flight_t *flight = ask->flight;
+    const char *refusal = "size";
+
+    if (cache_ask_head(ask->cache, ask->item, SHEAF_P_RESULT, &head) == 0 &&
+        cache_ask_head(ask->cache, ask->item, SHEAF_P_QUESTION, &question) == 0)
+        refusal = keep(ask, status, &head, &question);
+    cache_head_free(&head);
+    cache_head_free(&question);
+    cache_tell_forwarded(ask, refusal);
+    if (flight != NULL)
+        cache_flight_land(flight, status >= 500);
+}
+
+static void cache_on_result(void *self, sheaf_p_ref_t item)
+{
+    cache_t *cache = self;
+    cache_ask_t *ask = cache_ask_find(cache, item);
+    sheaf_p_str_t method;
+    int64_t status;
+
+    cache->api->number(item, SHEAF_P_STATUS, &status);
+    if (ask == NULL) {
+        if (cache->api->text(item, SHEAF_P_METHOD, &method) && cache_rules_invalidates(method, status))
+            cache_keep_invalidate(cache, item);
+        return;
+    }
+    if (ask->role == CACHE_ROLE_BYPASS)
+        cache_tell_forwarded(ask, NULL);
+    else if (ask->role == CACHE_ROLE_ALONE || ask->role == CACHE_ROLE_LEADING)
+        answered(ask, (uint32_t)status);
+    cache_ask_free(ask);
+}
+
+static void cache_on_done(void *self, sheaf_p_ref_t request)
+{
+    cache_ask_end_all(self, request);
+}
+
+SHEAF_PLUGIN(cache) = {
+    .size = sizeof(sheaf_plugin_t),
+    .abi_major = SHEAF_P_ABI_MAJOR,
+    .abi_minor = 0,
+    .name = "cache",
+    .version = "1.0",
+    .manual = "Answers GET and HEAD from memory as RFC 9111 permits.",
+    .keys = keys,
+    .counters = counters,
+    .check = cache_check,
+    .open = cache_open,
+    .close = cache_close,
+    .on_item = cache_on_item,
+    .on_result = cache_on_result,
+    .on_done = cache_on_done,
+};

@@ -1,0 +1,177 @@
+/* cache/cache_inside.h - what the rooms of the cache share that know the host.
+ *
+ *   on_item -> ask -> decide --fresh, or stale and permitted--> ANSWERED
+ *                       |--> BYPASS             not for the cache
+ *                       |--> ALONE              to the backend; its answer may be stored
+ *                       |--> LEADING            to the backend, others wait for what it brings
+ *                       |--> VALIDATING         the cache asks the backend itself whether its answer still holds
+ *                       '--> WAITING            for the one that leads, or validates
+ *                                |--its flight has landed, or time is over--> decide again, alone from now on
+ *
+ * An ask lives from on_item to on_result, or on_done of its request; a flight as long as the ask or the call that leads it. */
+#ifndef CACHE_INSIDE_H
+#define CACHE_INSIDE_H
+
+#include "plugins/cache/cache_store.h"
+
+typedef enum cache_counter {
+    CACHE_HITS,
+    CACHE_MISSES,
+    CACHE_STALE,
+    CACHE_COLLAPSED,
+    CACHE_VALIDATED,
+    CACHE_STORED,
+    CACHE_INVALIDATED,
+    CACHE_BYPASSED,
+} cache_counter_t;
+
+typedef enum cache_role {
+    CACHE_ROLE_BYPASS,
+    CACHE_ROLE_ANSWERED,
+    CACHE_ROLE_ALONE,
+    CACHE_ROLE_LEADING,
+    CACHE_ROLE_VALIDATING,
+    CACHE_ROLE_WAITING,
+} cache_role_t;
+
+typedef struct cache cache_t;
+typedef struct cache_ask cache_ask_t;
+typedef struct cache_flight cache_flight_t;
+
+/* The asks of one request. */
+typedef struct cache_visit {
+    struct cache_visit *next; /* in its bucket */
+    uint64_t request;
+    cache_ask_t *asks;
+} cache_visit_t;
+
+/* An item that was asked about. */
+struct cache_ask {
+    cache_t *cache;
+    sheaf_p_ref_t item;
+    cache_ask_t *next;            /* in its bucket */
+    cache_ask_t *sibling, *elder; /* of its visit */
+    cache_visit_t *visit;
+    cache_role_t role;
+    char *uri, *place; /* NULL: BYPASS */
+    cache_head_t question;
+    cache_control_t control;
+    int is_head, is_personal, is_direct;
+    int is_alone;        /* leads nobody, waits for nobody */
+    const char *forward; /* why it goes to the backend, as Cache-Status says (RFC 9211 2.2) */
+    int64_t asked_s;
+    uint64_t asked_ms;
+    cache_flight_t *flight; /* LEADING, VALIDATING, WAITING */
+    cache_ask_t *next_waiting;
+    sheaf_p_timer_t timer; /* WAITING */
+};
+
+/* A question to the backend that others wait for. */
+struct cache_flight {
+    cache_t *cache;
+    cache_flight_t *next; /* all of them, in its bucket */
+    char *uri, *place;
+    cache_ask_t *leader; /* NULL: a call in the background */
+    cache_ask_t *waiting;
+    /* the cache's own call; NULL question: none */
+    int is_calling;
+    sheaf_p_call_t call;
+    cache_head_t question;
+    uint64_t serial; /* of the entry it asks about */
+    int64_t asked_s;
+    uint64_t asked_ms;
+};
+
+#define CACHE_BUCKETS 1024u
+
+struct cache {
+    const sheaf_p_api_t *api;
+    sheaf_p_worker_t *worker;
+    cache_store_t *store;
+    uint8_t secret[16];
+    /* configuration */
+    cache_limits_t limits;
+    uint32_t heuristic, max_waiting;
+    uint64_t collapse_ms, mark_ms;
+    int obeys, says_status, validates;
+    const sheaf_p_str_t *identity, *keyed;
+    uint32_t identity_count, keyed_count;
+    /* what is under way */
+    cache_visit_t *visits[CACHE_BUCKETS];
+    cache_ask_t *asks[CACHE_BUCKETS];
+    cache_flight_t *flights[CACHE_BUCKETS];
+    uint32_t waiting;
+};
+
+/* --- cache_ask.c --- */
+
+/* A new ask about an item: what is asked, by whom. Its role is BYPASS where the cache has no say; NULL: no memory. */
+cache_ask_t *cache_ask_new(cache_t *cache, sheaf_p_ref_t item);
+cache_ask_t *cache_ask_find(cache_t *cache, sheaf_p_ref_t item);
+/* Leaves its flight first. */
+void cache_ask_free(cache_ask_t *ask);
+/* All of a request. */
+void cache_ask_end_all(cache_t *cache, sheaf_p_ref_t request);
+void cache_ask_end_everything(cache_t *cache);
+/* Scheme, host, path and query; NULL: no memory, or too long. To be freed. */
+char *cache_ask_uri(const cache_t *cache, sheaf_p_ref_t item);
+int cache_ask_head(const cache_t *cache, sheaf_p_ref_t item, sheaf_p_part_t part, cache_head_t *ret_head);
+int cache_ask_is_personal(const cache_t *cache, sheaf_p_ref_t item, const cache_head_t *question);
+
+/* --- cache_decide.c --- */
+
+/* What becomes of it: ANSWER, PASS (to the backend) or LATER. `has_failed`: the backend just did. */
+sheaf_p_verdict_t cache_decide(cache_ask_t *ask, int has_failed);
+int64_t cache_age_s(const cache_t *cache, const cache_entry_t *entry);
+
+/* --- cache_flight.c --- */
+
+cache_flight_t *cache_flight_find(cache_t *cache, const char *uri, const char *place);
+/* `leader` may be NULL. NULL: no memory. */
+cache_flight_t *cache_flight_new(cache_t *cache, const char *uri, const char *place, cache_ask_t *leader);
+/* 0, or -1: too many wait already. */
+int cache_flight_wait(cache_flight_t *flight, cache_ask_t *ask);
+void cache_flight_leave(cache_ask_t *ask);
+/* Whoever waits decides anew; frees it. */
+void cache_flight_land(cache_flight_t *flight, int has_failed);
+/* One nobody waits for. */
+void cache_flight_drop(cache_flight_t *flight);
+/* Without a word to anybody. */
+void cache_flight_end_all(cache_t *cache);
+
+/* --- cache_refresh.c --- */
+
+/* Asks the backend of `ask` whether `entry` still holds, for `flight`. 0, or -1: it cannot. */
+int cache_refresh_start(cache_flight_t *flight, const cache_ask_t *ask, const cache_entry_t *entry);
+
+/* --- cache_keep.c --- */
+
+/* An answer that is here, to be stored or not. */
+typedef struct cache_landing {
+    const char *uri, *place;
+    const cache_head_t *question;
+    int is_personal;
+    int is_led;     /* others waited for it */
+    int is_changed; /* the question is not the one that was looked for, in what the answer depends on */
+    int64_t asked_s;
+    uint64_t asked_ms;
+    uint32_t status;
+    const cache_head_t *head;
+    sheaf_p_str_t body;
+} cache_landing_t;
+
+/* NULL: stored; else why not. Marks what is not worth waiting for. */
+const char *cache_keep(cache_t *cache, const cache_landing_t *landing);
+/* A 304 for `entry` is here. 0: it holds again; -1: it does not, and is gone. */
+int cache_keep_refresh(cache_t *cache, cache_entry_t *entry, const cache_landing_t *not_modified);
+/* An unsafe method has succeeded (4.4). */
+void cache_keep_invalidate(cache_t *cache, sheaf_p_ref_t item);
+
+/* --- cache_tell.c --- */
+
+/* Answers from the store; `how`: what Cache-Status says behind the name. */
+sheaf_p_verdict_t cache_tell(cache_ask_t *ask, const cache_entry_t *entry, const char *how);
+/* Adds Cache-Status to what another has answered. */
+void cache_tell_forwarded(const cache_ask_t *ask, const char *refusal);
+
+#endif

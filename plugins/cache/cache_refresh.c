@@ -1,0 +1,162 @@
+#include "plugins/cache/cache_inside.h"
+#include "plugins/cache/cache_rules.h"
+#include "plugins/cache/cache_text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define FIELDS_MAX 64u
+
+/* Conditions are the cache's own here, the rest is about one request or one hop. Who asks is never among them: a question with a
+ * credential leads nobody. */
+static const char *const not_sent[] = {"if-none-match",
+                                       "if-modified-since",
+                                       "cache-control",
+                                       "pragma",
+                                       "connection",
+                                       "keep-alive",
+                                       "te",
+                                       "trailer",
+                                       "upgrade",
+                                       "transfer-encoding",
+                                       "content-length",
+                                       "host",
+                                       "via",
+                                       "forwarded",
+                                       "x-real-ip",
+                                       "x-request-id",
+                                       "traceparent",
+                                       "tracestate",
+                                       "authorization",
+                                       "cookie",
+                                       "expect",
+                                       "proxy-connection",
+                                       "proxy-authorization",
+                                       NULL};
+
+static int is_sent(const char *name)
+{
+    return !cache_text_is_one_of(sheaf_p_str(name, strlen(name)), not_sent) && strncmp(name, "x-forwarded-", 12) != 0;
+}
+
+static uint32_t fields_of(const cache_flight_t *flight, const cache_entry_t *entry, sheaf_p_field_t *ret_fields)
+{
+    uint32_t count = 0;
+    sheaf_p_str_t value;
+    const char *name;
+    size_t at = 0;
+
+    if (cache_head_find(&entry->head, "etag", 0, &value))
+        ret_fields[count++] = (sheaf_p_field_t){{"if-none-match", 13}, value};
+    if (cache_head_find(&entry->head, "last-modified", 0, &value))
+        ret_fields[count++] = (sheaf_p_field_t){{"if-modified-since", 17}, value};
+    while (cache_head_next(&flight->question, &at, &name, &value)) {
+        if (!is_sent(name))
+            continue;
+        if (count == FIELDS_MAX)
+            return 0;
+        ret_fields[count++] = (sheaf_p_field_t){{name, strlen(name)}, value};
+    }
+    return count;
+}
+
+static int copy_question(cache_flight_t *flight, const cache_ask_t *ask)
+{
+    sheaf_p_str_t value;
+    const char *name;
+    size_t at = 0;
+
+    while (cache_head_next(&ask->question, &at, &name, &value))
+        if (cache_head_add(&flight->question, sheaf_p_str(name, strlen(name)), value) != 0)
+            return -1;
+    return 0;
+}
+
+static void on_answer(void *data, uint32_t status, const sheaf_p_field_t *fields, uint32_t count, sheaf_p_str_t body,
+                      const char *error);
+
+int cache_refresh_start(cache_flight_t *flight, const cache_ask_t *ask, const cache_entry_t *entry)
+{
+    cache_t *cache = flight->cache;
+    sheaf_p_request_t request = {.size = sizeof(request), .method = {"GET", 3}, .on_answer = on_answer, .data = flight};
+    sheaf_p_field_t fields[FIELDS_MAX];
+
+    /* an older host does not know upstreams of items: the question goes to the backend unconditioned then */
+    if (!cache->api->number(ask->item, SHEAF_P_UPSTREAM_ID, &request.upstream) ||
+        !cache->api->text(ask->item, SHEAF_P_TARGET, &request.target) || copy_question(flight, ask) != 0)
+        return -1;
+    request.fields = fields;
+    request.field_count = fields_of(flight, entry, fields);
+    request.max_bytes = cache->limits.entry_bytes;
+    flight->serial = entry->serial;
+    flight->asked_s = cache->api->wall_s(cache->worker);
+    flight->asked_ms = cache->api->now_ms(cache->worker);
+    flight->call = cache->api->call(cache->worker, &request);
+    flight->is_calling = flight->call.value != 0;
+    return flight->is_calling ? 0 : -1;
+}
+
+/* --- its answer --- */
+
+static int read_fields(const sheaf_p_field_t *fields, uint32_t count, cache_head_t *ret_head)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (cache_head_add(ret_head, fields[i].name, fields[i].value) != 0)
+            return -1;
+    return 0;
+}
+
+/* Did it bring something to answer with? Then that is in the store. */
+static int take(cache_flight_t *flight, const cache_landing_t *landing)
+{
+    cache_t *cache = flight->cache;
+    cache_entry_t *entry = cache_store_by_serial(cache->store, flight->uri, flight->serial);
+
+    if (landing->status == 304)
+        return entry != NULL && cache_keep_refresh(cache, entry, landing) == 0;
+    return landing->status >= 200 && landing->status < 500 && cache_keep(cache, landing) == NULL;
+}
+
+static int tell_leader(cache_flight_t *flight, uint32_t status, int is_taken, int has_failed)
+{
+    cache_ask_t *ask = flight->leader;
+    cache_t *cache = flight->cache;
+    cache_entry_t *entry = cache_store_find(cache->store, ask->uri, ask->place, &ask->question);
+    char how[96];
+
+    if (entry == NULL ||
+        (!is_taken && !(has_failed && cache_rules_stands_in(&entry->facts, cache_age_s(cache, entry)))))
+        return -1;
+    if (status == 0)
+        snprintf(how, sizeof(how), "fwd=stale; detail=error");
+    else
+        snprintf(how, sizeof(how), "fwd=stale; fwd-status=%u%s", status, status == 200 ? "; stored" : "");
+    if (has_failed)
+        cache->api->count(cache->worker, CACHE_STALE, 1);
+    return cache_tell(ask, entry, how) == SHEAF_P_ANSWER ? 0 : -1;
+}
+
+static void on_answer(void *data, uint32_t status, const sheaf_p_field_t *fields, uint32_t count, sheaf_p_str_t body,
+                      const char *error)
+{
+    cache_flight_t *flight = data;
+    cache_head_t head = {0};
+    cache_landing_t landing = {.uri = flight->uri, .place = flight->place, .question = &flight->question, .body = body};
+    int is_taken, has_failed = status == 0 || status >= 500;
+
+    (void)error;
+    flight->is_calling = 0;
+    landing.is_led = 1;
+    landing.asked_s = flight->asked_s;
+    landing.asked_ms = flight->asked_ms;
+    landing.status = status;
+    landing.head = &head;
+    is_taken = read_fields(fields, count, &head) == 0 && take(flight, &landing);
+    cache_head_free(&head);
+    if (flight->leader != NULL && tell_leader(flight, status, is_taken, has_failed) != 0) {
+        flight->leader->role = CACHE_ROLE_LEADING; /* goes itself; others still wait for what it brings */
+        flight->cache->api->resume(flight->leader->item);
+        return;
+    }
+    cache_flight_land(flight, has_failed);
+}
