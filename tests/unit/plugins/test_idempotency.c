@@ -1,0 +1,369 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plugins/idempotency/idempotency_record.h"
+#include "plugins/idempotency/idempotency_store.h"
+#include "tests/plugins/host.h"
+
+extern const sheaf_plugin_t sheaf_plugin_idempotency;
+
+static host_t *opened(void)
+{
+    host_t *host = host_new(&sheaf_plugin_idempotency);
+
+    assert_null(host_open(host));
+    return host;
+}
+
+static sheaf_p_ref_t item_of(host_t *host, sheaf_p_ref_t request, const char *key, const char *body)
+{
+    sheaf_p_ref_t item = host_item(host, request, "POST", "/orders");
+
+    if (key != NULL)
+        host_header(item, SHEAF_P_QUESTION, "idempotency-key", key);
+    host_body(item, SHEAF_P_QUESTION, body);
+    return item;
+}
+
+static sheaf_p_ref_t item_with(host_t *host, const char *key, const char *body)
+{
+    return item_of(host, host_request(host, "POST", "/batch"), key, body);
+}
+
+static void answers(sheaf_p_ref_t item, uint32_t status, const char *body)
+{
+    host_header(item, SHEAF_P_RESULT, "content-type", "application/json");
+    host_header(item, SHEAF_P_RESULT, "location", "/orders/7");
+    host_header(item, SHEAF_P_RESULT, "set-cookie", "sid=1");
+    host_body(item, SHEAF_P_RESULT, body);
+    host_result(item, status);
+}
+
+static void refused(host_t *host, sheaf_p_ref_t item, uint32_t status)
+{
+    assert_int_equal(host_ask_item(item), SHEAF_P_ANSWER);
+    assert_int_equal(host_outcome(item).status, status);
+}
+
+static void what_was_done_is_not_done_again(void **unused)
+{
+    host_t *host = opened();
+    sheaf_p_ref_t item = item_with(host, "\"k-1\"", "{}");
+
+    assert_int_equal(host_ask_item(item), SHEAF_P_PASS);
+    answers(item, 201, "{\"id\":7}");
+    item = item_with(host, "k-1", "{}"); /* bare is the same key */
+    refused(host, item, 201);
+    assert_string_equal(host_outcome(item).body, "{\"id\":7}");
+    assert_string_equal(host_outcome(item).content_type, "application/json");
+    assert_string_equal(host_field(item, SHEAF_P_RESULT, "location"), "/orders/7");
+    assert_string_equal(host_field(item, SHEAF_P_RESULT, "idempotency-replayed"), "true");
+    assert_string_equal(host_field(item, SHEAF_P_RESULT, "set-cookie"), "");
+    assert_int_equal(host_counted(host, "replayed"), 1);
+    host_free(host);
+}
+
+static void workers_remember_together(void **unused)
+{
+    host_t *host = opened(), *other = host_beside(host);
+    sheaf_p_ref_t item = item_with(host, "k", "{}");
+
+    assert_int_equal(host_ask_item(item), SHEAF_P_PASS);
+    refused(other, item_with(other, "k", "{}"), 409);
+    answers(item, 201, "{}");
+    refused(other, item_with(other, "k", "{}"), 201);
+    host_free(other);
+    host_free(host);
+}
+
+static void while_it_runs_another_one_waits_outside(void **unused)
+{
+    host_t *host = opened();
+    sheaf_p_ref_t request = host_request(host, "POST", "/batch"), first = item_of(host, request, "k", "{}"),
+                  second = item_of(host, request, "k", "{}"); /* in the same batch, too */
+
+    assert_int_equal(host_ask_item(first), SHEAF_P_PASS);
+    refused(host, second, 409);
+    assert_string_equal(host_field(second, SHEAF_P_RESULT, "retry-after"), "1");
+    host_free(host);
+}
+
+static void another_payload_is_refused(void **unused)
+{
+    host_t *host = opened();
+    sheaf_p_ref_t item = item_with(host, "k", "{}"), elsewhere;
+
+    assert_int_equal(host_ask_item(item), SHEAF_P_PASS);
+    refused(host, item_with(host, "k", "{\"a\":1}"), 422);
+    answers(item, 201, "{}");
+    refused(host, item_with(host, "k", "{\"a\":1}"), 422);
+    elsewhere = host_item(host, host_request(host, "POST", "/batch"), "POST", "/refunds");
+    host_header(elsewhere, SHEAF_P_QUESTION, "idempotency-key", "k");
+    host_body(elsewhere, SHEAF_P_QUESTION, "{}");
+    refused(host, elsewhere, 422);
+    host_free(host);
+}
+
+static void a_key_is_of_whoever_uses_it(void **unused)
+{
+    host_t *host = opened();
+    sheaf_p_ref_t anna = item_with(host, "k", "{}"), bert = item_with(host, "k", "{}"),
+                  bearer = item_with(host, "k", "{}"), far = item_with(host, "k", "{}");
+
+    host_attribute(anna, "user", "anna");
+    host_attribute(bert, "user", "bert");
+    host_header(bearer, SHEAF_P_QUESTION, "authorization", "anna");
+    host_fact(far, SHEAF_P_CLIENT_IP, "198.51.100.9");
+    assert_int_equal(host_ask_item(anna), SHEAF_P_PASS);
+    answers(anna, 201, "{\"secret\":1}");
+    assert_int_equal(host_ask_item(bert), SHEAF_P_PASS);
+    assert_int_equal(host_ask_item(bearer), SHEAF_P_PASS);
+    assert_int_equal(host_ask_item(far), SHEAF_P_PASS);
+    host_free(host);
+}
+
+static void the_key_of_a_batch_is_each_items_by_its_id(void **unused)
+{
+    host_t *host = opened();
+
+    for (int i = 0; i < 2; i++) {
+        sheaf_p_ref_t request = host_request(host, "POST", "/batch");
+
+        host_header(request, SHEAF_P_CLIENT, "idempotency-key", "b-1");
+        for (int n = 0; n < 3; n++) {
+            sheaf_p_ref_t item = item_of(host, request, NULL, "{}");
+
+            assert_int_equal(host_ask_item(item), i == 0 ? SHEAF_P_PASS : SHEAF_P_ANSWER);
+            if (i == 0)
+                answers(item, 201, "{}");
+            else
+                assert_int_equal(host_outcome(item).status, 201);
+        }
+        host_done(request);
+    }
+    host_free(host);
+}
+
+static void what_failed_may_be_tried_again(void **unused)
+{
+    static const uint32_t statuses[] = {500, 502, 429, 401, 409};
+
+    for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
+        host_t *host = opened();
+        sheaf_p_ref_t item = item_with(host, "k", "{}");
+
+        assert_int_equal(host_ask_item(item), SHEAF_P_PASS);
+        answers(item, statuses[i], "{}");
+        assert_int_equal(host_ask_item(item_with(host, "k", "{}")), SHEAF_P_PASS);
+        host_free(host);
+    }
+}
+
+static void a_refusal_of_the_backend_is_remembered(void **unused)
+{
+    host_t *host = opened();
+    sheaf_p_ref_t item = item_with(host, "k", "{}");
+
+    assert_int_equal(host_ask_item(item), SHEAF_P_PASS);
+    answers(item, 402, "{}");
+    refused(host, item_with(host, "k", "{}"), 402);
+    host_free(host);
+}
+
+static void a_direct_request_is_done_once(void **unused)
+{
+    host_t *host = opened();
+
+    for (int i = 0; i < 3; i++) {
+        sheaf_p_ref_t item, request = host_direct(host, "POST", "/orders", &item);
+
+        host_header(request, SHEAF_P_CLIENT, "idempotency-key", "k");
+        host_body(request, SHEAF_P_CLIENT, i < 2 ? "{}" : "{\"other\":1}");
+        if (i == 0) {
+            assert_int_equal(host_ask_item(item), SHEAF_P_PASS);
+            host_result(item, 201); /* its body goes to the client as it comes */
+        } else {
+            refused(host, item, i == 1 ? 409 : 422);
+            assert_string_equal(host_outcome(item).slug, i == 1 ? "idempotency-answered" : "idempotency-mismatch");
+        }
+        host_done(request);
+    }
+    host_free(host);
+}
+
+static void an_answer_without_a_body_is_replayed_to_a_direct_request(void **unused)
+{
+    host_t *host = opened();
+
+    for (int i = 0; i < 2; i++) {
+        sheaf_p_ref_t item, request = host_direct(host, "POST", "/orders", &item);
+
+        host_header(request, SHEAF_P_CLIENT, "idempotency-key", "k");
+        assert_int_equal(host_ask_item(item), i == 0 ? SHEAF_P_PASS : SHEAF_P_ANSWER);
+        if (i == 0)
+            host_result(item, 204);
+        else
+            assert_int_equal(host_outcome(item).status, 204);
+    }
+    host_free(host);
+}
+
+static void an_answer_that_is_too_large_is_not_done_again_either(void **unused)
+{
+    host_t *host = opened();
+    char *large = calloc(1, 20001);
+    sheaf_p_ref_t item = item_with(host, "k", "{}");
+
+    memset(large, 'x', 20000);
+    assert_int_equal(host_ask_item(item), SHEAF_P_PASS);
+    answers(item, 201, large);
+    refused(host, item_with(host, "k", "{}"), 409);
+    free(large);
+    host_free(host);
+}
+
+static void a_key_is_free_again_after_its_ttl_or_its_lease(void **unused)
+{
+    host_t *host = opened();
+    sheaf_p_ref_t item = item_with(host, "k", "{}"), lost = item_with(host, "l", "{}");
+
+    assert_int_equal(host_ask_item(item), SHEAF_P_PASS);
+    answers(item, 201, "{}");
+    assert_int_equal(host_ask_item(lost), SHEAF_P_PASS); /* and never answers */
+    host_wind(host, 59999);
+    refused(host, item_with(host, "l", "{}"), 409);
+    host_wind(host, 1);
+    assert_int_equal(host_ask_item(item_with(host, "l", "{}")), SHEAF_P_PASS);
+    answers(lost, 201, "{}"); /* too late: the key is another's now */
+    refused(host, item_with(host, "l", "{}"), 409);
+    host_wind(host, 24 * 3600 * 1000);
+    assert_int_equal(host_ask_item(item_with(host, "k", "{}")), SHEAF_P_PASS);
+    host_free(host);
+}
+
+static void what_is_not_protected_passes_and_what_is_no_key_does_not(void **unused)
+{
+    host_t *host = host_new(&sheaf_plugin_idempotency);
+    sheaf_p_ref_t get;
+    char longest[300];
+
+    host_set(host, "required", "true");
+    assert_null(host_open(host));
+    get = host_item(host, host_request(host, "POST", "/batch"), "GET", "/orders");
+    assert_int_equal(host_ask_item(get), SHEAF_P_PASS);
+    refused(host, item_with(host, NULL, "{}"), 400);
+    refused(host, item_with(host, "\"\"", "{}"), 400);
+    refused(host, item_with(host, "a b", "{}"), 400);
+    refused(host, item_with(host, "\"a\"b\"", "{}"), 400);
+    memset(longest, 'k', sizeof(longest));
+    longest[256] = 0;
+    refused(host, item_with(host, longest, "{}"), 400);
+    longest[255] = 0;
+    assert_int_equal(host_ask_item(item_with(host, longest, "{}")), SHEAF_P_PASS);
+    host_free(host);
+}
+
+static void of_a_full_bucket_the_oldest_answer_goes_and_never_what_runs(void **unused)
+{
+    idempotency_store_t store;
+    void *memory = calloc(1, idempotency_store_bytes(8, 64));
+    uint8_t key[IDEMPOTENCY_HASH] = {0}, payload[IDEMPOTENCY_HASH] = {0};
+    idempotency_ticket_t ticket, tickets[8];
+    char answer[64];
+    uint32_t len, evicted;
+
+    idempotency_store_init(&store, memory, 8, 64);
+    for (uint8_t i = 0; i < 8; i++) {
+        key[31] = i;
+        assert_int_equal(idempotency_store_begin(&store, key, payload, 1000, 5000, &tickets[i], answer, &len, &evicted),
+                         IDEMPOTENCY_NEW);
+    }
+    key[31] = 8;
+    assert_int_equal(idempotency_store_begin(&store, key, payload, 1000, 5000, &ticket, answer, &len, &evicted),
+                     IDEMPOTENCY_FULL);
+    idempotency_store_finish(&store, tickets[5], 1000, 9000, "five", 4);
+    idempotency_store_finish(&store, tickets[3], 1000, 8000, "three", 5);
+    assert_int_equal(idempotency_store_begin(&store, key, payload, 1000, 5000, &ticket, answer, &len, &evicted),
+                     IDEMPOTENCY_NEW);
+    assert_int_equal(evicted, 1);
+    key[31] = 5;
+    assert_int_equal(idempotency_store_begin(&store, key, payload, 1000, 5000, &ticket, answer, &len, &evicted),
+                     IDEMPOTENCY_DONE);
+    assert_memory_equal(answer, "five", len);
+    idempotency_store_drop(&store, tickets[3], 1000); /* its slot is another's */
+    key[31] = 8;
+    assert_int_equal(idempotency_store_begin(&store, key, payload, 1000, 5000, &ticket, answer, &len, &evicted),
+                     IDEMPOTENCY_RUNNING);
+    free(memory);
+}
+
+static void a_lock_that_a_dead_worker_left_is_taken_over(void **unused)
+{
+    idempotency_store_t store;
+    uint64_t *memory = calloc(1, idempotency_store_bytes(8, 64));
+    uint8_t key[IDEMPOTENCY_HASH] = {0};
+    idempotency_ticket_t ticket;
+    char answer[64];
+    uint32_t len, evicted;
+
+    memory[0] = 1; /* the lock of the only bucket, from long ago */
+    idempotency_store_init(&store, memory, 8, 64);
+    assert_int_equal(idempotency_store_begin(&store, key, key, 1000, 5000, &ticket, answer, &len, &evicted),
+                     IDEMPOTENCY_NEW);
+    assert_int_equal(memory[0], 0);
+    free(memory);
+}
+
+static void bytes_that_are_no_record_are_not_read_as_one(void **unused)
+{
+    char bytes[64];
+    idempotency_record_t record;
+    idempotency_reading_t reading;
+    sheaf_p_str_t name, value;
+
+    idempotency_record_begin(&record, bytes, sizeof(bytes), 200, true);
+    idempotency_record_field(&record, sheaf_p_str("a", 1), sheaf_p_str("bc", 2));
+    idempotency_record_body(&record, sheaf_p_str("body", 4));
+    assert_false(record.is_cut);
+    assert_true(idempotency_reading_begin(&reading, bytes, record.len));
+    assert_true(idempotency_reading_field(&reading, &name, &value));
+    assert_false(idempotency_reading_field(&reading, &name, &value));
+    assert_int_equal(idempotency_reading_body(&reading).len, 4);
+    for (uint32_t len = 0; len < 13; len++) { /* cut anywhere */
+        char *cut = malloc(len == 0 ? 1 : len);
+
+        memcpy(cut, bytes, len);
+        if (idempotency_reading_begin(&reading, cut, len))
+            assert_false(idempotency_reading_field(&reading, &name, &value));
+        free(cut);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_done_is_not_done_again),
+        cmocka_unit_test(workers_remember_together),
+        cmocka_unit_test(while_it_runs_another_one_waits_outside),
+        cmocka_unit_test(another_payload_is_refused),
+        cmocka_unit_test(a_key_is_of_whoever_uses_it),
+        cmocka_unit_test(the_key_of_a_batch_is_each_items_by_its_id),
+        cmocka_unit_test(what_failed_may_be_tried_again),
+        cmocka_unit_test(a_refusal_of_the_backend_is_remembered),
+        cmocka_unit_test(a_direct_request_is_done_once),
+        cmocka_unit_test(an_answer_without_a_body_is_replayed_to_a_direct_request),
+        cmocka_unit_test(an_answer_that_is_too_large_is_not_done_again_either),
+        cmocka_unit_test(a_key_is_free_again_after_its_ttl_or_its_lease),
+        cmocka_unit_test(what_is_not_protected_passes_and_what_is_no_key_does_not),
+        cmocka_unit_test(of_a_full_bucket_the_oldest_answer_goes_and_never_what_runs),
+        cmocka_unit_test(a_lock_that_a_dead_worker_left_is_taken_over),
+        cmocka_unit_test(bytes_that_are_no_record_are_not_read_as_one),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
