@@ -1,6 +1,7 @@
 /* config/keys.c - keys.def made into tables, and the manual printed from them. */
 #include <inttypes.h>
 
+#include "config/plugin_keys.h"
 #include "config/table.h"
 
 /* --- words --- */
@@ -21,11 +22,11 @@
 #undef END
 
 /* --- sections: each a function, so that `conf_t` can mean the section's own struct inside --- */
-#define SHEAF_MEMBER(kind, type, n)    SHEAF_KIND_OF_##kind, offsetof(conf_t, n), NULL, 0, NULL
-#define SHEAF_MEMBER_ENUM(x, n)        SHEAF_KIND_OF_ENUM, offsetof(conf_t, n), words_##x, SHEAF_COUNT(words_##x), NULL
-#define SHEAF_MEMBER_SET(x, n)         SHEAF_KIND_OF_SET, offsetof(conf_t, n), words_##x, SHEAF_COUNT(words_##x), NULL
-#define SHEAF_MEMBER_OBJECT(x, n)      SHEAF_KIND_OF_OBJECT, offsetof(conf_t, n), NULL, 0, section_##x
-#define SHEAF_MEMBER_ITEMS(kind, x, n) SHEAF_KIND_OF_##kind, offsetof(conf_t, n), NULL, 0, section_##x
+#define SHEAF_MEMBER(kind, type, n)    SHEAF_KIND_OF_##kind, offsetof(conf_t, n), NULL, 0, NULL, NULL
+#define SHEAF_MEMBER_ENUM(x, n)        SHEAF_KIND_OF_ENUM, offsetof(conf_t, n), words_##x, SHEAF_COUNT(words_##x), NULL, NULL
+#define SHEAF_MEMBER_SET(x, n)         SHEAF_KIND_OF_SET, offsetof(conf_t, n), words_##x, SHEAF_COUNT(words_##x), NULL, NULL
+#define SHEAF_MEMBER_OBJECT(x, n)      SHEAF_KIND_OF_OBJECT, offsetof(conf_t, n), NULL, 0, section_##x, NULL
+#define SHEAF_MEMBER_ITEMS(kind, x, n) SHEAF_KIND_OF_##kind, offsetof(conf_t, n), NULL, 0, section_##x, NULL
 
 #define IS_TEXT(fallback)   (!IS_NEEDED(fallback) && (sizeof(#fallback) != sizeof("ABSENT") || #fallback[0] != 'A'))
 #define IS_NEEDED(fallback) (sizeof(#fallback) == sizeof("REQUIRED") && #fallback[0] == 'R')
@@ -104,6 +105,8 @@ static const char *const kind_names[] = {
     [SHEAF_KIND_OF_OBJECT] = "section",
     [SHEAF_KIND_OF_LIST] = "list of sections",
     [SHEAF_KIND_OF_MAP] = "sections by name",
+    [SHEAF_KIND_OF_PLUGINS] = "list of plugins",
+    [SHEAF_KIND_OF_PAIRS] = "texts with ${...} by name",
 };
 
 typedef struct unit {
@@ -138,7 +141,7 @@ static void print_range(FILE *file, const sheaf_key_t *key)
 
 static void print_kind(FILE *file, const sheaf_key_t *key)
 {
-    if (key->kind == SHEAF_KIND_OF_LIST && sheaf_section_is_short(key->section()))
+    if (key->kind == SHEAF_KIND_OF_LIST && sheaf_section_is_short(sheaf_key_section(key)))
         fputs("list of values or sections", file);
     else
         fputs(kind_names[key->kind], file);
@@ -179,10 +182,25 @@ static void print_section(FILE *file, const sheaf_section_t *section, const char
         print_kind(file, key);
         fputs(")\n", file);
         print_manual(file, key->manual);
-        if (key->section == NULL)
+        if (sheaf_key_section(key) == NULL)
             continue;
         snprintf(inner, sizeof(inner), "%s%.*s%s.", prefix, SHEAF_STR_ARG(key->name), step);
-        print_section(file, key->section(), inner);
+        print_section(file, sheaf_key_section(key), inner);
+    }
+}
+
+/* What those that are built in take, wherever they stand. */
+static void print_plugins(FILE *file)
+{
+    char prefix[128];
+
+    for (uint32_t i = 0; sheaf_plugins_built_in[i] != NULL; i++) {
+        const sheaf_plugin_t *plugin = sheaf_plugins_built_in[i];
+
+        fprintf(file, "plugins[] with use: %s  (version %s)\n", plugin->name, plugin->version);
+        print_manual(file, plugin->manual);
+        snprintf(prefix, sizeof(prefix), "plugins[%s].", plugin->name);
+        print_section(file, sheaf_plugin_own_section(plugin), prefix);
     }
 }
 
@@ -194,4 +212,5 @@ void sheaf_keys_print(FILE *file)
         "is.\n\n",
         file);
     print_section(file, sheaf_section_root(), "");
+    print_plugins(file);
 }

@@ -107,6 +107,12 @@ typedef struct sheaf_late {
     uint64_t after_ms;
 } sheaf_late_t;
 
+/* What is configured of plugins at one place, in the order in which they are asked. */
+typedef struct sheaf_plugins {
+    const struct sheaf_plugin_conf **items;
+    uint32_t count;
+} sheaf_plugins_t;
+
 /* --- enums --- */
 #define ENUM(name)                                                                                                     \
     typedef enum sheaf_##name                                                                                          \
@@ -156,6 +162,7 @@ typedef struct sheaf_late {
 #define SHEAF_KEY_EDGES(n)                   SHEAF_MEMBER(EDGES, sheaf_edges_t, n)
 #define SHEAF_KEY_STATUSES(n)                SHEAF_MEMBER(STATUSES, sheaf_statuses_t, n)
 #define SHEAF_KEY_JSON(n)                    SHEAF_MEMBER(JSON, sheaf_str_t, n)
+#define SHEAF_KEY_PLUGINS(n)                 SHEAF_MEMBER(PLUGINS, sheaf_plugins_t, n)
 #define SHEAF_KEY_ENUM_turn(n)               SHEAF_MEMBER_ENUM(turn, n)
 #define SHEAF_KEY_ENUM_protocol(n)           SHEAF_MEMBER_ENUM(protocol, n)
 #define SHEAF_KEY_PERCENT(n)                 SHEAF_MEMBER(PERCENT, uint64_t, n##_percent)

@@ -6,22 +6,13 @@
 #include "config/form.h"
 #include "config/late.h"
 #include "config/nearest.h"
+#include "config/plugin_load.h"
 #include "config/table.h"
 #include "config/value.h"
 #include "config/word.h"
 
-typedef struct named { /* an upstream's name and its index */
-    sheaf_str_t name;
-    uint32_t index;
-} named_t;
-
-typedef struct loader {
-    sheaf_pool_t *pool;
-    sheaf_files_t *files;
-    sheaf_report_t *report;
-    named_t *upstreams; /* sorted by name */
-    uint32_t upstream_count;
-} loader_t;
+typedef struct sheaf_named named_t;
+typedef struct sheaf_loader loader_t;
 
 static void load_section(loader_t *loader, const sheaf_section_t *section, const sheaf_yaml_t *node, char *conf);
 
@@ -304,7 +295,7 @@ static void check_upstream_name(loader_t *loader, const sheaf_yaml_t *node)
 
 static void load_items(loader_t *loader, const sheaf_key_t *key, const sheaf_yaml_t *node, sheaf_items_t *list)
 {
-    const sheaf_section_t *section = key->section();
+    const sheaf_section_t *section = sheaf_key_section(key);
     char *item;
 
     if (node->count < key->min || node->count > key->max) {
@@ -333,6 +324,7 @@ static sheaf_yaml_kind_t wanted_kind(sheaf_key_kind_t kind)
     case SHEAF_KIND_OF_OBJECT:
     case SHEAF_KIND_OF_MAP:
     case SHEAF_KIND_OF_FIELDS:
+    case SHEAF_KIND_OF_PAIRS:
         return SHEAF_YAML_MAPPING;
     case SHEAF_KIND_OF_LIST:
     case SHEAF_KIND_OF_CIDRS:
@@ -340,6 +332,7 @@ static sheaf_yaml_kind_t wanted_kind(sheaf_key_kind_t kind)
     case SHEAF_KIND_OF_METHODS:
     case SHEAF_KIND_OF_EDGES:
     case SHEAF_KIND_OF_SET:
+    case SHEAF_KIND_OF_PLUGINS:
         return SHEAF_YAML_SEQUENCE;
     default:
         return SHEAF_YAML_SCALAR;
@@ -373,13 +366,17 @@ static void load_value(loader_t *loader, const sheaf_key_t *key, const sheaf_yam
         return;
     }
     if (key->kind == SHEAF_KIND_OF_OBJECT)
-        load_section(loader, key->section(), node, member);
+        load_section(loader, sheaf_key_section(key), node, member);
     else if (wanted == SHEAF_YAML_SCALAR)
         load_scalar(loader, key, node, member);
-    else if (key->section != NULL)
+    else if (sheaf_key_section(key) != NULL)
         load_items(loader, key, node, (sheaf_items_t *)(void *)member);
     else if (key->kind == SHEAF_KIND_OF_SET)
         sheaf_word_load_set(loader->report, key, node, (uint32_t *)(void *)member);
+    else if (key->kind == SHEAF_KIND_OF_PLUGINS)
+        sheaf_plugins_load(loader, key, node, (sheaf_plugins_t *)(void *)member);
+    else if (key->kind == SHEAF_KIND_OF_PAIRS)
+        sheaf_pairs_load(loader, key, node, (sheaf_texts_t *)(void *)member);
     else
         load_elements(loader, key, node, (sheaf_items_t *)(void *)member);
 }
@@ -390,13 +387,15 @@ static void load_default(loader_t *loader, const sheaf_key_t *key, char *member)
     sheaf_yaml_t written = {.kind = SHEAF_YAML_SCALAR};
 
     if (key->kind == SHEAF_KIND_OF_OBJECT) {
-        load_section(loader, key->section(), NULL, member);
+        load_section(loader, sheaf_key_section(key), NULL, member);
     } else if (key->kind == SHEAF_KIND_OF_UPSTREAM) {
         *(uint32_t *)(void *)member = UINT32_MAX;
     } else if (key->fallback != NULL) {
         written.text = sheaf_str_of(key->fallback);
         if (sheaf_form_is(key->kind, written.kind))
             sheaf_form_load(loader->pool, loader->report, key, &written, member);
+        else if (wanted_kind(key->kind) == SHEAF_YAML_SEQUENCE && key->kind != SHEAF_KIND_OF_SET)
+            load_elements(loader, key, sheaf_preset_list(loader->pool, key->fallback), (sheaf_items_t *)(void *)member);
         else
             load_scalar(loader, key, &written, member);
     }
@@ -482,11 +481,19 @@ static void load_section(loader_t *loader, const sheaf_section_t *section, const
         load_key(loader, section, &section->keys[i], node, head->mark, conf);
 }
 
+void sheaf_load_section(loader_t *loader, const sheaf_section_t *section, const sheaf_yaml_t *node, char *conf)
+{
+    load_section(loader, section, node, conf);
+}
+
 void sheaf_load(sheaf_pool_t *pool, sheaf_files_t *files, sheaf_report_t *report, const sheaf_yaml_t *root,
-                sheaf_conf_t *conf)
+                sheaf_conf_t *conf, sheaf_plugin_conf_t ***ret_plugins, uint32_t *ret_plugin_count)
 {
     loader_t loader = {.pool = pool, .files = files, .report = report};
 
     collect_upstreams(&loader, root);
+    sheaf_plugins_define(&loader, root, &conf->plugins);
     load_section(&loader, sheaf_section_root(), root, (char *)conf);
+    *ret_plugins = loader.plugins;
+    *ret_plugin_count = loader.plugin_count;
 }

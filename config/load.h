@@ -10,8 +10,8 @@
  * key that is not there its default. Every unknown, missing or unreadable value is an error in `report`; the walk goes
  * on after each. Lists and maps keep one item per node, in order, also where an item is bad, so that check.c can walk
  * nodes and items side by side. Files that are named come from `files`. A member whose value was bad is zero. Rewrites
- * are left to check.c. */
+ * are left to check.c. All plugins, wherever they stand, are left in `ret_plugins`. */
 void sheaf_load(sheaf_pool_t *pool, sheaf_files_t *files, sheaf_report_t *report, const sheaf_yaml_t *root,
-                sheaf_conf_t *conf);
+                sheaf_conf_t *conf, sheaf_plugin_conf_t ***ret_plugins, uint32_t *ret_plugin_count);
 
 #endif

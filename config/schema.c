@@ -1,6 +1,7 @@
 /* config/schema.c - the tables as JSON Schema (draft 2020-12), for editors.
  *
  * Every single value may also be a text with a `${env.NAME}` in it, so each typed value is "that, or such a text". */
+#include "config/plugin_keys.h"
 #include "config/table.h"
 
 #include <inttypes.h>
@@ -92,14 +93,17 @@ static const char *const simple_kinds[] = {
                             "{\"$ref\": \"#/$defs/edge\"}]}",
     [SHEAF_KIND_OF_STATUSES] = STATUSES,
     [SHEAF_KIND_OF_UPSTREAM] = "\"type\": \"string\"",
+    [SHEAF_KIND_OF_PLUGINS] = "\"type\": [\"array\", \"null\"], \"items\": {\"$ref\": \"#/$defs/plugin\"}",
+    [SHEAF_KIND_OF_PAIRS] = "\"type\": [\"object\", \"null\"], \"additionalProperties\": {\"type\": [\"string\", "
+                            "\"number\", \"boolean\"]}",
     [SHEAF_KIND_OF_REWRITE] = "\"anyOf\": [{\"type\": \"string\", \"pattern\": \"^/\"}, " ENV_REF "]",
 };
 
 static void put_sections(FILE *file, const sheaf_key_t *key)
 {
-    const char *name = key->section()->name;
+    const char *name = sheaf_key_section(key)->name;
     const char *type = key->is_required ? "" : ", \"null\"";
-    bool is_short = sheaf_section_is_short(key->section());
+    bool is_short = sheaf_section_is_short(sheaf_key_section(key));
 
     if (key->kind == SHEAF_KIND_OF_OBJECT)
         fprintf(file, "\"anyOf\": [{\"$ref\": \"#/$defs/%s\"}, {\"type\": \"null\"}]", name);
@@ -120,7 +124,7 @@ static void put_sections(FILE *file, const sheaf_key_t *key)
 
 static void put_type(FILE *file, const sheaf_key_t *key)
 {
-    if (key->section != NULL)
+    if (sheaf_key_section(key) != NULL)
         put_sections(file, key);
     else if (key->kind == SHEAF_KIND_OF_ENUM)
         put_words(file, key);
@@ -194,7 +198,7 @@ static void put_section(FILE *file, const sheaf_section_t *section, const char *
 static void put_definitions(FILE *file, const sheaf_section_t *section)
 {
     for (uint32_t i = 0; i < section->key_count; i++) {
-        const sheaf_section_t *inner = section->keys[i].section != NULL ? section->keys[i].section() : NULL;
+        const sheaf_section_t *inner = sheaf_key_section(&section->keys[i]);
 
         if (inner == NULL)
             continue;
@@ -202,6 +206,24 @@ static void put_definitions(FILE *file, const sheaf_section_t *section)
         put_section(file, inner, "      ");
         fputs("\n    }", file);
         put_definitions(file, inner);
+    }
+}
+
+/* One of those that are built in, one from a file (whose keys nobody knows here), or a name given elsewhere. */
+static void put_plugins(FILE *file)
+{
+    fputs(",\n    \"plugin\": {\"anyOf\": [{\"type\": \"string\"}, {\"type\": \"object\", \"required\": [\"file\"]}",
+          file);
+    for (uint32_t i = 0; sheaf_plugins_built_in[i] != NULL; i++)
+        fprintf(file, ", {\"$ref\": \"#/$defs/%s\"}", sheaf_plugin_section(sheaf_plugins_built_in[i], false)->name);
+    fputs("]}", file);
+    for (uint32_t i = 0; sheaf_plugins_built_in[i] != NULL; i++) {
+        const sheaf_section_t *section = sheaf_plugin_section(sheaf_plugins_built_in[i], false);
+
+        fprintf(file, ",\n    \"%s\": {\n", section->name);
+        put_section(file, section, "      ");
+        fputs("\n    }", file);
+        put_definitions(file, section);
     }
 }
 
@@ -227,5 +249,6 @@ void sheaf_schema_print(FILE *file)
         "{\"id\": {\"type\": \"string\"}, \"status\": {" STATUSES "}}}",
         file);
     put_definitions(file, sheaf_section_root());
+    put_plugins(file);
     fputs("\n  }\n}\n", file);
 }

@@ -13,7 +13,8 @@
 
 static void load_tree(sheaf_report_t *report, const sheaf_yaml_t *root, sheaf_snapshot_t *snapshot)
 {
-    sheaf_load(snapshot->pool, &snapshot->files, report, root, &snapshot->conf);
+    sheaf_load(snapshot->pool, &snapshot->files, report, root, &snapshot->conf, &snapshot->plugins,
+               &snapshot->plugin_count);
     if (root->kind == SHEAF_YAML_MAPPING)
         sheaf_check(report, root, snapshot);
 }

@@ -6,6 +6,7 @@
 #define SHEAF_CONFIG_SNAPSHOT_H
 
 #include "config/files.h"
+#include "config/plugin.h"
 #include "gateway/base/error.h"
 #include "gateway/base/pool.h"
 #include "gateway/http/hosts.h"
@@ -29,7 +30,9 @@ struct sheaf_snapshot {
     sheaf_files_t files;               /* that the configuration names */
     struct ssl_ctx_st **tls; /* SSL_CTX of each of conf.listen, made from its `tls`; NULL where it speaks clear text */
     struct ssl_ctx_st **upstream_tls; /* SSL_CTX of each of conf.upstreams; NULL where no server is https:// */
-    uint64_t hash;                    /* of the text and of what ${env...} became */
+    sheaf_plugin_conf_t **plugins;    /* all that are configured anywhere, by number */
+    uint32_t plugin_count;
+    uint64_t hash; /* of the text and of what ${env...} became */
 };
 
 /* Loads and checks `text` (`path` is for messages, and its folder is where files that it names are looked for). NULL

@@ -41,6 +41,8 @@ typedef enum sheaf_key_kind {
     SHEAF_KIND_OF_OBJECT,
     SHEAF_KIND_OF_LIST,
     SHEAF_KIND_OF_MAP,
+    SHEAF_KIND_OF_PLUGINS,
+    SHEAF_KIND_OF_PAIRS, /* of a plugin: texts, name and value in turns */
 } sheaf_key_kind_t;
 
 typedef struct sheaf_section sheaf_section_t;
@@ -56,6 +58,7 @@ typedef struct sheaf_key {
     const char *const *words;                /* ENUM, SET: its words, by value */
     uint32_t word_count;                     /* ENUM, SET */
     const sheaf_section_t *(*section)(void); /* OBJECT, LIST, MAP: what it holds */
+    const sheaf_section_t *made;             /* the same, made from what a plugin declares */
 } sheaf_key_t;
 
 struct sheaf_section {
@@ -64,6 +67,12 @@ struct sheaf_section {
     const sheaf_key_t *keys;
     uint32_t key_count;
 };
+
+/* What an OBJECT, a LIST or a MAP holds; NULL: the key is none of them. */
+static inline const sheaf_section_t *sheaf_key_section(const sheaf_key_t *key)
+{
+    return key->section != NULL ? key->section() : key->made;
+}
 
 /* What every section struct begins with. */
 typedef struct sheaf_section_head {

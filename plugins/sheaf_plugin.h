@@ -93,7 +93,7 @@ typedef struct sheaf_p_network {
     uint32_t bits;
 } sheaf_p_network_t;
 
-/* The value of a key. Values stand in the order of the keys. */
+/* The value of a key. Values stand in the order of the keys. A NUL follows each text besides. */
 typedef struct sheaf_p_value {
     uint32_t is_set; /* written, or a default stands for it */
     uint32_t count;

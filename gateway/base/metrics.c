@@ -8,8 +8,17 @@
 
 #include "gateway/base/pool.h"
 
+/* What a place in `named` counts. Whoever takes a place first writes its words; it is never given back. */
+typedef struct named {
+    _Atomic uint32_t state; /* FREE, TAKEN while its words are written, KNOWN */
+    char name[44], plugin[68], help[192];
+} named_t;
+
+enum { FREE, TAKEN, KNOWN };
+
 struct sheaf_metrics_region {
     sheaf_metrics_t *slots;
+    named_t *named; /* behind the slots */
     uint32_t count;
 };
 
@@ -54,9 +63,14 @@ void sheaf_observe_us(sheaf_metrics_t *slot, sheaf_histogram_t histogram, uint64
     sheaf_metrics_bump(&slot->histograms[histogram].sum_us, us);
 }
 
+static size_t region_size(uint32_t slots)
+{
+    return slots * sizeof(sheaf_metrics_t) + SHEAF_METRICS_NAMED * sizeof(named_t);
+}
+
 sheaf_metrics_region_t *sheaf_metrics_region_new(uint32_t slots)
 {
-    size_t size = slots * sizeof(sheaf_metrics_t);
+    size_t size = region_size(slots);
     sheaf_metrics_region_t *region;
     int fd = memfd_create("sheaf-metrics", MFD_CLOEXEC);
     void *memory = MAP_FAILED;
@@ -70,6 +84,7 @@ sheaf_metrics_region_t *sheaf_metrics_region_new(uint32_t slots)
         return NULL;
     region = sheaf_alloc(sizeof(*region));
     region->slots = memory;
+    region->named = (named_t *)(void *)(region->slots + slots);
     region->count = slots;
     return region;
 }
@@ -78,7 +93,7 @@ void sheaf_metrics_region_free(sheaf_metrics_region_t *region)
 {
     if (region == NULL)
         return;
-    munmap(region->slots, region->count * sizeof(sheaf_metrics_t));
+    munmap(region->slots, region_size(region->count));
     free(region);
 }
 
@@ -96,6 +111,49 @@ void sheaf_metrics_slot_orphaned(sheaf_metrics_region_t *region, uint32_t index)
         if (values[i].is_gauge)
             atomic_store_explicit(&slot->values[i], 0, memory_order_relaxed);
     }
+}
+
+static bool is_known(const named_t *named, const char *name, sheaf_str_t plugin)
+{
+    return strcmp(named->name, name) == 0 && sheaf_str_eq(sheaf_str_of(named->plugin), plugin);
+}
+
+/* Another worker writes its words at this moment, unless it died in the midst of that: then the place stays empty. */
+static bool wait_for(named_t *named)
+{
+    for (uint32_t i = 0; i < 100000; i++)
+        if (atomic_load_explicit(&named->state, memory_order_acquire) == KNOWN)
+            return true;
+    return false;
+}
+
+static void write_words(named_t *named, const char *name, sheaf_str_t plugin, const char *help)
+{
+    snprintf(named->name, sizeof(named->name), "%s", name);
+    snprintf(named->plugin, sizeof(named->plugin), "%.*s", SHEAF_STR_ARG(plugin));
+    snprintf(named->help, sizeof(named->help), "%s", help);
+    for (char *c = named->help; *c != '\0'; c++)
+        *c = (char)(*c == '\n' || *c == '\\' ? ' ' : *c);
+    atomic_store_explicit(&named->state, KNOWN, memory_order_release);
+}
+
+/* All look from the front and take the first free place, so two never take one each for the same counter. */
+uint32_t sheaf_metrics_named(sheaf_metrics_region_t *region, const char *name, sheaf_str_t plugin, const char *help)
+{
+    if (strlen(name) >= sizeof(region->named->name) || plugin.len >= sizeof(region->named->plugin))
+        return SHEAF_METRICS_NO_COUNTER;
+    for (uint32_t i = 0; i < SHEAF_METRICS_NAMED; i++) {
+        named_t *named = &region->named[i];
+        uint32_t state = FREE;
+
+        if (atomic_compare_exchange_strong(&named->state, &state, TAKEN)) {
+            write_words(named, name, plugin, help);
+            return i;
+        }
+        if ((state == KNOWN || wait_for(named)) && is_known(named, name, plugin))
+            return i;
+    }
+    return SHEAF_METRICS_NO_COUNTER;
 }
 
 /* Adds up one value of all slots; `offset` is its place in a slot. */
@@ -151,6 +209,37 @@ static void print_errors(const sheaf_metrics_region_t *region, sheaf_out_t *out)
     }
 }
 
+/* Is an earlier place of the same name? Then its family was begun there. */
+static bool is_first_of_family(const sheaf_metrics_region_t *region, uint32_t index)
+{
+    for (uint32_t i = 0; i < index; i++)
+        if (atomic_load_explicit(&region->named[i].state, memory_order_acquire) == KNOWN &&
+            strcmp(region->named[i].name, region->named[index].name) == 0)
+            return false;
+    return true;
+}
+
+static void print_family(const sheaf_metrics_region_t *region, uint32_t first, sheaf_out_t *out)
+{
+    const char *name = region->named[first].name;
+
+    print(out, "# HELP sheaf_plugin_%s_total %s\n# TYPE sheaf_plugin_%s_total counter\n", name,
+          region->named[first].help, name);
+    for (uint32_t i = first; i < SHEAF_METRICS_NAMED; i++)
+        if (atomic_load_explicit(&region->named[i].state, memory_order_acquire) == KNOWN &&
+            strcmp(region->named[i].name, name) == 0)
+            print(out, "sheaf_plugin_%s_total{plugin=\"%s\"} %llu\n", name, region->named[i].plugin,
+                  (unsigned long long)sum(region, &region->slots[0].named[i]));
+}
+
+static void print_named(const sheaf_metrics_region_t *region, sheaf_out_t *out)
+{
+    for (uint32_t i = 0; i < SHEAF_METRICS_NAMED; i++)
+        if (atomic_load_explicit(&region->named[i].state, memory_order_acquire) == KNOWN &&
+            is_first_of_family(region, i))
+            print_family(region, i, out);
+}
+
 static void print_histogram(const sheaf_metrics_region_t *region, uint32_t index, sheaf_out_t *out)
 {
     const char *name = histograms[index].name;
@@ -175,4 +264,5 @@ void sheaf_metrics_print(const sheaf_metrics_region_t *region, sheaf_out_t *out)
     print_errors(region, out);
     for (uint32_t i = 0; i < SHEAF_HISTOGRAM_COUNT; i++)
         print_histogram(region, i, out);
+    print_named(region, out);
 }

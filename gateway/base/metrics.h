@@ -34,11 +34,15 @@ typedef enum sheaf_histogram {
     SHEAF_HISTOGRAM_COUNT
 } sheaf_histogram_t;
 
+#define SHEAF_METRICS_NAMED      512 /* counters that plugins bring, of all workers together */
+#define SHEAF_METRICS_NO_COUNTER UINT32_MAX
+
 #define SHEAF_HISTOGRAM_BUCKETS 24 /* upper bounds 64 us, 128 us, ... doubling, the last is +Inf */
 
 typedef struct sheaf_metrics {                   /* one slot */
     _Atomic uint64_t values[SHEAF_METRIC_COUNT]; /* gauges: two's complement */
     _Atomic uint64_t errors[SHEAF_ERR_COUNT];    /* items by error */
+    _Atomic uint64_t named[SHEAF_METRICS_NAMED]; /* counters of plugins, see sheaf_metrics_named() */
     struct {
         _Atomic uint64_t buckets[SHEAF_HISTOGRAM_BUCKETS];
         _Atomic uint64_t sum_us;
@@ -76,6 +80,9 @@ typedef struct sheaf_metrics_region sheaf_metrics_region_t;
 sheaf_metrics_region_t *sheaf_metrics_region_new(uint32_t slots);
 void sheaf_metrics_region_free(sheaf_metrics_region_t *region);
 sheaf_metrics_t *sheaf_metrics_slot(sheaf_metrics_region_t *region, uint32_t index);
+/* The place in `named` of the counter sheaf_plugin_NAME_total{plugin="..."}: the same in every worker, and after a reload.
+ * SHEAF_METRICS_NO_COUNTER when all are taken. Names are those of labels and need no escapes. */
+uint32_t sheaf_metrics_named(sheaf_metrics_region_t *region, const char *name, sheaf_str_t plugin, const char *help);
 /* Zeroes the gauges of a slot whose worker died. */
 void sheaf_metrics_slot_orphaned(sheaf_metrics_region_t *region, uint32_t index);
 /* Prometheus text format 0.0.4 of the sum of all slots. */

@@ -24,6 +24,7 @@ typedef struct sheaf_batch_env {
     sheaf_dispatch_t *dispatch;
     sheaf_snapshot_t *snapshot; /* held by the batch */
     sheaf_metrics_t *metrics;   /* may be NULL */
+    struct sheaf_hooks *hooks;  /* NULL: no plugin is configured, see hooks.h */
 } sheaf_batch_env_t;
 
 /* Whom a client's verified certificate names (mTLS). */
@@ -85,6 +86,7 @@ struct sheaf_batch {
     const sheaf_outer_t *outer;
     const sheaf_watch_t *watch;
     void *watch_data;
+    struct sheaf_caller *caller; /* the client's request as hooks know it; NULL: nobody asks about it */
     sheaf_pool_t *pool;
 
     /* envelope: defaults from the endpoint, lowered by the decoder before seal */

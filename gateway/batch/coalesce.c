@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "gateway/batch/hooks.h"
 #include "gateway/batch/ids.h"
 
 #define PROBES 16 /* slots looked at for one item: what is not found there asks for itself */
@@ -18,10 +19,18 @@ typedef struct table {
     uint32_t size; /* a power of two */
 } table_t;
 
+/* Where hooks are asked they may know one item from another that asks the same, or change what it asks. */
+static bool is_asked_about(const sheaf_item_t *item)
+{
+    sheaf_hooks_t *hooks = item->batch->env.hooks;
+
+    return hooks != NULL && hooks->asks(hooks, item->batch, item->route);
+}
+
 static bool may_share(const sheaf_item_t *item)
 {
     return item->route != NULL && item->route->coalesce && item->err == SHEAF_OK && item->depends_on_count == 0 &&
-           sheaf_str_eq(item->exchange.method, SHEAF_STR("GET"));
+           sheaf_str_eq(item->exchange.method, SHEAF_STR("GET")) && !is_asked_about(item);
 }
 
 static bool same_headers(const sheaf_headers_t *a, const sheaf_headers_t *b)

@@ -7,7 +7,8 @@
  * normalisation, send the same headers of their own (all others are the batch's; so a different Authorization never
  * shares) and have the same timeout. Items with dependencies, and with them all that take something from other answers,
  * ask for themselves: they may want to see what those have changed. With parallel 1 everybody does: each item is asked
- * after the one before it was answered. Items that are fed through a window do as well.
+ * after the one before it was answered. Items that are fed through a window do as well, and those about which a plugin is
+ * asked: it may refuse one and let the other pass.
  *
  * A follower waits until its leader settles, is no exchange and takes no place among those in flight. It holds the body
  * of the leader (counted bufs), and the batch's budget counts it once for each item: more than there is in memory,

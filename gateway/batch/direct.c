@@ -1,5 +1,6 @@
 #include "gateway/batch/direct.h"
 
+#include "gateway/batch/hooks.h"
 #include "gateway/batch/inherit.h"
 #include "gateway/batch/plan.h"
 
@@ -103,6 +104,19 @@ sheaf_str_t sheaf_direct_allow(const sheaf_batch_t *batch)
     return allow == NULL ? SHEAF_STR_NONE : allow->value;
 }
 
+bool sheaf_direct_take_other(sheaf_batch_t *batch)
+{
+    sheaf_str_t methods = sheaf_direct_allow(batch);
+    const sheaf_snapshot_t *snapshot = batch->env.snapshot;
+    sheaf_item_t *item = batch->items;
+    sheaf_match_t match;
+
+    if (methods.base != NULL && item->path.base != NULL)
+        item->route = sheaf_snapshot_route(snapshot, batch->outer->host, item->path, sheaf_str_cut(&methods, ','),
+                                           SHEAF_EXPOSURE_DIRECT, &match);
+    return item->route != NULL;
+}
+
 /* --- the answer --- */
 
 /* What a HEAD or a 304 says of a body that does not come (RFC 9110 8.6); a 204 may say nothing. */
@@ -130,6 +144,7 @@ bool sheaf_direct_take_head(sheaf_item_t *item, const sheaf_answer_head_t *head)
     sheaf_batch_t *batch = item->batch;
 
     sheaf_item_keep_head(item, head);
+    sheaf_hooks_tell(item);
     batch->deadline_at_ms = UINT64_MAX; /* it may take as long as it takes */
     sheaf_deadline_clear(batch->env.deadlines, &batch->deadline);
     batch->watch->on_head(batch, length_of(item, head));

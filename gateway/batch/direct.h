@@ -26,6 +26,10 @@ sheaf_err_t sheaf_direct_plan(sheaf_batch_t *batch, sheaf_str_t target, sheaf_st
 /* The methods that the path of a refused request takes (METHOD); absent otherwise. */
 sheaf_str_t sheaf_direct_allow(const sheaf_batch_t *batch);
 
+/* After METHOD: takes the route of that path for another method as the item's, so that it is known whose plugins are asked.
+ * False when there is none. The item is not sent. */
+bool sheaf_direct_take_other(sheaf_batch_t *batch);
+
 /* The client took `len` bytes of the answer: a paused backend may go on. */
 void sheaf_direct_credit(sheaf_batch_t *batch, size_t len);
 

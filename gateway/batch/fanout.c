@@ -5,6 +5,7 @@
 #include "gateway/batch/coalesce.h"
 #include "gateway/batch/direct.h"
 #include "gateway/batch/expand.h"
+#include "gateway/batch/hooks.h"
 #include "gateway/batch/inherit.h"
 
 static void pump(sheaf_task_t *task);   /* moves what can move; the last turn ends the batch   */
@@ -376,14 +377,29 @@ static void launch(sheaf_item_t *item)
     if (batch->env.metrics != NULL || batch->endpoint->timing)
         item->sent_us = batch->env.clock->read_us(batch->env.clock);
     sheaf_gauge(batch->env.metrics, SHEAF_METRIC_ITEMS_IN_FLIGHT, 1);
+    item->exchange.deadline_ms = deadline_of(item);
+    if (batch->env.hooks != NULL)
+        sheaf_hooks_launch(item);
+    else
+        sheaf_fanout_send(item);
+}
+
+void sheaf_fanout_send(sheaf_item_t *item)
+{
+    sheaf_batch_t *batch = item->batch;
+
     sheaf_inherit_attach(item);
     item->exchange.sink = &sink;
     item->exchange.is_repeatable = sheaf_item_is_repeatable(item);
     item->exchange.flow = batch;
     item->exchange.id = item->id;
-    item->exchange.deadline_ms = deadline_of(item);
     item->exchange.route_timeout_ms = item->route->timeout_ms;
     batch->env.dispatch->send(batch->env.dispatch, &item->exchange);
+}
+
+void sheaf_fanout_settle(sheaf_item_t *item)
+{
+    settle(item);
 }
 
 /* --- what comes back --- */
@@ -451,7 +467,10 @@ static void cut_short(sheaf_item_t *item, sheaf_err_t err)
         settle_grounded(item, err, SHEAF_STR_NONE);
         return;
     }
-    item->batch->env.dispatch->cancel(item->batch->env.dispatch, &item->exchange);
+    if (item->is_held)
+        sheaf_hooks_release(item);
+    else
+        item->batch->env.dispatch->cancel(item->batch->env.dispatch, &item->exchange);
     sheaf_inherit_detach(item);
     sheaf_item_fail(item, err, SHEAF_STR_NONE);
     settle(item);
@@ -477,7 +496,7 @@ static void on_deadline(sheaf_deadline_t *node)
 
 static bool flies_on(const sheaf_item_t *item)
 {
-    return item->state == SHEAF_ITEM_FLYING && !item->exchange.is_idempotent &&
+    return item->state == SHEAF_ITEM_FLYING && !item->is_held && !item->exchange.is_idempotent &&
            item->batch->endpoint->on_client_abort == SHEAF_ON_CLIENT_ABORT_FINISH_UNSAFE;
 }
 

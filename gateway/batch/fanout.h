@@ -20,6 +20,10 @@ void sheaf_fanout_fini(sheaf_batch_t *batch);
 /* The next item of the feed, open and planned, in its slot; NULL when all have been fed or no slot is free. In batch.c. */
 sheaf_item_t *sheaf_batch_feed_next(sheaf_batch_t *batch);
 
+/* For hooks: an item that flies is sent, or has its answer. */
+void sheaf_fanout_send(sheaf_item_t *item);
+void sheaf_fanout_settle(sheaf_item_t *item);
+
 /* Queues the pump if there is something it could do. */
 void sheaf_fanout_wake(sheaf_batch_t *batch);
 

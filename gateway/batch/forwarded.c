@@ -95,10 +95,11 @@ static bool parse_hop(sheaf_str_t hop, uint8_t ret_ip[16])
     return colon != NULL && sheaf_ip_parse(sheaf_str(hop.base, (size_t)(colon - hop.base)), ret_ip);
 }
 
-/* The right-most address in `forwarded` that is no trusted proxy. Behind an element that is no address nobody knows
- * who wrote the rest: the search ends there. */
-static sheaf_str_t real_ip(const sheaf_batch_t *batch, sheaf_str_t forwarded, sheaf_str_t peer)
+/* The right-most address in `forwarded` that is no trusted proxy, else the peer. Behind an element that is no address
+ * nobody knows who wrote the rest: the search ends there. */
+static void real_ip(const sheaf_batch_t *batch, sheaf_str_t forwarded, uint8_t ret_ip[16])
 {
+    memcpy(ret_ip, batch->outer->peer, 16);
     while (forwarded.len > 0) {
         const char *comma = memrchr(forwarded.base, ',', forwarded.len);
         size_t start = comma == NULL ? 0 : (size_t)(comma - forwarded.base) + 1;
@@ -106,12 +107,20 @@ static sheaf_str_t real_ip(const sheaf_batch_t *batch, sheaf_str_t forwarded, sh
         uint8_t ip[16];
 
         if (!parse_hop(hop, ip))
-            return peer;
-        if (!is_trusted(batch, ip))
-            return ip_text(batch->pool, ip);
+            return;
+        if (!is_trusted(batch, ip)) {
+            memcpy(ret_ip, ip, 16);
+            return;
+        }
         forwarded.len = comma == NULL ? 0 : start - 1;
     }
-    return peer;
+}
+
+void sheaf_forwarded_client(sheaf_batch_t *batch, uint8_t ret_ip[16])
+{
+    bool is_believed = is_trusted(batch, batch->outer->peer);
+
+    real_ip(batch, is_believed ? joined(batch, SHEAF_STR("x-forwarded-for")) : SHEAF_STR_NONE, ret_ip);
 }
 
 static void add_own(sheaf_batch_t *batch, sheaf_str_t name, sheaf_str_t believed, sheaf_str_t own)
@@ -131,13 +140,15 @@ static void add_trust(sheaf_batch_t *batch)
     sheaf_str_t proto = is_believed ? joined(batch, SHEAF_STR("x-forwarded-proto")) : SHEAF_STR_NONE;
     sheaf_str_t host = is_believed ? joined(batch, SHEAF_STR("x-forwarded-host")) : SHEAF_STR_NONE;
     sheaf_str_t longer = SHEAF_STR_NONE;
+    uint8_t client[16];
 
     if (chain.len > 0)
         longer = sheaf_pool_printf(batch->pool, "%.*s, %.*s", SHEAF_STR_ARG(chain), SHEAF_STR_ARG(peer));
     add_own(batch, SHEAF_STR("x-forwarded-for"), longer, peer);
     add_own(batch, SHEAF_STR("x-forwarded-proto"), proto, outer->scheme);
     add_own(batch, SHEAF_STR("x-forwarded-host"), host, outer->host);
-    add_own(batch, SHEAF_STR("x-real-ip"), real_ip(batch, chain, peer), peer);
+    real_ip(batch, chain, client);
+    add_own(batch, SHEAF_STR("x-real-ip"), ip_text(batch->pool, client), peer);
 }
 
 /* --- the whole --- */

@@ -13,6 +13,9 @@
 /* LOOP when the outer request has been here before. */
 sheaf_err_t sheaf_forwarded_check(sheaf_batch_t *batch, sheaf_fail_t *fail);
 
+/* Who the client is: whom trusted proxies say, else the peer. */
+void sheaf_forwarded_client(sheaf_batch_t *batch, uint8_t ret_ip[16]);
+
 /* Adds them to the headers that every item sends. */
 void sheaf_forwarded_add(sheaf_batch_t *batch);
 

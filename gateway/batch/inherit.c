@@ -261,7 +261,14 @@ static bool may_override(const sheaf_item_t *item)
     for (uint32_t i = 0; i < own->count; i++)
         if (item->batch->shared_names & name_bit(own->entries[i].name))
             return true;
-    return false;
+    return item->hidden != NULL;
+}
+
+/* Does it have a field of that name of its own, or none at all? */
+static bool is_overridden(const sheaf_item_t *item, sheaf_str_t name)
+{
+    return sheaf_headers_find(&item->exchange.headers, name) != NULL ||
+           (item->hidden != NULL && sheaf_headers_find(item->hidden, name) != NULL);
 }
 
 /* Marks in `mask` the shared headers that the item names; returns how many. */
@@ -271,7 +278,7 @@ static uint32_t mark_overridden(const sheaf_item_t *item, uint64_t *mask)
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < shared->count; i++) {
-        if (sheaf_headers_find(&item->exchange.headers, shared->entries[i].name) == NULL)
+        if (!is_overridden(item, shared->entries[i].name))
             continue;
         mask[i / 64] |= UINT64_C(1) << (i % 64);
         count++;
@@ -338,9 +345,14 @@ static size_t overridden_len(const sheaf_item_t *item)
     size_t len = 0;
 
     for (uint32_t i = 0; i < shared->count; i++)
-        if (sheaf_headers_find(&item->exchange.headers, shared->entries[i].name) != NULL)
+        if (is_overridden(item, shared->entries[i].name))
             len += shared->entries[i].name.len + shared->entries[i].value.len + 4;
     return len;
+}
+
+bool sheaf_inherit_shows(const sheaf_item_t *item, sheaf_str_t name)
+{
+    return !is_overridden(item, name);
 }
 
 bool sheaf_inherit_fits(const sheaf_item_t *item)

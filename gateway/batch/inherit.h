@@ -29,6 +29,9 @@ sheaf_err_t sheaf_inherit_build(sheaf_batch_t *batch, sheaf_fail_t *fail);
 /* How many items may inherit what these do before it is more than max_inherited. After build. */
 uint64_t sheaf_inherit_most_items(const sheaf_batch_t *batch);
 
+/* Would the item send the inherited field `name` as things stand: neither overridden nor hidden? */
+bool sheaf_inherit_shows(const sheaf_item_t *item, sheaf_str_t name);
+
 /* Is what the item sends, its own headers and those it inherits, within SHEAF_ITEM_HEADERS_MAX? After build. */
 bool sheaf_inherit_fits(const sheaf_item_t *item);
 

@@ -6,6 +6,7 @@
 #include "gateway/batch/batch.h"
 #include "gateway/batch/each.h"
 #include "gateway/batch/expand.h"
+#include "gateway/batch/hooks.h"
 #include "gateway/batch/view.h"
 #include "gateway/http/problem.h"
 
@@ -383,6 +384,8 @@ bool sheaf_item_settle(sheaf_item_t *item)
     if (item->state == SHEAF_ITEM_SETTLED)
         return false;
 
+    if (batch->env.hooks != NULL && !item->is_silent)
+        sheaf_hooks_tell(item);
     if (item->readers == 0 && sheaf_item_leaves_body_out(item))
         drop_body(item); /* before it counts: nobody will see it */
     if (!item->is_silent)

@@ -75,6 +75,7 @@ typedef struct sheaf_item {
     sheaf_str_t group;               /* atomicityGroup, repeated in its result (OData JSON 4.01 19.4); absent: none */
     uint32_t set;                    /* answered in one nested part with others of that number; 0: by itself */
     sheaf_str_t url_text;            /* as the client wrote it: the href of an XML result */
+    sheaf_str_t path;                /* normalised, as it was routed; absent when it could not be */
     const sheaf_route_conf_t *route; /* NULL when none was found */
     uint64_t timeout_ms;
     sheaf_edge_t *depends_on;
@@ -92,6 +93,8 @@ typedef struct sheaf_item {
     uint32_t elements, elements_count, inside; /* of one that is spread: first, how many, that may still read */
     char *made_body;                           /* by `expand`, while it flies */
     size_t made_body_size;                     /* counted among the batch's reserved bytes */
+    const sheaf_headers_t *hidden;             /* names that it does not inherit, because hooks said so; NULL: none */
+    void *guest;                               /* what hooks know of it */
     struct sheaf_item *leader;                 /* whose exchange answers it as well; NULL: its own (coalesce.h) */
     struct sheaf_item *next_sharer; /* of the items with one leader, the leader among them, in request order */
 
@@ -102,6 +105,8 @@ typedef struct sheaf_item {
     bool body_is_json;
     bool is_encoded;
     bool is_sent;     /* the client has its answer */
+    bool is_held;     /* flying, but hooks have not said yet whether it is sent */
+    bool is_told;     /* hooks know its answer */
     uint32_t readers; /* open items that will read its answer: it is kept until then */
     bool is_silent;   /* it has no result of its own: others stand for it */
 

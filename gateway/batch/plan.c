@@ -70,6 +70,7 @@ static sheaf_err_t find_route(sheaf_item_t *item, const sheaf_url_t *url, sheaf_
     const sheaf_snapshot_t *snapshot = item->batch->env.snapshot;
     sheaf_match_t match;
 
+    item->path = url->path;
     if (sheaf_snapshot_has_endpoint(snapshot, url->path))
         return sheaf_fail(fail, SHEAF_ERR_ITEM_URL, "an item may not name a batch endpoint (no batch inside a batch)");
     item->route = sheaf_snapshot_route(snapshot, item->batch->outer->host, url->path, item->exchange.method,

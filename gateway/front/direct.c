@@ -2,6 +2,7 @@
 
 #include "gateway/batch/direct.h"
 #include "gateway/front/admission.h"
+#include "gateway/front/asking.h"
 #include "gateway/front/responder.h"
 #include "gateway/front/watchdog.h"
 #include "gateway/http/message.h"
@@ -73,13 +74,39 @@ static sheaf_err_t take_on(sheaf_visit_t *visit, sheaf_fail_t *fail)
     return err == SHEAF_OK ? sheaf_admission_load(visit, fail) : err;
 }
 
-void sheaf_direct_serve(sheaf_visit_t *visit)
+static void on_asked(sheaf_visit_t *visit)
+{
+    sheaf_asking_batch(visit, start);
+}
+
+static void refuse_method(sheaf_visit_t *visit)
 {
     sheaf_fail_t fail;
 
+    sheaf_fail(&fail, SHEAF_ERR_METHOD, "the route allows %.*s", SHEAF_STR_ARG(visit->allow));
+    sheaf_responder_refuse(visit, &fail);
+}
+
+/* What browsers ask before they ask: plugins may know the answer, whatever methods the route has. */
+static bool is_preflight(const sheaf_visit_t *visit)
+{
+    return visit->epoch->env.hooks != NULL &&
+           h2o_memis(visit->req->method.base, visit->req->method.len, H2O_STRLIT("OPTIONS"));
+}
+
+void sheaf_direct_serve(sheaf_visit_t *visit)
+{
+    sheaf_fail_t fail;
+    sheaf_err_t err;
+
     visit->is_direct = true;
-    if (take_on(visit, &fail) == SHEAF_OK)
-        start(visit);
+    err = take_on(visit, &fail);
+    visit->caller.is_direct = true;
+    visit->caller.body = sheaf_str(visit->req->entity.base, visit->req->entity.len);
+    if (err == SHEAF_OK)
+        sheaf_asking_request(visit, on_asked);
+    else if (err == SHEAF_ERR_METHOD && is_preflight(visit) && sheaf_direct_take_other(visit->batch))
+        sheaf_asking_request(visit, refuse_method);
     else
         sheaf_responder_refuse(visit, &fail);
 }
@@ -166,6 +193,7 @@ static void begin(sheaf_visit_t *visit)
     req->res.reason = sheaf_status_reason(item->status);
     req->res.content_length = visit->length; /* not known: SIZE_MAX, which is UINT64_MAX */
     add_headers(visit, &item->answer);
+    sheaf_asking_edit(visit);
     if (item->err != SHEAF_OK)
         h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CACHE_CONTROL, NULL, H2O_STRLIT("no-store"));
     if (visit->front->is_draining || visit->front->memory.level != SHEAF_MEMORY_FINE)

@@ -1,6 +1,7 @@
 /* front/handler.c - from libh2o's request to a running batch, or to a route (direct.h), or to a refusal. */
 #include "gateway/codec/describe.h"
 #include "gateway/front/admission.h"
+#include "gateway/front/asking.h"
 #include "gateway/front/direct.h"
 #include "gateway/front/guard/frames.h"
 #include "gateway/front/lingering.h"
@@ -77,6 +78,7 @@ static int answer_options(sheaf_visit_t *visit)
     if (posted != NULL)
         add_header(req, "accept-post", sheaf_codec_decodable(posted));
     add_header(req, "content-type", "application/json");
+    sheaf_asking_edit(visit);
     visit->flying_bytes = text.len;
     visit->is_started = visit->is_final = visit->is_sending = true;
     sheaf_watchdog_progress(visit, true);
@@ -124,6 +126,20 @@ static sheaf_err_t check_request(const sheaf_front_t *front, h2o_req_t *req, con
     return SHEAF_OK;
 }
 
+static sheaf_err_t open_batch(sheaf_visit_t *visit, sheaf_fail_t *fail)
+{
+    if (sheaf_admission_enter(visit, fail) != SHEAF_OK)
+        return fail->err;
+    visit->batch = sheaf_batch_new(&visit->epoch->env, visit->endpoint, &visit->outer);
+    sheaf_visit_take_outer(visit, visit->batch->pool);
+    return SHEAF_OK;
+}
+
+static void start_answer(sheaf_visit_t *visit)
+{
+    sheaf_responder_start(visit, visit->encode.encoder);
+}
+
 static int start_batch(sheaf_visit_t *visit, const sheaf_endpoint_conf_t *endpoint)
 {
     h2o_req_t *req = visit->req;
@@ -134,13 +150,12 @@ static int start_batch(sheaf_visit_t *visit, const sheaf_endpoint_conf_t *endpoi
 
     if (check_request(visit->front, req, endpoint, &decoder, &encoder, &fail) != SHEAF_OK)
         return refuse(visit, &fail);
-    if (sheaf_admission_enter(visit, &fail) != SHEAF_OK)
+    if (visit->batch == NULL && open_batch(visit, &fail) != SHEAF_OK)
         return refuse(visit, &fail);
-    visit->batch = sheaf_batch_new(&visit->epoch->env, endpoint, &visit->outer);
-    sheaf_visit_take_outer(visit, visit->batch->pool);
     take_preferences(visit);
     body = sheaf_pool_dup(visit->batch->pool, str_of(req->entity));
     visit->body_bytes = body.len;
+    visit->caller.body = body;
     sheaf_count(visit->front->env.metrics, SHEAF_METRIC_BYTES_IN, body.len);
     visit->batch->started_us = visit->begun_us;
     if (decoder->decode(visit->batch, body, &fail) != SHEAF_OK)
@@ -149,7 +164,28 @@ static int start_batch(sheaf_visit_t *visit, const sheaf_endpoint_conf_t *endpoi
         return refuse(visit, &fail);
     if (endpoint->compress)
         visit->may_squeeze = sheaf_coding_accepts_gzip(str_of(sheaf_h2o_join(req, H2O_TOKEN_ACCEPT_ENCODING, ", ")));
-    sheaf_responder_start(visit, encoder);
+    visit->encode.encoder = encoder;
+    sheaf_asking_batch(visit, start_answer);
+    return 0;
+}
+
+static void serve(sheaf_visit_t *visit)
+{
+    if (h2o_memis(visit->req->method.base, visit->req->method.len, H2O_STRLIT("OPTIONS")))
+        answer_options(visit);
+    else
+        start_batch(visit, visit->endpoint);
+}
+
+/* Plugins want to know the request before its body is looked at: so its batch is there earlier. */
+static int ask(sheaf_visit_t *visit)
+{
+    sheaf_fail_t fail;
+
+    if (open_batch(visit, &fail) != SHEAF_OK)
+        return refuse(visit, &fail);
+    visit->caller.body = str_of(visit->req->entity);
+    sheaf_asking_request(visit, serve);
     return 0;
 }
 
@@ -159,6 +195,7 @@ int sheaf_handler_on_request(h2o_handler_t *self, h2o_req_t *req)
     sheaf_visit_t *visit = sheaf_visit_new(front, req);
     sheaf_fail_t fail;
     sheaf_err_t err;
+    bool is_options;
 
     if (sheaf_objection_take(&visit->client->objection, &fail)) {
         sheaf_lingering_keep(visit->client);
@@ -175,12 +212,14 @@ int sheaf_handler_on_request(h2o_handler_t *self, h2o_req_t *req)
         return refuse(visit, &fail);
     }
     err = sheaf_place_find(visit, &fail);
-    if (err != SHEAF_ERR_NOT_FOUND && h2o_memis(req->method.base, req->method.len, H2O_STRLIT("OPTIONS")))
-        return answer_options(visit);
-    if (err == SHEAF_OK)
-        return start_batch(visit, visit->endpoint);
-    if (err != SHEAF_ERR_NOT_FOUND)
-        return refuse(visit, &fail);
-    sheaf_direct_serve(visit);
+    is_options = h2o_memis(req->method.base, req->method.len, H2O_STRLIT("OPTIONS"));
+    if (err == SHEAF_ERR_NOT_FOUND)
+        sheaf_direct_serve(visit);
+    else if (err != SHEAF_OK && !is_options)
+        refuse(visit, &fail);
+    else if (visit->epoch->env.hooks != NULL)
+        ask(visit);
+    else
+        serve(visit);
     return 0;
 }

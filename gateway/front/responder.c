@@ -5,6 +5,7 @@
 
 #include "gateway/batch/each.h"
 #include "gateway/front/admission.h"
+#include "gateway/front/asking.h"
 #include "gateway/front/squeeze.h"
 #include "gateway/front/watchdog.h"
 #include "gateway/http/problem.h"
@@ -274,6 +275,7 @@ static void begin_answer(sheaf_visit_t *visit)
     add_head(visit);
     add_preferences(visit);
     add_coding(visit);
+    sheaf_asking_edit(visit);
     if (visit->front->is_draining || visit->front->memory.level != SHEAF_MEMORY_FINE)
         req->http1_is_persistent = 0;
     visit->is_started = true;
@@ -446,6 +448,7 @@ h2o_iovec_t sheaf_responder_prepare_refusal(sheaf_visit_t *visit, const sheaf_fa
 
         add_header(req, "accept-post", types, strlen(types));
     }
+    sheaf_asking_edit(visit);
     sheaf_count(visit->front->env.metrics,
                 visit->is_direct ? SHEAF_METRIC_REQUESTS_REFUSED : SHEAF_METRIC_BATCHES_REFUSED, 1);
     if (!h2o_memis(req->method.base, req->method.len, H2O_STRLIT("HEAD")))

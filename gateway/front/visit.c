@@ -4,6 +4,7 @@
 
 #include "gateway/base/log.h"
 #include "gateway/front/admission.h"
+#include "gateway/front/asking.h"
 #include "gateway/front/guard/flow.h"
 #include "gateway/front/peer.h"
 #include "gateway/front/squeeze.h"
@@ -18,6 +19,8 @@ static const char *outcome_of(const sheaf_visit_t *visit)
 {
     if (visit->refused != SHEAF_OK)
         return "refused";
+    if (visit->is_given)
+        return "plugin";
     if (visit->is_cut_short)
         return "cut";
     return visit->is_answered ? "complete" : "abandoned";
@@ -35,7 +38,7 @@ static void count(const sheaf_visit_t *visit, uint64_t us)
     sheaf_metrics_t *metrics = visit->front->env.metrics;
 
     sheaf_count(metrics, SHEAF_METRIC_BYTES_OUT, visit->sent_bytes);
-    if (visit->refused != SHEAF_OK)
+    if (visit->refused != SHEAF_OK || visit->is_given)
         return; /* counted when it was */
     if (visit->is_direct) {
         sheaf_count(metrics, ending_of(visit), 1);
@@ -139,12 +142,13 @@ static void visit_free(sheaf_visit_t *visit)
 
     /* OVERLOADED: a connection that is cut already still drops thousands of requests on us, none worth a line */
     if ((visit->refused != SHEAF_OK && visit->refused != SHEAF_ERR_OVERLOADED) || visit->encode.encoder != NULL ||
-        is_served(visit)) {
+        is_served(visit) || visit->is_given) {
         uint64_t us = sheaf_clock_monotonic_us(NULL) - visit->begun_us;
 
         count(visit, us);
         log_visit(visit, us);
     }
+    sheaf_asking_end(visit);
     sheaf_admission_leave(visit);
     sheaf_squeeze_free(visit->squeeze);
     sheaf_out_fini(&visit->out);
@@ -277,6 +281,8 @@ static void on_request_gone(void *chunk)
     sheaf_client_request_over(visit->client, client_ending_of(visit));
     visit->req = NULL;
     visit->client = NULL;
+    if (visit->is_direct)
+        visit->caller.body = SHEAF_STR_NONE; /* it was libh2o's */
     sheaf_watchdog_disarm(visit);
     sheaf_soon_cancel(&visit->respond);
     if (visit->is_done)

@@ -14,6 +14,7 @@
 #ifndef SHEAF_FRONT_VISIT_H
 #define SHEAF_FRONT_VISIT_H
 
+#include "gateway/batch/hooks.h"
 #include "gateway/codec/codec.h"
 #include "gateway/front/client.h"
 #include "gateway/front/verdict.h"
@@ -39,6 +40,13 @@ struct sheaf_visit {
     uint64_t begun_us;
     uint64_t body_bytes;     /* of the request */
     const char *tls_version; /* NULL: clear text */
+
+    /* asking */
+    sheaf_caller_t caller;
+    void (*go_on)(sheaf_visit_t *visit);
+    sheaf_deadline_t hold; /* while plugins have not said yet what becomes of it */
+    bool is_held;
+    bool is_given; /* a plugin's is the answer */
 
     /* responder */
     sheaf_encode_t encode;

@@ -40,7 +40,7 @@ static void on_hangup(uv_poll_t *poll, int status, int events)
     if (status == 0 && (events & UV_DISCONNECT) == 0)
         return;
     close_hangup(visit);
-    if (!visit->is_done) /* else there are only bytes to write, and the writes will tell */
+    if (!visit->is_done || visit->is_held) /* else there are only bytes to write, and the writes will tell */
         sheaf_visit_end(visit);
 }
 

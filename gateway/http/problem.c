@@ -1,5 +1,9 @@
 #include "gateway/http/problem.h"
 
+#include <stdio.h>
+
+#include "gateway/http/message.h"
+
 typedef struct pen {
     char *start;
     char *at;
@@ -99,6 +103,27 @@ size_t sheaf_problem_write_as(const sheaf_problem_form_t *form, const sheaf_fail
         put_number(&pen, ",\"line\":", fail->line);
     if (fail->column > 0)
         put_number(&pen, ",\"column\":", fail->column);
+    put(&pen, "}");
+    SHEAF_ASSERT((size_t)(pen.at - pen.start) <= SHEAF_PROBLEM_MAX);
+    return (size_t)(pen.at - pen.start);
+}
+
+size_t sheaf_problem_write_own(uint32_t status, const char *slug, const char *detail, char *dst)
+{
+    pen_t pen = {dst, dst};
+    char type[128], sentence[512];
+
+    snprintf(type, sizeof(type), "urn:sheaf:problem:%s", slug);
+    snprintf(sentence, sizeof(sentence), "%s", detail);
+    put(&pen, "{\"type\":");
+    put_string(&pen, type);
+    put(&pen, ",\"title\":");
+    put_string(&pen, sheaf_status_reason((uint16_t)status));
+    put_number(&pen, ",\"status\":", status);
+    if (sentence[0] != 0) {
+        put(&pen, ",\"detail\":");
+        put_string(&pen, sentence);
+    }
     put(&pen, "}");
     SHEAF_ASSERT((size_t)(pen.at - pen.start) <= SHEAF_PROBLEM_MAX);
     return (size_t)(pen.at - pen.start);

@@ -15,6 +15,10 @@
  * replaced by U+FFFD. Returns its length. */
 size_t sheaf_problem_write(const sheaf_fail_t *fail, char *dst);
 
+/* The same for an error that is none of ours: {"type":"urn:sheaf:problem:SLUG","title":reason of status,"status":N,"detail":...}.
+ * What is longer than fits is cut. */
+size_t sheaf_problem_write_own(uint32_t status, const char *slug, const char *detail, char *dst);
+
 /* How clients of another gateway look for an error. */
 typedef struct sheaf_problem_form {
     const char *media;

@@ -18,6 +18,7 @@
 #include "gateway/run/handover.h"
 #include "gateway/run/notify.h"
 #include "gateway/run/openapi.h"
+#include "gateway/run/plughost.h"
 #include "gateway/run/supervisor.h"
 #include "gateway/run/upgrade.h"
 #include "gateway/run/worker.h"
@@ -109,6 +110,8 @@ static sheaf_err_t prepare_run(const char *config_path, sheaf_reload_t *config, 
     err = sheaf_reload_read(config, config_path, &inherited);
     if (err != SHEAF_OK)
         return err;
+    if (!sheaf_plughost_try(config->snapshot))
+        return SHEAF_ERR_CONFIG;
     log = &config->snapshot->conf.log;
     sheaf_log_setup(log->format == SHEAF_LOG_FORMAT_JSON, (sheaf_log_severity_t)log->level, NULL);
     sheaf_handover_close_unused(&inherited, &config->sockets);
@@ -146,6 +149,10 @@ static int command_check(const options_t *options)
     free(report);
     if (snapshot == NULL)
         return 1;
+    if (!sheaf_plughost_try(snapshot)) {
+        sheaf_snapshot_drop(snapshot);
+        return 1;
+    }
     printf("%s: ok: %u listeners, %u upstreams, %u routes, %u endpoints\n", options->config_path,
            snapshot->conf.listen.count, snapshot->conf.upstreams.count, snapshot->conf.routes.count,
            snapshot->conf.endpoints.count);
@@ -245,6 +252,7 @@ int main(int argc, char **argv)
         return command_version(&options);
     if (argc < 2 || !parse_options(argc, argv, &options))
         return usage(stderr, 2);
+    sheaf_plughost_register(options.config_path);
     for (size_t i = 0; i < SHEAF_COUNT(commands); i++) {
         if (strcmp(argv[1], commands[i].name) == 0)
             return commands[i].run(&options);

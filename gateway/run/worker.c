@@ -15,6 +15,7 @@
 #include "gateway/run/cycle.h"
 #include "gateway/run/handover.h"
 #include "gateway/run/notify.h"
+#include "gateway/run/plughost.h"
 #include "gateway/run/reload.h"
 #include "gateway/upstream/upstream.h"
 
@@ -27,6 +28,8 @@ typedef struct {
     uv_signal_t signals[4];
     sheaf_metrics_t *metrics;
     sheaf_upstreams_t *upstreams;
+    sheaf_plughost_t *plughost;
+    sheaf_guests_t *pending_guests; /* of the reload that is pending */
     sheaf_front_t *front;
     sheaf_snapshot_t *snapshot;
     sheaf_sockets_t sockets;
@@ -43,18 +46,20 @@ typedef struct {
 typedef struct {
     sheaf_epoch_t epoch;
     worker_t *worker;
+    sheaf_guests_t *guests;
 } worker_epoch_t;
 
 static void on_epoch_over(sheaf_epoch_t *epoch)
 {
     worker_epoch_t *owner = SHEAF_OWNER(epoch, worker_epoch_t, epoch);
 
+    sheaf_guests_close(owner->guests);
     sheaf_upstreams_close(epoch->env.dispatch);
     sheaf_snapshot_drop(epoch->env.snapshot);
     free(owner);
 }
 
-static void open_epoch(worker_t *worker, sheaf_snapshot_t *snapshot)
+static void open_epoch(worker_t *worker, sheaf_snapshot_t *snapshot, sheaf_guests_t *guests)
 {
     worker_epoch_t *owner = sheaf_zalloc(sizeof(*owner));
     sheaf_epoch_t *epoch = &owner->epoch;
@@ -66,6 +71,9 @@ static void open_epoch(worker_t *worker, sheaf_snapshot_t *snapshot)
     epoch->env.metrics = worker->metrics;
     epoch->env.snapshot = sheaf_snapshot_hold(snapshot);
     epoch->env.dispatch = sheaf_upstreams_open(worker->upstreams, snapshot);
+    epoch->env.hooks = sheaf_guests_hooks(guests);
+    owner->guests = guests;
+    sheaf_guests_use(guests, epoch->env.dispatch);
     epoch->on_last_drop = on_epoch_over;
     sheaf_front_set_epoch(worker->front, epoch); /* takes the first hold */
     sheaf_snapshot_hold(snapshot);
@@ -114,7 +122,8 @@ static void commit(worker_t *worker)
     const sheaf_log_conf_t *log = &reload->snapshot->conf.log;
 
     sheaf_log_setup(log->format == SHEAF_LOG_FORMAT_JSON, (sheaf_log_severity_t)log->level, worker->metrics);
-    open_epoch(worker, reload->snapshot);
+    open_epoch(worker, reload->snapshot, worker->pending_guests);
+    worker->pending_guests = NULL;
     rotate_tickets(worker);
     accept_from(worker, &reload->sockets);
     for (uint32_t i = 0; i < worker->sockets.count; i++) {
@@ -123,6 +132,28 @@ static void commit(worker_t *worker)
     }
     worker->sockets = reload->sockets;
     sheaf_reload_forget(reload, NULL);
+}
+
+/* --- a reload that is pending --- */
+
+static void forget_pending(worker_t *worker)
+{
+    sheaf_guests_close(worker->pending_guests);
+    worker->pending_guests = NULL;
+    sheaf_reload_forget(&worker->pending, &worker->sockets);
+}
+
+/* Plugins may refuse it. */
+static bool prepare_guests(worker_t *worker)
+{
+    sheaf_fail_t fail;
+
+    worker->pending_guests = sheaf_guests_open(worker->plughost, worker->pending.snapshot, NULL, &fail);
+    if (fail.err == SHEAF_OK)
+        return true;
+    sheaf_log(SHEAF_LOG_ERROR, "reload", "%s", fail.detail);
+    forget_pending(worker);
+    return false;
 }
 
 static void on_hangup(uv_signal_t *handle, int signum)
@@ -135,6 +166,8 @@ static void on_hangup(uv_signal_t *handle, int signum)
         return;
     sheaf_notify_reloading();
     err = sheaf_reload_read(&worker->pending, worker->setup->config_path, &worker->sockets);
+    if (err == SHEAF_OK && !prepare_guests(worker))
+        err = SHEAF_ERR_CONFIG;
     sheaf_notify("READY=1");
     sheaf_count(worker->metrics, err == SHEAF_OK ? SHEAF_METRIC_RELOADS_OK : SHEAF_METRIC_RELOADS_FAILED, 1);
     if (err != SHEAF_OK)
@@ -148,9 +181,9 @@ static void on_prepare_note(worker_t *worker, const sheaf_note_t *note)
 {
     sheaf_note_t answer = {.kind = SHEAF_NOTE_PREPARED, .generation = note->generation};
 
-    sheaf_reload_forget(&worker->pending, &worker->sockets);
+    forget_pending(worker);
     worker->generation = note->generation;
-    if (sheaf_reload_receive(&worker->pending, note, &worker->sockets) != SHEAF_OK)
+    if (sheaf_reload_receive(&worker->pending, note, &worker->sockets) != SHEAF_OK || !prepare_guests(worker))
         answer.kind = SHEAF_NOTE_REFUSED;
     sheaf_control_send(worker->setup->control_fd, &answer);
 }
@@ -191,6 +224,7 @@ static void end(worker_t *worker)
     if (worker->stage == ENDING)
         return;
     worker->stage = ENDING;
+    forget_pending(worker);
     uv_timer_stop(&worker->drain_timer);
     sheaf_front_free(worker->front, on_front_closed, worker);
 }
@@ -270,12 +304,12 @@ static void take_note(worker_t *worker, const sheaf_note_t *note)
         break;
     case SHEAF_NOTE_COMMIT:
         if (worker->stage >= DRAINING) /* it takes nothing new */
-            sheaf_reload_forget(&worker->pending, &worker->sockets);
+            forget_pending(worker);
         else if (worker->pending.snapshot != NULL && note->generation == worker->generation)
             commit(worker);
         break;
     case SHEAF_NOTE_ABORT:
-        sheaf_reload_forget(&worker->pending, &worker->sockets);
+        forget_pending(worker);
         break;
     case SHEAF_NOTE_UNREADY:
         become_unready(worker);
@@ -350,8 +384,19 @@ static void listen_to_supervisor(worker_t *worker)
     sheaf_control_send(worker->setup->control_fd, &ready);
 }
 
-static void build_floors(worker_t *worker)
+static bool build_floors(worker_t *worker)
 {
+    sheaf_plughost_env_t plug = {
+        .loop = &worker->cycle.loop,
+        .clock = &worker->cycle.clock,
+        .deadlines = &worker->cycle.deadlines,
+        .soon = &worker->cycle.soon,
+        .metrics = worker->metrics,
+        .region = worker->setup->region,
+        .worker_number = worker->setup->slot,
+    };
+    sheaf_guests_t *guests;
+    sheaf_fail_t fail;
     sheaf_upstreams_env_t up = {
         .loop = &worker->cycle.loop,
         .clock = &worker->cycle.clock,
@@ -374,12 +419,19 @@ static void build_floors(worker_t *worker)
     };
 
     worker->rotation.on_expired = on_rotation;
+    worker->plughost = sheaf_plughost_new(&plug);
+    guests = sheaf_guests_open(worker->plughost, worker->setup->snapshot, NULL, &fail);
+    if (fail.err != SHEAF_OK) {
+        sheaf_log(SHEAF_LOG_ERROR, "worker", "%s", fail.detail);
+        return false;
+    }
     worker->upstreams = sheaf_upstreams_new(&up);
     worker->front = sheaf_front_new(&front);
-    open_epoch(worker, worker->setup->snapshot);
+    open_epoch(worker, worker->setup->snapshot, guests);
     rotate_tickets(worker);
     accept_from(worker, &worker->setup->sockets);
     worker->sockets = worker->setup->sockets;
+    return true;
 }
 
 /* Kept to the end of the process: the front leaves libh2o's contexts behind, whose handles live in this loop. */
@@ -400,7 +452,10 @@ int sheaf_worker_run(const sheaf_worker_setup_t *setup)
     sheaf_log_setup(log->format == SHEAF_LOG_FORMAT_JSON, (sheaf_log_severity_t)log->level, worker->metrics);
     sheaf_log_start(STDERR_FILENO);
     start_loop(worker);
-    build_floors(worker);
+    if (!build_floors(worker)) {
+        sheaf_log_stop(1000);
+        return 1;
+    }
     if (setup->control_fd >= 0)
         listen_to_supervisor(worker);
     else
@@ -413,6 +468,7 @@ int sheaf_worker_run(const sheaf_worker_setup_t *setup)
     uv_loop_close(&worker->cycle.loop);
     sheaf_reload_forget(&worker->pending, &worker->sockets);
     sheaf_snapshot_drop(worker->snapshot);
+    sheaf_plughost_free(worker->plughost);
     sheaf_deadlines_fini(&worker->cycle.deadlines);
     sheaf_tickets_free(worker->tickets);
     sheaf_log_stop(1000);

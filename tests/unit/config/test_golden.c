@@ -103,6 +103,13 @@ static void dump_edges(FILE *out, const sheaf_edges_t *edges)
     }
 }
 
+static void dump_plugins(FILE *out, const sheaf_plugins_t *plugins)
+{
+    for (uint32_t i = 0; i < plugins->count; i++)
+        fprintf(out, " %.*s=%s#%u", SHEAF_STR_ARG(plugins->items[i]->name), plugins->items[i]->plugin->name,
+                plugins->items[i]->number);
+}
+
 /* What is more than a text, a number or a list of them. */
 static void dump_made(FILE *out, const sheaf_key_t *key, const void *at)
 {
@@ -139,6 +146,9 @@ static void dump_made(FILE *out, const sheaf_key_t *key, const void *at)
         break;
     case SHEAF_KIND_OF_STATUSES:
         dump_statuses(out, at);
+        break;
+    case SHEAF_KIND_OF_PLUGINS:
+        dump_plugins(out, at);
         break;
     default:
         break;

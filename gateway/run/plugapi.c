@@ -1,0 +1,538 @@
+/* run/plugapi.c - the table of functions that plugins are given: facts, attributes, answers, counters, log. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "config/plugin_text.h"
+#include "gateway/base/log.h"
+#include "gateway/batch/forwarded.h"
+#include "gateway/http/problem.h"
+#include "gateway/run/plughost_inside.h"
+
+static sheaf_p_str_t p_str(sheaf_str_t text)
+{
+    return sheaf_p_str(text.base != NULL ? text.base : "", text.len);
+}
+
+static sheaf_pool_t *scratch(void)
+{
+    sheaf_the_plughost->is_used = true;
+    return sheaf_the_plughost->scratch;
+}
+
+static const sheaf_outer_t *outer_of(const sheaf_guest_t *guest)
+{
+    return guest->caller->batch->outer;
+}
+
+/* A direct request is its item, and the other way round. */
+static const sheaf_item_t *item_of(const sheaf_guest_t *guest)
+{
+    if (guest->item != NULL || !guest->caller->is_direct || guest->caller->batch->count == 0)
+        return guest->item;
+    return sheaf_batch_item(guest->caller->batch, 0);
+}
+
+/* --- facts: texts --- */
+
+static const uint8_t *client_of(sheaf_guest_t *guest)
+{
+    sheaf_guest_t *request = guest->request != NULL ? guest->request : guest;
+
+    if (!request->knows_client)
+        sheaf_forwarded_client(request->caller->batch, request->client);
+    request->knows_client = true;
+    return request->client;
+}
+
+static sheaf_str_t ip_text(const uint8_t ip[16])
+{
+    char text[SHEAF_IP_TEXT_MAX];
+
+    sheaf_ip_print(ip, text);
+    return sheaf_pool_dup(scratch(), sheaf_str_of(text));
+}
+
+static sheaf_str_t query_of(sheaf_str_t target)
+{
+    const char *mark = target.len == 0 ? NULL : memchr(target.base, '?', target.len);
+
+    return mark == NULL ? SHEAF_STR_NONE : sheaf_str(mark + 1, target.len - (size_t)(mark + 1 - target.base));
+}
+
+static sheaf_str_t error_of(const sheaf_guest_t *guest)
+{
+    if (guest->item != NULL)
+        return guest->item->err == SHEAF_OK ? SHEAF_STR_NONE : sheaf_str_of(sheaf_err_slug(guest->item->err));
+    return guest->caller->error == NULL ? SHEAF_STR_NONE : sheaf_str_of(guest->caller->error);
+}
+
+static sheaf_str_t text_of_item(const sheaf_guest_t *guest, const sheaf_item_t *item, sheaf_p_text_t what)
+{
+    const sheaf_conf_t *conf = &guest->guests->snapshot->conf;
+
+    switch (what) {
+    case SHEAF_P_METHOD:
+        return item->exchange.method;
+    case SHEAF_P_PATH:
+        return item->path;
+    case SHEAF_P_QUERY:
+        return query_of(item->exchange.target);
+    case SHEAF_P_TARGET:
+        return item->exchange.target;
+    case SHEAF_P_ROUTE:
+        return item->route == NULL ? SHEAF_STR_NONE : item->route->match;
+    case SHEAF_P_UPSTREAM_NAME:
+        return item->route == NULL ? SHEAF_STR_NONE : conf->upstreams.items[item->exchange.upstream].map_key;
+    default:
+        return guest->item == NULL ? SHEAF_STR_NONE : item->id; /* ITEM_ID */
+    }
+}
+
+static sheaf_str_t text_of_request(sheaf_guest_t *guest, sheaf_p_text_t what)
+{
+    const sheaf_outer_t *outer = outer_of(guest);
+
+    switch (what) {
+    case SHEAF_P_REQUEST_ID:
+        return sheaf_pool_printf(scratch(), "%016" PRIx64, guest->caller->id);
+    case SHEAF_P_METHOD:
+        return outer->method;
+    case SHEAF_P_PATH:
+        return outer->path;
+    case SHEAF_P_QUERY:
+        return outer->query;
+    case SHEAF_P_ENDPOINT:
+        return guest->caller->is_direct ? SHEAF_STR_NONE : guest->caller->batch->endpoint->path;
+    case SHEAF_P_CLIENT_IP:
+        return ip_text(client_of(guest));
+    case SHEAF_P_PEER_IP:
+        return ip_text(outer->peer);
+    case SHEAF_P_SCHEME:
+        return outer->scheme;
+    case SHEAF_P_HOST:
+        return outer->host;
+    case SHEAF_P_ERROR:
+        return error_of(guest);
+    case SHEAF_P_CERTIFICATE:
+        return outer->identity == NULL ? SHEAF_STR_NONE : outer->identity->subject;
+    default:
+        return SHEAF_STR_NONE;
+    }
+}
+
+static bool is_of_item(sheaf_p_text_t what)
+{
+    return what == SHEAF_P_METHOD || what == SHEAF_P_PATH || what == SHEAF_P_QUERY || what == SHEAF_P_TARGET ||
+           what == SHEAF_P_ROUTE || what == SHEAF_P_UPSTREAM_NAME || what == SHEAF_P_ITEM_ID;
+}
+
+static int api_text(sheaf_p_ref_t ref, sheaf_p_text_t what, sheaf_p_str_t *ret_text)
+{
+    sheaf_guest_t *guest = sheaf_guest_of(ref);
+    const sheaf_item_t *item;
+    sheaf_str_t text;
+
+    *ret_text = sheaf_p_str("", 0);
+    if (guest == NULL)
+        return 0;
+    item = item_of(guest);
+    text = item != NULL && is_of_item(what) ? text_of_item(guest, item, what) : text_of_request(guest, what);
+    *ret_text = p_str(text);
+    return text.base != NULL;
+}
+
+/* --- facts: numbers --- */
+
+static uint64_t elapsed_us(const sheaf_guest_t *guest)
+{
+    sheaf_clock_t *clock = guest->guests->host->env.clock;
+    uint64_t since = guest->item != NULL ? guest->item->sent_us : guest->caller->begun_us;
+    uint64_t now = clock->read_us(clock);
+
+    return since == 0 || now < since ? 0 : now - since;
+}
+
+static int http_version(const sheaf_guest_t *guest)
+{
+    return outer_of(guest)->is_http2 ? 20 : 11;
+}
+
+static int64_t status_of(const sheaf_guest_t *guest)
+{
+    if (guest->item == NULL)
+        return guest->caller->status;
+    if (guest->stage == SHEAF_STAGE_RESULT)
+        return guest->item->status;
+    return guest->is_given ? guest->given.status : 0;
+}
+
+static int64_t number_of(const sheaf_guest_t *guest, sheaf_p_number_t what)
+{
+    const sheaf_item_t *item = guest->item;
+
+    switch (what) {
+    case SHEAF_P_STATUS:
+        return status_of(guest);
+    case SHEAF_P_ITEMS:
+        return guest->caller->is_sealed || guest->caller->is_direct ? (int64_t)guest->caller->batch->total : -1;
+    case SHEAF_P_INDEX:
+        return item == NULL ? -1 : (int64_t)item->index;
+    case SHEAF_P_IS_DIRECT:
+        return guest->caller->is_direct;
+    case SHEAF_P_ELAPSED_US:
+        return (int64_t)elapsed_us(guest);
+    case SHEAF_P_BYTES_IN:
+        return (int64_t)guest->caller->body.len;
+    case SHEAF_P_BYTES_OUT:
+        return (int64_t)guest->caller->sent_bytes;
+    case SHEAF_P_HTTP_VERSION:
+        return http_version(guest);
+    case SHEAF_P_BODY_BYTES:
+        return item == NULL ? -1 : item->body == NULL ? 0 : (int64_t)item->body->len;
+    }
+    return -1;
+}
+
+static int api_number(sheaf_p_ref_t ref, sheaf_p_number_t what, int64_t *ret_number)
+{
+    const sheaf_guest_t *guest = sheaf_guest_of(ref);
+    int64_t number = guest == NULL ? -1 : number_of(guest, what);
+    bool is_known = number >= 0 && (what != SHEAF_P_STATUS || number > 0);
+
+    *ret_number = is_known ? number : 0;
+    return is_known;
+}
+
+static int api_client_address(sheaf_p_ref_t ref, uint8_t ret_address[16])
+{
+    sheaf_guest_t *guest = sheaf_guest_of(ref);
+
+    if (guest == NULL)
+        return 0;
+    memcpy(ret_address, client_of(guest), 16);
+    return 1;
+}
+
+/* --- bodies --- */
+
+static int result_body(const sheaf_item_t *item, sheaf_p_str_t *ret_body)
+{
+    char *bytes;
+
+    if (item->body == NULL || item->body->len == 0)
+        return 0;
+    if (item->body->first.next == NULL) {
+        *ret_body = sheaf_p_str(item->body->first.bytes, item->body->len);
+        return 1;
+    }
+    bytes = sheaf_pool_alloc(scratch(), item->body->len);
+    sheaf_buf_copy(item->body, bytes);
+    *ret_body = sheaf_p_str(bytes, item->body->len);
+    return 1;
+}
+
+static int api_body(sheaf_p_ref_t ref, sheaf_p_part_t part, sheaf_p_str_t *ret_body)
+{
+    const sheaf_guest_t *guest = sheaf_guest_of(ref);
+    sheaf_str_t body = SHEAF_STR_NONE;
+
+    *ret_body = sheaf_p_str("", 0);
+    if (guest == NULL || (guest->caller->is_direct && guest->caller->batch->is_abandoned))
+        return 0; /* a request that is gone took its body along */
+    if (part == SHEAF_P_RESULT && guest->item != NULL && guest->stage == SHEAF_STAGE_RESULT)
+        return result_body(guest->item, ret_body);
+    if (part == SHEAF_P_CLIENT)
+        body = guest->caller->body;
+    else if (part == SHEAF_P_QUESTION && guest->item != NULL && guest->item->exchange.has_body)
+        body = guest->item->exchange.body;
+    *ret_body = p_str(body);
+    return body.len > 0;
+}
+
+static int api_body_set(sheaf_p_ref_t ref, sheaf_p_part_t part, sheaf_p_str_t body)
+{
+    sheaf_guest_t *guest = sheaf_guest_of(ref);
+    sheaf_exchange_t *exchange;
+
+    if (guest == NULL || guest->item == NULL || part != SHEAF_P_QUESTION || guest->stage != SHEAF_STAGE_ITEM ||
+        !(guest->is_asking || guest->is_waiting) || body.len > guest->item->route->max_body_bytes)
+        return -1;
+    exchange = &guest->item->exchange;
+    exchange->body = sheaf_pool_dup(guest->item->pool, sheaf_str(body.base, body.len));
+    exchange->has_body = true;
+    return 0;
+}
+
+static sheaf_p_ref_t api_request_of(sheaf_p_ref_t ref)
+{
+    const sheaf_guest_t *guest = sheaf_guest_of(ref);
+
+    if (guest == NULL)
+        return (sheaf_p_ref_t){0};
+    return guest->request != NULL ? guest->request->ref : guest->ref;
+}
+
+/* --- attributes --- */
+
+static bool is_attribute(const char *name)
+{
+    size_t len = name == NULL ? 0 : strlen(name);
+
+    return len > 0 && len <= 128 && sheaf_header_name_is_valid(sheaf_str(name, len));
+}
+
+static sheaf_header_t *find_attribute(const sheaf_guest_t *guest, const char *name)
+{
+    for (uint32_t i = 0; i < guest->attributes.count; i++)
+        if (sheaf_str_eq(guest->attributes.entries[i].name, sheaf_str_of(name)))
+            return &guest->attributes.entries[i];
+    return NULL;
+}
+
+static int api_set(sheaf_p_ref_t ref, const char *name, sheaf_p_str_t value)
+{
+    sheaf_guest_t *guest = sheaf_guest_of(ref);
+    sheaf_header_t *entry;
+    sheaf_pool_t *pool;
+    sheaf_str_t copy;
+
+    if (guest == NULL || !is_attribute(name) || value.len > SHEAF_PLUG_VALUE_MAX)
+        return -1;
+    pool = sheaf_guest_pool(guest);
+    entry = find_attribute(guest, name);
+    if (entry == NULL && guest->attributes.count >= SHEAF_PLUG_ATTRIBUTES_MAX)
+        return -1;
+    copy = sheaf_pool_dup(pool, sheaf_str(value.base, value.len));
+    if (entry != NULL)
+        entry->value = copy;
+    else
+        sheaf_headers_add(&guest->attributes, pool, sheaf_pool_dup(pool, sheaf_str_of(name)), copy);
+    return 0;
+}
+
+static int api_get(sheaf_p_ref_t ref, const char *name, sheaf_p_str_t *ret_value)
+{
+    const sheaf_guest_t *guest = sheaf_guest_of(ref);
+    const sheaf_header_t *entry;
+
+    *ret_value = sheaf_p_str("", 0);
+    if (guest == NULL || !is_attribute(name))
+        return 0;
+    entry = find_attribute(guest, name);
+    if (entry == NULL && guest->request != NULL)
+        entry = find_attribute(guest->request, name);
+    if (entry == NULL)
+        return 0;
+    *ret_value = p_str(entry->value);
+    return 1;
+}
+
+/* --- templates --- */
+
+static int piece_text(sheaf_p_ref_t ref, const sheaf_piece_t *piece, sheaf_p_str_t *ret_text)
+{
+    int64_t number;
+    char *name;
+
+    switch (piece->kind) {
+    case SHEAF_PIECE_LITERAL:
+        *ret_text = p_str(piece->text);
+        return 1;
+    case SHEAF_PIECE_TEXT:
+        return api_text(ref, (sheaf_p_text_t)piece->what, ret_text);
+    case SHEAF_PIECE_NUMBER:
+        if (!api_number(ref, (sheaf_p_number_t)piece->what, &number))
+            return 0;
+        *ret_text = p_str(sheaf_pool_printf(scratch(), "%" PRId64, number));
+        return 1;
+    case SHEAF_PIECE_HEADER:
+        name = sheaf_pool_cstr(scratch(), piece->text);
+        return sheaf_plughead_get(ref, (sheaf_p_part_t)piece->what, name, 0, ret_text);
+    case SHEAF_PIECE_ATTRIBUTE:
+        return api_get(ref, sheaf_pool_cstr(scratch(), piece->text), ret_text);
+    }
+    return 0;
+}
+
+static int api_expand(sheaf_p_ref_t ref, sheaf_p_str_t text, sheaf_p_str_t *ret_text)
+{
+    sheaf_str_t rest = sheaf_str(text.base, text.len), all = SHEAF_STR("");
+    sheaf_piece_t piece;
+    sheaf_fail_t fail;
+    sheaf_p_str_t part;
+
+    *ret_text = sheaf_p_str("", 0);
+    if (sheaf_guest_of(ref) == NULL)
+        return 0;
+    while (sheaf_plugin_text_next(&rest, &piece, &fail)) {
+        if (!piece_text(ref, &piece, &part))
+            return 0;
+        all = all.len == 0 ? sheaf_str(part.base, part.len)
+                           : sheaf_pool_printf(scratch(), "%.*s%.*s", SHEAF_STR_ARG(all), (int)part.len, part.base);
+    }
+    *ret_text = p_str(all);
+    return rest.len == 0;
+}
+
+/* --- answers --- */
+
+static const sheaf_p_worker_t *speaker_of(const sheaf_guest_t *guest)
+{
+    const sheaf_p_worker_t *current = guest->guests->host->current;
+
+    return current != NULL ? current : guest->asker;
+}
+
+static int answer_fault(sheaf_guest_t *guest, const char *what)
+{
+    sheaf_plug_fault(speaker_of(guest), what);
+    if (guest->is_asking || guest->is_waiting)
+        guest->is_faulty = true;
+    return -1;
+}
+
+/* Now is the time: its hook runs, or it is waited for. */
+static bool is_open(const sheaf_guest_t *guest)
+{
+    return guest->is_asking || guest->is_waiting;
+}
+
+static int give(sheaf_guest_t *guest, uint32_t status, sheaf_str_t type, sheaf_str_t body)
+{
+    sheaf_pool_t *pool = sheaf_guest_pool(guest);
+
+    if (guest->is_given)
+        return answer_fault(guest, "it answered twice");
+    if (!is_open(guest))
+        return answer_fault(guest, "it answered when it was too late");
+    if (status < 200 || status > 599 || body.len > SHEAF_PLUG_ANSWER_MAX ||
+        (type.base != NULL && !sheaf_header_value_is_valid(type)))
+        return answer_fault(guest, "its answer is none");
+    guest->given.status = (uint16_t)status;
+    guest->given.content_type = type.base == NULL ? SHEAF_STR_NONE : sheaf_pool_dup(pool, type);
+    guest->given.body = sheaf_pool_dup(pool, body);
+    guest->is_given = true;
+    if (guest->is_waiting)
+        sheaf_plugask_go_on(guest);
+    return 0;
+}
+
+static int api_answer(sheaf_p_ref_t ref, uint32_t status, const char *content_type, sheaf_p_str_t body)
+{
+    sheaf_guest_t *guest = sheaf_guest_of(ref);
+    bool has_type = content_type != NULL && content_type[0] != '\0';
+
+    if (guest == NULL)
+        return -1;
+    return give(guest, status, has_type ? sheaf_str_of(content_type) : SHEAF_STR_NONE, sheaf_str(body.base, body.len));
+}
+
+static int api_problem(sheaf_p_ref_t ref, uint32_t status, const char *slug, const char *detail)
+{
+    sheaf_guest_t *guest = sheaf_guest_of(ref);
+    char text[SHEAF_PROBLEM_MAX];
+    size_t len;
+
+    if (guest == NULL)
+        return -1;
+    len = sheaf_problem_write_own(status, slug != NULL ? slug : "plugin", detail != NULL ? detail : "", text);
+    return give(guest, status, SHEAF_STR(SHEAF_PROBLEM_MEDIA), sheaf_str(text, len));
+}
+
+static int api_resume(sheaf_p_ref_t ref)
+{
+    sheaf_guest_t *guest = sheaf_guest_of(ref);
+
+    if (guest == NULL)
+        return -1; /* it has ended: late words are normal */
+    if (guest->is_given)
+        return 0;
+    if (!is_open(guest) || guest->is_resumed)
+        return answer_fault(guest, guest->is_resumed ? "it resumed twice" : "it resumed what did not wait");
+    guest->is_resumed = true;
+    if (guest->is_waiting)
+        sheaf_plugask_go_on(guest);
+    return 0;
+}
+
+/* --- the worker --- */
+
+static uint64_t api_now_ms(sheaf_p_worker_t *worker)
+{
+    return worker->guests->host->env.clock->now_ms;
+}
+
+static int64_t api_wall_s(sheaf_p_worker_t *worker)
+{
+    (void)worker;
+    return (int64_t)time(NULL);
+}
+
+static void api_count(sheaf_p_worker_t *worker, uint32_t counter, uint64_t n)
+{
+    sheaf_plugcount_add(worker, counter, n);
+}
+
+static void api_log(sheaf_p_worker_t *worker, sheaf_p_level_t level, const char *text)
+{
+    static const sheaf_log_severity_t levels[] = {SHEAF_LOG_DEBUG, SHEAF_LOG_INFO, SHEAF_LOG_WARN, SHEAF_LOG_ERROR};
+    sheaf_log_line_t line;
+
+    sheaf_log_begin(&line, (uint32_t)level < SHEAF_COUNT(levels) ? levels[level] : SHEAF_LOG_ERROR, "plugin");
+    if (!line.is_on)
+        return;
+    sheaf_log_str(&line, "plugin", worker->conf->name);
+    sheaf_log_str(&line, "message", sheaf_str_of(text));
+    sheaf_log_end(&line);
+}
+
+static void api_random(void *dst, size_t len)
+{
+    char *at = dst;
+
+    while (len > 0) {
+        ssize_t got = getrandom(at, len, 0);
+
+        if (got < 0)
+            continue; /* a signal came */
+        at += got;
+        len -= (size_t)got;
+    }
+}
+
+const sheaf_p_api_t sheaf_plugapi = {
+    .size = sizeof(sheaf_p_api_t),
+    .major = SHEAF_P_ABI_MAJOR,
+    .minor = SHEAF_P_ABI_MINOR,
+    .header = sheaf_plughead_get,
+    .header_at = sheaf_plughead_at,
+    .header_set = sheaf_plughead_set,
+    .header_add = sheaf_plughead_add,
+    .header_remove = sheaf_plughead_remove,
+    .text = api_text,
+    .number = api_number,
+    .client_address = api_client_address,
+    .body = api_body,
+    .body_set = api_body_set,
+    .request_of = api_request_of,
+    .set = api_set,
+    .get = api_get,
+    .expand = api_expand,
+    .answer = api_answer,
+    .problem = api_problem,
+    .resume = api_resume,
+    .now_ms = api_now_ms,
+    .wall_s = api_wall_s,
+    .timer_start = sheaf_plugwait_timer,
+    .timer_stop = sheaf_plugwait_timer_stop,
+    .watch = sheaf_plugwait_watch,
+    .watch_change = sheaf_plugwait_watch_change,
+    .watch_stop = sheaf_plugwait_watch_stop,
+    .call = sheaf_plugcall,
+    .call_cancel = sheaf_plugcall_cancel,
+    .count = api_count,
+    .log = api_log,
+    .random = api_random,
+};
