@@ -51,7 +51,7 @@ typedef struct limiter {
     uint64_t cost;
     uint32_t status;
     int64_t on_error;
-    char policy[POLICY_MAX + 1], attribute[POLICY_MAX + 16], prefix[RATE_LIMIT_PREFIX_MAX];
+    char policy[POLICY_MAX + 1], attribute[POLICY_MAX + 16], paid[40], prefix[RATE_LIMIT_PREFIX_MAX];
     char policy_words[RATE_LIMIT_WORDS_MAX];
     rate_limit_table_t table;
     rate_limit_redis_t *redis; /* NULL: not asked */
@@ -286,6 +286,11 @@ static void add_field(const limiter_t *limiter, sheaf_p_ref_t ref, sheaf_p_part_
     limiter->api->header_add(ref, part, name, sheaf_p_str(value, strlen(value)));
 }
 
+static bool is_item(const limiter_t *limiter, sheaf_p_ref_t ref)
+{
+    return limiter->api->request_of(ref).value != ref.value;
+}
+
 /* An item's are put on its result when that is there: until then they are an attribute of it. */
 static void say(const limiter_t *limiter, sheaf_p_ref_t ref, const rate_limit_outcome_t *outcome)
 {
@@ -294,7 +299,7 @@ static void say(const limiter_t *limiter, sheaf_p_ref_t ref, const rate_limit_ou
 
     if (!limiter->says)
         return;
-    if (!limiter->is_per_batch) {
+    if (is_item(limiter, ref)) {
         limiter->api->set(ref, limiter->attribute, sheaf_p_str(words, len));
         return;
     }
@@ -302,9 +307,9 @@ static void say(const limiter_t *limiter, sheaf_p_ref_t ref, const rate_limit_ou
     add_field(limiter, ref, SHEAF_P_REPLY, "ratelimit", words);
 }
 
-static sheaf_p_part_t part_of(const limiter_t *limiter)
+static sheaf_p_part_t part_of(const limiter_t *limiter, sheaf_p_ref_t ref)
 {
-    return limiter->is_per_batch ? SHEAF_P_REPLY : SHEAF_P_RESULT;
+    return is_item(limiter, ref) ? SHEAF_P_RESULT : SHEAF_P_REPLY;
 }
 
 static void refuse(limiter_t *limiter, sheaf_p_ref_t ref, const rate_limit_outcome_t *outcome)
@@ -318,7 +323,7 @@ static void refuse(limiter_t *limiter, sheaf_p_ref_t ref, const rate_limit_outco
     if (is_never)
         return;
     snprintf(after, sizeof(after), "%llu", (unsigned long long)rate_limit_seconds(outcome->retry_ms));
-    limiter->api->header_set(ref, part_of(limiter), "retry-after", sheaf_p_str(after, strlen(after)));
+    limiter->api->header_set(ref, part_of(limiter, ref), "retry-after", sheaf_p_str(after, strlen(after)));
 }
 
 static sheaf_p_verdict_t act_on(limiter_t *limiter, sheaf_p_ref_t ref, const rate_limit_outcome_t *outcome)
@@ -353,7 +358,7 @@ static sheaf_p_verdict_t decide_without(limiter_t *limiter, sheaf_p_ref_t ref, u
     if (limiter->on_error == ON_ERROR_ALLOW)
         return SHEAF_P_PASS;
     limiter->api->problem(ref, 503, "rate-limit-unavailable", "the rate limit cannot be asked");
-    limiter->api->header_set(ref, part_of(limiter), "retry-after", sheaf_p_str("1", 1));
+    limiter->api->header_set(ref, part_of(limiter, ref), "retry-after", sheaf_p_str("1", 1));
     return SHEAF_P_ANSWER;
 }
 
@@ -389,15 +394,20 @@ static sheaf_p_verdict_t on_batch(void *self, sheaf_p_ref_t request)
 
     if (!limiter->is_per_batch)
         return SHEAF_P_PASS;
+    limiter->api->set(request, limiter->paid, sheaf_p_str("1", 1));
     limiter->api->number(request, SHEAF_P_ITEMS, &items);
     return items <= 0 ? SHEAF_P_PASS : decide(limiter, request, (uint64_t)items * limiter->cost);
 }
 
+/* Of a batch the plugins of a route hear nothing but its items: those pay for themselves. */
 static sheaf_p_verdict_t on_item(void *self, sheaf_p_ref_t item)
 {
     limiter_t *limiter = self;
+    sheaf_p_str_t paid;
 
-    return limiter->is_per_batch ? SHEAF_P_PASS : decide(limiter, item, limiter->cost);
+    if (limiter->is_per_batch && limiter->api->get(item, limiter->paid, &paid) == 1)
+        return SHEAF_P_PASS;
+    return decide(limiter, item, limiter->cost);
 }
 
 static void on_result(void *self, sheaf_p_ref_t item)
@@ -405,7 +415,7 @@ static void on_result(void *self, sheaf_p_ref_t item)
     limiter_t *limiter = self;
     sheaf_p_str_t words;
 
-    if (limiter->is_per_batch || !limiter->says || limiter->api->get(item, limiter->attribute, &words) != 1)
+    if (!limiter->says || limiter->api->get(item, limiter->attribute, &words) != 1)
         return;
     add_field(limiter, item, SHEAF_P_RESULT, "ratelimit-policy", limiter->policy_words);
     limiter->api->header_add(item, SHEAF_P_RESULT, "ratelimit", words);
@@ -485,6 +495,8 @@ static void *open_limiter(const sheaf_p_open_t *open, sheaf_p_fail_t *fail)
     limiter->worker = open->worker;
     read_values(open->values, limiter);
     open->api->random(random, sizeof(random));
+    snprintf(limiter->paid, sizeof(limiter->paid), "rate_limit.paid.%016llx", (unsigned long long)random[0]);
+    open->api->random(random, sizeof(random)); /* the other is no secret any more */
     rate_limit_table_init(&limiter->table, open->shared, (uint64_t)open->values[KEY_ENTRIES].number, random,
                           limiter->rules, limiter->rule_count);
     if (redis_of(open->values) != NULL && !open_redis(limiter, redis_of(open->values))) {

@@ -201,6 +201,16 @@ static void a_batch_is_charged_for_all_its_items_and_refused_as_a_whole(void **u
     host_free(host);
 }
 
+static void items_of_a_batch_that_nobody_charged_pay_for_themselves(void **unused)
+{
+    host_t *host = limiter(NULL, "5");
+
+    host_set(host, "charge", "batch");
+    assert_null(host_open(host)); /* on a route: on_batch is not for it */
+    assert_int_equal(passing(host, host_request(host, "POST", "/batch"), 100), 5);
+    host_free(host);
+}
+
 static void a_configuration_that_cannot_be_is_refused(void **unused)
 {
     static const struct {
@@ -238,6 +248,7 @@ int main(void)
         cmocka_unit_test(parts_make_the_key_together),
         cmocka_unit_test(results_say_what_is_left_and_when_to_come_back),
         cmocka_unit_test(a_batch_is_charged_for_all_its_items_and_refused_as_a_whole),
+        cmocka_unit_test(items_of_a_batch_that_nobody_charged_pay_for_themselves),
         cmocka_unit_test(a_configuration_that_cannot_be_is_refused),
     };
 
