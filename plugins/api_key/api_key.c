@@ -178,6 +178,17 @@ static const api_key_t *look_up(const keeper_t *self, sheaf_p_str_t shown)
 
 /* --- what a good one gives --- */
 
+/* What shows already, as the request's mostly does for its items, is not set again. */
+static bool set_attribute(const keeper_t *self, sheaf_p_ref_t ref, const char *name, sheaf_p_str_t value)
+{
+    sheaf_p_str_t shown = {"", 0};
+
+    self->api->get(ref, name, &shown);
+    if (shown.len == value.len && (value.len == 0 || memcmp(shown.base, value.base, value.len) == 0))
+        return true;
+    return self->api->set(ref, name, value) == 0;
+}
+
 /* All names of the table are set, to nothing where this key has none: an item has the identity of its own key, as a whole.
  * False: there is no room for one, so that the request's would show. */
 static bool set_attributes(const keeper_t *self, const asker_t *asker, const api_key_t *key)
@@ -188,10 +199,10 @@ static bool set_attributes(const keeper_t *self, const asker_t *asker, const api
         values[i] = nothing;
     for (uint32_t i = 0; key != NULL && i < key->attribute_count; i++)
         values[key->attributes[i].name] = key->attributes[i].value;
-    if (self->api->set(asker->ref, CONSUMER, key != NULL ? key->name : nothing) != 0)
+    if (!set_attribute(self, asker->ref, CONSUMER, key != NULL ? key->name : nothing))
         return false;
     for (uint32_t i = 0; i < self->table->name_count; i++)
-        if (self->api->set(asker->ref, self->table->names[i], values[i]) != 0)
+        if (!set_attribute(self, asker->ref, self->table->names[i], values[i]))
             return false;
     return true;
 }

@@ -149,6 +149,17 @@ static json_t *claims_of(jwt_t *self, const bearer_t *bearer, jwt_verdict_t *ret
 
 /* --- what a good one gives --- */
 
+/* What shows already, as the request's mostly does for its items, is not set again. */
+static bool set_attribute(const jwt_t *self, sheaf_p_ref_t ref, const char *name, sheaf_p_str_t value)
+{
+    sheaf_p_str_t shown = {"", 0};
+
+    self->api->get(ref, name, &shown);
+    if (shown.len == value.len && (value.len == 0 || memcmp(shown.base, value.base, value.len) == 0))
+        return true;
+    return self->api->set(ref, name, value) == 0;
+}
+
 /* An empty attribute hides the request's: an item has the identity of its own token, as a whole. `scp` is what some issuers call
  * `scope`. False: there is no room for one, so that the request's would show. */
 static bool set_attributes(const jwt_t *self, const bearer_t *bearer, const json_t *claims)
@@ -164,7 +175,7 @@ static bool set_attributes(const jwt_t *self, const bearer_t *bearer, const json
         if (jwt_claims_text(claims, grant->claim, ' ', text, &len) ||
             (is_scope && jwt_claims_text(claims, sheaf_p_str("scp", 3), ' ', text, &len)))
             value = sheaf_p_str(text, len);
-        if (self->api->set(bearer->ref, grant->name, value) != 0)
+        if (!set_attribute(self, bearer->ref, grant->name, value))
             return false;
     }
     return true;
