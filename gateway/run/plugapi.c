@@ -191,6 +191,8 @@ static int64_t number_of(const sheaf_guest_t *guest, sheaf_p_number_t what)
         return http_version(guest);
     case SHEAF_P_BODY_BYTES:
         return item == NULL ? -1 : item->body == NULL ? 0 : (int64_t)item->body->len;
+    case SHEAF_P_UPSTREAM_ID:
+        return item == NULL || item->route == NULL ? -1 : (int64_t)item->exchange.upstream;
     }
     return -1;
 }
