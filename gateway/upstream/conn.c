@@ -61,7 +61,7 @@ void sheaf_conn_move(sheaf_conn_t *conn, sheaf_conn_state_t state)
 /* --- silence --- */
 
 /* Bytes that come do not move the deadline: it looks when it strikes. A request that is still being written is no
- * silence of the backend's. */
+ * silence of the backend's; behind the head of a streamed answer, which nothing else bounds, that is to make progress. */
 static void watch_silence(sheaf_conn_t *conn)
 {
     sheaf_flight_t *flight = sheaf_conn_first(conn);
@@ -70,7 +70,7 @@ static void watch_silence(sheaf_conn_t *conn)
 
     if (sheaf_flight_is_held(flight)) /* whoever gives back what it has sets the deadline */
         return;
-    if (conn->is_writing)
+    if (conn->is_writing && !flight->exchange->is_answered)
         conn->wrote_ms = now_ms;
     since_ms = flight->awake_ms > conn->wrote_ms ? flight->awake_ms : conn->wrote_ms;
     at_ms = limit_ms == 0 ? SHEAF_NEVER : since_ms + limit_ms;

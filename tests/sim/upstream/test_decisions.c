@@ -112,7 +112,7 @@ static ask_t *send_any(fleet_t *fleet)
 
     ask->exchange.flow = &flows[upto(fleet, 3)];
     ask->exchange.fallback = upto(fleet, 3) == 0 ? 2 : 0;
-    ask->exchange.is_direct = upto(fleet, 9) == 0;
+    ask->exchange.is_direct = ask->exchange.is_streamed = upto(fleet, 9) == 0;
     ask->exchange.deadline_ms = upto(fleet, 2) == 0 ? SHEAF_NEVER : fleet->clock.now_ms + upto(fleet, 2000);
     ask->then = send_more;
     if (upto(fleet, 3) == 0) {

@@ -121,6 +121,39 @@ static void time_limits_end_with_the_head(void **state)
     }
 }
 
+static void say_half(backend_conn_t *conn)
+{
+    const char *half = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhi";
+
+    backend_say(conn, half, strlen(half));
+}
+
+/* It has answered before it read the request, and stands still on both sides: the limit is for that, too. */
+static void an_upload_that_is_stuck_is_no_excuse_for_an_answer_that_is(void **state)
+{
+    spring_t *spring = spring_new(WAY_CLEAR, 0);
+    worker_t *w = spring->w;
+    char *body = calloc(1, 32 * MEGA);
+    ask_t ask;
+
+    w->conf->idle_timeout_ms = 2000;
+    w->a.is_deaf = true;
+    worker_open(w);
+    ask_post(&ask, w, "/", sheaf_str(body, 32 * MEGA));
+    ask.exchange.is_streamed = true;
+    ask_send(&ask);
+    worker_until_count(w, &w->a.conns, 1);
+    say_half(w->a.conn[0]);
+    worker_until(w, &ask.has_head);
+    pass(spring, 1000);
+    assert_false(ask.is_done);
+    pass(spring, 1100);
+    assert_true(ask.is_done);
+    assert_blamed(&ask, "the answer made no progress");
+    spring_end(spring);
+    free(body);
+}
+
 /* --- before the head it is like any other --- */
 
 #define BUSY "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy"
@@ -287,6 +320,7 @@ int main(void)
         cmocka_unit_test(silence_begins_when_what_was_out_is_given_back),
         cmocka_unit_test(time_limits_hold_until_the_head_has_come),
         cmocka_unit_test(time_limits_end_with_the_head),
+        cmocka_unit_test(an_upload_that_is_stuck_is_no_excuse_for_an_answer_that_is),
         cmocka_unit_test(what_is_thrown_away_is_not_counted),
         cmocka_unit_test(what_breaks_off_behind_its_head_is_not_sent_again),
         cmocka_unit_test(no_second_flight_is_sent_for_one_that_is_late),
