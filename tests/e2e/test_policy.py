@@ -1,7 +1,9 @@
-"""What an item may ask for, and which headers pass: the attacks, and what is left of them."""
+"""What an item may ask for, and which headers pass: the attacks, and what is left of them; what plugins decide, alike
+however it is asked (decisions.py)."""
 import unittest
 
-from harness import Case, RawClient
+from decisions import Decisions, Row
+from harness import Case, RawClient, wait_until
 
 TRUST = {"X-Forwarded-For": "6.6.6.6", "X-Forwarded-Host": "evil", "X-Forwarded-Proto": "https", "Forwarded": "for=6.6.6.6",
          "X-Real-IP": "6.6.6.6", "X-Original-URL": "/admin", "X-Rewrite-URL": "/admin", "X_Forwarded_For": "6.6.6.6",
@@ -150,6 +152,164 @@ class Hostile(Case):
             client.send(data)
             client.close()
         self.assertEqual(self.run_item("/o/text")["status"], 200)
+
+
+NETWORKS = "{use: ip_access, name: NAME, allow: [203.0.113.0/24, 2001:db8::/32], deny: [203.0.113.64/26]}"
+FIELDS = ('{use: headers, name: NAME, request: {set: {x-user: "${attr.user}", x-client: "${client_ip}", x-way: "<${path}>"}, '
+          'rename: {x-old: x-new}, remove: [x-debug], add: {x-tag: b}}, response: {remove: [x-two], set: {x-said: "${status}"}}}')
+
+
+def networks(name):
+    return NETWORKS.replace("NAME", name)
+
+
+def fields(name):
+    return FIELDS.replace("NAME", name)
+
+
+class SameDecision(Decisions):
+    """A row a case; each is a route of its own, asked directly, as an item, and as an element of a bulk."""
+    ROWS = [
+        Row("an address that is allowed", networks("ip-0"), 200, client="203.0.113.5"),
+        Row("an IPv6 address that is allowed", networks("ip-1"), 200, client="2001:db8::5"),
+        Row("one that is not", networks("ip-2"), 403, client="198.51.100.1", problem="address-refused"),
+        Row("one that is denied though it is allowed", networks("ip-3"), 403, client="203.0.113.65", problem="address-refused"),
+        Row("the peer alone", networks("ip-4"), 403, problem="address-refused"),
+        Row("a status that hides it", "{use: ip_access, name: ip-5, deny: [0.0.0.0/0], status: 404}", 404),
+        Row("a field of trust in every case", networks("ip-6"), 403, client="198.51.100.1",
+            headers={"X-Real-IP": "203.0.113.5", "Forwarded": "for=203.0.113.5", "x_forwarded_for": "203.0.113.5",
+                     "True-Client-IP": "203.0.113.5", "CF-Connecting-IP": "203.0.113.5"}),
+        Row("dot segments to a protected route", networks("ip-7"), 403, path="/x/../echo"),
+        Row("encoded dot segments to a protected route", networks("ip-8"), 403, path="/x/%2e%2E/echo"),
+        Row("an encoded letter of a protected route", networks("ip-9"), 403, path="/%65cho"),
+        Row("fields are set, renamed, removed and added", fields("f-0"), 200,
+            headers={"x-user": "root", "x-old": "1", "x-new": "0", "x-debug": "1", "x-client": "10.0.0.1"},
+            sees={"x-user": None, "x-new": "1", "x-old": None, "x-debug": None, "x-client": "127.0.0.1", "x-tag": "b"}),
+        Row("answers lose and get fields", fields("f-1"), 200, path="/setcookie", says={"x-two": None, "x-said": "200"}),
+        Row("a refusal gets fields of the reply, too", '{use: headers, name: f-2, reply: {set: {x-said: a}}}, ' + networks("ip-10"),
+            403, problem="address-refused"),
+        Row("a field is removed in any case", fields("f-3"), 200, headers={"X-DEBUG": "1", "X-User": "root"},
+            sees={"x-debug": None, "x-user": None}),
+        Row("what is inherited is replaced", '{use: headers, name: f-4, request: {set: {accept-language: eo}}}', 200,
+            headers={"Accept-Language": "de"}, inherits=True, sees={"accept-language": "eo"}),
+        Row("what is inherited is removed", '{use: headers, name: f-5, request: {remove: [authorization]}}', 200,
+            headers={"Authorization": "Bearer x"}, inherits=True, sees={"authorization": None}),
+    ]
+
+
+class Addresses(Case):
+    places = {"top": "trusted_proxies: [127.0.0.0/8]\nplugins: [{use: ip_access, deny: [203.0.113.0/24]}]"}
+
+    def test_a_client_that_is_denied_gets_nothing_whatever_it_asks(self):
+        before = self.origin.count()["served"]
+        for client, status in (("203.0.113.9", 403), ("::ffff:203.0.113.9", 403)):
+            headers = {"X-Forwarded-For": client}
+            for answer in (self.sheaf.batch(["/o/text"], headers), self.sheaf.request("GET", "/o/text", headers=headers),
+                           self.sheaf.request("OPTIONS", "/batch", headers=headers),
+                           self.sheaf.post("no batch at all", headers)):
+                self.assertEqual((answer.status, answer.json["type"]), (status, "urn:sheaf:problem:address-refused"))
+        self.assertEqual(self.origin.count()["served"], before)
+        self.assertEqual(self.sheaf.metrics()['sheaf_plugin_refused_total{plugin="ip_access"}'], 8)
+
+    def test_any_other_is_answered(self):
+        self.assertEqual(self.run_item("/o/text")["status"], 200)
+        self.assertEqual(self.sheaf.request("GET", "/o/text", headers={"X-Forwarded-For": "203.0.114.9"}).status, 200)
+
+    def test_one_item_that_is_refused_leaves_its_siblings_alone(self):
+        sheaf = self.start(top="", routes='- {match: "/closed", upstream: origin, rewrite: "/echo", '
+                                          "plugins: [{use: ip_access, deny: [127.0.0.0/8]}]}")
+        results = self.run_items("/o/text", "/closed", "/o/../closed", "/o/text", sheaf=sheaf)
+        self.assertEqual([result["status"] for result in results], [200, 403, 403, 200])
+
+
+CORS = 'plugins: [{use: cors, origins: ["https://app.example", "*.example.com"], credentials: true, expose: [etag]}]'
+PREFLIGHT = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+
+
+class Cors(Case):
+    """Pages of other origins: what they may read of a batch and of a direct request."""
+    places = {"top": CORS}
+
+    def test_a_preflight_is_answered_without_a_backend(self):
+        before = self.origin.count()["served"]
+        for path in ("/batch", "/o/echo", "/readonly"):
+            with self.subTest(path=path):
+                answer = self.sheaf.request("OPTIONS", path, headers={"Origin": "https://app.example", **PREFLIGHT})
+                self.assertEqual((answer.status, answer.body), (204, b""))
+                self.assertEqual(answer.headers["access-control-allow-origin"], "https://app.example")
+                self.assertEqual(answer.headers["access-control-allow-credentials"], "true")
+                self.assertEqual(answer.headers["access-control-allow-methods"], "GET, HEAD, POST, PUT, PATCH, DELETE")
+                self.assertEqual(answer.headers["access-control-allow-headers"], "content-type")
+                self.assertEqual(answer.headers["access-control-max-age"], "600")
+                self.assertEqual(answer.headers["vary"], "Origin")
+        self.assertEqual(self.origin.count()["served"], before)
+
+    def test_other_origins_get_no_permission(self):
+        for origin in ("https://evil.example", "http://app.example", "https://app.example.evil.example", "null",
+                       "https://evilexample.com", "https://app.example:8443", "https://app.example/"):
+            with self.subTest(origin=origin):
+                headers = {"Origin": origin}
+                for answer in (self.sheaf.request("OPTIONS", "/batch", headers={**headers, **PREFLIGHT}),
+                               self.sheaf.batch(["/o/cors"], headers), self.sheaf.request("GET", "/o/cors", headers=headers)):
+                    self.assertLess(answer.status, 300)
+                    self.assertEqual([name for name in answer.headers if name.startswith("access-control-")], [])
+                    self.assertEqual(answer.headers["vary"], "Origin")
+
+    def test_answers_say_who_may_read_them_and_backends_have_no_say(self):
+        for origin in ("https://app.example", "https://a.b.example.com"):
+            headers = {"Origin": origin}
+            for answer in (self.sheaf.batch(["/o/cors"], headers), self.sheaf.request("GET", "/o/cors", headers=headers),
+                           self.sheaf.request("GET", "/o/status/500", headers=headers)):
+                said = [(name.lower(), value) for name, value in answer.fields if name.lower().startswith("access-control-")]
+                self.assertEqual(sorted(said), [("access-control-allow-credentials", "true"),
+                                                ("access-control-allow-origin", origin),
+                                                ("access-control-expose-headers", "etag")])
+
+    def test_an_answer_without_origin_varies_too(self):
+        for answer in (self.sheaf.batch(["/o/text"]), self.sheaf.request("GET", "/o/text")):
+            self.assertEqual(answer.headers["vary"], "Origin")
+            self.assertNotIn("access-control-allow-origin", answer.headers)
+
+    def test_options_that_are_no_preflight_go_on(self):
+        answer = self.sheaf.request("OPTIONS", "/o/echo", headers={"Origin": "https://app.example"})
+        self.assertEqual((answer.status, answer.json["method"]), (200, "OPTIONS"))
+
+    def test_a_page_may_read_why_it_was_refused(self):
+        sheaf = self.start(top=CORS[:-1] + ", {use: ip_access, deny: [127.0.0.0/8]}]")
+        for answer in (sheaf.batch(["/o/text"], {"Origin": "https://app.example"}),
+                       sheaf.request("GET", "/o/text", headers={"Origin": "https://app.example"})):
+            self.assertEqual(answer.status, 403)
+            self.assertEqual(answer.headers["access-control-allow-origin"], "https://app.example")
+
+    def test_a_route_has_its_own(self):
+        sheaf = self.start(routes='- {match: "/shared/{rest...}", upstream: origin, rewrite: "/{rest...}", '
+                                  'methods: [GET], plugins: [{use: cors, origins: ["*"]}]}')
+        answer = sheaf.request("OPTIONS", "/shared/text", headers={"Origin": "https://any.example", **PREFLIGHT})
+        self.assertEqual((answer.status, answer.headers["access-control-allow-origin"]), (204, "*"))
+        self.assertEqual(sheaf.request("GET", "/shared/cors").headers["access-control-allow-origin"], "*")
+        self.assertNotIn("access-control-allow-origin", sheaf.request("GET", "/o/text").headers)
+
+
+class Trace(Case):
+    places = {"top": "plugins: [{use: trace, upstream: origin, path: /echo, interval: 100ms}]"}
+    ID, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+
+    def parents(self, *items, **headers):
+        answer = self.sheaf.batch(items, headers)
+        return [dict(map(tuple, result["body"]["headers"])).get("traceparent", "") for result in answer.json["responses"]]
+
+    def test_every_item_has_a_span_in_the_trace_of_its_request(self):
+        own = {"url": "/o/echo", "headers": {"traceparent": "00-" + "1" * 32 + "-" + "2" * 16 + "-01"}}
+        parents = self.parents("/o/echo", "/o/echo", own, traceparent=f"00-{self.ID}-{self.SPAN}-01")
+        self.assertEqual([parent[:36] for parent in parents], [f"00-{self.ID}-"] * 3)
+        self.assertEqual(len({parent[36:52] for parent in parents} | {self.SPAN, "2" * 16}), 5)
+
+    def test_a_direct_request_is_traced_and_spans_are_exported(self):
+        answer = self.sheaf.request("GET", "/o/echo", headers={"traceparent": f"00-{self.ID}-{self.SPAN}-01"})
+        parent = dict(map(tuple, answer.json["headers"]))["traceparent"]
+        self.assertTrue(parent.startswith(f"00-{self.ID}-") and self.SPAN not in parent, parent)
+        wait_until(lambda: self.sheaf.metrics()['sheaf_plugin_sent_total{plugin="trace"}'] >= 2)
+        self.assertEqual(self.sheaf.metrics()['sheaf_plugin_dropped_total{plugin="trace"}'], 0)
 
 
 if __name__ == "__main__":

@@ -268,6 +268,9 @@ static const struct answer {
     {"hop", 200, "text/plain", "Connection: x-mine\r\nX-Mine: 1\r\nKeep-Alive: timeout=60\r\nX-Yours: 2\r\n", "ok"},
     {"redirect", 302, "text/plain", "Location: /elsewhere\r\n", "there"},
     {"notype", 200, NULL, "", "untyped"},
+    {"cors", 200, "text/plain",
+     "Access-Control-Allow-Origin: *\r\nAccess-Control-Allow-Credentials: true\r\nAccess-Control-Expose-Headers: *\r\n",
+     "ok"},
 };
 
 static const struct behaviour {
