@@ -1,6 +1,7 @@
 #include "gateway/base/clock.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 uint64_t sheaf_clock_monotonic_us(sheaf_clock_t *clock)
@@ -21,15 +22,23 @@ uint64_t sheaf_clock_kept_us(sheaf_clock_t *clock)
 
 void sheaf_clock_rfc3339(char dst[25])
 {
+    static _Thread_local char text[64]; /* of a second that many lines share */
+    static _Thread_local time_t second = -1;
     struct timespec now;
     struct tm parts;
-    char text[64];
+    long ms;
 
     clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &parts);
-    snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ", parts.tm_year + 1900, parts.tm_mon + 1,
-             parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, now.tv_nsec / 1000000);
-    for (int i = 0; i < 24; i++)
-        dst[i] = text[i];
+    if (now.tv_sec != second) {
+        second = now.tv_sec;
+        gmtime_r(&second, &parts);
+        snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.000Z", parts.tm_year + 1900, parts.tm_mon + 1,
+                 parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec);
+    }
+    ms = now.tv_nsec / 1000000;
+    memcpy(dst, text, 24);
+    dst[20] = (char)('0' + ms / 100);
+    dst[21] = (char)('0' + ms / 10 % 10);
+    dst[22] = (char)('0' + ms % 10);
     dst[24] = '\0';
 }

@@ -27,6 +27,7 @@ static struct {
     int fd;
     pthread_t thread;
     bool is_running;
+    pid_t pid; /* while it is running */
     pthread_mutex_t lock;
     pthread_cond_t wake, drained;
     bool is_asleep, is_ending;
@@ -155,6 +156,7 @@ void sheaf_log_start(int fd)
     if (state.is_running)
         return;
     state.fd = fd;
+    state.pid = getpid();
     state.ring = sheaf_alloc(RING_BYTES);
     state.head = state.tail = 0;
     state.is_ending = state.is_asleep = false;
@@ -257,18 +259,32 @@ static void put_text(sheaf_log_line_t *line, const char *text)
     put(line, text, strlen(text));
 }
 
+/* Nothing that needs an escape; what is not ASCII does too: a log line is safe on any terminal. */
+static size_t plain_run(const char *bytes, size_t len)
+{
+    size_t at = 0;
+
+    while (at < len && bytes[at] >= 0x20 && bytes[at] < 0x7f && bytes[at] != '"' && bytes[at] != '\\')
+        at++;
+    return at;
+}
+
 static void put_escaped(sheaf_log_line_t *line, sheaf_str_t value)
 {
-    for (size_t i = 0; i < value.len && line->len < SHEAF_LOG_LINE_MAX - 12; i++) {
+    size_t most = SHEAF_LOG_LINE_MAX - 12;
+
+    for (size_t i = 0; i < value.len && line->len < most;) {
         unsigned char c = (unsigned char)value.base[i];
+        size_t run = plain_run(value.base + i, value.len - i);
         char escape[8];
 
-        if (c == '"' || c == '\\')
+        if (run > 0)
+            put(line, value.base + i, run < most - line->len ? run : most - line->len);
+        else if (c == '"' || c == '\\')
             put(line, (char[2]){'\\', (char)c}, 2);
-        else if (c < 0x20 || c >= 0x7f) /* also what is not ASCII: a log line is safe on any terminal */
-            put(line, escape, (size_t)snprintf(escape, sizeof(escape), "\\u%04x", c));
         else
-            put(line, (const char *)&c, 1);
+            put(line, escape, (size_t)snprintf(escape, sizeof(escape), "\\u%04x", c));
+        i += run > 0 ? run : 1;
     }
 }
 
@@ -281,18 +297,24 @@ static void put_key(sheaf_log_line_t *line, const char *key)
 
 void sheaf_log_begin(sheaf_log_line_t *line, sheaf_log_severity_t severity, const char *event)
 {
-    char time[25], head[160];
-    int len;
+    char time[25], pid[20];
+    size_t pid_len;
 
     line->is_on = severity <= state.level;
     line->len = 0;
     if (!line->is_on)
         return;
     sheaf_clock_rfc3339(time);
-    len = snprintf(head, sizeof(head),
-                   state.is_json ? "{\"time\":\"%s\",\"level\":\"%s\",\"pid\":%d,\"event\":\"%s\"" : "%s %s [%d] %s",
-                   time, severities[severity], (int)getpid(), event);
-    put(line, head, (size_t)len);
+    pid_len = sheaf_u64_to_dec((uint64_t)(state.is_running ? state.pid : getpid()), pid);
+    put_text(line, state.is_json ? "{\"time\":\"" : "");
+    put(line, time, 24);
+    put_text(line, state.is_json ? "\",\"level\":\"" : " ");
+    put_text(line, severities[severity]);
+    put_text(line, state.is_json ? "\",\"pid\":" : " [");
+    put(line, pid, pid_len);
+    put_text(line, state.is_json ? ",\"event\":\"" : "] ");
+    put_text(line, event);
+    put_text(line, state.is_json ? "\"" : "");
 }
 
 void sheaf_log_str(sheaf_log_line_t *line, const char *key, sheaf_str_t value)

@@ -157,6 +157,13 @@ bool sheaf_direct_take_body(sheaf_item_t *item, const char *bytes, size_t len)
     return true;
 }
 
+void sheaf_direct_forget_body(sheaf_batch_t *batch)
+{
+    SHEAF_ASSERT(batch->flying == 0);
+    batch->items->exchange.body = SHEAF_STR_NONE;
+    batch->items->exchange.has_body = false;
+}
+
 void sheaf_direct_credit(sheaf_batch_t *batch, size_t len)
 {
     if (batch->env.dispatch->credit != NULL)

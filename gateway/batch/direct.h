@@ -30,6 +30,9 @@ sheaf_str_t sheaf_direct_allow(const sheaf_batch_t *batch);
  * False when there is none. The item is not sent. */
 bool sheaf_direct_take_other(sheaf_batch_t *batch);
 
+/* The body goes, and nothing flies any more: whoever looks at the item later finds none. */
+void sheaf_direct_forget_body(sheaf_batch_t *batch);
+
 /* The client took `len` bytes of the answer: a paused backend may go on. */
 void sheaf_direct_credit(sheaf_batch_t *batch, size_t len);
 

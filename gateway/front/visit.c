@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "gateway/base/log.h"
+#include "gateway/batch/direct.h"
 #include "gateway/front/admission.h"
 #include "gateway/front/asking.h"
 #include "gateway/front/guard/flow.h"
@@ -65,9 +66,10 @@ static void log_tls(sheaf_log_line_t *line, const sheaf_visit_t *visit)
 
 static void log_who(sheaf_log_line_t *line, const sheaf_visit_t *visit)
 {
-    char id[17];
+    char id[16];
 
-    snprintf(id, sizeof(id), "%016llx", (unsigned long long)visit->id);
+    for (int i = 0; i < 16; i++)
+        id[i] = "0123456789abcdef"[visit->id >> (60 - 4 * i) & 15];
     sheaf_log_str(line, "id", sheaf_str(id, 16));
     sheaf_peer_log(line, visit->outer.peer);
     log_tls(line, visit);
@@ -285,10 +287,13 @@ static void on_request_gone(void *chunk)
         visit->caller.body = SHEAF_STR_NONE; /* it was libh2o's */
     sheaf_watchdog_disarm(visit);
     sheaf_soon_cancel(&visit->respond);
-    if (visit->is_done)
+    if (visit->is_done) {
         visit_free(visit);
-    else
-        sheaf_batch_abandon(visit->batch); /* on_done frees the visit */
+        return;
+    }
+    sheaf_batch_abandon(visit->batch); /* on_done frees the visit */
+    if (visit->is_direct)
+        sheaf_direct_forget_body(visit->batch);
 }
 
 /* With the descriptor shut down every write fails, which is the one thing that makes libh2o close an HTTP/1 connection

@@ -129,7 +129,7 @@ class Answers(Case):
         for path, status, headers, body in (
                 ("/o/text", 200, {"content-type": "text/plain; charset=utf-8"}, 'plain "text" \u00e9'.encode()),
                 ("/o/badjson", 200, {"content-type": "application/json"}, b'{"a":}'),
-                ("/o/redirect", 302, {"location": "/elsewhere"}, b"there"),
+                ("/o/redirect", 302, {"location": "/o/elsewhere"}, b"there"),
                 ("/o/status/418", 418, {}, b'{"status":418}'),
                 ("/o/status/503", 503, {}, b'{"status":503}'),
                 ("/o/binary", 200, {"content-type": "image/png"}, bytes(range(256)))):

@@ -208,6 +208,8 @@ static void a_client_that_goes_takes_its_exchange_along(void **state)
     begin(sim, "POST", "/orders", "x");
     sheaf_batch_abandon(sim->batch);
     assert_string_equal(sim_flying(sim), "");
+    sheaf_direct_forget_body(sim->batch);
+    assert_null(sim_item(sim, "0")->exchange.body.base);
     sim_drain(sim);
     assert_string_equal(told.steps, "d");
 }
