@@ -1,4 +1,5 @@
 """Who may pass, by a token or a key: the same decision for a direct request, an item and an element of a bulk."""
+import contextlib
 import hashlib
 import http.server
 import json
@@ -9,7 +10,7 @@ import tempfile
 import threading
 import unittest
 
-from harness import ROOT, Case, wait_until
+from harness import DEADLINE, ROOT, Case, wait_until
 
 
 def samples():
@@ -205,6 +206,7 @@ class Identity(Case):
         forged = [{"url": "/jwt/echo", "headers": {"Authorization": f"Bearer {JWT['EDDSA'][:-40]}{at:040}"}} for at in range(99)]
         results = self.run_as({}, *forged, {"url": "/jwt/echo", "headers": bearer("EDDSA")})
         self.assertEqual([result["status"] for result in results], [401] * 99 + [200])
+        self.assertTrue(all("www-authenticate" in result["headers"] for result in results[:99]))
 
     def test_tokens_and_keys_are_never_logged(self):
         self.run_as({**bearer("EXPIRED"), "X-Api-Key": "beta-key"}, "/jwt/echo", "/key/echo", {"url": "/jwt/echo", "headers": bearer("BOB")})
@@ -240,12 +242,30 @@ class Everywhere(Case):
         self.assertEqual(self.sheaf.batch(["/o/echo"], bearer("EXPIRED")).status, 401)
 
 
+class Together(Case):
+    """Who is asking decides how much he may ask: nobody has more by other tokens, nobody pays for others."""
+    places = {"top": f'plugins: [{{use: jwt, jwks: "{FOLDER}/jwks", anonymous_batch: true}}, {{use: rate_limit, by: [attribute user],'
+                     ' limits: [{rate: 3, per: 1h}]}]', "endpoints": BULKS}
+
+    def test_each_item_is_charged_to_its_own_bearer(self):
+        forged = [{"url": "/o/echo", "headers": {"Authorization": f"Bearer {JWT['ES256'][:-8]}{at:08}"}} for at in range(20)]
+        items = [{"url": "/o/echo", "headers": bearer(name)} for name in ("ES256", "BOB") * 5]
+        results = self.sheaf.batch([*forged, *items, *forged]).json["responses"]
+        self.assertEqual([result["status"] for result in results[:20] + results[30:]], [401] * 40)
+        mine = [[result["status"] for result in results[20 + at:30:2]] for at in (0, 1)]
+        self.assertEqual([(row.count(200), row.count(429)) for row in mine], [(3, 2), (3, 2)])
+        self.assertEqual(self.sheaf.request("GET", "/o/echo", headers=bearer("RS256")).status, 429)  # alice by another token
+        self.assertEqual(self.sheaf.post([{"route": "o"}], bearer("PS256"), path="/bulk").json["responses"][0]["status"], 429)
+
+
 class Issuer(http.server.ThreadingHTTPServer):
-    """Serves a JWKS document that the test sets; None: 500."""
+    """Serves a JWKS document that the test sets, while its gate is open; None: 500."""
     daemon_threads = True
 
     def __init__(self, document):
         self.document, self.asked = document, 0
+        self.gate = threading.Event()
+        self.gate.set()
         super().__init__(("127.0.0.1", 0), IssuerHandler)
         self.thread = threading.Thread(target=self.serve_forever, daemon=True)
         self.thread.start()
@@ -260,22 +280,26 @@ class IssuerHandler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.server.asked += 1
+        self.server.gate.wait(DEADLINE)
         body = (self.server.document or "").encode()
         self.send_response(200 if self.server.document else 500)
         self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        with contextlib.suppress(ConnectionError):  # nobody waits any more
+            self.end_headers()
+            self.wfile.write(body)
 
     def log_message(self, *_):
         pass
 
 
 class Keys(Case):
-    def gateway(self, document):
+    def gateway(self, document, is_open=True, timeout="10s"):
         issuer = Issuer(document)
+        if not is_open:
+            issuer.gate.clear()
         self.addCleanup(issuer.stop)
         upstream = f'issuer: {{servers: ["http://127.0.0.1:{issuer.server_port}"]}}'
-        url = "{upstream: issuer, path: /keys, refresh: 1h, refresh_min: 1s}"
+        url = "{upstream: issuer, path: /keys, refresh: 1h, refresh_min: 1s, timeout: " + timeout + "}"
         return issuer, self.start(upstreams=upstream, top=f"plugins: [{{use: jwt, jwks_url: {url}, {CLAIMS}}}]")
 
     def test_keys_are_fetched_and_a_new_one_is_found(self):
@@ -300,6 +324,33 @@ class Keys(Case):
         self.assertEqual(sheaf.batch(["/o/echo"]).status, 401)
         issuer.document = JWT["JWKS"]
         wait_until(lambda: sheaf.batch(["/o/echo"], bearer("ES256")).status == 207, what="the keys")
+
+    def test_who_waits_for_keys_is_answered_whatever_is_reloaded_meanwhile(self):
+        issuer, sheaf = self.gateway(JWT["JWKS"], is_open=False)
+        answers = []
+
+        def ask(name, **more):
+            answers.append(sheaf.batch(["/o/echo", {"url": "/o/echo", **more}], bearer(name)))
+        threads = [threading.Thread(target=ask, args=("ES256",), kwargs={"headers": bearer("BOB")}) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for number in range(1, 4):
+            wait_until(lambda: issuer.asked >= number, what="a fetch")
+            sheaf.signal(signal.SIGHUP)
+            wait_until(lambda: sheaf.metrics()['sheaf_reloads_total{outcome="ok"}'] >= number, what="the reload")
+        issuer.gate.set()
+        for thread in threads:
+            thread.join(DEADLINE)
+        self.assertEqual([[result["status"] for result in answer.json["responses"]] for answer in answers], [[200, 200]] * 4)
+        users = [[dict(map(tuple, result["body"]["headers"]))["x-user"] for result in answer.json["responses"]] for answer in answers]
+        self.assertEqual(users, [["alice", "bob"]] * 4)
+
+    def test_who_waits_for_keys_that_do_not_come_is_ended_by_the_time(self):
+        issuer, sheaf = self.gateway(JWT["JWKS"], is_open=False, timeout="300ms")
+        self.assertEqual(sheaf.batch(["/o/echo"], bearer("ES256")).status, 503)  # after the fetch's own timeout
+        sheaf.signal(signal.SIGTERM)
+        self.assertEqual(sheaf.wait(DEADLINE), 0)
+        issuer.gate.set()
 
     def test_a_file_of_keys_is_read_anew_on_reload(self):
         path = FOLDER / "changing"
