@@ -184,6 +184,8 @@ typedef struct sheaf_p_request {
     /* Once, unless cancelled; never from inside call(). status 0: `error` says why. */
     void (*on_answer)(void *data, uint32_t status, const sheaf_p_field_t *fields, uint32_t field_count,
                       sheaf_p_str_t body, const char *error);
+    /* An item: sent to its upstream, with the Host that its backend is sent; `upstream` is -1 then. Value 0: none. */
+    sheaf_p_ref_t like;
 } sheaf_p_request_t;
 
 /* --- what Sheaf does for a plugin --- */

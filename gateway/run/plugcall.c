@@ -157,17 +157,36 @@ static bool is_target(sheaf_p_str_t target)
     return target.len > 0 && target.len <= 8192 && target.base[0] == '/';
 }
 
+/* One that is like an item goes where that goes, and its backend is sent the same host. Not over a reload: the numbers of upstreams
+ * are those of a configuration. */
+static bool take_place(plug_call_t *call, const sheaf_p_request_t *request)
+{
+    const sheaf_guests_t *guests = call->wait.worker->guests;
+    sheaf_exchange_t *exchange = &call->exchange;
+    const sheaf_guest_t *guest;
+
+    if (request->size < offsetof(sheaf_p_request_t, like) + sizeof(request->like) || request->like.value == 0) {
+        exchange->upstream = (uint32_t)request->upstream;
+        return request->upstream >= 0 && request->upstream < guests->snapshot->conf.upstreams.count;
+    }
+    guest = sheaf_guest_of(request->like);
+    if (guest == NULL || guest->item == NULL || guest->guests != guests || guest->item->route == NULL)
+        return false;
+    exchange->upstream = guest->item->exchange.upstream;
+    if (guest->item->exchange.host.base != NULL)
+        exchange->host = sheaf_pool_dup(call->pool, guest->item->exchange.host);
+    return true;
+}
+
 static bool take_question(plug_call_t *call, const sheaf_p_request_t *request)
 {
-    const sheaf_conf_t *conf = &call->wait.worker->guests->snapshot->conf;
     sheaf_exchange_t *exchange = &call->exchange;
     sheaf_str_t method = sheaf_str(request->method.base, request->method.len);
 
-    if (request->upstream < 0 || request->upstream >= conf->upstreams.count || request->on_answer == NULL ||
-        !is_target(request->target) || !sheaf_method_normalise(call->pool, method, &exchange->method))
+    if (!take_place(call, request) || request->on_answer == NULL || !is_target(request->target) ||
+        !sheaf_method_normalise(call->pool, method, &exchange->method))
         return false;
     exchange->sink = &sink;
-    exchange->upstream = (uint32_t)request->upstream;
     exchange->target = sheaf_pool_dup(call->pool, sheaf_str(request->target.base, request->target.len));
     exchange->has_body = request->body.base != NULL;
     if (exchange->has_body)

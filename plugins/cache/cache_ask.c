@@ -95,9 +95,10 @@ static char *joined(const sheaf_p_str_t *parts, size_t count)
 char *cache_ask_uri(const cache_t *cache, sheaf_p_ref_t item)
 {
     sheaf_p_str_t scheme = text_of(cache, item, SHEAF_P_SCHEME), host = text_of(cache, item, SHEAF_P_HOST);
-    sheaf_p_str_t query = text_of(cache, item, SHEAF_P_QUERY);
+    sheaf_p_str_t query;
+    int has_query = cache->api->text(item, SHEAF_P_QUERY, &query);
     sheaf_p_str_t parts[] = {scheme, {"://", 3}, host, text_of(cache, item, SHEAF_P_PATH), {"?", 1}, query};
-    char *uri = joined(parts, query.base == NULL ? 4 : 6);
+    char *uri = joined(parts, has_query ? 6 : 4);
 
     for (size_t i = 0; uri != NULL && i < scheme.len + 3 + host.len; i++)
         uri[i] = cache_text_lower(uri[i]);

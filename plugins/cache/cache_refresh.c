@@ -7,7 +7,8 @@
 
 #define FIELDS_MAX 64u
 
-/* Conditions are the cache's own here, the rest is about one request or one hop. Who asks is never among them: a question with a
+/* Conditions are the cache's own here, the rest is about one request or one hop; X-Forwarded-Host and -Proto, which Sheaf has
+ * written, are of the key and go along. Who asks is never among them: a question with a
  * credential leads nobody. */
 static const char *const not_sent[] = {"if-none-match",
                                        "if-modified-since",
@@ -24,6 +25,7 @@ static const char *const not_sent[] = {"if-none-match",
                                        "via",
                                        "forwarded",
                                        "x-real-ip",
+                                       "x-forwarded-for",
                                        "x-request-id",
                                        "traceparent",
                                        "tracestate",
@@ -36,7 +38,7 @@ static const char *const not_sent[] = {"if-none-match",
 
 static int is_sent(const char *name)
 {
-    return !cache_text_is_one_of(sheaf_p_str(name, strlen(name)), not_sent) && strncmp(name, "x-forwarded-", 12) != 0;
+    return !cache_text_is_one_of(sheaf_p_str(name, strlen(name)), not_sent);
 }
 
 static uint32_t fields_of(const cache_flight_t *flight, const cache_entry_t *entry, sheaf_p_field_t *ret_fields)
@@ -81,10 +83,10 @@ int cache_refresh_start(cache_flight_t *flight, const cache_ask_t *ask, const ca
     sheaf_p_request_t request = {.size = sizeof(request), .method = {"GET", 3}, .on_answer = on_answer, .data = flight};
     sheaf_p_field_t fields[FIELDS_MAX];
 
-    /* an older host does not know upstreams of items: the question goes to the backend unconditioned then */
-    if (!cache->api->number(ask->item, SHEAF_P_UPSTREAM_ID, &request.upstream) ||
-        !cache->api->text(ask->item, SHEAF_P_TARGET, &request.target) || copy_question(flight, ask) != 0)
+    if (!cache->api->text(ask->item, SHEAF_P_TARGET, &request.target) || copy_question(flight, ask) != 0)
         return -1;
+    request.upstream = -1;
+    request.like = ask->item;
     request.fields = fields;
     request.field_count = fields_of(flight, entry, fields);
     request.max_bytes = cache->limits.entry_bytes;

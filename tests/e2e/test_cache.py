@@ -1,0 +1,240 @@
+"""The cache: what is answered from memory, to whom, and when the backend is asked, for items, elements and direct requests."""
+import http.server
+import json
+import threading
+import unittest
+
+from harness import Case, wait_until
+
+CACHE = 'plugins: [{name: cache, use: cache, collapse_wait: 20s}]'
+BULK = '- {path: /bulk, kind: bulk, each: {method: GET, url: "/k/${item/name}/${item/how}"}}'
+WAYS = ("direct", "item", "element")
+
+
+class Keeper(http.server.ThreadingHTTPServer):
+    """A backend whose answer is in the path, /NAME/HOW: cc (Cache-Control), etag, vary, cookie, status; it counts what it was asked, and
+    holds answers while `gate` is closed."""
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Answers)
+        self.at, self.asked, self.gate, self.is_down = self.server_address[1], [], threading.Event(), False
+        self.gate.set()
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def count(self, name):
+        return sum(1 for path, _ in self.asked if path.startswith(f"/{name}/"))
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        query = json.loads(bytes.fromhex(self.path.rpartition("/")[2]))
+        self.server.asked.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
+        self.server.gate.wait(30)
+        status = 503 if self.server.is_down else int(query.get("status", 200))
+        is_same = status == 200 and "etag" in query and self.headers.get("if-none-match") == f'"{query["etag"]}"'
+        who = self.headers.get(query.get("who", ""), "nobody")
+        body = b"" if is_same else json.dumps({"n": len(self.server.asked), "who": who, "host": self.headers["Host"]}).encode()
+        self.send_response(304 if is_same else status)
+        for name, field in (("cc", "Cache-Control"), ("vary", "Vary"), ("cookie", "Set-Cookie"), ("location", "Location")):
+            if name in query:
+                self.send_header(field, query[name])
+        if "etag" in query:
+            self.send_header("ETag", f'"{query["etag"]}"')
+        if not is_same:
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_PUT = do_HEAD = do_GET
+
+
+class Seen:
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, {name.lower(): value for name, value in headers.items()}, body
+
+    @property
+    def cache(self):
+        return self.headers.get("cache-status", "")
+
+
+class Cache(Case):
+    places = {"top": CACHE, "endpoints": BULK}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.keeper = Keeper()
+        cls.addClassCleanup(cls.keeper.server_close)
+        cls.addClassCleanup(cls.keeper.shutdown)
+        cls.places = {**cls.places,
+                      "upstreams": f'keeper: {{servers: ["http://127.0.0.1:{cls.keeper.at}"]}}',
+                      "routes": '- {match: "/k/{rest...}", rewrite: "/{rest...}", upstream: keeper, host: client}'}
+        super().setUpClass()
+
+    def setUp(self):
+        self.name = self.id().rsplit(".", 1)[1]
+
+    def url(self, **query):
+        return f"{self.name}/{json.dumps(query).encode().hex()}"
+
+    def ask(self, way, target, method="GET", headers=None):
+        if way == "direct":
+            answer = self.sheaf.request(method, f"/k/{target}", headers=headers)
+            return Seen(answer.status, answer.headers, json.loads(answer.body) if answer.body else None)
+        if way == "item":
+            answer = self.sheaf.batch([{"method": method, "url": f"/k/{target}"}], headers)
+        else:
+            answer = self.sheaf.post([dict(zip(("name", "how"), target.split("/")))], headers, path="/bulk")
+        self.assertEqual(answer.status, 207, answer.body)
+        self.assertNotIn("set-cookie", answer.headers)
+        result = answer.json["responses"][0]
+        return Seen(result["status"], result["headers"], result.get("body"))
+
+    def test_what_an_item_brought_is_answered_in_every_way(self):
+        target = self.url(cc="max-age=60", etag="a")
+        first = self.ask("item", target)
+        self.assertEqual(first.cache, "sheaf; fwd=uri-miss; stored")
+        for way in WAYS:
+            with self.subTest(way=way):
+                again = self.ask(way, target)
+                self.assertEqual((again.status, again.body), (200, first.body))
+                self.assertRegex(again.cache, r"^sheaf; hit; ttl=(60|5\d)$")
+                self.assertEqual(again.headers["etag"], '"a"')
+                self.assertIn("age", again.headers)
+        self.assertEqual(self.keeper.count(self.name), 1)
+
+    def test_head_is_answered_from_it_and_conditions_too(self):
+        target = self.url(cc="max-age=60", etag="a")
+        self.ask("item", target)
+        head = self.sheaf.request("HEAD", f"/k/{target}")
+        self.assertEqual((head.status, head.body), (200, b""))
+        same = self.sheaf.request("GET", f"/k/{target}", headers={"If-None-Match": 'W/"a"'})
+        self.assertEqual((same.status, same.body, same.headers["etag"]), (304, b"", '"a"'))
+        self.assertEqual(self.keeper.count(self.name), 1)
+
+    def test_what_must_not_be_stored_is_not(self):
+        for why, query in (("private", {"cc": "private, max-age=60"}), ("no-store", {"cc": "no-store, max-age=60"}),
+                           ("set-cookie", {"cc": "public, max-age=60", "cookie": "s=1"}), ("lifetime", {}),
+                           ("vary", {"cc": "max-age=60", "vary": "*"}), ("vary", {"cc": "max-age=60", "vary": "X-Forwarded-For"}),
+                           ("status", {"cc": "max-age=60", "status": "500"}), ("malformed", {"cc": 'max-age=60, a="'})):
+            with self.subTest(query=query):
+                self.name = f"{why}-{len(self.keeper.asked)}"
+                target = self.url(**query)
+                self.assertEqual(self.ask("item", target).cache, f"sheaf; fwd=uri-miss; detail={why}")
+                for way in WAYS:
+                    self.assertNotIn("hit", self.ask(way, target).cache)
+                self.assertEqual(self.keeper.count(self.name), 4)
+
+    def test_nobody_gets_what_another_got_who_said_who_he_is(self):
+        for field in ("Authorization", "Cookie", "X-Api-Key"):
+            for way in WAYS:
+                with self.subTest(field=field, way=way):
+                    self.name = f"{field}-{way}"
+                    target = self.url(cc="max-age=60", who=field)
+                    self.assertEqual(self.ask(way, target, headers={field: "ann"}).body["who"], "ann")
+                    self.assertEqual(self.ask(way, target, headers={field: "bob"}).body["who"], "bob")
+                    self.assertEqual(self.ask("item", target).body["who"], "nobody")
+                    self.assertEqual(self.ask(way, target, headers={field: "ann"}).body["who"], "ann")
+                    self.assertEqual(self.keeper.count(self.name), 4)
+
+    def test_what_is_public_is_for_those_too(self):
+        target = self.url(cc="public, max-age=60")
+        self.ask("item", target)
+        for way in WAYS:
+            self.assertIn("hit", self.ask(way, target, headers={"Authorization": "x"}).cache)
+
+    def test_in_one_batch_each_item_has_its_own_token(self):
+        target = self.url(cc="max-age=60", who="Authorization")
+        items = [{"url": f"/k/{target}", "headers": {"Authorization": who}} for who in ("ann", "bob", "ann")]
+        answer = self.sheaf.batch([*items, {"url": f"/k/{target}"}])
+        self.assertEqual([result["body"]["who"] for result in answer.json["responses"]], ["ann", "bob", "ann", "nobody"])
+
+    def test_fields_that_move_the_url_get_past_the_store(self):
+        for way in WAYS:
+            self.name = f"moved-{way}"
+            target = self.url(cc="max-age=60")
+            self.assertIn("bypass", self.ask(way, target, headers={"X-HTTP-Method-Override": "DELETE"}).cache)
+            self.assertNotIn("hit", self.ask("item", target).cache)
+
+    def test_vary_tells_variants_apart(self):
+        target = self.url(cc="max-age=60", vary="Accept-Language", who="Accept-Language")
+        for language in ("de", "en"):
+            self.assertEqual(self.ask("item", target, headers={"Accept-Language": language}).body["who"], language)
+        for way in WAYS:
+            for language in ("de", "en"):
+                seen = self.ask(way, target, headers={"Accept-Language": language})
+                self.assertEqual((seen.body["who"], "hit" in seen.cache), (language, True))
+        self.assertEqual(self.keeper.count(self.name), 2)
+
+    def test_another_host_is_another_answer(self):
+        target = self.url(cc="max-age=60")
+        for host in ("a.example", "b.example"):
+            self.assertEqual(self.ask("item", target, headers={"Host": host}).body["host"], host)
+        for way in WAYS:
+            for host in ("a.example", "b.example"):
+                self.assertEqual(self.ask(way, target, headers={"Host": host}).body["host"], host)
+        self.assertEqual(self.keeper.count(self.name), 2)
+
+    def test_those_who_ask_the_same_ask_once(self):
+        target = self.url(cc="max-age=60")
+        self.keeper.gate.clear()
+        try:
+            ends = [self.run_aside(f"/k/{target}") for _ in range(4)]
+            wait_until(lambda: self.keeper.count(self.name) == 1, what="the question")
+            wait_until(lambda: self.sheaf.metrics().get('sheaf_batches_in_flight', 4) >= 4, what="all four")
+        finally:
+            self.keeper.gate.set()
+        bodies = [end()[0]["body"] for end in ends]
+        self.assertEqual(self.keeper.count(self.name), 1)
+        self.assertEqual([body["n"] for body in bodies], [bodies[0]["n"]] * 4)
+
+    def test_what_is_stale_is_validated_with_the_host_of_the_client(self):
+        target = self.url(cc="max-age=0", etag="a")
+        first = self.ask("item", target, headers={"Host": "a.example"})
+        second = self.ask("item", target, headers={"Host": "a.example"})
+        self.assertEqual((second.status, second.body), (200, first.body))
+        self.assertEqual(second.cache, "sheaf; fwd=stale; fwd-status=304")
+        self.assertEqual(self.keeper.asked[-1][1].get("if-none-match"), '"a"')
+        self.assertEqual(self.keeper.asked[-1][1]["host"], "a.example")
+        third = self.ask("direct", target, headers={"Host": "a.example"})
+        self.assertNotIn("if-none-match", self.keeper.asked[-1][1])
+        self.assertEqual((third.status, third.cache), (200, "sheaf; fwd=stale; detail=streamed"))
+
+    def test_stale_is_answered_while_it_is_revalidated(self):
+        for way in WAYS:
+            with self.subTest(way=way):
+                self.name = f"while-{way}"
+                target = self.url(cc="max-age=0, stale-while-revalidate=60")
+                first = self.ask("item", target)
+                seen = self.ask(way, target)
+                self.assertEqual((seen.status, seen.body), (200, first.body))
+                self.assertRegex(seen.cache, r"^sheaf; hit; ttl=(0|-\d)$")
+                wait_until(lambda: self.ask("item", target).body["n"] > first.body["n"], what="the new answer")
+
+    def test_stale_stands_in_for_a_backend_that_fails(self):
+        target = self.url(cc="max-age=0, stale-if-error=60", etag="a")
+        first = self.ask("item", target)
+        self.keeper.is_down = True
+        try:
+            seen = self.ask("item", target)
+            self.assertEqual((seen.status, seen.body, seen.cache), (200, first.body, "sheaf; fwd=stale; fwd-status=503"))
+        finally:
+            self.keeper.is_down = False
+
+    def test_an_unsafe_method_drops_what_is_stored(self):
+        target = self.url(cc="max-age=60")
+        for way in ("direct", "item"):
+            self.ask("item", target)
+            self.assertIn("hit", self.ask(way, target).cache)
+            self.ask(way, target, method="PUT")
+            self.assertNotIn("hit", self.ask("item", target).cache)
+
+
+if __name__ == "__main__":
+    unittest.main()
