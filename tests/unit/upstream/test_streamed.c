@@ -12,6 +12,7 @@
  *                                               HTTP/2: at once
  *
  * Before the head, and in an answer that is thrown away, there is nothing to give back. */
+#include "gateway/base/chance.h"
 #include "tests/unit/upstream/spring.h"
 
 static void check_and_cancel(ask_t *ask)
@@ -245,6 +246,76 @@ static void an_answer_that_is_used_up_at_once_gets_the_larger_window(void **stat
     spring_end(spring);
 }
 
+/* --- by chance --- */
+
+static sheaf_chance_t dice;
+
+static size_t upto(size_t most)
+{
+    return (size_t)sheaf_chance_upto(&dice, most);
+}
+
+/* One step of an owner and its backend. False: they have parted. */
+static bool step(spring_t *spring, ask_t *ask)
+{
+    size_t owed = ask->len - given;
+
+    switch (upto(200)) {
+    case 0:
+        ask_cancel(ask);
+        return false;
+    case 1:
+        ask_credit(ask, SIZE_MAX);
+        given = ask->len;
+        break;
+    case 2:
+        if (ask->has_head && !ask->is_done)
+            spring_drop(spring, upto(1) == 0);
+        return !ask->has_head;
+    default:
+        if (upto(3) == 0)
+            give(ask, upto(owed));
+    }
+    uv_run(&spring->w->loop, UV_RUN_NOWAIT);
+    return true;
+}
+
+/* It gets all, or the truth; and the next one is served. */
+static void play(spring_t *spring)
+{
+    ask_t ask;
+    bool are_together = true;
+
+    begin(&ask, spring, true, check);
+    for (int i = 0; i < 300 && are_together && !ask.is_done; i++)
+        are_together = step(spring, &ask);
+    ask.on_body = check_and_give;
+    give(&ask, ask.len - given);
+    if (are_together || ask.exchange.flight != NULL)
+        worker_until(spring->w, &ask.is_done);
+    if (ask.is_done && ask.err == SHEAF_OK)
+        assert_int_equal(ask.len, spring->length);
+    else if (ask.is_done)
+        assert_true(ask.err == SHEAF_ERR_RESET && !are_together);
+    spring->length = MEGA;
+    begin(&ask, spring, upto(1) == 0, check_and_give);
+    worker_until(spring->w, &ask.is_done);
+    assert_int_equal(ask.err, SHEAF_OK);
+    assert_int_equal(ask.len, MEGA);
+}
+
+static void in_whatever_order_things_happen_no_pause_is_for_ever(void **state)
+{
+    for (unsigned seed = 1; seed <= 300; seed++) {
+        spring_t *spring;
+
+        dice.state = seed;
+        spring = open_up((way_t)(seed % WAY_COUNT), 1 + upto(900000));
+        play(spring);
+        spring_end(spring);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +329,7 @@ int main(void)
         cmocka_unit_test(the_end_of_a_paused_conn_is_heard_of_at_latest_when_it_is_read_again),
         cmocka_unit_test(streams_that_wait_hold_up_no_other),
         cmocka_unit_test(an_answer_that_is_used_up_at_once_gets_the_larger_window),
+        cmocka_unit_test(in_whatever_order_things_happen_no_pause_is_for_ever),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
