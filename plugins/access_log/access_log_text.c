@@ -56,6 +56,16 @@ static size_t bounded(sheaf_p_str_t value)
     return value.len < ACCESS_LOG_VALUE_MAX ? value.len : ACCESS_LOG_VALUE_MAX;
 }
 
+/* How many bytes from `from` on are printable ASCII and stand for themselves: nearly all of nearly all values. */
+static size_t plain_run(const char *base, size_t from, size_t end)
+{
+    size_t at = from;
+
+    while (at < end && base[at] >= 0x20 && base[at] <= 0x7e && base[at] != '"' && base[at] != '\\')
+        at++;
+    return at - from;
+}
+
 void access_log_put_json(access_log_out_t *out, sheaf_p_str_t value)
 {
     const uint8_t *bytes = (const uint8_t *)value.base;
@@ -64,6 +74,11 @@ void access_log_put_json(access_log_out_t *out, sheaf_p_str_t value)
     size_t len;
 
     for (size_t i = 0; i < end; i += len) {
+        len = plain_run(value.base, i, end);
+        if (len > 0) {
+            access_log_put(out, value.base + i, len);
+            continue;
+        }
         len = utf8_at(bytes + i, value.len - i, &code);
         if (len == 0) {
             access_log_put(out, "\\ufffd", 6);
@@ -84,13 +99,14 @@ void access_log_put_text(access_log_out_t *out, sheaf_p_str_t value)
 {
     const size_t end = bounded(value);
 
-    for (size_t i = 0; i < end; i++) {
-        const uint8_t c = (uint8_t)value.base[i];
+    for (size_t i = 0; i < end;) {
+        const size_t len = plain_run(value.base, i, end);
 
-        if (c < 0x20 || c > 0x7e || c == '"' || c == '\\')
-            put_code(out, false, c);
+        if (len > 0)
+            access_log_put(out, value.base + i, len);
         else
-            access_log_put(out, value.base + i, 1);
+            put_code(out, false, (uint8_t)value.base[i]);
+        i += len > 0 ? len : 1;
     }
     if (end < value.len)
         access_log_put(out, "...", 3);
