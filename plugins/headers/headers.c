@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VALUES_MAX 64 /* of one name that is renamed */
+#define VALUES_MAX  64   /* of one name that is renamed */
+#define ALIASES_MAX 1024 /* more than an item may have fields */
 
 enum { KEY_REQUEST, KEY_RESPONSE, KEY_REPLY };
 enum { KEY_REMOVE, KEY_RENAME, KEY_SET, KEY_ADD }; /* of a section */
@@ -78,6 +79,35 @@ static void apply(const headers_t *self, const lines_t *lines, sheaf_p_ref_t ref
     }
 }
 
+static int is_alias(const lines_t *lines, sheaf_p_str_t name)
+{
+    for (uint32_t i = 0; i < lines->count; i++)
+        if ((lines->list[i].verb == KEY_SET || lines->list[i].verb == KEY_REMOVE) &&
+            headers_name_is_alias(name, lines->list[i].name))
+            return 1;
+    return 0;
+}
+
+/* What is set or removed must not come in beside, under a name that a backend cannot tell from it. */
+static void drop_aliases(const headers_t *self, const lines_t *lines, sheaf_p_ref_t item)
+{
+    sheaf_p_str_t name, value;
+    uint32_t index = 0, dropped = 0;
+
+    while (dropped < ALIASES_MAX && self->api->header_at(item, SHEAF_P_QUESTION, index, &name, &value)) {
+        char text[HEADERS_NAME_MAX + 1];
+
+        index++;
+        if (name.len > HEADERS_NAME_MAX || !is_alias(lines, name))
+            continue;
+        memcpy(text, name.base, name.len);
+        text[name.len] = '\0';
+        dropped++;
+        if (self->api->header_remove(item, SHEAF_P_QUESTION, text) == 0)
+            index = 0; /* all of that name went, wherever they stood */
+    }
+}
+
 static sheaf_p_verdict_t on_request(void *data, sheaf_p_ref_t request)
 {
     const headers_t *self = data;
@@ -90,6 +120,8 @@ static sheaf_p_verdict_t on_item(void *data, sheaf_p_ref_t item)
 {
     const headers_t *self = data;
 
+    if (self->request.count > 0)
+        drop_aliases(self, &self->request, item);
     apply(self, &self->request, item, SHEAF_P_QUESTION);
     return SHEAF_P_PASS;
 }

@@ -37,3 +37,20 @@ const char *headers_name_refused(sheaf_p_str_t name)
         return "is no name of a header field";
     return is_ours(name) ? "is written by Sheaf itself" : NULL;
 }
+
+static char folded(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return (char)(c | 0x20);
+    return c == '_' ? '-' : c;
+}
+
+int headers_name_is_alias(sheaf_p_str_t name, const char *other)
+{
+    if (strlen(other) != name.len || strncasecmp(other, name.base, name.len) == 0)
+        return 0;
+    for (size_t i = 0; i < name.len; i++)
+        if (folded(name.base[i]) != folded(other[i]))
+            return 0;
+    return 1;
+}

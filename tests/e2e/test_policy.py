@@ -190,10 +190,21 @@ class SameDecision(Decisions):
             403, problem="address-refused"),
         Row("a field is removed in any case", fields("f-3"), 200, headers={"X-DEBUG": "1", "X-User": "root"},
             sees={"x-debug": None, "x-user": None}),
+        Row("a field that is set in another spelling", fields("f-6"), 200, headers={"X_User": "root", "x_debug": "1", "x_kept": "1"},
+            sees={"x_user": None, "x_debug": None, "x_kept": "1", "x-user": None}),
         Row("what is inherited is replaced", '{use: headers, name: f-4, request: {set: {accept-language: eo}}}', 200,
             headers={"Accept-Language": "de"}, inherits=True, sees={"accept-language": "eo"}),
         Row("what is inherited is removed", '{use: headers, name: f-5, request: {remove: [authorization]}}', 200,
             headers={"Authorization": "Bearer x"}, inherits=True, sees={"authorization": None}),
+        Row("a method that the route has not", "", 405, keys=", methods: [GET]", method="POST", body={}),
+        Row("a body that is too large for the route", "", 413, keys=", max_body: 4", method="POST", body={"a": 1}),
+        Row("fields that the route denies", "", 200, keys=", request_headers: {deny: [x-internal-*]}",
+            headers={"X-Internal-User": "root", "x_internal_user": "root", "X-Mine": "1"},
+            sees={"x-internal-user": None, "x_internal_user": None, "x-mine": "1"}),
+        Row("credentials that the route keeps", "", 200, keys=", forward_credentials: false", inherits=True,
+            headers={"Authorization": "Bearer x", "Cookie": "a=1"}, sees={"authorization": None, "cookie": None}),
+        Row("fields of answers that the route denies", "", 200, keys=", response_headers: {deny: [x-two]}", path="/setcookie",
+            says={"x-two": None}),
     ]
 
 

@@ -75,6 +75,34 @@ static void a_field_that_cannot_be_filled_in_is_never_the_clients(void **state)
     host_free(host);
 }
 
+static void what_is_set_or_removed_does_not_come_in_under_another_spelling(void **state)
+{
+    host_t *host = host_new(&sheaf_plugin_headers);
+    sheaf_p_ref_t request, item;
+
+    (void)state;
+    host_set(host, "request.set", "X-User-Id: ${attr.user}");
+    host_set(host, "request.remove", "x_debug");
+    host_set(host, "request.add", "x-tag: b");
+    assert_null(host_open(host));
+    request = host_request(host, "POST", "/batch");
+    item = host_item(host, request, "GET", "/a");
+    host_header(item, SHEAF_P_QUESTION, "X_User-Id", "root");
+    host_header(item, SHEAF_P_QUESTION, "x-user_id", "root");
+    host_header(item, SHEAF_P_QUESTION, "x_user_id", "root");
+    host_header(item, SHEAF_P_QUESTION, "x-debug", "1");
+    host_header(item, SHEAF_P_QUESTION, "x_tag", "a");
+    host_header(item, SHEAF_P_QUESTION, "x_user_ids", "kept");
+    assert_int_equal(host_ask_item(item), SHEAF_P_PASS);
+    assert_string_equal(host_field(item, SHEAF_P_QUESTION, "x_user-id"), "");
+    assert_string_equal(host_field(item, SHEAF_P_QUESTION, "x-user_id"), "");
+    assert_string_equal(host_field(item, SHEAF_P_QUESTION, "x_user_id"), "");
+    assert_string_equal(host_field(item, SHEAF_P_QUESTION, "x-debug"), "");
+    assert_string_equal(host_field(item, SHEAF_P_QUESTION, "x_tag"), "a");
+    assert_string_equal(host_field(item, SHEAF_P_QUESTION, "x_user_ids"), "kept");
+    host_free(host);
+}
+
 static void a_rename_without_the_old_name_leaves_the_new_one(void **state)
 {
     host_t *host = opened("request.rename", "x-old: x-new");
@@ -157,6 +185,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_item_is_sent_with_what_is_configured),
         cmocka_unit_test(a_field_that_cannot_be_filled_in_is_never_the_clients),
+        cmocka_unit_test(what_is_set_or_removed_does_not_come_in_under_another_spelling),
         cmocka_unit_test(a_rename_without_the_old_name_leaves_the_new_one),
         cmocka_unit_test(an_answer_loses_what_is_removed),
         cmocka_unit_test(the_reply_is_written_once_for_all_items),
