@@ -195,7 +195,15 @@ static bool is_alike(sheaf_p_str_t name, const char *want)
     return true;
 }
 
-static void remove_alike(const jwt_t *self, sheaf_p_ref_t item, const char *want)
+static bool is_ours(const jwt_t *self, sheaf_p_str_t name)
+{
+    for (uint32_t i = 0; i < self->conf.field_count; i++)
+        if (is_alike(name, self->conf.fields[i].name))
+            return true;
+    return false;
+}
+
+static void remove_ours(const jwt_t *self, sheaf_p_ref_t item)
 {
     char copy[JWT_NAME_MAX + 1];
     sheaf_p_str_t name, value;
@@ -203,7 +211,7 @@ static void remove_alike(const jwt_t *self, sheaf_p_ref_t item, const char *want
 
     while (self->api->header_at(item, SHEAF_P_QUESTION, index, &name, &value)) {
         index++;
-        if (!is_alike(name, want))
+        if (!is_ours(self, name))
             continue;
         memcpy(copy, name.base, name.len);
         copy[name.len] = '\0';
@@ -218,8 +226,9 @@ static void set_fields(const jwt_t *self, sheaf_p_ref_t item, const json_t *clai
     char text[JWT_CLAIM_MAX];
     size_t len;
 
-    for (uint32_t i = 0; i < self->conf.field_count; i++)
-        remove_alike(self, item, self->conf.fields[i].name);
+    if (self->conf.field_count == 0)
+        return;
+    remove_ours(self, item);
     for (uint32_t i = 0; i < self->conf.field_count; i++)
         if (jwt_claims_text(claims, self->conf.fields[i].claim, ',', text, &len))
             self->api->header_set(item, SHEAF_P_QUESTION, self->conf.fields[i].name, sheaf_p_str(text, len));
