@@ -5,6 +5,8 @@ item of a batch with the headers on the item, as one that inherits them from the
 element of a bulk. All must get the same status, the backend must see the same, and the answer must say the same.
 """
 import json
+import pathlib
+import tempfile
 
 from harness import Case
 
@@ -53,14 +55,18 @@ class Got:
 
 
 class Decisions(Case):
-    """ROWS of a subclass, on one gateway."""
-    ROWS, more = [], {}
+    """ROWS of a subclass, on one gateway; its FILES, {name: text}, lie where @DIR@ stands."""
+    ROWS, FILES, more = [], {}, {}
 
     @classmethod
     def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory(prefix="sheaf-e2e-")
+        cls.addClassCleanup(folder.cleanup)
+        for name, text in cls.FILES.items():
+            (pathlib.Path(folder.name) / name).write_text(text)
         pairs = [(f"/row{number}", row) for number, row in enumerate(cls.ROWS)]
         cls.places = {"top": "trusted_proxies: [127.0.0.0/8]", **cls.more,
-                      "routes": "\n".join(row.route(prefix) for prefix, row in pairs),
+                      "routes": "\n".join(row.route(prefix) for prefix, row in pairs).replace("@DIR@", folder.name),
                       "endpoints": "\n".join(row.bulk(prefix) for prefix, row in pairs)}
         super().setUpClass()
 

@@ -1,5 +1,10 @@
 """What an item may ask for, and which headers pass: the attacks, and what is left of them; what plugins decide, alike
 however it is asked (decisions.py)."""
+import base64
+import hashlib
+import hmac
+import json
+import time
 import unittest
 
 from decisions import Decisions, Row
@@ -214,6 +219,59 @@ class SameDecision(Decisions):
             headers={"Authorization": "Bearer x", "Cookie": "a=1"}, sees={"authorization": None, "cookie": None}),
         Row("fields of answers that the route denies", "", 200, keys=", response_headers: {deny: [x-two]}", path="/setcookie",
             says={"x-two": None}),
+    ]
+
+
+SECRET, KEY, OTHER = "s" * 40, "a-key-of-acme", "a-key-of-umbrella"
+
+
+def base64url(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def token(secret=SECRET, alg="HS256", **claims):
+    claims = {"sub": "ann", "scope": "read", "exp": int(time.time()) + 3600, **claims}
+    text = ".".join(base64url(json.dumps(part).encode()) for part in ({"alg": alg, "typ": "JWT"}, claims))
+    mac = b"" if alg == "none" else hmac.new(secret.encode(), text.encode(), hashlib.sha256).digest()
+    return {"Authorization": f"Bearer {text}.{base64url(mac)}"}
+
+
+def bearers(name, more=""):
+    return (f"{{use: jwt, name: {name}, secret: @DIR@/secret, claims_to_headers: [{{claim: sub, header: x-user}}], forward: false{more}}}, "
+            f'{{use: headers, name: {name}-user, request: {{set: {{x-attr: "${{attr.user}}"}}}}}}')
+
+
+def keyed(name):
+    return (f"{{use: api_key, name: {name}, keys: @DIR@/keys}}, "
+            f'{{use: headers, name: {name}-who, request: {{set: {{x-consumer: "${{attr.consumer}}"}}}}}}')
+
+
+class SameIdentity(Decisions):
+    """Who is asking, and whether that may be believed: alike however it is asked."""
+    FILES = {"secret": SECRET, "keys": f"acme {hashlib.sha256(KEY.encode()).hexdigest()}\n"
+                                       f"umbrella {hashlib.sha256(OTHER.encode()).hexdigest()} routes=/elsewhere\n"}
+    ROWS = [
+        Row("no key", keyed("k-0"), 401),
+        Row("a key", keyed("k-1"), 200, {"X-Api-Key": KEY}, sees={"x-consumer": "acme", "x-api-key": None}),
+        Row("a key in another case", keyed("k-2"), 401, {"X-Api-Key": KEY.upper()}),
+        Row("a key under another name", keyed("k-3"), 401, {"x_api_key": KEY, "Api-Key": KEY}),
+        Row("a key of another route", keyed("k-4"), 403, {"X-Api-Key": OTHER}),
+        Row("a consumer by header", keyed("k-5"), 200, {"X-Api-Key": KEY, "X-Consumer": "root", "X_Consumer": "root"},
+            sees={"x-consumer": "acme", "x_consumer": None}),
+        Row("no token", bearers("j-0"), 401),
+        Row("a token", bearers("j-1"), 200, token(), inherits=True, sees={"x-user": "ann", "x-attr": "ann", "authorization": None}),
+        Row("a token of another secret", bearers("j-2"), 401, token("t" * 40), inherits=True),
+        Row("a token that is signed by nobody", bearers("j-3"), 401, token(alg="none"), inherits=True),
+        Row("a token that is over", bearers("j-4"), 401, token(exp=1), inherits=True),
+        Row("a token without the scope", bearers("j-5", ", scopes: [write]"), 403, token(), inherits=True),
+        Row("a token with the scope", bearers("j-6", ", scopes: [write]"), 200, token(scope="read write"), inherits=True),
+        Row("a user by header", bearers("j-7"), 200, {**token(), "X-User": "root", "X_User": "root", "X-Attr": "root"},
+            sees={"x-user": "ann", "x_user": None, "x-attr": "ann"}),
+        Row("a user by header without a token", bearers("j-8", ", required: false"), 200,
+            {"X-User": "root", "X_User": "root", "X-Attr": "root", "x_attr": "root"},
+            sees={"x-user": None, "x_user": None, "x-attr": None, "x_attr": None}),
+        Row("a bad token where none is needed", bearers("j-9", ", required: false"), 401, token("t" * 40), inherits=True),
+        Row("a token of more than its size", bearers("j-10"), 401, token(sub="a" * 9000)),
     ]
 
 
