@@ -136,6 +136,24 @@ static void on_body(sheaf_batch_t *batch, const char *bytes, size_t len)
     wake(visit);
 }
 
+/* RFC 9110 8.6: a 204 has no length, a 304 that of another answer; to a HEAD hooks give no body that could be measured. */
+static uint64_t length_of(const sheaf_item_t *item)
+{
+    bool is_head_given = item->body == NULL && sheaf_str_eq(item->exchange.method, SHEAF_STR("HEAD"));
+
+    if (item->status == 204 || item->status == 304 || is_head_given)
+        return UINT64_MAX;
+    return item->body == NULL ? 0 : item->body->len;
+}
+
+/* An answer of ours, or of a plugin. */
+static void take_whole(sheaf_visit_t *visit, const sheaf_item_t *item)
+{
+    visit->length = length_of(item);
+    if (visit->req != NULL && visit->length != UINT64_MAX && !is_head(visit))
+        sheaf_out_buf(&visit->out, item->body);
+}
+
 /* Of what was not begun nothing is kept but that it failed. */
 static void on_item(sheaf_batch_t *batch, uint32_t index)
 {
@@ -146,9 +164,7 @@ static void on_item(sheaf_batch_t *batch, uint32_t index)
     visit->is_broken = visit->is_started && item->err != SHEAF_OK;
     if (!visit->is_started && (!visit->has_begun || item->err != SHEAF_OK)) {
         sheaf_out_consume(&visit->out, visit->out.len);
-        visit->length = item->body == NULL ? 0 : item->body->len;
-        if (visit->req != NULL && !is_head(visit))
-            sheaf_out_buf(&visit->out, item->body);
+        take_whole(visit, item);
     }
     wake(visit);
 }

@@ -23,14 +23,14 @@ EVENTS = HEAD + b"Content-Type: text/event-stream\r\n\r\n"
 
 class Streaming(Case):
     """A gateway before a backend that the test speaks for, under /s."""
-    upstream = ""
+    upstream = plugins = ""
 
     @classmethod
     def setUpClass(cls):
         cls.backend = Scripted()
         cls.addClassCleanup(cls.backend.close)
         cls.places = {**cls.places, "upstreams": f's: {{servers: ["http://127.0.0.1:{cls.backend.at}"], {cls.upstream}}}',
-                      "routes": '- {match: "/s/{rest...}", upstream: s, max_body: 8MiB}'}
+                      "routes": '- {match: "/s/{rest...}", upstream: s, max_body: 8MiB' + cls.plugins + "}"}
         super().setUpClass()
 
     def begin(self, path="/s/x", sheaf=None):
@@ -139,6 +139,25 @@ class Parts(Streaming):
         gone = self.exchange(client, b"Range: bytes=20-\r\n", b"HTTP/1.1 416 Range Not Satisfiable\r\nConnection: close\r\n"
                              b"Content-Range: bytes */9\r\nContent-Length: 0\r\n\r\n")
         self.assertEqual((gone.status, gone.headers["content-range"]), (416, "bytes */9"))
+
+
+class Given(Streaming):
+    """Answers that a plugin gives; here the cache, out of what an item brought."""
+    plugins = ", plugins: [{use: cache}]"
+
+    def test_they_come_whole_and_none_has_a_length_that_it_may_not_have(self):
+        end = self.run_aside("/s/kept")
+        exchange = self.backend.take()
+        exchange.say(HEAD + b'Content-Length: 4\r\nETag: "e"\r\nCache-Control: max-age=60\r\n\r\nkept')
+        self.assertEqual(end()[0]["status"], 200)
+        exchange.close()
+        conn = self.sheaf.connect()  # one connection: what came too much would show
+        for method, fields, status, length, body in (("GET", {}, 200, "4", b"kept"), ("HEAD", {}, 200, None, b""),
+                                                     ("GET", {"If-None-Match": '"e"'}, 304, None, b""),
+                                                     ("GET", {}, 200, "4", b"kept")):
+            answer = self.sheaf.request(method, "/s/kept", headers=fields, conn=conn)
+            self.assertEqual((answer.status, answer.headers.get("content-length"), answer.body), (status, length, body))
+        conn.close()
 
 
 class GoneClients(Streaming):
