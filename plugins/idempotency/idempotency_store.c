@@ -128,14 +128,15 @@ static slot_t *choose(const idempotency_store_t *store, bucket_t *bucket, uint64
     return chosen;
 }
 
-static idempotency_found_t known(const slot_t *slot, const uint8_t *payload, char *ret_answer, uint32_t *ret_len)
+static idempotency_found_t known(const idempotency_store_t *store, const slot_t *slot, const uint8_t *payload,
+                                 char *ret_answer, uint32_t *ret_len)
 {
     if (memcmp(slot->payload, payload, IDEMPOTENCY_HASH) != 0)
         return IDEMPOTENCY_OTHER;
     if (!slot->is_done)
         return IDEMPOTENCY_RUNNING;
-    memcpy(ret_answer, slot->answer, slot->len);
-    *ret_len = slot->len;
+    *ret_len = slot->len <= store->answer_bytes ? slot->len : 0; /* more was never written here */
+    memcpy(ret_answer, slot->answer, *ret_len);
     return IDEMPOTENCY_DONE;
 }
 
@@ -156,7 +157,7 @@ idempotency_found_t idempotency_store_begin(idempotency_store_t *store, const ui
     lock(bucket, &mine);
     slot = find(store, bucket, key, now_ms);
     if (slot != NULL) {
-        found = known(slot, payload, ret_answer, ret_len);
+        found = known(store, slot, payload, ret_answer, ret_len);
     } else if ((slot = choose(store, bucket, now_ms, &number)) != NULL) {
         *ret_evicted = is_alive(slot, now_ms);
         slot->turn++;

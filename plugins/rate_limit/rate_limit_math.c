@@ -44,7 +44,8 @@ static uint64_t bucket_step(const rate_limit_rule_t *rule, uint64_t state, uint6
         verdict->retry_ms = (debt + cost * token - all + NS_OF_MS - 1) / NS_OF_MS;
     verdict->remaining = (all - debt) / token;
     verdict->reset_ms = (debt + NS_OF_MS - 1) / NS_OF_MS;
-    return verdict->is_allowed ? now_ns + debt : state;
+    /* A state from beyond "empty" does not stay: it would refuse until the old limit is over. */
+    return verdict->is_allowed || state > now_ns + all ? now_ns + debt : state;
 }
 
 /* --- sliding window --- */

@@ -2,9 +2,12 @@
 
 #include <stdatomic.h>
 
-#define SLOTS     8
-#define RULE_BITS 7u /* of a tag */
-#define IN_USE    8u
+#define SLOTS 8
+/* a tag: 52 bits of the key's hash, how the state is to be read (8), IN_USE (1), number of the rule (3) */
+#define RULE_BITS  7u
+#define IN_USE     8u
+#define KIND_SHIFT 4
+#define KIND_BITS  (0xffu << KIND_SHIFT)
 
 typedef struct slot {
     _Atomic uint64_t tag, state;
@@ -53,6 +56,12 @@ void rate_limit_table_init(rate_limit_table_t *table, void *memory, uint64_t ent
         table->secret[i] = agreed(&table->memory->secret[i], random[i]);
 }
 
+/* What a state means depends on it: of a bucket it is a time, of a window its number, which depends on the period. */
+static uint64_t kind_of(const rate_limit_rule_t *rule)
+{
+    return !rule->is_sliding ? 0 : (1 + rule->period_ms % 255) << KIND_SHIFT;
+}
+
 static slot_t *find(bucket_t *bucket, uint64_t tag)
 {
     for (int i = 0; i < SLOTS; i++)
@@ -66,7 +75,7 @@ static uint32_t used(const rate_limit_table_t *table, const slot_t *slot, uint64
 {
     const uint64_t tag = atomic_load(&slot->tag), rule = tag & RULE_BITS;
 
-    if (tag == 0 || rule >= table->rule_count)
+    if (tag == 0 || rule >= table->rule_count || (tag & KIND_BITS) != kind_of(&table->rules[rule]))
         return 0;
     return rate_limit_used(&table->rules[rule], atomic_load(&slot->state), now_ms);
 }
@@ -106,7 +115,8 @@ static slot_t *slot_of(const rate_limit_table_t *table, const uint64_t hash[2], 
                        uint32_t *evicted)
 {
     bucket_t *bucket = &table->memory->buckets[hash[0] & (table->buckets - 1)];
-    const uint64_t tag = (hash[1] & ~(uint64_t)(RULE_BITS | IN_USE)) | IN_USE | rule;
+    const uint64_t tag =
+        (hash[1] & ~(uint64_t)(KIND_BITS | RULE_BITS | IN_USE)) | kind_of(&table->rules[rule]) | IN_USE | rule;
     slot_t *slot = find(bucket, tag);
 
     while (slot == NULL) {

@@ -2,8 +2,8 @@
  *
  *   | secret | bucket: 8 slots | bucket: 8 slots | ...        slot: tag 64 bits, state 64 bits
  *
- * A key's place comes from a keyed hash of 128 bits: half says which bucket, half is the tag (with the number of the limit in its
- * lowest bits). The secret is drawn at random by whoever comes first, so nobody outside can aim at a bucket. No locks:
+ * A key's place comes from a keyed hash of 128 bits: half says which bucket, of the other half 52 bits are the tag (beside the
+ * number of the limit and how its state is read: a reload may change that, and what was there then counts as nothing). The secret is drawn at random by whoever comes first, so nobody outside can aim at a bucket. No locks:
  * tag and state are words that are compared and swapped, so a worker that dies in the middle harms nobody.
  *
  * A key that is not there takes, of its bucket, the slot that is used the least as a share of its limit (rate_limit_used): an

@@ -227,6 +227,39 @@ static void what_one_limit_refuses_is_charged_to_none(void **unused)
     free(memory.bytes);
 }
 
+static void a_limit_that_was_relaxed_holds_nobody_to_the_old_one(void **unused)
+{
+    const rate_limit_rule_t strict = {.rate = 1, .period_ms = 3600000, .burst = 1};
+    rate_limit_verdict_t v;
+    uint64_t state = rate_limit_step(&strict, 0, 1000, 1, &v);
+
+    state = rate_limit_step(&bucket_5_60, state, 2000, 1, &v);
+    assert_false(v.is_allowed);
+    assert_int_equal(v.retry_ms, 1000);
+    rate_limit_step(&bucket_5_60, state, 3000, 1, &v);
+    assert_true(v.is_allowed);
+}
+
+static void what_another_algorithm_left_in_the_table_is_nothing(void **unused)
+{
+    const rate_limit_rule_t *const orders[][2] = {{&bucket_5_60, &window_10}, {&window_10, &bucket_5_60}};
+
+    for (int i = 0; i < 2; i++) {
+        memory_t memory = table_of(1024, orders[i][0], 1);
+
+        for (uint64_t key = 0; key < 5000; key++)
+            for (int n = 0; n < 20; n++)
+                charge(&memory, key, 1000);
+        memory.table.rules = orders[i][1]; /* as after a reload */
+        for (uint64_t key = 0; key < 100; key++)
+            assert_true(charge(&memory, key, 1001));
+        for (uint64_t key = 20000; key < 21000; key++)
+            charge(&memory, key, 1001);
+        assert_true(charge(&memory, 0, 1001)); /* none of it stays and takes the place of others */
+        free(memory.bytes);
+    }
+}
+
 static void the_words_are_structured_fields(void **unused)
 {
     const rate_limit_rule_t rules[] = {{.rate = 100, .period_ms = 60000, .burst = 20}, window_10};
@@ -269,6 +302,8 @@ int main(void)
         cmocka_unit_test(every_key_has_a_limit_of_its_own),
         cmocka_unit_test(a_flood_of_fresh_keys_does_not_free_one_that_is_used_up),
         cmocka_unit_test(what_one_limit_refuses_is_charged_to_none),
+        cmocka_unit_test(a_limit_that_was_relaxed_holds_nobody_to_the_old_one),
+        cmocka_unit_test(what_another_algorithm_left_in_the_table_is_nothing),
         cmocka_unit_test(the_words_are_structured_fields),
         cmocka_unit_test(the_longest_words_fit),
     };

@@ -119,6 +119,44 @@ static void a_bucket_fills_again_by_the_clock_of_redis(void **unused)
     host_free(host);
 }
 
+static host_t *of_one_prefix(const char *algorithm, const char *per)
+{
+    host_t *host = host_new(&sheaf_plugin_rate_limit);
+
+    host_set(host, "limits[0].rate", "5");
+    host_set(host, "limits[0].per", per);
+    host_set(host, "algorithm", algorithm);
+    host_set(host, "redis.address", server.address);
+    assert_null(host_open(host));
+    return host;
+}
+
+static void limits_may_be_changed_over_what_is_there(void **unused)
+{
+    static const struct {
+        const char *algorithm, *per;
+    } ways[] = {{"sliding_window", "1h"}, {"token_bucket", "1h"}, {"sliding_window", "2h"}, {"token_bucket", "3h"}};
+
+    for (size_t i = 0; i < 4; i++) {
+        host_t *host = of_one_prefix(ways[i].algorithm, ways[i].per);
+
+        assert_int_equal(passing(host, 20), 5);
+        assert_int_equal(host_counted(host, "undecided"), 0);
+        host_free(host);
+    }
+    for (int i = 0, passed = 0; passed == 0; i++) { /* a bucket of an hour that is one of a second now */
+        host_t *strict = i == 0 ? of_one_prefix("token_bucket", "1h") : NULL,
+               *host = of_one_prefix("token_bucket", "1s");
+
+        if (strict != NULL) {
+            passing(strict, 20);
+            host_free(strict);
+        }
+        passed = passing(host, 1);
+        host_free(host);
+    }
+}
+
 static void a_redis_that_stands_still_is_waited_for_no_longer_than_said(void **unused)
 {
     static const struct {
@@ -265,6 +303,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(machines_share_a_token_bucket, start, stop),
         cmocka_unit_test_setup_teardown(machines_share_a_sliding_window, start, stop),
         cmocka_unit_test_setup_teardown(a_bucket_fills_again_by_the_clock_of_redis, start, stop),
+        cmocka_unit_test_setup_teardown(limits_may_be_changed_over_what_is_there, start, stop),
         cmocka_unit_test_setup_teardown(a_redis_that_stands_still_is_waited_for_no_longer_than_said, start, stop),
         cmocka_unit_test_setup_teardown(a_redis_that_is_silent_for_a_second_is_left_alone, start, stop),
         cmocka_unit_test_setup_teardown(who_waits_when_redis_dies_is_told_and_the_next_one_is_found, start, stop),
