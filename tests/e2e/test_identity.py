@@ -190,6 +190,15 @@ class Identity(Case):
         self.assertEqual([result["status"] for result in results], [200, 200, 401, 200, 401])
         self.assertEqual([self.headers_of(results[at])["x-user"] for at in (0, 1, 3)], ["alice", "bob", "alice"])
 
+    def test_a_token_that_comes_of_another_items_answer_is_looked_at_as_it_will_be_sent(self):
+        for name, want in (("BOB", "bob"), ("EXPIRED", None)):
+            login = {"id": "login", "method": "POST", "url": "/o/echo", "headers": {"content-type": "text/plain"}, "body": JWT[name]}
+            uses = {"id": "uses", "url": "/jwt/echo", "dependsOn": ["login"], "headers": {"authorization": "Bearer ${login.body/body}"}}
+            result = next(one for one in self.run_as(bearer("ES256"), login, uses) if one["id"] == "uses")
+            self.assertEqual(result["status"], 200 if want else 401, result)
+            if want:
+                self.assertEqual(self.headers_of(result)["x-user"], want)
+
     def test_two_tokens_are_none(self):
         two = [bearer("ES256")["Authorization"], bearer("BOB")["Authorization"]]
         for headers in ({"authorization": two}, {"authorization": two[0], "Authorization": two[1]}):
