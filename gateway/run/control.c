@@ -13,7 +13,7 @@ typedef struct { /* what travels as bytes; descriptors travel beside it */
 
 typedef union {
     struct cmsghdr head; /* for alignment */
-    char bytes[CMSG_SPACE(sizeof(int) * (SHEAF_SOCKETS_MAX + 1))];
+    char bytes[CMSG_SPACE(sizeof(int) * SHEAF_NOTE_FDS_MAX)];
 } rights_t;
 
 bool sheaf_control_pair(int ret_ends[2])

@@ -12,7 +12,8 @@
  *      |                                         |   ready, so it leaves the admin socket too
  *
  * A configuration, its text and the files that it names, travels as a memfd that holds a pack (config/files.h): the first
- * descriptor of PREPARE; the rest are new listening sockets in the order of sheaf_sockets_open. */
+ * descriptor of PREPARE; then come new listening sockets in the order of sheaf_sockets_open, and last the memory that plugins
+ * share, in the order of sheaf_shares_open, all of it. */
 #ifndef SHEAF_RUN_CONTROL_H
 #define SHEAF_RUN_CONTROL_H
 
@@ -30,11 +31,13 @@ typedef enum sheaf_note_kind {
     SHEAF_NOTE_RETIRE,
 } sheaf_note_kind_t;
 
+#define SHEAF_NOTE_FDS_MAX (1 + SHEAF_SOCKETS_MAX + SHEAF_PLUGINS_SHARED_MAX) /* the kernel takes 253 */
+
 typedef struct sheaf_note {
     uint32_t kind;
     uint32_t generation; /* of PREPARE and its answers */
     uint32_t fd_count;
-    int fds[SHEAF_SOCKETS_MAX + 1]; /* PREPARE: the pack, then new sockets; the receiver owns its copies */
+    int fds[SHEAF_NOTE_FDS_MAX]; /* PREPARE: the pack, new sockets, shared memory; the receiver owns its copies */
 } sheaf_note_t;
 
 /* Two connected ends, close-on-exec and non-blocking. */

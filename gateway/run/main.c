@@ -56,6 +56,7 @@ static int run_alone(const char *config_path, sheaf_reload_t *config, const shea
         .config_path = config_path,
         .snapshot = config->snapshot,
         .sockets = config->sockets,
+        .shares = config->shares,
         .control_fd = -1,
         .region = region,
         .slate = slate,
@@ -107,7 +108,7 @@ static sheaf_err_t prepare_run(const char *config_path, sheaf_reload_t *config, 
     sheaf_err_t err;
 
     sheaf_handover_take(&inherited);
-    err = sheaf_reload_read(config, config_path, &inherited);
+    err = sheaf_reload_read(config, config_path, &inherited, NULL);
     if (err != SHEAF_OK)
         return err;
     if (!sheaf_plughost_try(config->snapshot))

@@ -50,7 +50,21 @@ static sheaf_err_t check_pack(sheaf_reload_t *reload, sheaf_str_t pack)
     return take_report(reload, report);
 }
 
-sheaf_err_t sheaf_reload_read(sheaf_reload_t *reload, const char *path, const sheaf_sockets_t *old)
+static sheaf_err_t open_all(sheaf_reload_t *fresh, const sheaf_sockets_t *old, const sheaf_shares_t *old_shares,
+                            sheaf_fail_t *fail)
+{
+    sheaf_err_t err = sheaf_shares_open(fresh->snapshot, old_shares, NULL, &fresh->shares, fail);
+
+    if (err != SHEAF_OK)
+        return err;
+    err = sheaf_sockets_open(&fresh->snapshot->conf, old, NULL, 0, &fresh->sockets, fail);
+    if (err != SHEAF_OK)
+        sheaf_shares_close_new(&fresh->shares);
+    return err;
+}
+
+sheaf_err_t sheaf_reload_read(sheaf_reload_t *reload, const char *path, const sheaf_sockets_t *old,
+                              const sheaf_shares_t *old_shares)
 {
     sheaf_reload_t fresh = {.snapshot = NULL};
     sheaf_fail_t fail;
@@ -59,7 +73,7 @@ sheaf_err_t sheaf_reload_read(sheaf_reload_t *reload, const char *path, const sh
     if (err == SHEAF_OK)
         err = check_text(&fresh, path, sheaf_str(fresh.text, fresh.text_len));
     if (err == SHEAF_OK) {
-        err = sheaf_sockets_open(&fresh.snapshot->conf, old, NULL, 0, &fresh.sockets, &fail);
+        err = open_all(&fresh, old, old_shares, &fail);
         if (err != SHEAF_OK)
             fprintf(stderr, "%s: error: %s\n", path, fail.detail);
     }
@@ -70,6 +84,28 @@ sheaf_err_t sheaf_reload_read(sheaf_reload_t *reload, const char *path, const sh
     }
     *reload = fresh;
     return SHEAF_OK;
+}
+
+static sheaf_err_t close_received(const sheaf_note_t *note, sheaf_err_t err)
+{
+    for (uint32_t i = 1; i < note->fd_count; i++)
+        close(note->fds[i]);
+    return err != SHEAF_OK ? err : SHEAF_ERR_SYSTEM;
+}
+
+/* Sockets come first, then all the memory. */
+static sheaf_err_t take_received(sheaf_reload_t *fresh, const sheaf_note_t *note, const sheaf_sockets_t *old,
+                                 sheaf_fail_t *fail)
+{
+    uint32_t sockets = note->fd_count - 1 - sheaf_shares_wanted(fresh->snapshot);
+    sheaf_err_t err;
+
+    err = sheaf_shares_open(fresh->snapshot, NULL, note->fds + 1 + sockets, &fresh->shares, fail);
+    if (err == SHEAF_OK)
+        err = sheaf_sockets_open(&fresh->snapshot->conf, old, note->fds + 1, sockets, &fresh->sockets, fail);
+    if (err != SHEAF_OK)
+        sheaf_shares_close_new(&fresh->shares);
+    return err;
 }
 
 sheaf_err_t sheaf_reload_receive(sheaf_reload_t *reload, const sheaf_note_t *note, const sheaf_sockets_t *old)
@@ -87,11 +123,10 @@ sheaf_err_t sheaf_reload_receive(sheaf_reload_t *reload, const sheaf_note_t *not
         err = check_pack(&fresh, sheaf_str(pack, len));
     close(note->fds[0]);
     sheaf_files_pack_free(pack, len);
-    if (err == SHEAF_OK)
-        err = sheaf_sockets_open(&fresh.snapshot->conf, old, note->fds + 1, note->fd_count - 1, &fresh.sockets, &fail);
+    if (err == SHEAF_OK && note->fd_count >= 1 + sheaf_shares_wanted(fresh.snapshot))
+        err = take_received(&fresh, note, old, &fail);
     else
-        for (uint32_t i = 1; i < note->fd_count; i++)
-            close(note->fds[i]);
+        err = close_received(note, err);
     if (err != SHEAF_OK) {
         sheaf_log(SHEAF_LOG_ERROR, "reload", "this worker cannot take the new configuration: %s", fail.detail);
         sheaf_snapshot_drop(fresh.snapshot);
@@ -118,6 +153,8 @@ bool sheaf_reload_note(const sheaf_reload_t *reload, const sheaf_sockets_t *old,
         if (sheaf_sockets_find(old, &reload->sockets.items[i]) < 0)
             ret_note->fds[ret_note->fd_count++] = reload->sockets.items[i].fd;
     }
+    for (uint32_t i = 0; i < reload->shares.count; i++)
+        ret_note->fds[ret_note->fd_count++] = reload->shares.items[i].fd;
     return true;
 }
 
@@ -125,8 +162,10 @@ void sheaf_reload_forget(sheaf_reload_t *reload, const sheaf_sockets_t *in_use)
 {
     if (reload->snapshot == NULL)
         return;
-    if (in_use != NULL)
+    if (in_use != NULL) {
         sheaf_sockets_close(&reload->sockets, in_use);
+        sheaf_shares_close_new(&reload->shares);
+    }
     sheaf_snapshot_drop(reload->snapshot);
     free(reload->text);
     memset(reload, 0, sizeof(*reload));

@@ -6,16 +6,20 @@
 #define SHEAF_RUN_RELOAD_H
 
 #include "gateway/run/control.h"
+#include "gateway/run/shares.h"
 
 typedef struct sheaf_reload {
     sheaf_snapshot_t *snapshot; /* NULL: nothing is pending */
     sheaf_sockets_t sockets;    /* of the new configuration; those the old one has too are shared with it */
+    sheaf_shares_t shares;      /* of its plugins; those that were there before are shared too */
     char *text;                 /* as read; NULL on the receiving side */
     size_t text_len;
 } sheaf_reload_t;
 
-/* Reads `path`, checks it and opens the sockets that `old` (NULL: none) does not have. Errors are printed on stderr. */
-sheaf_err_t sheaf_reload_read(sheaf_reload_t *reload, const char *path, const sheaf_sockets_t *old);
+/* Reads `path`, checks it, opens the sockets that `old` (NULL: none) does not have, and makes the memory that `old_shares`
+ * (NULL: none) does not have. Errors are printed on stderr. */
+sheaf_err_t sheaf_reload_read(sheaf_reload_t *reload, const char *path, const sheaf_sockets_t *old,
+                              const sheaf_shares_t *old_shares);
 
 /* Takes over text, files and sockets of a PREPARE note (closes its descriptors whatever happens). */
 sheaf_err_t sheaf_reload_receive(sheaf_reload_t *reload, const sheaf_note_t *note, const sheaf_sockets_t *old);

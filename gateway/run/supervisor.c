@@ -88,6 +88,7 @@ static void become_worker(void *data, uint32_t index, int control_fd)
     supervisor_t *sup = data;
     sheaf_worker_setup_t setup = {.snapshot = sup->config.snapshot,
                                   .sockets = sup->config.sockets,
+                                  .shares = sup->config.shares,
                                   .control_fd = control_fd,
                                   .region = sup->region,
                                   .slate = sup->slate,
@@ -100,8 +101,10 @@ static void become_worker(void *data, uint32_t index, int control_fd)
     close(sup->signal_fd);
     sheaf_upgrade_end(&sup->upgrade);
     sheaf_handover_forget();
-    if (sup->next.snapshot != NULL) /* not ours yet: what we need of it comes with PREPARE */
+    if (sup->next.snapshot != NULL) { /* not ours yet: what we need of it comes with PREPARE */
         sheaf_sockets_close(&sup->next.sockets, &sup->config.sockets);
+        sheaf_shares_close_new(&sup->next.shares);
+    }
     sheaf_crew_leave(&sup->crew);
     ignore_group_signals(sup);
     if (sheaf_privileges_take(&sup->privileges, &fail) != SHEAF_OK) {
@@ -193,7 +196,7 @@ static void start_reload(supervisor_t *sup)
         return;
     }
     sheaf_notify_reloading();
-    if (sheaf_reload_read(&sup->next, sup->config_path, &sup->config.sockets) != SHEAF_OK) {
+    if (sheaf_reload_read(&sup->next, sup->config_path, &sup->config.sockets, &sup->config.shares) != SHEAF_OK) {
         sheaf_count(sup->metrics, SHEAF_METRIC_RELOADS_FAILED, 1);
         sheaf_log(SHEAF_LOG_ERROR, "reload", "%s is not acceptable, the old configuration stays", sup->config_path);
         sheaf_notify("READY=1");
@@ -218,6 +221,7 @@ static void commit_reload(supervisor_t *sup)
     warn_of_user(sup);
     sheaf_crew_tell(&sup->crew, 0, SHEAF_NOTE_COMMIT, sup->generation);
     sheaf_sockets_close(&sup->config.sockets, &sup->next.sockets);
+    sheaf_shares_close(&sup->config.shares, &sup->next.shares);
     sheaf_snapshot_drop(sup->config.snapshot);
     free(sup->config.text);
     sup->config = sup->next;

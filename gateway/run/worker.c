@@ -33,6 +33,7 @@ typedef struct {
     sheaf_front_t *front;
     sheaf_snapshot_t *snapshot;
     sheaf_sockets_t sockets;
+    sheaf_shares_t shares;
     sheaf_reload_t pending;
     uint32_t generation;
     sheaf_tickets_t *tickets;
@@ -131,6 +132,8 @@ static void commit(worker_t *worker)
             sheaf_front_unlisten(worker->front, worker->sockets.items[i].fd);
     }
     worker->sockets = reload->sockets;
+    sheaf_shares_close(&worker->shares, &reload->shares);
+    worker->shares = reload->shares;
     sheaf_reload_forget(reload, NULL);
 }
 
@@ -146,9 +149,11 @@ static void forget_pending(worker_t *worker)
 /* Plugins may refuse it. */
 static bool prepare_guests(worker_t *worker)
 {
+    int fds[SHEAF_PLUGINS_MAX];
     sheaf_fail_t fail;
 
-    worker->pending_guests = sheaf_guests_open(worker->plughost, worker->pending.snapshot, NULL, &fail);
+    sheaf_shares_fds(&worker->pending.shares, worker->pending.snapshot, fds);
+    worker->pending_guests = sheaf_guests_open(worker->plughost, worker->pending.snapshot, fds, &fail);
     if (fail.err == SHEAF_OK)
         return true;
     sheaf_log(SHEAF_LOG_ERROR, "reload", "%s", fail.detail);
@@ -165,7 +170,7 @@ static void on_hangup(uv_signal_t *handle, int signum)
     if (worker->stage != SERVING || worker->setup->config_path == NULL)
         return;
     sheaf_notify_reloading();
-    err = sheaf_reload_read(&worker->pending, worker->setup->config_path, &worker->sockets);
+    err = sheaf_reload_read(&worker->pending, worker->setup->config_path, &worker->sockets, &worker->shares);
     if (err == SHEAF_OK && !prepare_guests(worker))
         err = SHEAF_ERR_CONFIG;
     sheaf_notify("READY=1");
@@ -395,6 +400,7 @@ static bool build_floors(worker_t *worker)
         .region = worker->setup->region,
         .worker_number = worker->setup->slot,
     };
+    int fds[SHEAF_PLUGINS_MAX];
     sheaf_guests_t *guests;
     sheaf_fail_t fail;
     sheaf_upstreams_env_t up = {
@@ -420,7 +426,9 @@ static bool build_floors(worker_t *worker)
 
     worker->rotation.on_expired = on_rotation;
     worker->plughost = sheaf_plughost_new(&plug);
-    guests = sheaf_guests_open(worker->plughost, worker->setup->snapshot, NULL, &fail);
+    worker->shares = worker->setup->shares;
+    sheaf_shares_fds(&worker->shares, worker->setup->snapshot, fds);
+    guests = sheaf_guests_open(worker->plughost, worker->setup->snapshot, fds, &fail);
     if (fail.err != SHEAF_OK) {
         sheaf_log(SHEAF_LOG_ERROR, "worker", "%s", fail.detail);
         return false;

@@ -9,6 +9,7 @@
 #include "gateway/base/metrics.h"
 #include "gateway/base/slate.h"
 #include "gateway/front/tickets.h"
+#include "gateway/run/shares.h"
 #include "gateway/run/sockets.h"
 
 #define SHEAF_CONFIG_MAX_BYTES (8u << 20)
@@ -17,6 +18,7 @@ typedef struct sheaf_worker_setup {
     const char *config_path;    /* for SIGHUP when alone; NULL: SIGHUP is ignored */
     sheaf_snapshot_t *snapshot; /* the worker takes its own hold */
     sheaf_sockets_t sockets;    /* the worker owns these descriptors from here on */
+    sheaf_shares_t shares;      /* and these */
     int control_fd;             /* -1: alone */
     sheaf_metrics_region_t *region;
     sheaf_slate_t *slate; /* what the worker in slot 0 finds out about the servers of upstreams; NULL: it asks none */
