@@ -1,0 +1,156 @@
+"""Plugins in the gateway: asked in order, held, caught when they break the contract, refused when they do not fit."""
+import json
+import pathlib
+import signal
+import subprocess
+import unittest
+
+from harness import SHEAF, Case, wait_until
+
+OBJECTS = pathlib.Path(SHEAF).resolve().parent / "tests" / "plugins"
+ROGUE = f"{{file: {OBJECTS}/rogue_0.so}}"
+PLACES = {"top": f"plugins: [{ROGUE}, {{use: example, word: banned}}]",
+          "routes": """- {match: "/guarded/{rest...}", rewrite: "/{rest...}", upstream: origin, coalesce: true, plugins: [{use: example, name: guard, word: guarded}]}""",
+          "endpoint": "timeout: 2s",
+          "endpoints": """- {path: /bulk, kind: bulk, timeout: 2s, each: {method: POST, url: "/o/echo", headers: {x-rogue: "${item/rogue:-}", x-word: "${item/word:-}"}, body: {}}}"""}
+FAULTY = ("twice", "none", "answer-and-pass", "wrong", "resume-twice", "answer-twice")
+
+
+class Plugins(Case):
+    places = PLACES
+
+    def ask(self, way, rogue=None, word=None, url="/o/echo"):
+        """Status and body, three ways: as a request, as an item, as an element of a bulk."""
+        headers = {name: value for name, value in (("x-rogue", rogue), ("x-word", word)) if value}
+        if way == "direct":
+            answer = self.sheaf.request("POST", url, "{}", {"Content-Type": "application/json", **headers})
+            return answer.status, answer.body.decode()
+        if way == "item":
+            result = self.run_item({"method": "POST", "url": url, "headers": headers, "body": {}})
+        else:
+            result = self.sheaf.post([{k: v for k, v in (("rogue", rogue), ("word", word)) if v}], path="/bulk").json["responses"][0]
+        return result["status"], result.get("body")
+
+    def faults(self):
+        return self.sheaf.metrics()["sheaf_plugin_faults_total"]
+
+    def test_one_plugin_decides_the_same_three_ways(self):
+        for way in ("direct", "item", "bulk"):
+            with self.subTest(way=way):
+                self.assertEqual(self.ask(way)[0], 200)
+                self.assertEqual(self.ask(way, word="banned")[0], 403)
+
+    def test_whoever_breaks_the_contract_gets_500_and_is_named(self):
+        for way in ("direct", "item", "bulk"):
+            for what in FAULTY:
+                with self.subTest(way=way, what=what):
+                    before = self.faults()
+                    self.assertEqual(self.ask(way, rogue=what)[0], 500)
+                    self.assertEqual(self.faults(), before + 1)
+        wait_until(lambda: any('"plugin":"rogue"' in line and "fault" in line for line in self.sheaf.err), what="the log")
+
+    def test_a_request_as_a_whole_is_caught_in_the_same_way(self):
+        for what in FAULTY:
+            with self.subTest(what=what):
+                answer = self.sheaf.batch(["/o/echo"], {"x-rogue-request": what})
+                self.assertEqual((answer.status, answer.json["type"]), (500, "urn:sheaf:problem:plugin"))
+
+    def test_who_is_never_let_go_meets_the_deadline(self):
+        before = self.faults()
+        result = self.run_item({"url": "/o/echo", "headers": {"x-rogue": "never"}, "timeout": "100ms"})
+        self.assert_problem(result, 504, "timeout")
+        self.assertEqual(self.sheaf.batch(["/o/echo"], {"x-rogue-request": "never"}).status, 504)
+        self.assertEqual(self.faults(), before + 2)
+
+    def test_who_is_held_goes_on_or_is_answered(self):
+        for way in ("direct", "item", "bulk"):
+            self.assertEqual(self.ask(way, rogue="later")[0], 200, way)
+            self.assertEqual(self.ask(way, rogue="later-answer"), (200, "late"), way)
+        answer = self.sheaf.batch(["/o/echo"], {"x-rogue-request": "later"})
+        self.assertEqual((answer.status, answer.json["summary"]["succeeded"]), (207, 1))
+        answer = self.sheaf.batch(["/o/echo"], {"x-rogue-request": "later-answer"})
+        self.assertEqual((answer.status, answer.body, answer.headers["x-late"]), (200, b"late", "yes"))
+
+    def test_whoever_is_asked_later_still_refuses_what_was_held(self):
+        self.assertEqual(self.ask("item", rogue="later", word="banned")[0], 403)
+
+    def test_a_word_that_comes_too_late_finds_nothing(self):
+        stale = 'sheaf_plugin_stale_total{plugin="rogue"}'
+        before = self.sheaf.metrics()[stale]
+        self.assertEqual(self.ask("item", rogue="stale")[0], 200)
+        wait_until(lambda: self.sheaf.metrics()[stale] == before + 1, what="the late word")
+
+    def test_heads_are_changed_but_for_what_is_the_gateways(self):
+        answer = self.sheaf.batch([{"url": "/o/echo", "headers": {"x-rogue": "mark"}}], {"Authorization": "Bearer x"})
+        seen = dict(map(tuple, answer.json["responses"][0]["body"]["headers"]))
+        self.assertEqual((seen["x-mark"], seen["x-forwarded-for"], "authorization" in seen), ("made", "127.0.0.1", False))
+        self.assertEqual(answer.headers["x-mark"], "made")
+
+    def test_an_item_that_is_refused_does_not_read_what_another_was_answered(self):
+        statuses = [result["status"] for result in self.run_items(
+            "/guarded/echo", {"url": "/guarded/echo", "headers": {"x-word": "guarded"}}, "/guarded/echo")]
+        self.assertEqual(statuses, [200, 403, 200])
+
+    def test_no_spelling_of_an_item_skips_a_plugin(self):
+        urls = ["/guarded/echo", "/%67uarded/echo", "/./guarded/echo", "/x/../guarded/echo", "/x/%2e%2e/guarded/echo",
+                "guarded/echo", "./guarded/echo", "/guarded/./echo", "/guarded/x/../echo", "/guarded/echo?a=b", "/guarded//echo"]
+        spellings = [{"x-word": "guarded"}, {"X-WORD": "guarded"}, {"X-Word": ["other", "guarded"]}, {"x-wOrD": "  guarded "}]
+        items = [{"url": url, "headers": headers} for url in urls for headers in spellings]
+        items += [{"url": "/guarded/echo", "headers": spellings[0], "method": method} for method in ("get", "HEAD", "OPTIONS", "DELETE")]
+        before = self.origin.count()["served"]
+        for item, result in zip(items, self.run_items(*items)):
+            with self.subTest(item=item):
+                self.assertEqual(result["status"], 403)
+        self.assertEqual(self.origin.count()["served"], before)
+
+    def test_a_dependent_and_an_element_of_for_each_are_asked_as_well(self):
+        results = self.run_items({"id": "a", "method": "POST", "url": "/o/echo", "body": {"list": [1, 2]}},
+                                 {"id": "b", "url": "/guarded/echo", "headers": {"x-word": "guarded"}, "dependsOn": ["a"]},
+                                 {"id": "c", "url": "/guarded/${a.status}", "headers": {"x-word": "guarded"}, "dependsOn": ["a"]})
+        self.assertEqual([result["status"] for result in results], [200, 403, 403])
+
+
+class Shared(Case):
+    places = {**PLACES, "workers": 2}
+
+    def count(self):
+        return int(self.run_item({"url": "/o/echo", "headers": {"x-rogue": "count"}})["body"])
+
+    def test_memory_is_that_of_all_workers_and_outlives_a_reload(self):
+        self.assertEqual([self.count() for _ in range(40)], list(range(1, 41)))
+        before = self.sheaf.metrics()['sheaf_reloads_total{outcome="ok"}']
+        self.sheaf.write_conf(endpoint="timeout: 3s")
+        self.sheaf.signal(signal.SIGHUP)
+        wait_until(lambda: self.sheaf.metrics()['sheaf_reloads_total{outcome="ok"}'] == before + 1, what="the reload")
+        self.assertEqual([self.count() for _ in range(20)], list(range(41, 61)))
+
+    def test_a_plugin_that_refuses_to_open_refuses_the_reload(self):
+        failed = 'sheaf_reloads_total{outcome="failed"}'
+        before = self.sheaf.metrics()[failed]
+        self.sheaf.write_conf(top=f"plugins: [{{file: {OBJECTS}/rogue_0.so, refuse: open}}]")
+        self.sheaf.signal(signal.SIGHUP)
+        wait_until(lambda: self.sheaf.metrics()[failed] == before + 1, what="the refusal")
+        self.assertEqual(self.run_item({"url": "/o/echo", "headers": {"x-word": "banned"}})["status"], 403)
+
+
+class Refused(Case):
+    def check(self, top):
+        text = self.sheaf.write_conf(top=top)
+        self.addCleanup(self.sheaf.write_conf)
+        self.assertIn(top, text)
+        done = subprocess.run([SHEAF, "check", "-c", str(self.sheaf.path)], capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 1, done.stdout)
+        return done.stderr
+
+    def test_what_does_not_fit_is_refused_with_a_reason(self):
+        for top, words in ((f"plugins: [{{file: {OBJECTS}/rogue_1.so}}]", "needs version 2.0 of the plugin ABI"),
+                           (f"plugins: [{{file: {OBJECTS}/empty.so}}]", "no symbol `sheaf_plugin`"),
+                           ("plugins: [{file: nowhere.so}]", "cannot open shared object file"),
+                           (f"plugins: [{{file: {OBJECTS}/rogue_0.so, refuse: check}}]", "refuse: it was to refuse"),
+                           (f"plugins: [{{file: {OBJECTS}/rogue_0.so, refuse: open}}]", "plugin rogue: it was to refuse")):
+            with self.subTest(top=top):
+                self.assertIn(words, self.check(top))
+
+
+if __name__ == "__main__":
+    unittest.main()
