@@ -2,7 +2,7 @@
 which the client makes the server reset the stream. Fact 8: neither reaches a backend, and both cost the connection."""
 import unittest
 
-from harness import (DATA, END_HEADERS, END_STREAM, FIFTY, PRIORITY, RELEASE, RST_STREAM, WINDOW_UPDATE, Attack, amount,
+from harness import (DATA, END_HEADERS, END_STREAM, FIFTY, HEAD, PRIORITY, RELEASE, RST_STREAM, WINDOW_UPDATE, Attack, amount,
                      batch, frame, headers, keep_worst, number)
 
 CANCEL = number(8)
@@ -28,6 +28,17 @@ class RapidReset(Attack):
         keep_worst(f"sub-requests of 100,000 rapid resets that reached a backend{over}", served)
         self.assertLess(took, 0.2)
         self.assertLess(served, 200)
+
+    def test_requests_for_a_route_are_no_way_round(self):
+        head = tuple((name, {b":method": b"GET", b":path": b"/o/text"}.get(name, value)) for name, value in HEAD)
+        blob = b"".join(headers(stream, flags=END_HEADERS | END_STREAM, head=head) + frame(RST_STREAM, 0, stream, CANCEL)
+                        for stream in streams(100000))
+        cpu = self.cpu()
+        sock = self.dial_http2()
+        self.assertFalse(self.pour(sock, blob), "all of it was taken")
+        self.assert_cut(sock)
+        self.assertLess(self.cpu() - cpu, 0.2)
+        self.assertLess(self.origin.count()["served"], 200)
 
     def test_again_and_again_on_new_connections(self):
         """The burst of each connection is what it gets."""
