@@ -34,7 +34,7 @@ ENDPOINTS = """- {path: /bulk, kind: bulk, each: {method: POST, url: "/${item/to
 
 
 class RateLimit(Case):
-    places = {"routes": ROUTES, "endpoints": ENDPOINTS}
+    places = {"routes": ROUTES, "endpoints": ENDPOINTS, "workers": 2}
 
     def direct(self, to, headers=None):
         return self.sheaf.request("POST", f"/{to}/echo", "{}", {"Content-Type": "application/json", **(headers or {})})
@@ -163,7 +163,7 @@ class RateLimitInRedis(Case):
 
 
 class Idempotency(Case):
-    places = {"routes": route("once", "{use: idempotency, max_answer: 4KiB}"), "workers": 1,
+    places = {"routes": route("once", "{use: idempotency, max_answer: 4KiB}"), "workers": 2,
               "endpoints": '- {path: /bulk, kind: bulk, each: {method: POST, url: "/once/echo", headers: {idempotency-key: "${item/key}"}, body: "${item}"}}'}
 
     def item(self, key, body, **more):
@@ -217,7 +217,7 @@ class Idempotency(Case):
 
 
 class AccessLog(Case):
-    places = {"workers": 1, "top": f'plugins: [{{use: access_log, file: "{LOG}", lines: both, reopen: 10ms, mask_query: [pin]}}]',
+    places = {"workers": 2, "top": f'plugins: [{{use: access_log, file: "{LOG}", lines: both, reopen: 10ms, mask_query: [pin]}}]',
               "endpoints": '- {path: /bulk, kind: bulk, each: {method: GET, url: "/o/json/${item/n}?pin=1"}}'}
 
     def lines(self, request_id_or_path):
