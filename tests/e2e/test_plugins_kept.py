@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tempfile
 import unittest
@@ -117,6 +118,51 @@ class RateLimit(Case):
         answer = self.direct("said")
         self.assertEqual((answer.status, answer.json["type"]), (429, "urn:sheaf:problem:rate-limited"))
         self.assertGreater(int(answer.headers["retry-after"]), 0)
+
+
+class RateLimitBehindProxies(Case):
+    """The client is whom the trusted proxy names: the last address that is not a proxy's own."""
+    places = {"top": "trusted_proxies: [127.0.0.0/8]", "routes": "".join(route(name, limit(name)) for name in ("far", "six", "all")),
+              "endpoints": '- {path: /bulk, kind: bulk, each: {method: GET, url: "/${item/to}/json/10", headers: {x-forwarded-for: "${item/as}"}}}'}
+
+    def passed(self, to, names):
+        """How many of direct requests, items and elements pass, each from the next of `names`."""
+        passed = 0
+        for number, name in enumerate(names):
+            headers = {"X-Forwarded-For": name}
+            if number % 3 == 0:
+                passed += self.sheaf.request("GET", f"/{to}/json/10", headers=headers).status == 200
+            elif number % 3 == 1:
+                item = {"url": f"/{to}/json/10", "headers": {"X-Forwarded-For": f"10.9.9.{number}", "X-Real-IP": f"10.9.8.{number}"}}
+                passed += self.sheaf.batch([item], headers).json["responses"][0]["status"] == 200
+            else:
+                answer = self.sheaf.post([{"to": to, "as": f"10.9.9.{number}"}], headers, path="/bulk")
+                passed += answer.json["responses"][0]["status"] == 200
+        return passed
+
+    def test_what_a_client_put_before_its_own_address_does_not_count(self):
+        self.assertEqual(self.passed("far", [f"10.0.0.{n}, 203.0.113.7" for n in range(30)]), 5)
+
+    def test_a_client_with_ipv6_is_its_64(self):
+        self.assertEqual(self.passed("six", [f"2001:db8:1:2::{n:x}" for n in range(1, 31)]), 5)
+
+    def test_clients_behind_one_proxy_have_limits_of_their_own(self):
+        self.assertEqual(self.passed("all", [f"203.0.113.{n}" for n in range(30)]), 30)
+
+
+class RateLimitReloaded(Case):
+    places = {"routes": route("a", limit("a")) + route("b", limit("b")), "workers": 2}
+
+    def statuses(self, to):
+        return [self.sheaf.request("GET", f"/{to}/json/10").status for _ in range(7)]
+
+    def test_counts_outlive_a_reload_each_in_its_place(self):
+        self.assertEqual(self.statuses("a").count(200), 5)
+        self.sheaf.write_conf(top="log: {level: warn}")
+        self.sheaf.signal(signal.SIGHUP)
+        wait_until(lambda: self.sheaf.metrics()['sheaf_reloads_total{outcome="ok"}'] > 0, what="the reload")
+        self.assertEqual(self.statuses("a").count(200), 0)
+        self.assertEqual(self.statuses("b").count(200), 5)
 
 
 @unittest.skipUnless(shutil.which("redis-server"), "there is no redis-server")
