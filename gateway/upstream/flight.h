@@ -20,6 +20,7 @@ typedef struct sheaf_flight {
     sheaf_exchange_t *exchange; /* exchange->flight is this while it is aboard */
     uint64_t awake_ms;          /* when its request went out, and then when bytes of its answer came last */
     uint64_t again_ms;          /* with is_discarded: when its exchange is sent again; the keeper's */
+    size_t unsent;              /* HTTP/2: of the body of its request, when silence was looked for last */
     uint16_t status;            /* of the answer; 0 until its head came */
     int32_t stream;             /* with HTTP/2; 0: it has none (any more) */
     bool is_aboard;

@@ -316,6 +316,13 @@ bool sheaf_h2_is_sending(const sheaf_h2_t *h2, int32_t id)
     return stream != NULL && (!stream->is_sent || stream->body.len != 0);
 }
 
+size_t sheaf_h2_unsent_body(const sheaf_h2_t *h2, int32_t id)
+{
+    const sheaf_h2_stream_t *stream = sheaf_h2_find(h2, id);
+
+    return stream != NULL ? stream->body.len : 0;
+}
+
 /* --- out --- */
 
 static bool has_chunk(sheaf_h2_t *h2)

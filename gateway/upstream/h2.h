@@ -101,6 +101,8 @@ void sheaf_h2_release(sheaf_h2_t *h2, int32_t id, size_t len);
 bool sheaf_h2_is_unsent(const sheaf_h2_t *h2, int32_t id);
 /* Some of its request (head or body) has not been handed out as output yet: silence is not the backend's. */
 bool sheaf_h2_is_sending(const sheaf_h2_t *h2, int32_t id);
+/* How much of its request's body that is. */
+size_t sheaf_h2_unsent_body(const sheaf_h2_t *h2, int32_t id);
 
 /* --- out --- */
 

@@ -281,18 +281,29 @@ void sheaf_streams_take(sheaf_conn_t *conn, const char *bytes, size_t len)
 
 /* --- silence --- */
 
-static bool is_silent(const sheaf_flight_t *flight, uint64_t *ret_until_ms)
+/* A request that is on its way is no silence of the backend's; behind the head of a streamed answer, which nothing else
+ * bounds, only one of which more has left since the last look. */
+static void note_sending(sheaf_flight_t *flight)
+{
+    const sheaf_h2_t *h2 = flight->conn->h2;
+    size_t before = flight->unsent;
+
+    flight->unsent = sheaf_h2_unsent_body(h2, flight->stream);
+    if (flight->exchange->is_answered ? flight->unsent != before : sheaf_h2_is_sending(h2, flight->stream))
+        flight->awake_ms = flight->conn->env->clock->now_ms;
+}
+
+static bool is_silent(sheaf_flight_t *flight, uint64_t *ret_until_ms)
 {
     const sheaf_conn_t *conn = flight->conn;
-    uint64_t limit_ms = flight->has_bytes ? conn->idle_ms : conn->first_byte_ms, now_ms = conn->env->clock->now_ms;
-    uint64_t since_ms = flight->awake_ms > conn->wrote_ms ? flight->awake_ms : conn->wrote_ms;
+    uint64_t limit_ms = flight->has_bytes ? conn->idle_ms : conn->first_byte_ms, since_ms;
 
+    note_sending(flight);
+    since_ms = flight->awake_ms > conn->wrote_ms ? flight->awake_ms : conn->wrote_ms;
     if (sheaf_flight_is_held(flight))
         limit_ms = 0;
-    if (sheaf_h2_is_sending(conn->h2, flight->stream)) /* a request that is on its way is no silence of the backend's */
-        since_ms = now_ms;
     *ret_until_ms = limit_ms == 0 ? SHEAF_NEVER : since_ms + limit_ms;
-    return *ret_until_ms <= now_ms;
+    return *ret_until_ms <= conn->env->clock->now_ms;
 }
 
 /* A silent flight, or NULL and when to look again. */

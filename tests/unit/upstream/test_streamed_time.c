@@ -154,6 +154,32 @@ static void an_upload_that_is_stuck_is_no_excuse_for_an_answer_that_is(void **st
     free(body);
 }
 
+/* Over HTTP/2 its window is what the request waits for. */
+static void over_http2_neither(void **state)
+{
+    spring_t *spring = with_idle_timeout(WAY_H2, 4096);
+    char *body = calloc(1, MEGA);
+    ask_t ask;
+
+    ask_post(&ask, spring->w, "/", sheaf_str(body, MEGA));
+    ask.exchange.is_streamed = true;
+    ask.on_body = check_and_give;
+    given = 0;
+    ask_send(&ask);
+    worker_until(spring->w, &ask.has_head);
+    until_quiet(spring);
+    assert_int_equal(ask.len, 4096);
+    pass(spring, 1900);
+    assert_false(ask.is_done);
+    pass(spring, 200); /* by then some of it had been taken */
+    assert_false(ask.is_done);
+    pass(spring, 2000);
+    assert_true(ask.is_done);
+    assert_blamed(&ask, "the answer made no progress");
+    spring_end(spring);
+    free(body);
+}
+
 /* --- before the head it is like any other --- */
 
 #define BUSY "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy"
@@ -321,6 +347,7 @@ int main(void)
         cmocka_unit_test(time_limits_hold_until_the_head_has_come),
         cmocka_unit_test(time_limits_end_with_the_head),
         cmocka_unit_test(an_upload_that_is_stuck_is_no_excuse_for_an_answer_that_is),
+        cmocka_unit_test(over_http2_neither),
         cmocka_unit_test(what_is_thrown_away_is_not_counted),
         cmocka_unit_test(what_breaks_off_behind_its_head_is_not_sent_again),
         cmocka_unit_test(no_second_flight_is_sent_for_one_that_is_late),
