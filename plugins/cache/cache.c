@@ -186,21 +186,12 @@ static sheaf_p_verdict_t cache_on_item(void *self, sheaf_p_ref_t item)
 }
 
 /* Whole, as far as can be seen: a result that failed on the way is none to keep. */
-static const char *unfit(const cache_ask_t *ask, const cache_head_t *head, sheaf_p_str_t body)
+static int is_incomplete(const cache_head_t *head, sheaf_p_str_t body)
 {
-    const sheaf_p_api_t *api = ask->cache->api;
     sheaf_p_str_t text;
 
-    if (api->text(ask->item, SHEAF_P_ERROR, &text) && text.len > 0)
-        return "error";
-    if (ask->is_head)
-        return "method";
-    if (ask->is_direct)
-        return "streamed";
-    if (cache_head_find(head, "content-length", 0, &text) && !cache_head_has(head, "content-encoding") &&
-        cache_text_seconds(text) != (int64_t)body.len)
-        return "incomplete";
-    return NULL;
+    return cache_head_find(head, "content-length", 0, &text) && !cache_head_has(head, "content-encoding") &&
+           cache_text_seconds(text) != (int64_t)body.len;
 }
 
 /* What later plugins have made of the question counts: an answer to something else than was looked for must not be found by who
@@ -220,12 +211,10 @@ static int has_changed(const cache_ask_t *ask, const cache_head_t *answer, const
 static const char *keep(cache_ask_t *ask, uint32_t status, const cache_head_t *head, const cache_head_t *question)
 {
     cache_landing_t landing = {.uri = ask->uri, .place = ask->place, .question = &ask->question, .head = head};
-    const char *why;
 
     ask->cache->api->body(ask->item, SHEAF_P_RESULT, &landing.body);
-    why = unfit(ask, head, landing.body);
-    if (why != NULL)
-        return why;
+    if (is_incomplete(head, landing.body))
+        return "incomplete";
     landing.is_changed = has_changed(ask, head, question);
     landing.is_led = ask->role == CACHE_ROLE_LEADING;
     landing.is_personal = ask->is_personal || cache_ask_is_personal(ask->cache, ask->item, question);
@@ -235,10 +224,35 @@ static const char *keep(cache_ask_t *ask, uint32_t status, const cache_head_t *h
     return cache_keep(ask->cache, &landing);
 }
 
-static void answered(cache_ask_t *ask, uint32_t status)
+/* What most answers of most services are: they say nothing of being kept, nobody waits for them, and nothing is stored that
+ * they would take the place of. */
+static int says_nothing(const cache_ask_t *ask)
+{
+    const cache_t *cache = ask->cache;
+    sheaf_p_str_t value;
+
+    return cache->heuristic == 0 && ask->role == CACHE_ROLE_ALONE && strcmp(ask->forward, "uri-miss") == 0 &&
+           !cache->api->header(ask->item, SHEAF_P_RESULT, "cache-control", 0, &value) &&
+           !cache->api->header(ask->item, SHEAF_P_RESULT, "expires", 0, &value);
+}
+
+/* NULL: it has to be looked at. */
+static const char *unfit(const cache_ask_t *ask)
+{
+    sheaf_p_str_t text;
+
+    if (ask->cache->api->text(ask->item, SHEAF_P_ERROR, &text) && text.len > 0)
+        return "error";
+    if (ask->is_head)
+        return "method";
+    if (ask->is_direct)
+        return "streamed";
+    return says_nothing(ask) ? "lifetime" : NULL;
+}
+
+static const char *look_at(cache_ask_t *ask, uint32_t status)
 {
     cache_head_t head = {0}, question = {0};
-    cache_flight_t *flight = ask->flight;
     const char *refusal = "size";
 
     if (cache_ask_head(ask->cache, ask->item, SHEAF_P_RESULT, &head) == 0 &&
@@ -246,6 +260,16 @@ static void answered(cache_ask_t *ask, uint32_t status)
         refusal = keep(ask, status, &head, &question);
     cache_head_free(&head);
     cache_head_free(&question);
+    return refusal;
+}
+
+static void answered(cache_ask_t *ask, uint32_t status)
+{
+    cache_flight_t *flight = ask->flight;
+    const char *refusal = unfit(ask);
+
+    if (refusal == NULL)
+        refusal = look_at(ask, status);
     cache_tell_forwarded(ask, refusal);
     if (flight != NULL)
         cache_flight_land(flight, status >= 500);

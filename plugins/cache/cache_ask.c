@@ -11,35 +11,64 @@
 #define URI_MAX    (8u * 1024u)
 #define FIELDS_MAX 256u
 
-/* Frameworks let these change method or path behind the back of every cache. Who sends one gets past the store. */
-static const char *const detours[] = {"x-http-method-override",
-                                      "x-http-method",
-                                      "x-method-override",
-                                      "x-original-url",
-                                      "x-rewrite-url",
-                                      "x-original-uri",
-                                      "x-override-url",
-                                      "x-host",
-                                      "x-original-host",
-                                      "x-forwarded-prefix",
-                                      "x-forwarded-path",
-                                      "x-forwarded-scheme",
-                                      "x-forwarded-server",
-                                      "x-forwarded-ssl",
-                                      "x-envoy-original-path",
-                                      "x-envoy-original-method",
-                                      NULL};
+#define HEAD_ROOM 1024u /* of most heads: grown once */
 
-/* RFC 9111 3.5 names the first; backends take the others for as much. */
-static const char *const credentials[] = {"authorization", "cookie",       "proxy-authorization", "x-api-key",
-                                          "api-key",       "x-auth-token", "x-access-token",      NULL};
+typedef enum trait {
+    CREDENTIAL = 1, /* RFC 9111 3.5 names the first; backends take the others for as much */
+    DETOUR = 2,     /* frameworks let these change method or path behind the back of every cache */
+    CONTROL = 4,
+} trait_t;
 
-static int has_any(const cache_head_t *question, const char *const *names)
+#define NAME(name) name, sizeof(name) - 1
+
+static const struct {
+    const char *name;
+    size_t len;
+    trait_t trait;
+} known_fields[] = {
+    {NAME("authorization"), CREDENTIAL},
+    {NAME("cookie"), CREDENTIAL},
+    {NAME("proxy-authorization"), CREDENTIAL},
+    {NAME("x-api-key"), CREDENTIAL},
+    {NAME("api-key"), CREDENTIAL},
+    {NAME("x-auth-token"), CREDENTIAL},
+    {NAME("x-access-token"), CREDENTIAL},
+    {NAME("x-http-method-override"), DETOUR},
+    {NAME("x-http-method"), DETOUR},
+    {NAME("x-method-override"), DETOUR},
+    {NAME("x-original-url"), DETOUR},
+    {NAME("x-rewrite-url"), DETOUR},
+    {NAME("x-original-uri"), DETOUR},
+    {NAME("x-override-url"), DETOUR},
+    {NAME("x-host"), DETOUR},
+    {NAME("x-original-host"), DETOUR},
+    {NAME("x-forwarded-prefix"), DETOUR},
+    {NAME("x-forwarded-path"), DETOUR},
+    {NAME("x-forwarded-scheme"), DETOUR},
+    {NAME("x-forwarded-server"), DETOUR},
+    {NAME("x-forwarded-ssl"), DETOUR},
+    {NAME("x-envoy-original-path"), DETOUR},
+    {NAME("x-envoy-original-method"), DETOUR},
+    {NAME("cache-control"), CONTROL},
+    {NAME("pragma"), CONTROL},
+};
+
+/* One walk over the fields, since every item takes it. */
+static unsigned traits_of(const cache_head_t *question)
 {
-    for (; *names != NULL; names++)
-        if (cache_head_has(question, *names))
-            return 1;
-    return 0;
+    unsigned traits = 0;
+    sheaf_p_str_t value;
+    const char *name;
+    size_t at = 0;
+
+    while (cache_head_next(question, &at, &name, &value)) {
+        size_t len = strlen(name);
+
+        for (size_t i = 0; i < sizeof(known_fields) / sizeof(known_fields[0]); i++)
+            if (known_fields[i].len == len && memcmp(known_fields[i].name, name, len) == 0)
+                traits |= known_fields[i].trait;
+    }
+    return traits;
 }
 
 static sheaf_p_str_t text_of(const cache_t *cache, sheaf_p_ref_t item, sheaf_p_text_t what)
@@ -63,6 +92,7 @@ int cache_ask_head(const cache_t *cache, sheaf_p_ref_t item, sheaf_p_part_t part
     sheaf_p_str_t name, value;
 
     memset(ret_head, 0, sizeof(*ret_head));
+    cache_head_reserve(ret_head, HEAD_ROOM);
     for (uint32_t i = 0; cache->api->header_at(item, part, i, &name, &value); i++)
         if (i >= FIELDS_MAX || cache_head_add(ret_head, name, value) != 0) {
             cache_head_free(ret_head);
@@ -150,7 +180,7 @@ int cache_ask_is_personal(const cache_t *cache, sheaf_p_ref_t item, const cache_
     sheaf_p_str_t value;
     char name[64];
 
-    if (has_any(question, credentials) || text_of(cache, item, SHEAF_P_CERTIFICATE).len > 0)
+    if ((traits_of(question) & CREDENTIAL) || text_of(cache, item, SHEAF_P_CERTIFICATE).len > 0)
         return 1;
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
         if (cache->api->get(item, known[i], &value))
@@ -165,12 +195,12 @@ int cache_ask_is_personal(const cache_t *cache, sheaf_p_ref_t item, const cache_
 
 /* --- what is asked --- */
 
-static void read_control(cache_ask_t *ask)
+static void read_control(cache_ask_t *ask, unsigned traits)
 {
     sheaf_p_str_t value;
 
     cache_control_init(&ask->control);
-    if (!ask->cache->obeys)
+    if (!ask->cache->obeys || !(traits & CONTROL))
         return;
     for (uint32_t i = 0; cache_head_find(&ask->question, "cache-control", i, &value); i++)
         cache_control_read(value, &ask->control);
@@ -190,11 +220,13 @@ static int has_body(const cache_ask_t *ask)
 static int is_for_the_cache(cache_ask_t *ask)
 {
     cache_t *cache = ask->cache;
+    unsigned traits;
 
     if (cache_ask_head(cache, ask->item, SHEAF_P_QUESTION, &ask->question) != 0)
         return 0;
-    read_control(ask);
-    if (has_body(ask) || has_any(&ask->question, detours) || cache_validate_is_beyond(&ask->question) ||
+    traits = traits_of(&ask->question);
+    read_control(ask, traits);
+    if (has_body(ask) || (traits & DETOUR) || cache_validate_is_beyond(&ask->question) ||
         (ask->control.said & (CACHE_NO_STORE | CACHE_MALFORMED)))
         return 0;
     ask->uri = cache_ask_uri(cache, ask->item);

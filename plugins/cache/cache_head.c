@@ -29,6 +29,12 @@ static int grow(cache_head_t *head, size_t more)
     return 0;
 }
 
+void cache_head_reserve(cache_head_t *head, size_t room)
+{
+    if (room > head->room)
+        grow(head, room - head->len);
+}
+
 static int has_nul(sheaf_p_str_t text)
 {
     return text.len > 0 && memchr(text.base, '\0', text.len) != NULL;

@@ -13,6 +13,8 @@ typedef struct cache_head {
 } cache_head_t;
 
 void cache_head_free(cache_head_t *head);
+/* Room for so much, if there is memory: add() grows it otherwise. */
+void cache_head_reserve(cache_head_t *head, size_t room);
 /* 0, or -1: no memory, more than CACHE_HEAD_BYTES, or a NUL in it. */
 int cache_head_add(cache_head_t *head, sheaf_p_str_t name, sheaf_p_str_t value);
 int cache_head_set(cache_head_t *head, const char *name, const char *value);

@@ -32,6 +32,7 @@ def variants(rig):
         "cors": "{use: cors, origins: [\"https://app.example\"]}",
         "rate_limit": "{use: rate_limit, limits: [{rate: 1000000000, per: 1s}]}",
         "access_log": f"{{use: access_log, file: {rig.dir}/access.log, lines: both}}",
+        "cache": "{use: cache}",  # who asks says who he is: looked up, sent, looked at again
         "trace": "{use: trace, ratio: \"0.01\"}",
     }, head
 
