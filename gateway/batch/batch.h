@@ -37,6 +37,7 @@ typedef struct sheaf_identity {
 /* The client's request around the batch; all borrowed until the batch is freed. */
 typedef struct sheaf_outer {
     const sheaf_headers_t *headers;              /* names lower-case */
+    sheaf_str_t id;                              /* what it is called in logs and by backends; absent: nothing */
     uint8_t peer[16];                            /* address of the peer, IPv4-mapped */
     sheaf_str_t scheme;                          /* http or https */
     sheaf_str_t host;                            /* Host or :authority */

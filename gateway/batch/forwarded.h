@@ -1,5 +1,5 @@
-/* batch/forwarded.h - the fields that the gateway writes itself: Via (RFC 9110 7.6.3), X-Forwarded-For, -Proto, -Host and
- * X-Real-IP.
+/* batch/forwarded.h - the fields that the gateway writes itself: Via (RFC 9110 7.6.3), X-Forwarded-For, -Proto, -Host,
+ * X-Real-IP and X-Request-Id.
  *
  * Those of a client are dropped; only what a peer in trusted_proxies says is believed and appended to. */
 #ifndef SHEAF_BATCH_FORWARDED_H
@@ -15,6 +15,10 @@ sheaf_err_t sheaf_forwarded_check(sheaf_batch_t *batch, sheaf_fail_t *fail);
 
 /* Who the client is: whom trusted proxies say, else the peer. */
 void sheaf_forwarded_client(sheaf_batch_t *batch, uint8_t ret_ip[16]);
+
+/* What a backend is to call the item: the id of the request around it and the item's index, "ID.7"; of a direct request
+ * the id alone. In the item's pool; absent when the request has none. */
+sheaf_str_t sheaf_forwarded_id(const sheaf_item_t *item);
 
 /* Adds them to the headers that every item sends. */
 void sheaf_forwarded_add(sheaf_batch_t *batch);

@@ -181,10 +181,11 @@ static void on_unwatched(sheaf_deadline_t *node)
 
 /* --- to the client --- */
 
-/* libh2o writes Date and Server, and Content-Length from what it is told. */
-static bool is_libh2os(sheaf_str_t name)
+/* libh2o writes Date and Server, and Content-Length from what it is told; the id is ours. */
+static bool is_not_theirs(sheaf_str_t name)
 {
-    return (sheaf_header_classify(name) & SHEAF_HEADER_NOT_IN_RESULT) != 0;
+    return (sheaf_header_classify(name) & SHEAF_HEADER_NOT_IN_RESULT) != 0 ||
+           sheaf_str_eq(name, SHEAF_STR("x-request-id"));
 }
 
 static void add_headers(sheaf_visit_t *visit, const sheaf_headers_t *headers)
@@ -194,7 +195,7 @@ static void add_headers(sheaf_visit_t *visit, const sheaf_headers_t *headers)
     for (uint32_t i = 0; i < headers->count; i++) {
         sheaf_str_t name = headers->entries[i].name, value = headers->entries[i].value;
 
-        if (!is_libh2os(name))
+        if (!is_not_theirs(name))
             h2o_add_header_by_str(&req->pool, &req->res.headers, name.base, name.len, 1, NULL, value.base, value.len);
     }
 }
@@ -209,6 +210,7 @@ static void begin(sheaf_visit_t *visit)
     req->res.reason = sheaf_status_reason(item->status);
     req->res.content_length = visit->length; /* not known: SIZE_MAX, which is UINT64_MAX */
     add_headers(visit, &item->answer);
+    sheaf_responder_add_id(visit);
     sheaf_asking_edit(visit);
     if (item->err != SHEAF_OK)
         h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CACHE_CONTROL, NULL, H2O_STRLIT("no-store"));

@@ -196,6 +196,13 @@ static void add_header(h2o_req_t *req, const char *name, const char *value, size
     h2o_add_header_by_str(&req->pool, &req->res.headers, name, strlen(name), 1, NULL, value, len);
 }
 
+void sheaf_responder_add_id(sheaf_visit_t *visit)
+{
+    sheaf_str_t id = sheaf_visit_id(visit);
+
+    add_header(visit->req, "x-request-id", h2o_strdup(&visit->req->pool, id.base, id.len).base, id.len);
+}
+
 /* RFC 7240 section 3 */
 static void add_preferences(sheaf_visit_t *visit)
 {
@@ -273,6 +280,7 @@ static void begin_answer(sheaf_visit_t *visit)
     req->res.content_length = visit->has_ended ? visit->unsent_bytes + visit->out.len : SIZE_MAX;
     add_header(req, "content-type", type, strlen(type));
     add_head(visit);
+    sheaf_responder_add_id(visit);
     add_preferences(visit);
     add_coding(visit);
     sheaf_asking_edit(visit);
@@ -437,6 +445,7 @@ h2o_iovec_t sheaf_responder_prepare_refusal(sheaf_visit_t *visit, const sheaf_fa
     req->res.content_length = len;
     add_header(req, "content-type", form->media, strlen(form->media));
     add_header(req, "cache-control", H2O_STRLIT("no-store"));
+    sheaf_responder_add_id(visit);
     if (fail->err == SHEAF_ERR_METHOD)
         add_header(req, "allow", visit->allow.base, visit->allow.len);
     if (fail->err == SHEAF_ERR_TOO_LARGE || visit->front->is_draining)

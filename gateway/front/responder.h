@@ -16,6 +16,9 @@ void sheaf_responder_start(sheaf_visit_t *visit, const sheaf_encoder_t *encoder)
  * to be sent as the one and only piece. */
 h2o_iovec_t sheaf_responder_prepare_refusal(sheaf_visit_t *visit, const sheaf_fail_t *fail);
 
+/* Tells the client what its request is called, as x-request-id. */
+void sheaf_responder_add_id(sheaf_visit_t *visit);
+
 /* Answers with a problem document instead of a batch. */
 void sheaf_responder_refuse(sheaf_visit_t *visit, const sheaf_fail_t *fail);
 

@@ -13,6 +13,7 @@
 #include "gateway/front/watchdog.h"
 
 #define LARGE_BYTES (1u << 20)
+#define ID_MAX      128
 
 static void on_request_gone(void *chunk);
 
@@ -64,13 +65,14 @@ static void log_tls(sheaf_log_line_t *line, const sheaf_visit_t *visit)
     sheaf_log_str(line, "fingerprint", identity->fingerprint);
 }
 
+sheaf_str_t sheaf_visit_id(const sheaf_visit_t *visit)
+{
+    return visit->outer.id.base != NULL ? visit->outer.id : sheaf_str(visit->id_text, sizeof(visit->id_text) - 1);
+}
+
 static void log_who(sheaf_log_line_t *line, const sheaf_visit_t *visit)
 {
-    char id[16];
-
-    for (int i = 0; i < 16; i++)
-        id[i] = "0123456789abcdef"[visit->id >> (60 - 4 * i) & 15];
-    sheaf_log_str(line, "id", sheaf_str(id, 16));
+    sheaf_log_str(line, "id", sheaf_visit_id(visit));
     sheaf_peer_log(line, visit->outer.peer);
     log_tls(line, visit);
 }
@@ -173,6 +175,13 @@ static uint64_t make_id(uint64_t number)
     return number ^ (number >> 31);
 }
 
+static void write_id(uint64_t id, char ret_text[17])
+{
+    for (int i = 0; i < 16; i++)
+        ret_text[i] = "0123456789abcdef"[id >> (60 - 4 * i) & 15];
+    ret_text[16] = '\0';
+}
+
 sheaf_visit_t *sheaf_visit_new(sheaf_front_t *front, h2o_req_t *req)
 {
     sheaf_visit_t *visit = sheaf_zalloc(sizeof(*visit));
@@ -187,6 +196,7 @@ sheaf_visit_t *sheaf_visit_new(sheaf_front_t *front, h2o_req_t *req)
     visit->epoch = front->epoch;
     visit->epoch->holds++;
     visit->id = make_id(front->id_base + ++front->visit_count);
+    write_id(visit->id, visit->id_text);
     visit->begun_us = sheaf_clock_monotonic_us(NULL);
     visit->is_done = true; /* until a batch is started */
     memcpy(visit->outer.peer, visit->client->ip, sizeof(visit->outer.peer));
@@ -226,6 +236,33 @@ static sheaf_str_t host_of(h2o_req_t *req, sheaf_pool_t *pool)
     return is_lent ? SHEAF_STR_NONE : sheaf_pool_dup(pool, str_of(req->authority));
 }
 
+/* A name that others gave: short, and nothing in it that a log or a shell would take for more. */
+static bool is_id(sheaf_str_t id)
+{
+    for (size_t i = 0; i < id.len; i++)
+        if (!sheaf_url_is_unreserved(id.base[i]) && strchr("+/=:@", id.base[i]) == NULL)
+            return false;
+    return id.len > 0 && id.len <= ID_MAX;
+}
+
+/* Believed of a trusted proxy alone, and only if it says one thing. */
+static sheaf_str_t id_of(const sheaf_visit_t *visit, sheaf_pool_t *pool)
+{
+    const sheaf_cidrs_t *trusted = &visit->epoch->env.snapshot->conf.trusted_proxies;
+    sheaf_str_t id = SHEAF_STR_NONE;
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < visit->headers.count && trusted->count > 0; i++) {
+        if (!sheaf_str_eq(visit->headers.entries[i].name, SHEAF_STR("x-request-id")))
+            continue;
+        id = visit->headers.entries[i].value;
+        count++;
+    }
+    if (count == 1 && is_id(id) && sheaf_cidr_has(trusted->items, trusted->count, visit->outer.peer))
+        return id;
+    return sheaf_pool_dup(pool, sheaf_str(visit->id_text, sizeof(visit->id_text) - 1));
+}
+
 void sheaf_visit_take_outer(sheaf_visit_t *visit, sheaf_pool_t *pool)
 {
     h2o_req_t *req = visit->req;
@@ -240,6 +277,7 @@ void sheaf_visit_take_outer(sheaf_visit_t *visit, sheaf_pool_t *pool)
                           sheaf_pool_dup(pool, str_of(header->value)));
     }
     outer->headers = &visit->headers;
+    outer->id = id_of(visit, pool);
     outer->scheme = visit->client->tls != NULL ? SHEAF_STR("https") : SHEAF_STR("http"); /* :scheme is hearsay */
     outer->host = host_of(req, pool);
     outer->method = sheaf_pool_dup(pool, str_of(req->method));

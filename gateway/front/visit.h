@@ -36,7 +36,8 @@ struct sheaf_visit {
     sheaf_outer_t outer;
     sheaf_headers_t headers;
     sheaf_link_t link; /* in front->visits */
-    uint64_t id;
+    uint64_t id;       /* of those of this worker */
+    char id_text[17];  /* as it is told; what a trusted proxy called it instead is in `outer` */
     uint64_t begun_us;
     uint64_t body_bytes;     /* of the request */
     const char *tls_version; /* NULL: clear text */
@@ -105,6 +106,9 @@ sheaf_visit_t *sheaf_visit_new(sheaf_front_t *front, h2o_req_t *req);
 
 /* Copies of the request what a batch reads of it into `pool`, which is the batch's: it may outlive the request. */
 void sheaf_visit_take_outer(sheaf_visit_t *visit, sheaf_pool_t *pool);
+
+/* What the request is called: in logs, by backends, and to its client. A trusted proxy may have said, else it is made. */
+sheaf_str_t sheaf_visit_id(const sheaf_visit_t *visit);
 
 /* The batch has ended (or never began): frees the visit when the request is gone too. */
 void sheaf_visit_batch_over(sheaf_visit_t *visit);

@@ -57,6 +57,7 @@ struct sheaf_exchange {
     sheaf_str_t host;                   /* sent as Host or :authority, a valid one; absent: that of the server */
     sheaf_str_t id;                     /* of the item, for upstreams that balance by it; may be empty */
     sheaf_str_t route;                  /* the template that led here: what is known of its like; may be empty */
+    sheaf_str_t request_id;             /* sent as x-request-id; absent: none */
     const sheaf_header_block_t *shared; /* may be NULL: sent after `headers` */
     sheaf_headers_t headers;            /* this exchange's own; neither host nor content-length nor hop-by-hop */
     sheaf_str_t body;                   /* contiguous; sent with Content-Length when has_body */

@@ -130,7 +130,7 @@ sheaf_str_t sheaf_header_lower(sheaf_pool_t *pool, sheaf_str_t name)
 static unsigned classify_extension(sheaf_str_t name)
 {
     static const sheaf_str_t prefixes[] = {
-        {"x-forwarded-", 12}, {"x-original-", 11}, {"x-real-ip", 9}, {"x-rewrite-url", 13}};
+        {"x-forwarded-", 12}, {"x-original-", 11}, {"x-real-ip", 9}, {"x-rewrite-url", 13}, {"x-request-id", 12}};
     char dashed[14];
     size_t len = name.len < sizeof(dashed) ? name.len : sizeof(dashed);
 

@@ -42,7 +42,8 @@ typedef enum sheaf_header_class {
     SHEAF_HEADER_HOP_BY_HOP = 1 << 0,    /* RFC 9110 7.6.1: connection, keep-alive, te, trailer, transfer-encoding,
                                             upgrade, proxy-connection, proxy-authenticate, proxy-authorization,
                                             http2-settings */
-    SHEAF_HEADER_TRUST = 1 << 1,         /* x-forwarded-*, forwarded, x-real-ip, x-original-*, x-rewrite-url;
+    SHEAF_HEADER_TRUST = 1 << 1,         /* x-forwarded-*, forwarded, x-real-ip, x-original-*, x-rewrite-url,
+                                            x-request-id;
                                             `_` counts as `-` */
     SHEAF_HEADER_NOT_INHERITED = 1 << 2, /* accept, accept-encoding, content-*, range, if-*, expect, prefer,
                                             idempotency-key, host: items do not inherit it from the outer request */

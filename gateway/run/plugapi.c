@@ -96,7 +96,7 @@ static sheaf_str_t text_of_request(sheaf_guest_t *guest, sheaf_p_text_t what)
 
     switch (what) {
     case SHEAF_P_REQUEST_ID:
-        return sheaf_pool_printf(scratch(), "%016" PRIx64, guest->caller->id);
+        return outer->id.base != NULL ? outer->id : sheaf_pool_printf(scratch(), "%016" PRIx64, guest->caller->id);
     case SHEAF_P_METHOD:
         return outer->method;
     case SHEAF_P_PATH:

@@ -45,7 +45,7 @@ static size_t put_fields(nghttp2_nv *dst, const sheaf_headers_t *headers)
 
 static size_t field_room(const sheaf_exchange_t *exchange)
 {
-    return 5 + exchange->headers.count + (exchange->shared != NULL ? exchange->shared->list.count : 0);
+    return 6 + exchange->headers.count + (exchange->shared != NULL ? exchange->shared->list.count : 0);
 }
 
 /* `length` has room for 20 digits and is copied. */
@@ -61,6 +61,8 @@ static size_t write_fields(const sheaf_h2_t *h2, const sheaf_exchange_t *exchang
     count += put_fields(fields + count, &exchange->headers);
     if (exchange->shared != NULL)
         count += put_fields(fields + count, &exchange->shared->list);
+    if (exchange->request_id.base != NULL)
+        fields[count++] = field(SHEAF_STR("x-request-id"), exchange->request_id);
     if (exchange->has_body) {
         fields[count] =
             field(SHEAF_STR("content-length"), sheaf_str(length, sheaf_u64_to_dec(exchange->body.len, length)));

@@ -30,6 +30,7 @@ static sheaf_exchange_t *twin_new(sheaf_exchange_t *exchange)
     twin->method = exchange->method;
     twin->target = exchange->target;
     twin->host = exchange->host;
+    twin->request_id = exchange->request_id;
     twin->id = exchange->id;
     twin->shared = exchange->shared;
     twin->headers = exchange->headers;

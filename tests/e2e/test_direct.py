@@ -43,6 +43,7 @@ class Requests(Case):
                 "X-Hop": "1", "Keep-Alive": "timeout=5", "TE": "trailers", "Proxy-Authorization": "Basic x", "Expect": ""}
         sent = {name: value for name, value in sent.items() if value}
         headers = seen(self.sheaf.request("GET", "/o/echo", headers=sent))["headers"]
+        self.assertRegex(headers.pop("x-request-id"), "^[0-9a-f]{16}$")
         self.assertEqual(headers, {"host": f"127.0.0.1:{self.origin.at}", "accept-encoding": "identity", "via": "1.1 sheaf",
                                    "x-forwarded-for": "127.0.0.1", "x-forwarded-proto": "http", "x-real-ip": "127.0.0.1",
                                    "x-forwarded-host": f"127.0.0.1:{self.sheaf.at}"})

@@ -211,7 +211,7 @@ class Xml(Case):
                          {"content-type": "application/json"})
         self.assertEqual(item.find(OWN + "body").text, '{"fill":"abcdefghij"}')
         self.assertIsNotNone(responses[2].find(DAV + "responsedescription"))
-        self.assertEqual(responses[3].find(DAV + "location").find(DAV + "href").text, "/elsewhere")
+        self.assertEqual(responses[3].find(DAV + "location").find(DAV + "href").text, "/o/elsewhere")
         self.assertEqual(answer.headers["cache-control"], "no-store")
 
     def test_bodies_in_xml_are_elements_text_or_base64(self):

@@ -1,7 +1,7 @@
 """What a route says of those who may ask it, and of what passes on it: the same for every item."""
 import unittest
 
-from harness import END_HEADERS, END_STREAM, HEADERS, Case, Http2Client, RawClient, frame, literal
+from harness import END_HEADERS, END_STREAM, HEADERS, Case, Http2Client, RawClient, frame, literal, wait_until
 
 
 class Exposure(Case):
@@ -123,7 +123,7 @@ class Policy(Case):
                         '- {match: "/few/{rest...}", rewrite: "/{rest...}", upstream: origin, response_headers: {allow: []}}'}
 
     OUTER = {"Cookie": "outer=1", "Authorization": "Bearer outer", "X-App": "outer", "X-Internal-Outer": "1", "X-Other": "1"}
-    OURS = ("host", "via", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip")
+    OURS = ("host", "via", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip", "x-request-id")
 
     def seen(self, item, envelope=None):
         answer = self.sheaf.post({"requests": [item], "headers": envelope or {}}, self.OUTER)
@@ -238,6 +238,56 @@ class Places(Case):
             with self.subTest(prefix=prefix, value=value):
                 self.assertEqual(self.both(prefix, "Set-Cookie", value), want)
         self.assertEqual(self.both("", "Set-Cookie", "a=1;Domain=api.internal", host="api.internal"), "a=1;Domain=api.internal")
+
+
+class Names(Case):
+    def ids(self, sheaf=None, headers=None, items=("/o/echo", "/o/echo")):
+        """What the request, its items and a direct one are called: (answer, [items], (answer, backend))."""
+        sheaf = sheaf or self.sheaf
+        answer = sheaf.batch(items, headers)
+        direct = sheaf.request("GET", "/o/echo", headers=headers or {})
+
+        def named(document):
+            return [value for name, value in document["headers"] if name.replace("_", "-") == "x-request-id"]
+        return (answer.headers["x-request-id"], [named(result["body"]) for result in answer.json["responses"]],
+                (direct.headers["x-request-id"], named(direct.json)))
+
+    def test_a_request_has_a_name_and_its_items_have_names_made_of_it(self):
+        batch, items, (answer, backend) = self.ids()
+        self.assertRegex(batch, "^[0-9a-f]{16}$")
+        self.assertEqual(items, [[f"{batch}.0"], [f"{batch}.1"]])
+        self.assertEqual(backend, [answer])
+        self.assertNotEqual(batch, answer)
+        line = wait_until(lambda: [line for line in self.sheaf.err if f'"{batch}"' in line])[0]
+        self.assertIn('"batch"', line)
+
+    def test_a_client_gives_no_names(self):
+        mine = {"X-Request-Id": "mine", "X_Request_Id": "mine"}
+        item = {"url": "/o/echo", "headers": mine}
+        batch, items, (answer, backend) = self.ids(headers=mine, items=[item, "/o/echo"])
+        self.assertNotIn("mine", str((batch, items, answer, backend)))
+        self.assertEqual(items, [[f"{batch}.0"], [f"{batch}.1"]])
+        self.assertEqual(backend, [answer])
+
+    def test_a_trusted_proxy_does(self):
+        sheaf = self.start(top="trusted_proxies: [127.0.0.0/8]")
+        batch, items, (answer, backend) = self.ids(sheaf, {"X-Request-Id": "from-the-proxy:7"})
+        self.assertEqual((batch, answer, backend), ("from-the-proxy:7", "from-the-proxy:7", ["from-the-proxy:7"]))
+        self.assertEqual(items, [["from-the-proxy:7.0"], ["from-the-proxy:7.1"]])
+        for bad in ("", "a b", "x" * 129, 'a"b', "a,b", "\u00e9", "$(x)"):
+            with self.subTest(bad=bad):
+                batch, items, (answer, backend) = self.ids(sheaf, {"X-Request-Id": bad.encode("latin-1")})
+                self.assertRegex(batch, "^[0-9a-f]{16}$")
+                self.assertEqual((items[0], backend), ([f"{batch}.0"], [answer]))
+
+    def test_what_is_refused_has_one_too(self):
+        self.assertRegex(self.sheaf.request("GET", "/nowhere").headers["x-request-id"], "^[0-9a-f]{16}$")
+        self.assertRegex(self.sheaf.post("{").headers["x-request-id"], "^[0-9a-f]{16}$")
+
+    def test_a_backend_does_not_rename_a_request(self):
+        answer = self.sheaf.request("GET", "/o/header/X-Request-Id/other")
+        self.assertEqual([name.lower() for name, _ in answer.fields].count("x-request-id"), 1)
+        self.assertNotEqual(answer.headers["x-request-id"], "other")
 
 
 if __name__ == "__main__":

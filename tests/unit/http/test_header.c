@@ -40,7 +40,9 @@ static const row_t trust_rows[] = {
     {"x-rewrite-url2", 0},
     {"x-real-ips", 0},
     {"x-forwarded", 0},
-    {"x-request-id", 0},
+    {"x-request-id", TRUST},
+    {"x_request-id", TRUST},
+    {"x-request-ids", 0},
     {"x", 0},
 };
 
