@@ -451,6 +451,7 @@ static bool prepare_process(supervisor_t *sup)
         sigaddset(&sup->signals, orders[i]);
     sigprocmask(SIG_BLOCK, &sup->signals, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGUSR1, SIG_IGN); /* "open your logs anew", as others are told: they are, without it */
     sup->signal_fd = signalfd(-1, &sup->signals, SFD_CLOEXEC | SFD_NONBLOCK);
     sup->region = sheaf_metrics_region_new(SHEAF_CREW_MOST + 1);
     sup->slate = sheaf_slate_new(SHEAF_SLATE_LINES);

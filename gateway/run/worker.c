@@ -456,6 +456,7 @@ int sheaf_worker_run(const sheaf_worker_setup_t *setup)
     if (setup->tickets == NULL && worker->tickets != NULL)
         sheaf_handover_take_tickets(worker->tickets, sheaf_clock_monotonic_us(NULL) / 1000);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGUSR1, SIG_IGN); /* "open your logs anew", as others are told: they are, without it */
     keep_memory();
     sheaf_log_setup(log->format == SHEAF_LOG_FORMAT_JSON, (sheaf_log_severity_t)log->level, worker->metrics);
     sheaf_log_start(STDERR_FILENO);

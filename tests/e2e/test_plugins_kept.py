@@ -306,6 +306,8 @@ class AccessLog(Case):
         self.sheaf.request("GET", "/o/json/15")
         self.line("/o/json/15")
         os.rename(LOG, str(LOG) + ".1")
+        for pid in [self.sheaf.pid, *self.sheaf.children()]:  # what logrotate is told to do for nginx
+            os.kill(pid, signal.SIGUSR1)
         wait_until(LOG.exists, what="a new file")
         def is_in_the_new_one():
             self.sheaf.request("GET", "/o/json/16")
