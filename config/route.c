@@ -38,6 +38,17 @@ static void check_fallback(sheaf_report_t *report, const sheaf_route_conf_t *rou
                            "`fallback` must be another upstream; to ask the same one again is `retry` of the upstream");
 }
 
+static void check_split(sheaf_report_t *report, const sheaf_route_conf_t *route, const sheaf_yaml_t *node)
+{
+    uint64_t total = 0;
+
+    for (uint32_t i = 0; i < route->split.count; i++)
+        total += route->split.items[i].share_percent;
+    if (total > 100)
+        sheaf_report_error(report, member_mark(node, "split"), "the shares are %llu%% together, more than there is",
+                           (unsigned long long)total);
+}
+
 /* The default is an absent one from here on. */
 static void check_host(sheaf_report_t *report, sheaf_route_conf_t *route, const sheaf_yaml_t *node)
 {
@@ -85,6 +96,7 @@ static void check_members(sheaf_report_t *report, sheaf_snapshot_t *snapshot, co
 {
     check_rewrite(report, snapshot, node, route);
     check_fallback(report, route, node);
+    check_split(report, route, node);
     check_host(report, route, node);
     check_policy(report, snapshot->pool, route, node);
     sheaf_doubt_route(report, &snapshot->conf, route, node);

@@ -235,6 +235,18 @@ const sheaf_route_conf_t *sheaf_snapshot_route(const sheaf_snapshot_t *snapshot,
     return is_for(route, who) ? route : NULL;
 }
 
+uint32_t sheaf_route_upstream(const sheaf_route_conf_t *route, uint64_t dice)
+{
+    uint64_t at = dice % 100;
+
+    for (uint32_t i = 0; i < route->split.count; i++) {
+        if (at < route->split.items[i].share_percent)
+            return route->split.items[i].upstream;
+        at -= route->split.items[i].share_percent;
+    }
+    return route->upstream;
+}
+
 sheaf_str_t sheaf_route_host(const sheaf_route_conf_t *route, sheaf_str_t client_host)
 {
     if (route->host.base == NULL || !sheaf_str_eq(route->host, SHEAF_STR(SHEAF_ROUTE_HOST_CLIENT)))

@@ -71,6 +71,9 @@ bool sheaf_snapshot_has_endpoint(const sheaf_snapshot_t *snapshot, sheaf_str_t p
 const sheaf_route_conf_t *sheaf_snapshot_route(const sheaf_snapshot_t *snapshot, sheaf_str_t host, sheaf_str_t path,
                                                sheaf_str_t method, sheaf_exposure_t who, sheaf_match_t *ret_match);
 
+/* The upstream that a request of the route is dealt to; `dice` decides where it is split. */
+uint32_t sheaf_route_upstream(const sheaf_route_conf_t *route, uint64_t dice);
+
 /* What backends of the route are sent as Host when a client's request had `client_host`; absent: each server's own. */
 #define SHEAF_ROUTE_HOST_CLIENT "client"
 sheaf_str_t sheaf_route_host(const sheaf_route_conf_t *route, sheaf_str_t client_host);

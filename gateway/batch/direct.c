@@ -88,7 +88,7 @@ sheaf_err_t sheaf_direct_plan(sheaf_batch_t *batch, sheaf_str_t target, sheaf_st
     err = sheaf_plan_item(item, &draft, fail);
     if (err != SHEAF_OK)
         return fail->err = as_request(item, body, err);
-    timeout_ms = batch->env.snapshot->conf.upstreams.items[item->route->upstream].timeout_ms;
+    timeout_ms = batch->env.snapshot->conf.upstreams.items[item->exchange.upstream].timeout_ms;
     if (timeout_ms > 0)
         batch->timeout_ms = timeout_ms;
     err = check_method(batch, fail);

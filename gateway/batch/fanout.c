@@ -356,7 +356,7 @@ static uint64_t least(uint64_t a, uint64_t b)
 static uint64_t deadline_of(const sheaf_item_t *item)
 {
     const sheaf_batch_t *batch = item->batch;
-    uint64_t timeout = batch->env.snapshot->conf.upstreams.items[item->route->upstream].timeout_ms;
+    uint64_t timeout = batch->env.snapshot->conf.upstreams.items[item->exchange.upstream].timeout_ms;
     uint64_t at;
 
     timeout = least(least(timeout == 0 ? batch->timeout_ms : timeout, item->route->timeout_ms), item->timeout_ms);

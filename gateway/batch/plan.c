@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "gateway/base/chance.h"
 #include "gateway/batch/each.h"
 #include "gateway/batch/ids.h"
 #include "gateway/batch/inherit.h"
@@ -65,6 +66,17 @@ static sheaf_str_t target_of(const sheaf_item_t *item, const sheaf_url_t *url, c
     return sheaf_str(target, path.len + 1 + url->query.len);
 }
 
+/* The dice fall as the name of the request and the index of the item say: it may be planned twice, and falls the same. */
+static uint32_t deal(const sheaf_item_t *item)
+{
+    sheaf_chance_t chance;
+
+    if (item->route->split.count == 0)
+        return item->route->upstream;
+    chance.state = sheaf_ids_hash(item->batch->outer->id) + item->index;
+    return sheaf_route_upstream(item->route, sheaf_chance_next(&chance));
+}
+
 static sheaf_err_t find_route(sheaf_item_t *item, const sheaf_url_t *url, sheaf_fail_t *fail)
 {
     const sheaf_snapshot_t *snapshot = item->batch->env.snapshot;
@@ -83,7 +95,7 @@ static sheaf_err_t find_route(sheaf_item_t *item, const sheaf_url_t *url, sheaf_
     }
     if (url->has_encoded_slash && item->route->encoded_slashes == SHEAF_ENCODED_SLASHES_REFUSE)
         return sheaf_fail(fail, SHEAF_ERR_ITEM_URL, "the path holds an encoded slash or backslash");
-    item->exchange.upstream = item->route->upstream;
+    item->exchange.upstream = deal(item);
     item->exchange.fallback = item->route->fallback + 1; /* UINT32_MAX, absent, is 0, none */
     item->exchange.target = target_of(item, url, &match);
     item->exchange.host = sheaf_route_host(item->route, item->batch->outer->host);

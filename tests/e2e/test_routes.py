@@ -1,7 +1,7 @@
 """What a route says of those who may ask it, and of what passes on it: the same for every item."""
 import unittest
 
-from harness import END_HEADERS, END_STREAM, HEADERS, Case, Http2Client, RawClient, frame, literal, wait_until
+from harness import END_HEADERS, END_STREAM, HEADERS, Case, Http2Client, Origin, RawClient, frame, literal, wait_until
 
 
 class Exposure(Case):
@@ -288,6 +288,25 @@ class Names(Case):
         answer = self.sheaf.request("GET", "/o/header/X-Request-Id/other")
         self.assertEqual([name.lower() for name, _ in answer.fields].count("x-request-id"), 1)
         self.assertNotEqual(answer.headers["x-request-id"], "other")
+
+
+class Split(Case):
+    def test_requests_and_items_are_dealt_by_shares(self):
+        other = Origin()
+        self.addCleanup(other.kill)
+        sheaf = self.start(upstreams=f'canary: {{servers: ["http://127.0.0.1:{other.at}"]}}',
+                           routes='- {match: "/dealt", rewrite: "/echo", upstream: origin, split: [{upstream: canary, share: 30%}]}\n'
+                                  '- {match: "/all", rewrite: "/echo", upstream: origin, split: [{upstream: canary, share: 100%}]}')
+        results = sheaf.batch(["/dealt"] * 100).json["responses"]
+        self.assertEqual({result["status"] for result in results}, {200})
+        self.assertTrue(10 <= other.count()["served"] <= 55, other.count())
+        before = other.count()["served"]
+        for _ in range(60):
+            self.assertEqual(sheaf.request("GET", "/dealt").status, 200)
+        self.assertTrue(5 <= other.count()["served"] - before <= 40, other.count())
+        before = self.origin.count()["served"]
+        sheaf.batch(["/all"] * 20)
+        self.assertEqual(self.origin.count()["served"], before)
 
 
 if __name__ == "__main__":

@@ -98,6 +98,22 @@ static void the_host_that_is_sent_is_the_servers_the_clients_or_a_name(void **st
     sheaf_snapshot_drop(snapshot);
 }
 
+static void requests_are_dealt_by_their_shares(void **state)
+{
+    static sheaf_split_conf_t splits[] = {{.upstream = 1, .share_percent = 5}, {.upstream = 2, .share_percent = 20}};
+    sheaf_route_conf_t route = {.upstream = 0};
+    uint32_t counts[3] = {0};
+
+    assert_int_equal(sheaf_route_upstream(&route, 99), 0);
+    route.split.items = splits;
+    route.split.count = 2;
+    for (uint64_t dice = 0; dice < 1000; dice++)
+        counts[sheaf_route_upstream(&route, dice)]++;
+    assert_int_equal(counts[0], 750);
+    assert_int_equal(counts[1], 50);
+    assert_int_equal(counts[2], 200);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -105,6 +121,7 @@ int main(void)
         cmocka_unit_test(a_hidden_route_gives_way_to_no_other),
         cmocka_unit_test(other_methods_are_told_of_where_one_of_them_is_exposed),
         cmocka_unit_test(the_host_that_is_sent_is_the_servers_the_clients_or_a_name),
+        cmocka_unit_test(requests_are_dealt_by_their_shares),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
