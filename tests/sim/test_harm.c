@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "gateway/batch/hooks.h"
 #include "tests/sim/sim.h"
 
 typedef enum harm {
@@ -53,14 +54,70 @@ static const struct {
     bool sends;
     bool has_large_heads;
     bool coalesces;
+    bool asks; /* hooks: everybody is held first, one is refused then */
 } worlds[] = {
-    {SHEAF_ORDER_REQUEST, SHEAF_ON_ERROR_CONTINUE, SHEAF_ON_CLIENT_ABORT_CANCEL, 64, 64 << 20, true, false, false},
-    {SHEAF_ORDER_REQUEST, SHEAF_ON_ERROR_STOP, SHEAF_ON_CLIENT_ABORT_FINISH_UNSAFE, 3, 64 << 20, true, true, false},
-    {SHEAF_ORDER_COMPLETION, SHEAF_ON_ERROR_CONTINUE, SHEAF_ON_CLIENT_ABORT_FINISH_UNSAFE, 64, 1, true, true, false},
-    {SHEAF_ORDER_REQUEST, SHEAF_ON_ERROR_CONTINUE, SHEAF_ON_CLIENT_ABORT_CANCEL, 4, 2 << 20, true, false, false},
-    {SHEAF_ORDER_REQUEST, SHEAF_ON_ERROR_CONTINUE, SHEAF_ON_CLIENT_ABORT_CANCEL, 64, 64 << 20, true, true, true},
-    {SHEAF_ORDER_COMPLETION, SHEAF_ON_ERROR_STOP, SHEAF_ON_CLIENT_ABORT_FINISH_UNSAFE, 2, 1, true, false, true},
+    {SHEAF_ORDER_REQUEST, SHEAF_ON_ERROR_CONTINUE, SHEAF_ON_CLIENT_ABORT_CANCEL, 64, 64 << 20, true, false, false,
+     false},
+    {SHEAF_ORDER_REQUEST, SHEAF_ON_ERROR_STOP, SHEAF_ON_CLIENT_ABORT_FINISH_UNSAFE, 3, 64 << 20, true, true, false,
+     false},
+    {SHEAF_ORDER_COMPLETION, SHEAF_ON_ERROR_CONTINUE, SHEAF_ON_CLIENT_ABORT_FINISH_UNSAFE, 64, 1, true, true, false,
+     false},
+    {SHEAF_ORDER_REQUEST, SHEAF_ON_ERROR_CONTINUE, SHEAF_ON_CLIENT_ABORT_CANCEL, 4, 2 << 20, true, false, false, false},
+    {SHEAF_ORDER_REQUEST, SHEAF_ON_ERROR_CONTINUE, SHEAF_ON_CLIENT_ABORT_CANCEL, 64, 64 << 20, true, true, true, false},
+    {SHEAF_ORDER_COMPLETION, SHEAF_ON_ERROR_STOP, SHEAF_ON_CLIENT_ABORT_FINISH_UNSAFE, 2, 1, true, false, true, false},
+    {SHEAF_ORDER_REQUEST, SHEAF_ON_ERROR_CONTINUE, SHEAF_ON_CLIENT_ABORT_FINISH_UNSAFE, 3, 64 << 20, true, true, true,
+     true},
+    {SHEAF_ORDER_COMPLETION, SHEAF_ON_ERROR_STOP, SHEAF_ON_CLIENT_ABORT_CANCEL, 64, 1, true, false, true, true},
 };
+
+/* --- hooks that hold every item until the soon-queue lets it go --- */
+
+typedef struct held {
+    sheaf_task_t task;
+    sheaf_item_t *item;
+} held_t;
+
+static uint32_t told;
+
+static void on_let(sheaf_task_t *task)
+{
+    sheaf_hooks_go_on(SHEAF_OWNER(task, held_t, task)->item);
+}
+
+static sheaf_say_t on_item(sheaf_hooks_t *self, sheaf_item_t *item)
+{
+    static const sheaf_given_t given = {403, {"text/plain", 10}, {"no", 2}};
+    held_t *held = item->guest;
+
+    (void)self;
+    if (held == NULL) {
+        item->guest = held = sheaf_pool_zalloc(item->pool, sizeof(*held));
+        held->item = item;
+        held->task.run = on_let;
+        sheaf_soon(item->batch->env.soon, &held->task);
+        return SHEAF_SAY_LATER;
+    }
+    if (item->id.base[0] != 's')
+        return SHEAF_SAY_PASS;
+    sheaf_item_give(item, &given, &(sheaf_headers_t){0});
+    return SHEAF_SAY_ANSWER;
+}
+
+static void on_result(sheaf_hooks_t *self, sheaf_item_t *item)
+{
+    (void)self;
+    (void)item;
+    told++;
+}
+
+static bool asks(sheaf_hooks_t *self, const sheaf_batch_t *batch, const sheaf_route_conf_t *route)
+{
+    (void)self;
+    (void)batch;
+    return route != NULL;
+}
+
+static sheaf_hooks_t hooks = {.on_item = on_item, .on_result = on_result, .asks = asks};
 
 static uint32_t run(size_t world, const char *coding, uint32_t harm_at, harm_t harm)
 {
@@ -78,6 +135,8 @@ static uint32_t run(size_t world, const char *coding, uint32_t harm_at, harm_t h
     sim->cookie = worlds[world].has_large_heads ? cookie : NULL;
     for (uint32_t i = 0; i < sim->snapshot.conf.routes.count; i++)
         sim->snapshot.conf.routes.items[i].coalesce = worlds[world].coalesces;
+    sim->hooks = worlds[world].asks ? &hooks : NULL;
+    told = 0;
     sim->on_event = do_harm;
     sim->harm_at = harm_at;
     sim->harm = harm;
@@ -110,6 +169,8 @@ static uint32_t run(size_t world, const char *coding, uint32_t harm_at, harm_t h
             assert_int_equal(sim->heard[i], !sim->batch->items[i].is_silent);
         assert_true(sim->batch->items[i].status >= 200);
     }
+    if (worlds[world].asks)
+        assert_int_equal(told, sheaf_batch_results(sim->batch)); /* of each once */
     assert_int_equal(sim->batch->kept_bytes, 0);
     assert_int_equal(sim->batch->reserved_bytes, 0);
     events = sim->events;
