@@ -104,7 +104,7 @@ sheaf_str_t sheaf_direct_allow(const sheaf_batch_t *batch)
     return allow == NULL ? SHEAF_STR_NONE : allow->value;
 }
 
-bool sheaf_direct_take_other(sheaf_batch_t *batch)
+void sheaf_direct_take_other(sheaf_batch_t *batch)
 {
     sheaf_str_t methods = sheaf_direct_allow(batch);
     const sheaf_snapshot_t *snapshot = batch->env.snapshot;
@@ -114,7 +114,6 @@ bool sheaf_direct_take_other(sheaf_batch_t *batch)
     if (methods.base != NULL && item->path.base != NULL)
         item->route = sheaf_snapshot_route(snapshot, batch->outer->host, item->path, sheaf_str_cut(&methods, ','),
                                            SHEAF_EXPOSURE_DIRECT, &match);
-    return item->route != NULL;
 }
 
 /* --- the answer --- */

@@ -27,8 +27,8 @@ sheaf_err_t sheaf_direct_plan(sheaf_batch_t *batch, sheaf_str_t target, sheaf_st
 sheaf_str_t sheaf_direct_allow(const sheaf_batch_t *batch);
 
 /* After METHOD: takes the route of that path for another method as the item's, so that it is known whose plugins are asked.
- * False when there is none. The item is not sent. */
-bool sheaf_direct_take_other(sheaf_batch_t *batch);
+ * The item is not sent. */
+void sheaf_direct_take_other(sheaf_batch_t *batch);
 
 /* The body goes, and nothing flies any more: whoever looks at the item later finds none. */
 void sheaf_direct_forget_body(sheaf_batch_t *batch);

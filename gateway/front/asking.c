@@ -140,6 +140,22 @@ void sheaf_asking_request(sheaf_visit_t *visit, void (*go_on)(sheaf_visit_t *vis
     ask(visit);
 }
 
+static void refuse(sheaf_visit_t *visit)
+{
+    sheaf_responder_refuse(visit, visit->regret);
+}
+
+void sheaf_asking_refused(sheaf_visit_t *visit, const sheaf_fail_t *fail)
+{
+    if (visit->batch == NULL || hooks_of(visit) == NULL || fail->err == SHEAF_ERR_OVERLOADED) {
+        sheaf_responder_refuse(visit, fail);
+        return;
+    }
+    visit->regret = sheaf_pool_alloc(visit->batch->pool, sizeof(*fail));
+    *visit->regret = *fail;
+    sheaf_asking_request(visit, refuse);
+}
+
 void sheaf_asking_batch(sheaf_visit_t *visit, void (*go_on)(sheaf_visit_t *visit))
 {
     visit->go_on = go_on;

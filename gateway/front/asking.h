@@ -12,6 +12,8 @@
 
 /* visit->batch is there, with the outer request, and has not been decoded. */
 void sheaf_asking_request(sheaf_visit_t *visit, void (*go_on)(sheaf_visit_t *visit));
+/* The same for a request that is to be refused: plugins may know another answer, or want to add to its head. */
+void sheaf_asking_refused(sheaf_visit_t *visit, const sheaf_fail_t *fail);
 /* The batch is sealed. */
 void sheaf_asking_batch(sheaf_visit_t *visit, void (*go_on)(sheaf_visit_t *visit));
 

@@ -79,19 +79,10 @@ static void on_asked(sheaf_visit_t *visit)
     sheaf_asking_batch(visit, start);
 }
 
-static void refuse_method(sheaf_visit_t *visit)
-{
-    sheaf_fail_t fail;
-
-    sheaf_fail(&fail, SHEAF_ERR_METHOD, "the route allows %.*s", SHEAF_STR_ARG(visit->allow));
-    sheaf_responder_refuse(visit, &fail);
-}
-
-/* What browsers ask before they ask: plugins may know the answer, whatever methods the route has. */
+/* What browsers ask before they ask: the plugins of the route may know the answer, whatever methods it has. */
 static bool is_preflight(const sheaf_visit_t *visit)
 {
-    return visit->epoch->env.hooks != NULL &&
-           h2o_memis(visit->req->method.base, visit->req->method.len, H2O_STRLIT("OPTIONS"));
+    return h2o_memis(visit->req->method.base, visit->req->method.len, H2O_STRLIT("OPTIONS"));
 }
 
 void sheaf_direct_serve(sheaf_visit_t *visit)
@@ -103,12 +94,13 @@ void sheaf_direct_serve(sheaf_visit_t *visit)
     err = take_on(visit, &fail);
     visit->caller.is_direct = true;
     visit->caller.body = sheaf_str(visit->req->entity.base, visit->req->entity.len);
-    if (err == SHEAF_OK)
+    if (err == SHEAF_OK) {
         sheaf_asking_request(visit, on_asked);
-    else if (err == SHEAF_ERR_METHOD && is_preflight(visit) && sheaf_direct_take_other(visit->batch))
-        sheaf_asking_request(visit, refuse_method);
-    else
-        sheaf_responder_refuse(visit, &fail);
+        return;
+    }
+    if (err == SHEAF_ERR_METHOD && is_preflight(visit))
+        sheaf_direct_take_other(visit->batch);
+    sheaf_asking_refused(visit, &fail);
 }
 
 /* --- what its upstream answers --- */

@@ -177,15 +177,19 @@ static void serve(sheaf_visit_t *visit)
         start_batch(visit, visit->endpoint);
 }
 
-/* Plugins want to know the request before its body is looked at: so its batch is there earlier. */
-static int ask(sheaf_visit_t *visit)
+/* Plugins want to know the request before its body is looked at: so its batch is there earlier. `regret`: why it is refused
+ * unless they answer; NULL: it is not. */
+static int ask(sheaf_visit_t *visit, const sheaf_fail_t *regret)
 {
     sheaf_fail_t fail;
 
     if (open_batch(visit, &fail) != SHEAF_OK)
         return refuse(visit, &fail);
     visit->caller.body = str_of(visit->req->entity);
-    sheaf_asking_request(visit, serve);
+    if (regret != NULL)
+        sheaf_asking_refused(visit, regret);
+    else
+        sheaf_asking_request(visit, serve);
     return 0;
 }
 
@@ -215,10 +219,10 @@ int sheaf_handler_on_request(h2o_handler_t *self, h2o_req_t *req)
     is_options = h2o_memis(req->method.base, req->method.len, H2O_STRLIT("OPTIONS"));
     if (err == SHEAF_ERR_NOT_FOUND)
         sheaf_direct_serve(visit);
+    else if (visit->epoch->env.hooks != NULL)
+        ask(visit, err != SHEAF_OK && !is_options ? &fail : NULL);
     else if (err != SHEAF_OK && !is_options)
         refuse(visit, &fail);
-    else if (visit->epoch->env.hooks != NULL)
-        ask(visit);
     else
         serve(visit);
     return 0;

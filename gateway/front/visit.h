@@ -46,6 +46,7 @@ struct sheaf_visit {
     sheaf_caller_t caller;
     void (*go_on)(sheaf_visit_t *visit);
     sheaf_deadline_t hold; /* while plugins have not said yet what becomes of it */
+    sheaf_fail_t *regret;  /* why it is refused once they were asked; NULL: it is served */
     bool is_held;
     bool is_given; /* a plugin's is the answer */
 

@@ -30,11 +30,11 @@ static sheaf_guest_t *guest_new(sheaf_guests_t *guests, sheaf_pool_t *pool)
 static const sheaf_chain_t *chain_of_endpoint(const sheaf_guests_t *guests, const sheaf_endpoint_conf_t *endpoint)
 {
     const sheaf_conf_t *conf = &guests->snapshot->conf;
+    uintptr_t first = (uintptr_t)conf->endpoints.items, at = (uintptr_t)endpoint;
 
-    for (uint32_t i = 0; i < conf->endpoints.count; i++)
-        if (endpoint == &conf->endpoints.items[i])
-            return &guests->endpoints[i];
-    return &guests->global; /* of a direct request: it has none */
+    if (at < first || at >= first + conf->endpoints.count * sizeof(*endpoint))
+        return &guests->global; /* of a direct request: it has none */
+    return &guests->endpoints[(at - first) / sizeof(*endpoint)];
 }
 
 static sheaf_chain_t chain_of_route(const sheaf_guests_t *guests, const sheaf_route_conf_t *route)
@@ -297,11 +297,26 @@ static void blame_waiting(const sheaf_guest_t *guest, bool is_late)
         sheaf_plug_fault(guest->asker, "it said LATER and then nothing, until the time was over");
 }
 
+static bool listens_at(const sheaf_chain_t *chain)
+{
+    for (uint32_t i = 0; i < chain->count; i++)
+        if (chain->items[i]->conf->plugin->on_result != NULL)
+            return true;
+    return false;
+}
+
+static bool listens(const sheaf_guests_t *guests, const sheaf_item_t *item)
+{
+    sheaf_chain_t then = chain_of_route(guests, item->route);
+
+    return listens_at(chain_of_endpoint(guests, item->batch->endpoint)) || listens_at(&then);
+}
+
 static void on_result(sheaf_hooks_t *self, sheaf_item_t *item)
 {
     sheaf_guest_t *guest;
 
-    if (item->batch->caller == NULL)
+    if (item->batch->caller == NULL || (item->guest == NULL && !listens(guests_of(self), item)))
         return;
     guest = item_guest_of(guests_of(self), item);
     blame_waiting(guest, item->err == SHEAF_ERR_TIMEOUT || item->err == SHEAF_ERR_BATCH_TIMEOUT);

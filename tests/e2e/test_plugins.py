@@ -103,6 +103,23 @@ class Plugins(Case):
                 self.assertEqual(result["status"], 403)
         self.assertEqual(self.origin.count()["served"], before)
 
+    def test_what_is_refused_anyway_is_asked_about_as_well(self):
+        banned = {"x-word": "banned"}
+        for method, path, status in (("GET", "/nowhere", 404), ("DELETE", "/batch", 405), ("PUT", "/readonly", 405)):
+            with self.subTest(path=path):
+                self.assertEqual(self.sheaf.request(method, path).status, status)
+                self.assertEqual(self.sheaf.request(method, path, headers=banned).status, 403)
+                answer = self.sheaf.request(method, path, headers={"x-rogue-request": "mark"})
+                self.assertEqual((answer.status, answer.headers["x-mark"]), (status, "made"))
+
+    def test_a_client_that_leaves_while_it_is_held_leaves_nothing(self):
+        for headers, items in (({"x-rogue-request": "never"}, ["/o/echo"]), ({}, [{"url": "/o/echo", "headers": {"x-rogue": "never"}}])):
+            aborts = self.sheaf.metrics()["sheaf_client_aborts_total"]
+            conn = self.sheaf.connect()
+            conn.request("POST", "/batch", json.dumps({"requests": items}), {"Content-Type": "application/json", **headers})
+            conn.close()
+            wait_until(lambda: self.sheaf.metrics()["sheaf_client_aborts_total"] == aborts + 1, what="the abort")
+
     def test_a_dependent_and_an_element_of_for_each_are_asked_as_well(self):
         results = self.run_items({"id": "a", "method": "POST", "url": "/o/echo", "body": {"list": [1, 2]}},
                                  {"id": "b", "url": "/guarded/echo", "headers": {"x-word": "guarded"}, "dependsOn": ["a"]},
