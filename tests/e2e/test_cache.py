@@ -227,6 +227,19 @@ class Cache(Case):
         finally:
             self.keeper.is_down = False
 
+    def test_behind_what_decides_who_may_ask_it_answers_nobody_else(self):
+        gate = "{use: ip_access, name: gate, allow: [203.0.113.0/24]}, {use: cache, name: behind}"
+        sheaf = self.start(top="trusted_proxies: [127.0.0.0/8]", endpoints=BULK, upstreams=self.places["upstreams"],
+                           routes=f'- {{match: "/k/{{rest...}}", rewrite: "/{{rest...}}", upstream: keeper, plugins: [{gate}]}}')
+        target = self.url(cc="public, max-age=60")
+        for client, status in (("203.0.113.5", 200), ("198.51.100.1", 403), ("203.0.113.6", 200)):
+            headers = {"X-Forwarded-For": client}
+            got = [sheaf.batch([f"/k/{target}"], headers).json["responses"][0]["status"],
+                   sheaf.post([dict(zip(("name", "how"), target.split("/")))], headers, path="/bulk").json["responses"][0]["status"],
+                   sheaf.request("GET", f"/k/{target}", headers=headers).status]
+            self.assertEqual(got, [status] * 3)
+        self.assertEqual(self.keeper.count(self.name), 1)
+
     def test_an_unsafe_method_drops_what_is_stored(self):
         target = self.url(cc="max-age=60")
         for way in ("direct", "item"):
