@@ -1,6 +1,7 @@
 """The cache: what is answered from memory, to whom, and when the backend is asked, for items, elements and direct requests."""
 import http.server
 import json
+import signal
 import threading
 import unittest
 
@@ -21,6 +22,9 @@ class Keeper(http.server.ThreadingHTTPServer):
         self.at, self.asked, self.gate, self.is_down = self.server_address[1], [], threading.Event(), False
         self.gate.set()
         threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def handle_error(self, request, client_address):
+        """The gateway may go away before it has its answer."""
 
     def count(self, name):
         return sum(1 for path, _ in self.asked if path.startswith(f"/{name}/"))
@@ -239,6 +243,20 @@ class Cache(Case):
                    sheaf.request("GET", f"/k/{target}", headers=headers).status]
             self.assertEqual(got, [status] * 3)
         self.assertEqual(self.keeper.count(self.name), 1)
+
+    def test_a_reload_ends_what_the_cache_has_under_way(self):
+        sheaf = self.start(top=CACHE, upstreams=self.places["upstreams"], routes=self.places["routes"])
+        stale = self.url(cc="max-age=0, stale-while-revalidate=60", etag="a")
+        first = sheaf.batch([f"/k/{stale}"]).json["responses"][0]["body"]
+        self.keeper.gate.clear()
+        try:
+            self.assertEqual(sheaf.batch([f"/k/{stale}"]).json["responses"][0]["body"], first)
+            wait_until(lambda: self.keeper.count(self.name) == 2, what="the call in the background")
+            sheaf.signal(signal.SIGHUP)
+            wait_until(lambda: sheaf.metrics()['sheaf_reloads_total{outcome="ok"}'] >= 1, what="the reload")
+        finally:
+            self.keeper.gate.set()
+        self.assertIn("uri-miss", sheaf.batch([f"/k/{stale}"]).json["responses"][0]["headers"]["cache-status"])
 
     def test_an_unsafe_method_drops_what_is_stored(self):
         target = self.url(cc="max-age=60")
