@@ -77,6 +77,21 @@ static void check_proxy(sheaf_report_t *report, const sheaf_conf_t *conf, const 
                            "name no network");
 }
 
+static void check_hosts(sheaf_report_t *report, const sheaf_listener_conf_t *listener, const sheaf_yaml_t *node)
+{
+    const sheaf_yaml_t *hosts = sheaf_yaml_get(node, SHEAF_STR("hosts"));
+    sheaf_fail_t fail;
+
+    if (listener->hosts.items == NULL)
+        return;
+    if (hosts->count == 0)
+        sheaf_report_error(report, hosts->mark,
+                           "`hosts` needs at least one item; without it all hosts are answered for");
+    for (const sheaf_yaml_t *host = hosts->first; host != NULL; host = host->next)
+        if (host->kind == SHEAF_YAML_SCALAR && !host->is_bad && sheaf_host_check_pattern(host->text, &fail) != SHEAF_OK)
+            sheaf_report_error(report, host->mark, "%s", fail.detail);
+}
+
 static void check_addresses(sheaf_report_t *report, const sheaf_yaml_t *root, const sheaf_conf_t *conf)
 {
     const sheaf_yaml_t *node = children(root, SHEAF_STR("listen"));
@@ -85,6 +100,7 @@ static void check_addresses(sheaf_report_t *report, const sheaf_yaml_t *root, co
         check_address(report, conf, i, &conf->listen.items[i].address, member_mark(node, SHEAF_STR("address")));
         check_mode(report, &conf->listen.items[i].address, node);
         check_proxy(report, conf, &conf->listen.items[i], node);
+        check_hosts(report, &conf->listen.items[i], node);
     }
     check_mode(report, &conf->admin.address, sheaf_yaml_get(root, SHEAF_STR("admin")));
     if (conf->admin.address.text.base != NULL)

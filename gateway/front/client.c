@@ -28,6 +28,7 @@ static void on_socket_closed(void *data)
         sheaf_gauge(front->env.metrics, SHEAF_METRIC_CLIENT_CONNS_OPEN, -1);
     }
     sheaf_tls_end(client);
+    free(client->address);
     free(client);
     sheaf_front_stir(front);
 }
@@ -52,13 +53,15 @@ static bool is_welcome(sheaf_client_t *client)
     return client->group != NULL;
 }
 
-void sheaf_client_accept(sheaf_front_t *front, sheaf_face_t *face, struct ssl_ctx_st *tls, uv_stream_t *stream,
-                         const struct sockaddr *name, socklen_t name_len)
+void sheaf_client_accept(sheaf_front_t *front, sheaf_face_t *face, const char *address, struct ssl_ctx_st *tls,
+                         uv_stream_t *stream, const struct sockaddr *name, socklen_t name_len)
 {
     const sheaf_limits_conf_t *limits = sheaf_front_limits(front);
     sheaf_client_t *client = sheaf_zalloc(sizeof(*client));
 
     client->front = front;
+    client->address = strdup(address);
+    SHEAF_ASSERT(client->address != NULL);
     client->lingering_fd = -1;
     client->is_admin = face->is_admin;
     client->has_ip = name->sa_family == AF_INET || name->sa_family == AF_INET6;

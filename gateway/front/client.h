@@ -16,6 +16,7 @@
 struct sheaf_client {
     sheaf_front_t *front;
     h2o_socket_t *sock;
+    char *address;     /* of its listener, as configured: its settings are found by that, also after a reload */
     sheaf_link_t link; /* in front->clients */
     uint32_t requests; /* in progress */
     int lingering_fd;  /* a copy for lingering.h, -1: none */
@@ -39,8 +40,8 @@ struct sheaf_client {
 /* Takes over a freshly accepted stream; hands it to libh2o, with `tls` (NULL: none) after a handshake, or closes it when
  * its address has connections enough. `name` is who is at the other end, as the socket or a trusted proxy says: the
  * client's address for the log, for X-Forwarded-For and for limits. */
-void sheaf_client_accept(sheaf_front_t *front, sheaf_face_t *face, struct ssl_ctx_st *tls, uv_stream_t *stream,
-                         const struct sockaddr *name, socklen_t name_len);
+void sheaf_client_accept(sheaf_front_t *front, sheaf_face_t *face, const char *address, struct ssl_ctx_st *tls,
+                         uv_stream_t *stream, const struct sockaddr *name, socklen_t name_len);
 
 /* The client of a request. */
 sheaf_client_t *sheaf_client_of(h2o_req_t *req);

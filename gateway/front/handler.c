@@ -215,6 +215,10 @@ int sheaf_handler_on_request(h2o_handler_t *self, h2o_req_t *req)
         sheaf_fail(&fail, SHEAF_ERR_OVERLOADED, "too many requests were abandoned on this connection");
         return refuse(visit, &fail);
     }
+    if (sheaf_place_check_host(visit, &fail) != SHEAF_OK) {
+        refuse(visit, &fail);
+        return 0;
+    }
     err = sheaf_place_find(visit, &fail);
     is_options = h2o_memis(req->method.base, req->method.len, H2O_STRLIT("OPTIONS"));
     if (err == SHEAF_ERR_NOT_FOUND)

@@ -71,8 +71,8 @@ static void admit(listener_t *listener, int fd, const struct sockaddr *name, soc
         uv_close(&stream->handle, on_stream_closed);
         return;
     }
-    sheaf_client_accept(front, listener->is_admin ? &front->admin_face : &front->clients_face, listener->tls,
-                        &stream->stream, name, name_len);
+    sheaf_client_accept(front, listener->is_admin ? &front->admin_face : &front->clients_face, listener->address,
+                        listener->tls, &stream->stream, name, name_len);
 }
 
 /* --- proxies that say whom they stand for --- */

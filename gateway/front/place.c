@@ -77,6 +77,29 @@ static void keep_params(sheaf_visit_t *visit, const sheaf_match_t *match)
     memcpy(visit->outer.params, match->params, match->param_count * sizeof(match->params[0]));
 }
 
+static bool has_host(const sheaf_texts_t *hosts, sheaf_str_t host)
+{
+    for (uint32_t i = 0; i < hosts->count; i++)
+        if (sheaf_host_matches(hosts->items[i], host))
+            return true;
+    return false;
+}
+
+sheaf_err_t sheaf_place_check_host(const sheaf_visit_t *visit, sheaf_fail_t *fail)
+{
+    const sheaf_conf_t *conf = &visit->epoch->env.snapshot->conf;
+
+    for (uint32_t i = 0; i < conf->listen.count; i++) {
+        const sheaf_listener_conf_t *listener = &conf->listen.items[i];
+
+        if (listener->hosts.items != NULL &&
+            sheaf_str_eq(listener->address.text, sheaf_str_of(visit->client->address)) &&
+            !has_host(&listener->hosts, str_of(visit->req->authority)))
+            return sheaf_fail(fail, SHEAF_ERR_MISDIRECTED, "this host is not served here");
+    }
+    return SHEAF_OK;
+}
+
 static sheaf_str_t allow_of(h2o_req_t *req, sheaf_str_t methods)
 {
     h2o_iovec_t text =

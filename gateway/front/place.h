@@ -4,6 +4,9 @@
 
 #include "gateway/front/visit.h"
 
+/* MISDIRECTED when the request came to a listener that does not answer for its host. */
+sheaf_err_t sheaf_place_check_host(const sheaf_visit_t *visit, sheaf_fail_t *fail);
+
 /* Sets visit->endpoint, and of visit->outer the path and the parameters of the endpoint's path; all in the request's pool.
  * METHOD when there are only endpoints for other methods: visit->endpoint is then one of them. NOT_FOUND when there are
  * none. In either case `fail` has the sentence. visit->allow is set in all cases but NOT_FOUND. */

@@ -309,5 +309,26 @@ class Split(Case):
         self.assertEqual(self.origin.count()["served"], before)
 
 
+class Listeners(Case):
+    places = {"listener": ', hosts: [api.example.com, "*.example.org"]'}
+
+    def test_other_hosts_are_misdirected(self):
+        for host, status in (("api.example.com", 200), ("API.EXAMPLE.com.:99", 200), ("x.example.org", 200), ("example.org", 421),
+                             ("evil.example", 421), ("default", 421)):
+            with self.subTest(host=host):
+                answer = self.sheaf.request("GET", "/o/text", headers={"Host": host, "X-Forwarded-Host": "api.example.com"})
+                self.assertEqual(answer.status, status)
+                answer = self.sheaf.batch(["/o/text"], {"Host": host})
+                self.assertEqual(answer.status, 207 if status == 200 else status)
+                if status != 200:
+                    self.assertEqual(answer.json["type"], "urn:sheaf:problem:misdirected")
+
+    def test_no_host_is_none_of_them(self):
+        client = RawClient(self.sheaf.at)
+        client.send(b"GET /o/text HTTP/1.0\r\n\r\n")
+        self.assertEqual(client.read_response().status, 421)
+        client.close()
+
+
 if __name__ == "__main__":
     unittest.main()
