@@ -319,10 +319,10 @@ static void on_request_gone(void *chunk)
     else if (!visit->is_cut_short)
         sheaf_count(visit->front->env.metrics, SHEAF_METRIC_CLIENT_ABORTS, 1);
     sheaf_client_request_over(visit->client, client_ending_of(visit));
+    if (visit->caller.body.base == visit->req->entity.base)
+        visit->caller.body = SHEAF_STR_NONE; /* libh2o takes it along */
     visit->req = NULL;
     visit->client = NULL;
-    if (visit->is_direct)
-        visit->caller.body = SHEAF_STR_NONE; /* it was libh2o's */
     sheaf_watchdog_disarm(visit);
     sheaf_soon_cancel(&visit->respond);
     if (visit->is_done) {
