@@ -58,6 +58,7 @@ static void answer(sheaf_visit_t *visit)
     req->res.content_length = has_no_body ? SIZE_MAX : body.len;
     if (given->content_type.base != NULL)
         h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, type.base, type.len);
+    sheaf_responder_add_id(visit);
     sheaf_asking_edit(visit);
     if (visit->front->is_draining)
         req->http1_is_persistent = 0;

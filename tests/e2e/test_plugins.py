@@ -112,6 +112,10 @@ class Plugins(Case):
                 answer = self.sheaf.request(method, path, headers={"x-rogue-request": "mark"})
                 self.assertEqual((answer.status, answer.headers["x-mark"]), (status, "made"))
 
+    def test_the_answer_of_a_plugin_names_the_request(self):
+        answer = self.sheaf.request("GET", "/o/echo", headers={"x-word": "banned"})
+        self.assertEqual((answer.status, len(answer.headers["x-request-id"])), (403, 16))
+
     def test_a_client_that_leaves_while_it_is_held_leaves_nothing(self):
         for headers, items in (({"x-rogue-request": "never"}, ["/o/echo"]), ({}, [{"url": "/o/echo", "headers": {"x-rogue": "never"}}])):
             aborts = self.sheaf.metrics()["sheaf_client_aborts_total"]
