@@ -113,8 +113,10 @@ sheaf_err_t sheaf_host_check_pattern(sheaf_str_t pattern, sheaf_fail_t *fail)
         pattern.base);
 }
 
+#define KEY_ROOM (SHEAF_HOST_MAX + 2) /* a host, and the dot that stands for a star */
+
 /* What the table knows a pattern by. */
-static sheaf_str_t key_of(sheaf_str_t pattern, char room[SHEAF_HOST_MAX + 1])
+static sheaf_str_t key_of(sheaf_str_t pattern, char room[KEY_ROOM])
 {
     sheaf_str_t name = without_star(pattern), key = SHEAF_STR_NONE;
     bool has_star = name.len != pattern.len, is_good;
@@ -129,7 +131,7 @@ static sheaf_str_t key_of(sheaf_str_t pattern, char room[SHEAF_HOST_MAX + 1])
 
 bool sheaf_host_matches(sheaf_str_t pattern, sheaf_str_t host)
 {
-    char host_room[SHEAF_HOST_MAX + 1], room[SHEAF_HOST_MAX + 1];
+    char host_room[SHEAF_HOST_MAX + 1], room[KEY_ROOM];
     sheaf_str_t key = key_of(pattern, room);
 
     if (!sheaf_host_fold(host, host_room, &host))
@@ -192,7 +194,7 @@ static void make_room(sheaf_hosts_t *hosts)
 
 sheaf_router_t *sheaf_hosts_router(sheaf_hosts_t *hosts, sheaf_str_t pattern)
 {
-    char room[SHEAF_HOST_MAX + 1];
+    char room[KEY_ROOM];
     sheaf_str_t key = key_of(pattern, room);
     bool is_there;
     uint32_t at = place_of(hosts, key, &is_there);
