@@ -153,6 +153,12 @@ static inline sheaf_item_t *sheaf_batch_item(const sheaf_batch_t *batch, uint32_
     return &batch->items[index & batch->mask];
 }
 
+/* Where it stands in the sets of its batch. */
+static inline uint32_t sheaf_batch_slot(const sheaf_item_t *item)
+{
+    return item->index & item->batch->mask;
+}
+
 /* All slots of the window are taken by settled items, and more are to come: it waits for sheaf_batch_sent alone. */
 static inline bool sheaf_batch_is_full(const sheaf_batch_t *batch)
 {

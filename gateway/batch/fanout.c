@@ -7,6 +7,7 @@
 #include "gateway/batch/expand.h"
 #include "gateway/batch/hooks.h"
 #include "gateway/batch/inherit.h"
+#include "gateway/batch/urgent.h"
 
 static void pump(sheaf_task_t *task);   /* moves what can move; the last turn ends the batch   */
 static void feed(sheaf_batch_t *batch); /* more items, where a window has room                 */
@@ -154,15 +155,10 @@ static void finish(sheaf_batch_t *batch)
     batch->watch->on_done(batch); /* may free the batch: nothing may follow */
 }
 
-static uint32_t slot_of(const sheaf_item_t *item)
-{
-    return item->index & item->batch->mask;
-}
-
 static void take_off(sheaf_item_t *item)
 {
-    sheaf_ready_drop(item->is_urgent ? &item->batch->urgent : &item->batch->ready, slot_of(item));
-    sheaf_ready_drop(&item->batch->doomed, slot_of(item));
+    sheaf_ready_drop(item->is_urgent ? &item->batch->urgent : &item->batch->ready, sheaf_batch_slot(item));
+    sheaf_ready_drop(&item->batch->doomed, sheaf_batch_slot(item));
 }
 
 /* Whoever shares the answer has it before the watch hears of the leader, which may give it back at once. */
@@ -226,48 +222,11 @@ static void feed(sheaf_batch_t *batch)
         else if (batch->is_late && item->err == SHEAF_OK)
             settle_grounded(item, SHEAF_ERR_BATCH_TIMEOUT, SHEAF_STR_NONE);
         else
-            sheaf_ready_put(&batch->ready, slot_of(item));
+            sheaf_ready_put(&batch->ready, sheaf_batch_slot(item));
     }
 }
 
 /* --- what goes next --- */
-
-static void mark(sheaf_batch_t *batch, uint32_t index, uint32_t *top)
-{
-    sheaf_item_t *item = sheaf_batch_item(batch, index);
-
-    if (item->is_urgent || item->state == SHEAF_ITEM_SETTLED)
-        return;
-    item->is_urgent = true;
-    batch->urgent_flying += item->state == SHEAF_ITEM_FLYING;
-    if (item->state == SHEAF_ITEM_READY) {
-        sheaf_ready_drop(&batch->ready, slot_of(item));
-        sheaf_ready_put(&batch->urgent, slot_of(item));
-    }
-    item->below = *top;
-    *top = index;
-}
-
-/* Marks the first unsent item and all that it waits for, each once in a batch's life: they go first. */
-static void mark_urgent(sheaf_batch_t *batch)
-{
-    uint32_t top = SHEAF_READY_NONE;
-
-    if (batch->order != SHEAF_ORDER_REQUEST || batch->first_unsent >= batch->count)
-        return;
-    mark(batch, batch->first_unsent, &top);
-    while (top != SHEAF_READY_NONE) {
-        const sheaf_item_t *item = sheaf_batch_item(batch, top);
-
-        top = item->below;
-        for (uint32_t i = 0; item->state == SHEAF_ITEM_WAITING && i < item->depends_on_count; i++)
-            mark(batch, item->depends_on[i].blocker, &top);
-        for (uint32_t i = 0; item->state == SHEAF_ITEM_WAITING && i < item->elements_count; i++)
-            mark(batch, item->elements + i, &top);
-        if (item->state == SHEAF_ITEM_WAITING && item->leader != NULL)
-            mark(batch, item->leader->index, &top);
-    }
-}
 
 /* Fills in what the item takes from others; it settles when that is not to be had. */
 static bool makes_question(sheaf_item_t *item)
@@ -311,7 +270,7 @@ static void spread(sheaf_item_t *item)
     }
     take_off(item);
     for (uint32_t i = first; i < batch->count; i++)
-        sheaf_ready_put(item->is_urgent ? &batch->urgent : &batch->ready, slot_of(sheaf_batch_item(batch, i)));
+        sheaf_ready_put(item->is_urgent ? &batch->urgent : &batch->ready, sheaf_batch_slot(sheaf_batch_item(batch, i)));
     if (item->elements_count == 0)
         sheaf_item_settle(item);
     if (!batch->is_abandoned && batch->watch->on_order != NULL)
@@ -323,7 +282,7 @@ static bool launch_next(sheaf_batch_t *batch)
     uint32_t index;
     sheaf_item_t *item;
 
-    mark_urgent(batch);
+    sheaf_urgent_mark(batch);
     index = first_of(batch, &batch->urgent);
     if (index == SHEAF_READY_NONE)
         index = first_of(batch, &batch->ready);

@@ -1,4 +1,4 @@
-/* run/plugapi.c - the table of functions that plugins are given: facts, attributes, answers, counters, log. */
+/* run/plugapi.c - the table of functions that plugins are given: bodies, attributes, answers, counters, log. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/random.h>
@@ -9,213 +9,6 @@
 #include "gateway/batch/forwarded.h"
 #include "gateway/http/problem.h"
 #include "gateway/run/plughost_inside.h"
-
-static sheaf_p_str_t p_str(sheaf_str_t text)
-{
-    return sheaf_p_str(text.base != NULL ? text.base : "", text.len);
-}
-
-static sheaf_pool_t *scratch(void)
-{
-    sheaf_the_plughost->is_used = true;
-    return sheaf_the_plughost->scratch;
-}
-
-static const sheaf_outer_t *outer_of(const sheaf_guest_t *guest)
-{
-    return guest->caller->batch->outer;
-}
-
-/* A direct request is its item, and the other way round. */
-static const sheaf_item_t *item_of(const sheaf_guest_t *guest)
-{
-    if (guest->item != NULL || !guest->caller->is_direct || guest->caller->batch->count == 0)
-        return guest->item;
-    return sheaf_batch_item(guest->caller->batch, 0);
-}
-
-/* --- facts: texts --- */
-
-static const uint8_t *client_of(sheaf_guest_t *guest)
-{
-    sheaf_guest_t *request = guest->request != NULL ? guest->request : guest;
-
-    if (!request->knows_client)
-        sheaf_forwarded_client(request->caller->batch, request->client);
-    request->knows_client = true;
-    return request->client;
-}
-
-static sheaf_str_t ip_text(const uint8_t ip[16])
-{
-    char text[SHEAF_IP_TEXT_MAX];
-
-    sheaf_ip_print(ip, text);
-    return sheaf_pool_dup(scratch(), sheaf_str_of(text));
-}
-
-static sheaf_str_t query_of(sheaf_str_t target)
-{
-    const char *mark = target.len == 0 ? NULL : memchr(target.base, '?', target.len);
-
-    return mark == NULL ? SHEAF_STR_NONE : sheaf_str(mark + 1, target.len - (size_t)(mark + 1 - target.base));
-}
-
-static sheaf_str_t error_of(const sheaf_guest_t *guest)
-{
-    if (guest->item != NULL)
-        return guest->item->err == SHEAF_OK ? SHEAF_STR_NONE : sheaf_str_of(sheaf_err_slug(guest->item->err));
-    return guest->caller->error == NULL ? SHEAF_STR_NONE : sheaf_str_of(guest->caller->error);
-}
-
-static sheaf_str_t text_of_item(const sheaf_guest_t *guest, const sheaf_item_t *item, sheaf_p_text_t what)
-{
-    const sheaf_conf_t *conf = &guest->guests->snapshot->conf;
-
-    switch (what) {
-    case SHEAF_P_METHOD:
-        return item->exchange.method;
-    case SHEAF_P_PATH:
-        return item->path;
-    case SHEAF_P_QUERY:
-        return query_of(item->exchange.target);
-    case SHEAF_P_TARGET:
-        return item->exchange.target;
-    case SHEAF_P_ROUTE:
-        return item->route == NULL ? SHEAF_STR_NONE : item->route->match;
-    case SHEAF_P_UPSTREAM_NAME:
-        return item->route == NULL ? SHEAF_STR_NONE : conf->upstreams.items[item->exchange.upstream].map_key;
-    default:
-        return guest->item == NULL ? SHEAF_STR_NONE : item->id; /* ITEM_ID */
-    }
-}
-
-static sheaf_str_t text_of_request(sheaf_guest_t *guest, sheaf_p_text_t what)
-{
-    const sheaf_outer_t *outer = outer_of(guest);
-
-    switch (what) {
-    case SHEAF_P_REQUEST_ID:
-        return outer->id.base != NULL ? outer->id : sheaf_pool_printf(scratch(), "%016" PRIx64, guest->caller->id);
-    case SHEAF_P_METHOD:
-        return outer->method;
-    case SHEAF_P_PATH:
-        return outer->path;
-    case SHEAF_P_QUERY:
-        return outer->query;
-    case SHEAF_P_ENDPOINT:
-        return guest->caller->is_direct ? SHEAF_STR_NONE : guest->caller->batch->endpoint->path;
-    case SHEAF_P_CLIENT_IP:
-        return ip_text(client_of(guest));
-    case SHEAF_P_PEER_IP:
-        return ip_text(outer->peer);
-    case SHEAF_P_SCHEME:
-        return outer->scheme;
-    case SHEAF_P_HOST:
-        return outer->host;
-    case SHEAF_P_ERROR:
-        return error_of(guest);
-    case SHEAF_P_CERTIFICATE:
-        return outer->identity == NULL ? SHEAF_STR_NONE : outer->identity->subject;
-    default:
-        return SHEAF_STR_NONE;
-    }
-}
-
-static bool is_of_item(sheaf_p_text_t what)
-{
-    return what == SHEAF_P_METHOD || what == SHEAF_P_PATH || what == SHEAF_P_QUERY || what == SHEAF_P_TARGET ||
-           what == SHEAF_P_ROUTE || what == SHEAF_P_UPSTREAM_NAME || what == SHEAF_P_ITEM_ID;
-}
-
-static int api_text(sheaf_p_ref_t ref, sheaf_p_text_t what, sheaf_p_str_t *ret_text)
-{
-    sheaf_guest_t *guest = sheaf_guest_of(ref);
-    const sheaf_item_t *item;
-    sheaf_str_t text;
-
-    *ret_text = sheaf_p_str("", 0);
-    if (guest == NULL)
-        return 0;
-    item = item_of(guest);
-    text = item != NULL && is_of_item(what) ? text_of_item(guest, item, what) : text_of_request(guest, what);
-    *ret_text = p_str(text);
-    return text.base != NULL;
-}
-
-/* --- facts: numbers --- */
-
-static uint64_t elapsed_us(const sheaf_guest_t *guest)
-{
-    sheaf_clock_t *clock = guest->guests->host->env.clock;
-    uint64_t since = guest->item != NULL ? guest->item->sent_us : guest->caller->begun_us;
-    uint64_t now = clock->read_us(clock);
-
-    return since == 0 || now < since ? 0 : now - since;
-}
-
-static int http_version(const sheaf_guest_t *guest)
-{
-    return outer_of(guest)->is_http2 ? 20 : 11;
-}
-
-static int64_t status_of(const sheaf_guest_t *guest)
-{
-    if (guest->item == NULL)
-        return guest->caller->status;
-    if (guest->stage == SHEAF_STAGE_RESULT)
-        return guest->item->status;
-    return guest->is_given ? guest->given.status : 0;
-}
-
-static int64_t number_of(const sheaf_guest_t *guest, sheaf_p_number_t what)
-{
-    const sheaf_item_t *item = guest->item;
-
-    switch (what) {
-    case SHEAF_P_STATUS:
-        return status_of(guest);
-    case SHEAF_P_ITEMS:
-        return guest->caller->is_sealed || guest->caller->is_direct ? (int64_t)guest->caller->batch->total : -1;
-    case SHEAF_P_INDEX:
-        return item == NULL ? -1 : (int64_t)item->index;
-    case SHEAF_P_IS_DIRECT:
-        return guest->caller->is_direct;
-    case SHEAF_P_ELAPSED_US:
-        return (int64_t)elapsed_us(guest);
-    case SHEAF_P_BYTES_IN:
-        return (int64_t)guest->caller->body.len;
-    case SHEAF_P_BYTES_OUT:
-        return (int64_t)guest->caller->sent_bytes;
-    case SHEAF_P_HTTP_VERSION:
-        return http_version(guest);
-    case SHEAF_P_BODY_BYTES:
-        return item == NULL ? -1 : item->body == NULL ? 0 : (int64_t)item->body->len;
-    case SHEAF_P_UPSTREAM_ID:
-        return item == NULL || item->route == NULL ? -1 : (int64_t)item->exchange.upstream;
-    }
-    return -1;
-}
-
-static int api_number(sheaf_p_ref_t ref, sheaf_p_number_t what, int64_t *ret_number)
-{
-    const sheaf_guest_t *guest = sheaf_guest_of(ref);
-    int64_t number = guest == NULL ? -1 : number_of(guest, what);
-    bool is_known = number >= 0 && (what != SHEAF_P_STATUS || number > 0);
-
-    *ret_number = is_known ? number : 0;
-    return is_known;
-}
-
-static int api_client_address(sheaf_p_ref_t ref, uint8_t ret_address[16])
-{
-    sheaf_guest_t *guest = sheaf_guest_of(ref);
-
-    if (guest == NULL)
-        return 0;
-    memcpy(ret_address, client_of(guest), 16);
-    return 1;
-}
 
 /* --- bodies --- */
 
@@ -229,7 +22,7 @@ static int result_body(const sheaf_item_t *item, sheaf_p_str_t *ret_body)
         *ret_body = sheaf_p_str(item->body->first.bytes, item->body->len);
         return 1;
     }
-    bytes = sheaf_pool_alloc(scratch(), item->body->len);
+    bytes = sheaf_pool_alloc(sheaf_plug_scratch(), item->body->len);
     sheaf_buf_copy(item->body, bytes);
     *ret_body = sheaf_p_str(bytes, item->body->len);
     return 1;
@@ -249,7 +42,7 @@ static int api_body(sheaf_p_ref_t ref, sheaf_p_part_t part, sheaf_p_str_t *ret_b
         body = guest->caller->body;
     else if (part == SHEAF_P_QUESTION && guest->item != NULL && guest->item->exchange.has_body)
         body = guest->item->exchange.body;
-    *ret_body = p_str(body);
+    *ret_body = sheaf_plug_str(body);
     return body.len > 0;
 }
 
@@ -327,7 +120,7 @@ static int api_get(sheaf_p_ref_t ref, const char *name, sheaf_p_str_t *ret_value
         entry = find_attribute(guest->request, name);
     if (entry == NULL)
         return 0;
-    *ret_value = p_str(entry->value);
+    *ret_value = sheaf_plug_str(entry->value);
     return 1;
 }
 
@@ -340,20 +133,20 @@ static int piece_text(sheaf_p_ref_t ref, const sheaf_piece_t *piece, sheaf_p_str
 
     switch (piece->kind) {
     case SHEAF_PIECE_LITERAL:
-        *ret_text = p_str(piece->text);
+        *ret_text = sheaf_plug_str(piece->text);
         return 1;
     case SHEAF_PIECE_TEXT:
-        return api_text(ref, (sheaf_p_text_t)piece->what, ret_text);
+        return sheaf_plugfacts_text(ref, (sheaf_p_text_t)piece->what, ret_text);
     case SHEAF_PIECE_NUMBER:
-        if (!api_number(ref, (sheaf_p_number_t)piece->what, &number))
+        if (!sheaf_plugfacts_number(ref, (sheaf_p_number_t)piece->what, &number))
             return 0;
-        *ret_text = p_str(sheaf_pool_printf(scratch(), "%" PRId64, number));
+        *ret_text = sheaf_plug_str(sheaf_pool_printf(sheaf_plug_scratch(), "%" PRId64, number));
         return 1;
     case SHEAF_PIECE_HEADER:
-        name = sheaf_pool_cstr(scratch(), piece->text);
+        name = sheaf_pool_cstr(sheaf_plug_scratch(), piece->text);
         return sheaf_plughead_get(ref, (sheaf_p_part_t)piece->what, name, 0, ret_text);
     case SHEAF_PIECE_ATTRIBUTE:
-        return api_get(ref, sheaf_pool_cstr(scratch(), piece->text), ret_text);
+        return api_get(ref, sheaf_pool_cstr(sheaf_plug_scratch(), piece->text), ret_text);
     }
     return 0;
 }
@@ -371,10 +164,11 @@ static int api_expand(sheaf_p_ref_t ref, sheaf_p_str_t text, sheaf_p_str_t *ret_
     while (sheaf_plugin_text_next(&rest, &piece, &fail)) {
         if (!piece_text(ref, &piece, &part))
             return 0;
-        all = all.len == 0 ? sheaf_str(part.base, part.len)
-                           : sheaf_pool_printf(scratch(), "%.*s%.*s", SHEAF_STR_ARG(all), (int)part.len, part.base);
+        all = all.len == 0
+                  ? sheaf_str(part.base, part.len)
+                  : sheaf_pool_printf(sheaf_plug_scratch(), "%.*s%.*s", SHEAF_STR_ARG(all), (int)part.len, part.base);
     }
-    *ret_text = p_str(all);
+    *ret_text = sheaf_plug_str(all);
     return rest.len == 0;
 }
 
@@ -513,9 +307,9 @@ const sheaf_p_api_t sheaf_plugapi = {
     .header_set = sheaf_plughead_set,
     .header_add = sheaf_plughead_add,
     .header_remove = sheaf_plughead_remove,
-    .text = api_text,
-    .number = api_number,
-    .client_address = api_client_address,
+    .text = sheaf_plugfacts_text,
+    .number = sheaf_plugfacts_number,
+    .client_address = sheaf_plugfacts_client_address,
     .body = api_body,
     .body_set = api_body_set,
     .request_of = api_request_of,

@@ -6,11 +6,6 @@
 
 #define NAME_MAX_BYTES 256
 
-static sheaf_p_str_t p_str(sheaf_str_t text)
-{
-    return sheaf_p_str(text.base != NULL ? text.base : "", text.len);
-}
-
 /* `name` in lower case in `buffer`; absent when it is no name of a field. */
 static sheaf_str_t lower(const char *name, char buffer[NAME_MAX_BYTES])
 {
@@ -69,7 +64,7 @@ static int find_in(const sheaf_headers_t *list, sheaf_str_t name, uint32_t *nth,
     for (uint32_t i = 0; list != NULL && i < list->count; i++) {
         if (!sheaf_str_eq(list->entries[i].name, name) || (*nth)-- != 0)
             continue;
-        *ret_value = p_str(list->entries[i].value);
+        *ret_value = sheaf_plug_str(list->entries[i].value);
         return 1;
     }
     return 0;
@@ -86,7 +81,7 @@ static int find_edit(const sheaf_edits_t *edits, sheaf_str_t name, uint32_t nth,
     for (uint32_t i = from; i < edits->count; i++) {
         if (!sheaf_str_eq(edits->items[i].name, name) || edits->items[i].kind == SHEAF_EDIT_REMOVE || nth-- != 0)
             continue;
-        *ret_value = p_str(edits->items[i].value);
+        *ret_value = sheaf_plug_str(edits->items[i].value);
         return 1;
     }
     return 0;
@@ -125,16 +120,16 @@ int sheaf_plughead_at(sheaf_p_ref_t ref, sheaf_p_part_t part, uint32_t index, sh
 
         if (index >= edits->count)
             return 0;
-        *ret_name = p_str(edits->items[index].name);
-        *ret_value = p_str(edits->items[index].value);
+        *ret_name = sheaf_plug_str(edits->items[index].name);
+        *ret_value = sheaf_plug_str(edits->items[index].value);
         return 1;
     }
     lists = lists_of(guest, part);
     entry = entry_at(&lists, index);
     if (entry == NULL)
         return 0;
-    *ret_name = p_str(entry->name);
-    *ret_value = p_str(entry->value);
+    *ret_name = sheaf_plug_str(entry->name);
+    *ret_value = sheaf_plug_str(entry->value);
     return 1;
 }
 

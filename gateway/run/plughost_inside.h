@@ -102,7 +102,23 @@ static inline sheaf_guest_t *sheaf_guest_of(sheaf_p_ref_t ref)
     return sheaf_handles_find(&sheaf_the_plughost->handles, SHEAF_HANDLE_ASKED, ref.value);
 }
 
-/* --- plugapi, plughead, plugwait: what plugins may ask for --- */
+/* --- plugapi, plugfacts, plughead, plugwait: what plugins may ask for --- */
+
+static inline sheaf_p_str_t sheaf_plug_str(sheaf_str_t text)
+{
+    return sheaf_p_str(text.base != NULL ? text.base : "", text.len);
+}
+
+/* Memory that is there until the hook returns. */
+sheaf_pool_t *sheaf_plug_scratch(void);
+
+/* The client's request; the item that is meant: a direct request is its item, and the other way round. */
+const sheaf_outer_t *sheaf_plug_outer(const sheaf_guest_t *guest);
+const sheaf_item_t *sheaf_plug_item(const sheaf_guest_t *guest);
+
+int sheaf_plugfacts_text(sheaf_p_ref_t ref, sheaf_p_text_t what, sheaf_p_str_t *ret_text);
+int sheaf_plugfacts_number(sheaf_p_ref_t ref, sheaf_p_number_t what, int64_t *ret_number);
+int sheaf_plugfacts_client_address(sheaf_p_ref_t ref, uint8_t ret_address[16]);
 
 extern const sheaf_p_api_t sheaf_plugapi;
 
