@@ -243,17 +243,18 @@ class Readme(unittest.TestCase):
         return ["\n".join(line[4:] for line in block.split("\n")) for block in re.findall(r"(?:^    .*\n?)+", rest, re.M)]
 
     def test_its_configurations_load(self):
-        aggregate, bulk, whole, failing = re.findall(r"```yaml\n(.*?)```", self.text, re.S)
+        aggregate, bulk, whole, failing, policy = re.findall(r"```yaml\n(.*?)```", self.text, re.S)
         for part in (aggregate, bulk):
             self.assertTrue(part.startswith("endpoints:\n"))
         with tempfile.TemporaryDirectory() as directory:
             path = pathlib.Path(directory) / "sheaf.yaml"
             path.write_text(whole + aggregate.split("\n", 1)[1] + bulk.split("\n", 1)[1])
             done = sheaf("check", "-c", str(path))
-            path.write_text('listen: [{address: "127.0.0.1:8080"}]\n' + failing)
-            alone = sheaf("check", "-c", str(path))
+            for part in (failing, policy):
+                path.write_text('listen: [{address: "127.0.0.1:8080"}]\n' + part)
+                alone = sheaf("check", "-c", str(path))
+                self.assertEqual(alone.returncode, 0, alone.stderr)
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual(alone.returncode, 0, alone.stderr)
         self.assertIn("3 endpoints", done.stdout)
 
     def test_a_batch_and_its_answer(self):
