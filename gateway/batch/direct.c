@@ -144,8 +144,6 @@ bool sheaf_direct_take_head(sheaf_item_t *item, const sheaf_answer_head_t *head)
 
     sheaf_item_keep_head(item, head);
     sheaf_hooks_tell(item);
-    batch->deadline_at_ms = UINT64_MAX; /* it may take as long as it takes */
-    sheaf_deadline_clear(batch->env.deadlines, &batch->deadline);
     batch->watch->on_head(batch, length_of(item, head));
     return true;
 }

@@ -86,8 +86,11 @@ void sheaf_batch_start(sheaf_batch_t *batch, const sheaf_watch_t *watch, void *w
         sheaf_ready_put(&batch->ready, i);
     }
     count_flying(batch, 1);
-    batch->deadline_at_ms = batch->env.clock->now_ms + batch->timeout_ms;
-    sheaf_deadline_set(batch->env.deadlines, &batch->deadline, batch->deadline_at_ms);
+    batch->deadline_at_ms = UINT64_MAX;
+    if (!batch->is_direct) { /* its exchange has one: that ends it and tells its upstream so */
+        batch->deadline_at_ms = batch->env.clock->now_ms + batch->timeout_ms;
+        sheaf_deadline_set(batch->env.deadlines, &batch->deadline, batch->deadline_at_ms);
+    }
     if (batch->is_abandoned)
         cut_all(batch); /* the client left while its batch was read */
     sheaf_soon(batch->env.soon, &batch->pump);

@@ -96,7 +96,8 @@ static sheaf_err_t find_route(sheaf_item_t *item, const sheaf_url_t *url, sheaf_
     if (url->has_encoded_slash && item->route->encoded_slashes == SHEAF_ENCODED_SLASHES_REFUSE)
         return sheaf_fail(fail, SHEAF_ERR_ITEM_URL, "the path holds an encoded slash or backslash");
     item->exchange.upstream = deal(item);
-    item->exchange.fallback = item->route->fallback + 1; /* UINT32_MAX, absent, is 0, none */
+    if (item->route->fallback != item->exchange.upstream) /* a split may have sent it there already */
+        item->exchange.fallback = item->route->fallback + 1; /* UINT32_MAX, absent, is 0, none */
     item->exchange.target = target_of(item, url, &match);
     item->exchange.host = sheaf_route_host(item->route, item->batch->outer->host);
     item->exchange.route = item->route->match;

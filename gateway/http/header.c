@@ -146,6 +146,18 @@ static unsigned classify_extension(sheaf_str_t name)
     return SHEAF_HEADER_END_TO_END;
 }
 
+/* What frames a message or ends with the connection is caught in its other spelling too: behind CGI and WSGI both are one
+ * variable. `Proxy` would become HTTP_PROXY there (CVE-2016-5385). */
+static unsigned classify_alias(sheaf_str_t name)
+{
+    if (IS(name, "content_length"))
+        return SHEAF_HEADER_NOT_INHERITED | SHEAF_HEADER_FRAMING;
+    return IS(name, "transfer_encoding") || IS(name, "keep_alive") || IS(name, "http2_settings") || IS(name, "proxy") ||
+                   IS(name, "proxy_connection") || IS(name, "proxy_authenticate") || IS(name, "proxy_authorization")
+               ? SHEAF_HEADER_HOP_BY_HOP
+               : SHEAF_HEADER_END_TO_END;
+}
+
 static unsigned classify_content(sheaf_str_t name)
 {
     if (IS(name, "content-length"))
@@ -157,7 +169,7 @@ static unsigned classify_proxy(sheaf_str_t name)
 {
     bool is_hop = IS(name, "proxy-connection") || IS(name, "proxy-authenticate") || IS(name, "proxy-authorization");
 
-    return is_hop ? SHEAF_HEADER_HOP_BY_HOP : SHEAF_HEADER_END_TO_END;
+    return is_hop ? SHEAF_HEADER_HOP_BY_HOP : classify_alias(name);
 }
 
 unsigned sheaf_header_classify(sheaf_str_t name)
@@ -168,7 +180,7 @@ unsigned sheaf_header_classify(sheaf_str_t name)
     case 'c':
         if (STARTS(name, "content-"))
             return classify_content(name);
-        return IS(name, "connection") ? SHEAF_HEADER_HOP_BY_HOP : 0;
+        return IS(name, "connection") ? SHEAF_HEADER_HOP_BY_HOP : classify_alias(name);
     case 'd':
         return IS(name, "date") ? SHEAF_HEADER_NOT_IN_RESULT : 0;
     case 'e':
@@ -178,11 +190,11 @@ unsigned sheaf_header_classify(sheaf_str_t name)
     case 'h':
         if (IS(name, "host"))
             return SHEAF_HEADER_NOT_INHERITED | SHEAF_HEADER_FRAMING;
-        return IS(name, "http2-settings") ? SHEAF_HEADER_HOP_BY_HOP : 0;
+        return IS(name, "http2-settings") ? SHEAF_HEADER_HOP_BY_HOP : classify_alias(name);
     case 'i':
         return STARTS(name, "if-") || IS(name, "idempotency-key") ? SHEAF_HEADER_NOT_INHERITED : 0;
     case 'k':
-        return IS(name, "keep-alive") ? SHEAF_HEADER_HOP_BY_HOP : 0;
+        return IS(name, "keep-alive") ? SHEAF_HEADER_HOP_BY_HOP : classify_alias(name);
     case 'l':
         return IS(name, "location") ? SHEAF_HEADER_PLACE : 0;
     case 'p':
@@ -198,7 +210,9 @@ unsigned sheaf_header_classify(sheaf_str_t name)
             return SHEAF_HEADER_PLACE;
         return IS(name, "server") ? SHEAF_HEADER_NOT_IN_RESULT : 0;
     case 't':
-        return IS(name, "te") || IS(name, "trailer") || IS(name, "transfer-encoding") ? SHEAF_HEADER_HOP_BY_HOP : 0;
+        if (IS(name, "te") || IS(name, "trailer") || IS(name, "transfer-encoding"))
+            return SHEAF_HEADER_HOP_BY_HOP;
+        return classify_alias(name);
     case 'u':
         return IS(name, "upgrade") ? SHEAF_HEADER_HOP_BY_HOP : 0;
     case 'v':

@@ -85,6 +85,21 @@ class Events(Streaming):
         self.assertEqual(self.sheaf.request("GET", "/quick/delay/400/text").status, 504)
 
 
+class Silence(Streaming):
+    upstream = "breaker: {}, timeout: 50ms, max_connections: 64"
+
+    def test_a_backend_that_hangs_is_left_alone_after_a_while(self):
+        """The upstream hears that its time was over, as it does of items."""
+        statuses = []
+        while len(statuses) < 100:
+            client, _ = self.begin()
+            statuses.append(client.read_response().status)
+            if self.sheaf.metrics()["sheaf_breakers_open"]:
+                break
+        self.assertEqual(set(statuses), {504})
+        self.assertEqual(self.sheaf.request("GET", "/s/x").status, 503)
+
+
 class Lengths(Streaming):
     def test_a_backend_that_ends_too_early_over_http1(self):
         for head in (b"Content-Length: 1000000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\nf4240\r\n"):
@@ -96,6 +111,18 @@ class Lengths(Streaming):
             while more := client.sock.recv(65536):
                 rest += more
             self.assertFalse(rest.endswith(b"0\r\n\r\n"))
+
+    def test_who_is_told_no_length_is_told_by_a_reset(self):
+        client = RawClient(self.sheaf.at)
+        self.addCleanup(client.close)
+        client.send(b"GET /s/x HTTP/1.0\r\n\r\n")
+        exchange = self.backend.take()
+        exchange.say(HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+        client.read_until(b"hello")
+        exchange.close()
+        with self.assertRaises(ConnectionResetError):
+            self.assertEqual(client.sock.recv(100), b"")
+            self.fail("an end like that of a whole answer")
 
     def test_over_http2_its_stream_is_reset_and_the_others_live(self):
         client, exchange = self.begin_http2()

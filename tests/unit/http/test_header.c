@@ -19,10 +19,20 @@ typedef struct row {
 } row_t;
 
 static const row_t hop_rows[] = {
-    {"connection", HOP},       {"keep-alive", HOP},         {"te", HOP},
-    {"trailer", HOP},          {"transfer-encoding", HOP},  {"upgrade", HOP},
-    {"proxy-connection", HOP}, {"proxy-authenticate", HOP}, {"proxy-authorization", HOP},
+    {"connection", HOP},
+    {"keep-alive", HOP},
+    {"te", HOP},
+    {"trailer", HOP},
+    {"transfer-encoding", HOP},
+    {"upgrade", HOP},
+    {"proxy-connection", HOP},
+    {"proxy-authenticate", HOP},
+    {"proxy-authorization", HOP},
     {"http2-settings", HOP},
+    {"transfer_encoding", HOP},
+    {"keep_alive", HOP},
+    {"proxy_authorization", HOP},
+    {"proxy", HOP},
 };
 
 /* What only a proxy may say, in every spelling, and what only looks like it. */
