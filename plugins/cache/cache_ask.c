@@ -135,15 +135,29 @@ char *cache_ask_uri(const cache_t *cache, sheaf_p_ref_t item)
     return uri;
 }
 
-/* Where it is answered: one path may lead to two places, by weight or by what else a route looks at. */
-static char *place_of(const cache_t *cache, sheaf_p_ref_t item)
+/* Where it is answered: one path may lead to two places, by weight or by what else a route looks at. And what the backend is
+ * told of the url that was asked for, since it writes links and redirects with it: a trusted proxy may hand on what a client
+ * has sent there. */
+static char *place_of(const cache_t *cache, sheaf_p_ref_t item, const cache_head_t *question)
 {
+    sheaf_p_str_t proto, host, second;
     sheaf_p_str_t parts[] = {text_of(cache, item, SHEAF_P_UPSTREAM_NAME),
                              {" ", 1},
                              text_of(cache, item, SHEAF_P_ROUTE),
                              {" ", 1},
-                             text_of(cache, item, SHEAF_P_TARGET)};
+                             text_of(cache, item, SHEAF_P_TARGET),
+                             {"\n", 1},
+                             {NULL, 0},
+                             {"\n", 1},
+                             {NULL, 0}};
 
+    if (cache_head_find(question, "x-forwarded-proto", 0, &proto))
+        parts[6] = proto;
+    if (cache_head_find(question, "x-forwarded-host", 0, &host))
+        parts[8] = host;
+    if (cache_head_find(question, "x-forwarded-proto", 1, &second) ||
+        cache_head_find(question, "x-forwarded-host", 1, &second))
+        return NULL; /* which of them counts the backend knows alone */
     return joined(parts, sizeof(parts) / sizeof(parts[0]));
 }
 
@@ -230,7 +244,7 @@ static int is_for_the_cache(cache_ask_t *ask)
         (ask->control.said & (CACHE_NO_STORE | CACHE_MALFORMED)))
         return 0;
     ask->uri = cache_ask_uri(cache, ask->item);
-    ask->place = with_keyed(cache, place_of(cache, ask->item), &ask->question);
+    ask->place = with_keyed(cache, place_of(cache, ask->item, &ask->question), &ask->question);
     return ask->uri != NULL && ask->place != NULL;
 }
 

@@ -7,8 +7,8 @@
 
 #define FIELDS_MAX 64u
 
-/* Conditions are the cache's own here, the rest is about one request or one hop; X-Forwarded-Host and -Proto, which Sheaf has
- * written, are of the key and go along. Who asks is never among them: a question with a
+/* Conditions are the cache's own here, the rest is about one request or one hop; X-Forwarded-Host and -Proto are of the key
+ * (place_of in cache_ask) and go along. Who asks is never among them: a question with a
  * credential leads nobody. */
 static const char *const not_sent[] = {"if-none-match",
                                        "if-modified-since",

@@ -244,6 +244,21 @@ class Cache(Case):
             self.assertEqual(got, [status] * 3)
         self.assertEqual(self.keeper.count(self.name), 1)
 
+    def test_what_a_client_says_of_the_host_over_a_trusted_proxy_is_for_those_who_say_so_too(self):
+        sheaf = self.start(top="trusted_proxies: [127.0.0.0/8]\n" + CACHE, upstreams=self.places["upstreams"],
+                           routes=self.places["routes"])
+        for field in ("X-Forwarded-Host", "X-Forwarded-Proto"):
+            target = f"/k/{self.url(cc='max-age=60', who=field, of=field)}"
+            for way in ("item", "direct"):
+                for value in ("evil", "good"):
+                    with self.subTest(field=field, way=way, value=value):
+                        if way == "item":
+                            body = sheaf.batch([target], {field: value}).json["responses"][0]["body"]
+                        else:
+                            body = json.loads(sheaf.request("GET", target, headers={field: value}).body)
+                        self.assertEqual(body["who"], value)
+        self.assertEqual(self.keeper.count(self.name), 4)
+
     def test_a_reload_ends_what_the_cache_has_under_way(self):
         sheaf = self.start(top=CACHE, upstreams=self.places["upstreams"], routes=self.places["routes"])
         stale = self.url(cc="max-age=0, stale-while-revalidate=60", etag="a")

@@ -378,6 +378,39 @@ static void fields_that_frameworks_take_for_the_url_get_past_the_store(void **st
     host_free(host);
 }
 
+static void what_the_backend_is_told_of_host_and_scheme_is_of_the_key(void **state)
+{
+    static const char *const fields[] = {"X-Forwarded-Host", "X-Forwarded-Proto"}, *const targets[] = {"/a", "/b"};
+    host_t *host = opened(NULL, NULL);
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        sheaf_p_ref_t item = item_of(host, "GET", targets[i]);
+
+        host_header(item, SHEAF_P_QUESTION, fields[i], "evil.example"); /* of a client, over a trusted proxy */
+        assert_string_equal(ask(item), "-");
+        answer(item, 200, "max-age=60", "evil");
+        assert_string_equal(get_with(host, targets[i], fields[i], "evil.example"), "evil");
+        assert_string_equal(get_with(host, targets[i], fields[i], "good.example"), "-");
+        assert_string_equal(get(host, targets[i]), "-");
+    }
+    host_free(host);
+}
+
+static void a_second_of_a_field_of_the_key_gets_past_the_store(void **state)
+{
+    host_t *host = opened(NULL, NULL);
+    sheaf_p_ref_t item = item_of(host, "GET", "/a");
+
+    (void)state;
+    host_header(item, SHEAF_P_QUESTION, "X-Forwarded-Host", "good.example");
+    host_header(item, SHEAF_P_QUESTION, "X-Forwarded-Host", "evil.example");
+    assert_string_equal(ask(item), "-");
+    answer(item, 200, "max-age=60", "evil");
+    assert_string_equal(status_of(item), "sheaf; fwd=bypass");
+    host_free(host);
+}
+
 static void a_body_of_get_gets_past_the_store(void **state)
 {
     host_t *host = opened(NULL, NULL);
@@ -780,6 +813,8 @@ int main(void)
         cmocka_unit_test(a_question_that_was_changed_after_the_cache_was_asked_keeps_the_answer_out),
         cmocka_unit_test(set_cookie_of_one_reaches_no_other),
         cmocka_unit_test(fields_that_frameworks_take_for_the_url_get_past_the_store),
+        cmocka_unit_test(what_the_backend_is_told_of_host_and_scheme_is_of_the_key),
+        cmocka_unit_test(a_second_of_a_field_of_the_key_gets_past_the_store),
         cmocka_unit_test(a_body_of_get_gets_past_the_store),
         cmocka_unit_test(fields_may_be_made_part_of_the_key),
         cmocka_unit_test(those_who_ask_the_same_wait_for_one_answer),
