@@ -34,6 +34,8 @@ static const struct {
     {NAME("x-auth-token"), CREDENTIAL},
     {NAME("x-access-token"), CREDENTIAL},
     {NAME("x-http-method-override"), DETOUR},
+    {NAME("x-http-host-override"), DETOUR},
+    {NAME("x-http-destinationurl"), DETOUR},
     {NAME("x-http-method"), DETOUR},
     {NAME("x-method-override"), DETOUR},
     {NAME("x-original-url"), DETOUR},
@@ -53,7 +55,7 @@ static const struct {
     {NAME("pragma"), CONTROL},
 };
 
-/* One walk over the fields, since every item takes it. */
+/* One walk over the fields, since every item takes it. Backends that make variables of fields know a name with '_' for '-' too. */
 static unsigned traits_of(const cache_head_t *question)
 {
     unsigned traits = 0;
@@ -62,10 +64,10 @@ static unsigned traits_of(const cache_head_t *question)
     size_t at = 0;
 
     while (cache_head_next(question, &at, &name, &value)) {
-        size_t len = strlen(name);
+        sheaf_p_str_t text = {name, strlen(name)};
 
         for (size_t i = 0; i < sizeof(known_fields) / sizeof(known_fields[0]); i++)
-            if (known_fields[i].len == len && memcmp(known_fields[i].name, name, len) == 0)
+            if (known_fields[i].len == text.len && cache_text_is_alike(text, known_fields[i].name))
                 traits |= known_fields[i].trait;
     }
     return traits;

@@ -25,6 +25,29 @@ int cache_text_is_one_of(sheaf_p_str_t text, const char *const *words)
     return 0;
 }
 
+static char folded(char c)
+{
+    return c == '_' ? '-' : cache_text_lower(c);
+}
+
+int cache_text_is_alike(sheaf_p_str_t name, const char *other)
+{
+    if (strlen(other) != name.len)
+        return 0;
+    for (size_t i = 0; i < name.len; i++)
+        if (folded(name.base[i]) != folded(other[i]))
+            return 0;
+    return 1;
+}
+
+int cache_text_is_alike_one_of(sheaf_p_str_t name, const char *const *others)
+{
+    for (; *others != NULL; others++)
+        if (cache_text_is_alike(name, *others))
+            return 1;
+    return 0;
+}
+
 int cache_text_eq(sheaf_p_str_t a, sheaf_p_str_t b)
 {
     return a.len == b.len && (a.len == 0 || memcmp(a.base, b.base, a.len) == 0);

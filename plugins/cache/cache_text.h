@@ -12,6 +12,10 @@ int cache_text_is(sheaf_p_str_t text, const char *word);
 int cache_text_is_one_of(sheaf_p_str_t text, const char *const *words); /* ends with NULL */
 int cache_text_eq(sheaf_p_str_t a, sheaf_p_str_t b);                    /* byte by byte */
 
+/* The same field to a backend that makes variables of names: in any case, and with '_' for '-'. */
+int cache_text_is_alike(sheaf_p_str_t name, const char *other);
+int cache_text_is_alike_one_of(sheaf_p_str_t name, const char *const *others); /* ends with NULL */
+
 /* Without spaces and tabs at both ends. */
 sheaf_p_str_t cache_text_trim(sheaf_p_str_t text);
 

@@ -83,6 +83,18 @@ static int normalise(const cache_head_t *question, const char *name, char *dst, 
     return len <= CACHE_VARY_VALUE ? 0 : -1;
 }
 
+static int has_alike(const cache_head_t *question, size_t len, const char *wanted)
+{
+    sheaf_p_str_t value;
+    const char *name;
+    size_t at = 0;
+
+    while (cache_head_next(question, &at, &name, &value))
+        if (strlen(name) == len && cache_text_is_alike(sheaf_p_str(name, len), wanted))
+            return 1;
+    return 0;
+}
+
 static int select_field(const cache_head_t *question, sheaf_p_str_t name, cache_head_t *selecting)
 {
     char lower[CACHE_VARY_BYTES + 1], text[CACHE_VARY_VALUE];
@@ -93,9 +105,9 @@ static int select_field(const cache_head_t *question, sheaf_p_str_t name, cache_
     lower[name.len] = '\0';
     if (strcmp(lower, "host") == 0 || cache_head_has(selecting, lower)) /* the host is part of every key */
         return 0;
-    if (cache_text_is_one_of(name, unseen))
+    if (cache_text_is_alike_one_of(name, unseen))
         return -1;
-    if (cache_text_is_one_of(name, secrets) && cache_head_has(question, lower))
+    if (cache_text_is_alike_one_of(name, secrets) && has_alike(question, name.len, lower))
         return -1;
     if (normalise(question, lower, text, &value) != 0)
         return -1;

@@ -411,6 +411,29 @@ static void a_second_of_a_field_of_the_key_gets_past_the_store(void **state)
     host_free(host);
 }
 
+static void fields_are_known_in_the_other_spelling_as_well(void **state)
+{
+    static const char *const detours[] = {"X_HTTP_Method_Override", "x-http_method", "X_Original_URL",
+                                          "X-HTTP-Host-Override", "X-HTTP-DestinationURL"};
+    static const char *const credentials[] = {"X_Api_Key", "X_Auth-Token", "Proxy_Authorization"};
+    host_t *host = opened(NULL, NULL);
+
+    (void)state;
+    fill(host, "/a", "max-age=60", NULL, "x");
+    for (size_t i = 0; i < 5; i++)
+        assert_string_equal(get_with(host, "/a", detours[i], "DELETE"), "-");
+    for (size_t i = 0; i < 3; i++) {
+        sheaf_p_ref_t item = item_of(host, "GET", "/me");
+
+        host_header(item, SHEAF_P_QUESTION, credentials[i], "ann");
+        assert_string_equal(ask(item), "-");
+        answer(item, 200, "max-age=60", "ann's");
+        assert_string_equal(status_of(item), "sheaf; fwd=uri-miss; detail=personal");
+    }
+    assert_string_equal(get_with(host, "/a", "Cache_Control", "no-cache"), "x"); /* none that a cache heeds */
+    host_free(host);
+}
+
 static void a_body_of_get_gets_past_the_store(void **state)
 {
     host_t *host = opened(NULL, NULL);
@@ -815,6 +838,7 @@ int main(void)
         cmocka_unit_test(fields_that_frameworks_take_for_the_url_get_past_the_store),
         cmocka_unit_test(what_the_backend_is_told_of_host_and_scheme_is_of_the_key),
         cmocka_unit_test(a_second_of_a_field_of_the_key_gets_past_the_store),
+        cmocka_unit_test(fields_are_known_in_the_other_spelling_as_well),
         cmocka_unit_test(a_body_of_get_gets_past_the_store),
         cmocka_unit_test(fields_may_be_made_part_of_the_key),
         cmocka_unit_test(those_who_ask_the_same_wait_for_one_answer),

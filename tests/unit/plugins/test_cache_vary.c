@@ -94,6 +94,9 @@ static void credentials_are_not_kept_to_compare_with(void **state)
     (void)state;
     assert_int_equal(suits("vary: cookie", "cookie: a=1", ""), -1);
     assert_int_equal(suits("vary: authorization", "authorization: x", ""), -1);
+    assert_int_equal(suits("vary: x_api_key", "x_api_key: x", ""), -1);
+    assert_int_equal(suits("vary: x-api-key", "x_api_key: x", ""), -1);
+    assert_int_equal(suits("vary: x_api-key", "x-api_key: x", ""), -1);
     assert_int_equal(suits("vary: cookie", "", ""), 1);
     assert_int_equal(suits("vary: cookie", "", "cookie: a=1"), 0);
 }
