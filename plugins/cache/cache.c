@@ -77,7 +77,8 @@ static const sheaf_p_key_t keys[] = {
                     .manual = "Say in Cache-Status (RFC 9211) what the cache did."},
     [KEY_IDENTITY] = {.name = "identity",
                       .type = SHEAF_P_TEXTS,
-                      .manual = "Attributes that say who asks, beside user, consumer and scope. Who has one gets only "
+                      .manual = "Attributes that say who asks, beside user, consumer, scope, identity and "
+                                "jwt.verified. Who has one gets only "
                                 "answers that are marked public or with s-maxage."},
     [KEY_KEY_FIELDS] = {.name = "key_fields",
                         .type = SHEAF_P_TEXTS,

@@ -192,7 +192,7 @@ static char *with_keyed(const cache_t *cache, char *place, const cache_head_t *q
 
 int cache_ask_is_personal(const cache_t *cache, sheaf_p_ref_t item, const cache_head_t *question)
 {
-    static const char *const known[] = {"user", "consumer", "scope"};
+    static const char *const known[] = {"user", "consumer", "scope", "identity", "jwt.verified"};
     sheaf_p_str_t value;
     char name[64];
 

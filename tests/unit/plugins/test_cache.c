@@ -301,12 +301,12 @@ static void one_who_said_who_he_is_gets_only_what_is_for_all(void **state)
 
 static void an_identity_that_a_plugin_found_counts_as_well(void **state)
 {
-    static const char *const names[] = {"user", "consumer", "scope", "tenant"};
+    static const char *const names[] = {"user", "consumer", "scope", "identity", "jwt.verified", "tenant"};
     host_t *host = opened("identity", "tenant");
 
     (void)state;
     fill(host, "/a", "max-age=60", NULL, "x");
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 6; i++) {
         sheaf_p_ref_t of_request = item_of(host, "GET", "/a"), of_item = item_of(host, "GET", "/a");
 
         host_attribute(host_api()->request_of(of_request), names[i], "ann");
