@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 #include <uv.h>
 #include <zlib.h>
 
@@ -111,15 +112,17 @@ static sheaf_err_t prepare_run(const char *config_path, sheaf_reload_t *config, 
     err = sheaf_reload_read(config, config_path, &inherited, NULL);
     if (err != SHEAF_OK)
         return err;
-    if (!sheaf_plughost_try(config->snapshot))
+    err = sheaf_privileges_find(&config->snapshot->conf, privileges, &fail);
+    if (err != SHEAF_OK) {
+        fprintf(stderr, "%s: error: %s\n", config_path, fail.detail);
+        return err;
+    }
+    if (!sheaf_plughost_try(config->snapshot, privileges))
         return SHEAF_ERR_CONFIG;
     log = &config->snapshot->conf.log;
     sheaf_log_setup(log->format == SHEAF_LOG_FORMAT_JSON, (sheaf_log_severity_t)log->level, NULL);
     sheaf_handover_close_unused(&inherited, &config->sockets);
-    err = sheaf_privileges_find(&config->snapshot->conf, privileges, &fail);
-    if (err != SHEAF_OK)
-        fprintf(stderr, "%s: error: %s\n", config_path, fail.detail);
-    return err;
+    return SHEAF_OK;
 }
 
 static int command_run(const options_t *options)
@@ -140,6 +143,22 @@ static int command_run(const options_t *options)
     return status;
 }
 
+/* Whoever may not become the user of the workers tries as who it is. */
+static bool would_open(const char *config_path, sheaf_snapshot_t *snapshot)
+{
+    sheaf_privileges_t privileges;
+    sheaf_fail_t fail;
+
+    if (snapshot->plugin_count == 0)
+        return true;
+    if (geteuid() != 0)
+        return sheaf_plughost_try(snapshot, NULL);
+    if (sheaf_privileges_find(&snapshot->conf, &privileges, &fail) == SHEAF_OK)
+        return sheaf_plughost_try(snapshot, &privileges);
+    fprintf(stderr, "%s: error: %s\n", config_path, fail.detail);
+    return false;
+}
+
 static int command_check(const options_t *options)
 {
     char *report = NULL;
@@ -150,7 +169,7 @@ static int command_check(const options_t *options)
     free(report);
     if (snapshot == NULL)
         return 1;
-    if (!sheaf_plughost_try(snapshot)) {
+    if (!would_open(options->config_path, snapshot)) {
         sheaf_snapshot_drop(snapshot);
         return 1;
     }

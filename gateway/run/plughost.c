@@ -306,13 +306,17 @@ void sheaf_guests_close(sheaf_guests_t *guests)
 
 /* --- a try --- */
 
-static int try_all(sheaf_snapshot_t *snapshot)
+static int try_all(sheaf_snapshot_t *snapshot, const sheaf_privileges_t *privileges)
 {
     sheaf_cycle_t *cycle = sheaf_zalloc(sizeof(*cycle));
     sheaf_plughost_env_t env = {&cycle->loop, &cycle->clock, &cycle->deadlines, &cycle->soon, NULL, NULL, 0};
     sheaf_guests_t *guests;
     sheaf_fail_t fail;
 
+    if (privileges != NULL && sheaf_privileges_take(privileges, &fail) != SHEAF_OK) {
+        fprintf(stderr, "error: %s\n", fail.detail);
+        return 1;
+    }
     sheaf_cycle_start(cycle);
     guests = sheaf_guests_open(sheaf_plughost_new(&env), snapshot, NULL, &fail);
     if (fail.err != SHEAF_OK)
@@ -321,7 +325,7 @@ static int try_all(sheaf_snapshot_t *snapshot)
     return fail.err == SHEAF_OK ? 0 : 1;
 }
 
-bool sheaf_plughost_try(sheaf_snapshot_t *snapshot)
+bool sheaf_plughost_try(sheaf_snapshot_t *snapshot, const sheaf_privileges_t *privileges)
 {
     int status = 1;
     pid_t pid;
@@ -331,7 +335,7 @@ bool sheaf_plughost_try(sheaf_snapshot_t *snapshot)
     fflush(NULL);
     pid = fork();
     if (pid == 0)
-        _exit(try_all(snapshot));
+        _exit(try_all(snapshot, privileges));
     if (pid < 0 || waitpid(pid, &status, 0) != pid)
         return false;
     if (WIFSIGNALED(status))

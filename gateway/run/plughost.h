@@ -12,6 +12,7 @@
 #include <uv.h>
 
 #include "gateway/batch/hooks.h"
+#include "gateway/run/privileges.h"
 
 typedef struct sheaf_plughost sheaf_plughost_t;
 typedef struct sheaf_guests sheaf_guests_t;
@@ -45,7 +46,8 @@ sheaf_hooks_t *sheaf_guests_hooks(sheaf_guests_t *guests);
 /* No request knows them any more. Before their dispatch is closed. NULL is fine. */
 void sheaf_guests_close(sheaf_guests_t *guests);
 
-/* Would all plugins of `snapshot` open? Asked in a process of its own. Says on stderr why not. */
-bool sheaf_plughost_try(sheaf_snapshot_t *snapshot);
+/* Would all plugins of `snapshot` open? Asked in a process of its own that becomes whom the workers will be, so that a
+ * file which is made then is theirs (NULL: it stays who it is). Says on stderr why not. */
+bool sheaf_plughost_try(sheaf_snapshot_t *snapshot, const sheaf_privileges_t *privileges);
 
 #endif

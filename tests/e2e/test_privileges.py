@@ -116,6 +116,22 @@ class Privileges(Case):
             sheaf = self.start_as("", workers)
             wait_until(lambda: [line for line in sheaf.err if "workers run as root" in line], 3, "the warning")
 
+    def test_a_file_that_a_plugin_makes_is_the_workers(self):
+        for workers in (1, 0):
+            with self.subTest(workers=workers):
+                folder = pathlib.Path(self.sheaf_dir())
+                os.chown(folder, self.nobody.pw_uid, self.nobody.pw_gid)
+                log, path = folder / "access.log", folder / "sheaf.yaml"
+                top = f'user: nobody\nplugins: [{{use: access_log, file: "{log}"}}]'
+                path.write_text(f'listen: [{{address: "127.0.0.1:0"}}]\n{top}\n')
+                done = subprocess.run([SHEAF, "check", "-c", str(path)], capture_output=True, text=True, timeout=DEADLINE)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertEqual(log.stat().st_uid, self.nobody.pw_uid)
+                log.unlink()
+                sheaf = self.start_as(top, workers)
+                self.assertEqual(self.run_item("/o/text", sheaf=sheaf)["status"], 200)
+                self.assertEqual(log.stat().st_uid, self.nobody.pw_uid)
+
     def refusal(self, top, as_nobody=False):
         """What is said on stderr by a gateway that does not start."""
         folder = pathlib.Path(self.sheaf_dir())
