@@ -37,8 +37,12 @@ static bool is_server(const sheaf_conf_t *conf, uint32_t upstream, sheaf_str_t h
 static bool is_any_server(const sheaf_item_t *item, sheaf_str_t host, uint32_t port)
 {
     const sheaf_conf_t *conf = &item->batch->env.snapshot->conf;
+    const sheaf_route_conf_t *route = item->route;
 
-    return is_server(conf, item->exchange.upstream, host, port) || is_server(conf, item->route->fallback, host, port);
+    for (uint32_t i = 0; i < route->split.count; i++)
+        if (is_server(conf, route->split.items[i].upstream, host, port))
+            return true;
+    return is_server(conf, route->upstream, host, port) || is_server(conf, route->fallback, host, port);
 }
 
 static bool is_own(const void *data, sheaf_str_t host, uint32_t port)

@@ -5,8 +5,8 @@
 #include "gateway/batch/item.h"
 #include "gateway/http/relocate.h"
 
-/* Good as long as the item. Its backend is any server of the route's upstream or fallback, by the name that the
- * configuration or the Host that was sent gives it. */
+/* Good as long as the item. Its backend is any server of the route's upstreams (those of its split, too) or fallback,
+ * by the name that the configuration or the Host that was sent gives it. */
 sheaf_view_t sheaf_view_of(const sheaf_item_t *item);
 
 #endif
