@@ -14,6 +14,7 @@ typedef struct piece { /* of the match */
 
 struct sheaf_way_back {
     bool is_blocked;
+    bool is_slashed;               /* the match has a trailing slash */
     uint32_t from_count, to_count; /* without an empty last literal, the trailing slash */
     sheaf_template_segment_t *from;
     piece_t *to;
@@ -54,6 +55,7 @@ sheaf_way_back_t *sheaf_way_back_new(sheaf_pool_t *pool, sheaf_str_t match, shea
     }
     way->from_count = count_of(&from);
     way->to_count = count_of(&to);
+    way->is_slashed = way->to_count < to.count;
     way->from = sheaf_pool_alloc(pool, (way->from_count + 1) * sizeof(*way->from));
     way->to = sheaf_pool_alloc(pool, (way->to_count + 1) * sizeof(*way->to));
     memcpy(way->from, from.segments, way->from_count * sizeof(*way->from));
@@ -67,7 +69,14 @@ sheaf_way_back_t *sheaf_way_back_new(sheaf_pool_t *pool, sheaf_str_t match, shea
     return way;
 }
 
-/* The values of the parameters in `path`; what is left of it begins with a slash or is empty. */
+/* All paths are below "/": there a rewrite means it alone, and not what the backend has beside it. */
+static bool is_root(const sheaf_way_back_t *way)
+{
+    return way->from_count == 0;
+}
+
+/* The values of the parameters in `path`; what is left of it begins with a slash or is empty. A rest may lack its slash:
+ * "/inner" is the folder that a rewrite to /inner/{rest...} leads into. */
 static bool match_path(const sheaf_way_back_t *way, sheaf_str_t path, sheaf_str_t *params, sheaf_str_t *ret_rest)
 {
     uint32_t count = 0;
@@ -77,6 +86,10 @@ static bool match_path(const sheaf_way_back_t *way, sheaf_str_t path, sheaf_str_
         const char *slash;
         sheaf_str_t text;
 
+        if (segment->kind == SHEAF_SEGMENT_REST && path.len == 0) {
+            params[count] = *ret_rest = SHEAF_STR("");
+            return true;
+        }
         if (path.len == 0 || path.base[0] != '/')
             return false;
         path = sheaf_str(path.base + 1, path.len - 1);
@@ -94,6 +107,10 @@ static bool match_path(const sheaf_way_back_t *way, sheaf_str_t path, sheaf_str_
         path = sheaf_str(path.base + text.len, path.len - text.len);
     }
     *ret_rest = path;
+    if (is_root(way)) {
+        *ret_rest = way->is_slashed ? path : SHEAF_STR("");
+        return sheaf_str_eq(path, SHEAF_STR("/"));
+    }
     return path.len == 0 || path.base[0] == '/';
 }
 
@@ -262,6 +279,17 @@ static bool is_for_backend(const sheaf_view_t *view, sheaf_str_t domain)
     return sheaf_host_fold(domain, room, &host) && view->is_backend(view->data, host);
 }
 
+/* A browser sends a cookie of /inner to /inner/x, too, but one of /inner/ not to /inner: the slash is not ours to add. One
+ * of "/" is for the whole host wherever its backend has it; below a page it would be lost. */
+static bool turn_path(const sheaf_way_back_t *way, sheaf_pool_t *pool, sheaf_str_t path, sheaf_str_t *ret_path)
+{
+    if (is_root(way) || path.len == 0 || path.base[0] != '/' || !sheaf_way_back_apply(way, pool, path, ret_path))
+        return false;
+    if (ret_path->len > 1 && ret_path->base[ret_path->len - 1] == '/' && path.base[path.len - 1] != '/')
+        ret_path->len--;
+    return true;
+}
+
 /* What becomes of one attribute; absent: it goes. */
 static sheaf_str_t turn_attribute(const sheaf_view_t *view, sheaf_pool_t *pool, sheaf_str_t attribute, bool keeps_path)
 {
@@ -272,8 +300,8 @@ static sheaf_str_t turn_attribute(const sheaf_view_t *view, sheaf_pool_t *pool, 
     value = sheaf_str_trim(value);
     if (sheaf_str_ieq(name, SHEAF_STR("domain")) && is_for_backend(view, value))
         return SHEAF_STR_NONE;
-    if (!keeps_path && view->way != NULL && sheaf_str_ieq(name, SHEAF_STR("path")) && value.len > 0 &&
-        value.base[0] == '/' && sheaf_way_back_apply(view->way, pool, value, &path))
+    if (!keeps_path && view->way != NULL && sheaf_str_ieq(name, SHEAF_STR("path")) &&
+        turn_path(view->way, pool, value, &path))
         return sheaf_pool_printf(pool, " %.*s=%.*s", SHEAF_STR_ARG(name), SHEAF_STR_ARG(path));
     return attribute;
 }

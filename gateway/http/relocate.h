@@ -18,7 +18,9 @@ typedef struct sheaf_way_back sheaf_way_back_t;
 /* Both templates are well-formed. A rewrite that leaves parameters out has no way back: then no path is turned. */
 sheaf_way_back_t *sheaf_way_back_new(sheaf_pool_t *pool, sheaf_str_t match, sheaf_str_t rewrite);
 
-/* The path of a client for one of the backend, if that is the rewrite's or below it. */
+/* The path of a client for one of the backend, if that is the rewrite's or below it. Below "/" there is nothing: who is
+ * sent to /login for a page does not see the backend's others. /inner is /inner/ to a rewrite /inner/{rest...}, because
+ * that is what the route answers. */
 bool sheaf_way_back_apply(const sheaf_way_back_t *way, sheaf_pool_t *pool, sheaf_str_t path, sheaf_str_t *ret_path);
 
 /* Where a client stands. */

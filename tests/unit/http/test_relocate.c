@@ -106,19 +106,41 @@ static void a_path_goes_back_through_the_rewrite(void **state)
     };
     static const row_t rest[] = {
         {"/inner/x/y", "/x/y"}, {"/inner/", "/"},    {"/inner//evil.test", "/.//evil.test"},
-        {"/inner", NULL},       {"/innerx/y", NULL},
+        {"/inner", "/"},        {"/innerx/y", NULL}, {"/inner?a", "/?a"},
+    };
+    static const row_t folder[] = {
+        {"/int", "/m/"},
+        {"/int?a=/int", "/m/?a=/int"},
+        {"http://backend.test/int", "/m/"},
+        {"/int/", "/m/"},
+        {"/intx", NULL},
+        {"/", NULL},
     };
     static const row_t added[] = {{"/x", "/api/x"}, {"/", "/api/"}, {"//x", NULL}, {"http://backend.test", "/api/"}};
     static const row_t collection[] = {
         {"/v1/people/43", "/users/43"}, {"/v1/people", "/users"}, {"/v1/people?x", "/users?x"}};
-    static const row_t root[] = {{"/x", "/api/x"}, {"/", "/api/"}};
+    static const row_t page[] = {
+        {"/", "/login"},
+        {"/?next=/x", "/login?next=/x"},
+        {"http://backend.test", "/login"},
+        /* what the backend has beside it is nowhere below the page */
+        {"/home", NULL},
+        {"/login", NULL},
+        {"//", NULL},
+        {"http://backend.test/home", NULL},
+    };
+    static const row_t slashed[] = {{"/", "/login/"}, {"/home", NULL}};
+    static const row_t same[] = {{"/", NULL}, {"http://backend.test", "/"}, {"/home", NULL}};
     static const row_t lossy[] = {{"/v1/7", NULL}, {"http://backend.test/v1/7", NULL}};
 
     check(sheaf_relocate_url, "/users/{id}", "/v1/people/{id}", params, SHEAF_COUNT(params));
     check(sheaf_relocate_url, "/{rest...}", "/inner/{rest...}", rest, SHEAF_COUNT(rest));
     check(sheaf_relocate_url, "/api/{rest...}", "/{rest...}", added, SHEAF_COUNT(added));
     check(sheaf_relocate_url, "/users", "/v1/people", collection, SHEAF_COUNT(collection));
-    check(sheaf_relocate_url, "/api", "/", root, SHEAF_COUNT(root));
+    check(sheaf_relocate_url, "/m/{rest...}", "/int/{rest...}", folder, SHEAF_COUNT(folder));
+    check(sheaf_relocate_url, "/login", "/", page, SHEAF_COUNT(page));
+    check(sheaf_relocate_url, "/login/", "/", slashed, SHEAF_COUNT(slashed));
+    check(sheaf_relocate_url, "/", "/", same, SHEAF_COUNT(same));
     check(sheaf_relocate_url, "/t/{tenant}/{id}", "/v1/{id}", lossy, SHEAF_COUNT(lossy));
 }
 
@@ -175,7 +197,20 @@ static void a_cookie_is_one_of_the_gateway(void **state)
         {"__Secure-a=1; Path=/x; Secure", "__Secure-a=1; Path=/api/x; Secure"},
     };
 
+    static const row_t page[] = {{"a=1; Path=/", NULL}, {"a=1; Path=/x", NULL}, {"a=1; Path=/login", NULL}};
+    static const row_t folder[] = {
+        {"a=1; Path=/int", "a=1; Path=/m"},
+        {"a=1; Path=/int/", "a=1; Path=/m/"},
+        {"a=1; Path=/int/x", "a=1; Path=/m/x"},
+        {"a=1; Path=/intx", NULL},
+        {"a=1; Path=/", NULL},
+    };
+    static const row_t whole[] = {{"a=1; Path=/int", "a=1; Path=/"}, {"a=1; Path=/int/", "a=1; Path=/"}};
+
     check(sheaf_relocate_cookie, "/api/{rest...}", "/v1/{rest...}", rows + 1, 3);
+    check(sheaf_relocate_cookie, "/login", "/", page, SHEAF_COUNT(page));
+    check(sheaf_relocate_cookie, "/m/{rest...}", "/int/{rest...}", folder, SHEAF_COUNT(folder));
+    check(sheaf_relocate_cookie, "/{rest...}", "/int/{rest...}", whole, SHEAF_COUNT(whole));
     check(sheaf_relocate_cookie, "/api", "/v1", rows, SHEAF_COUNT(rows));
     check(sheaf_relocate_cookie, "/api/{rest...}", "/{rest...}", root, SHEAF_COUNT(root));
 }
