@@ -207,7 +207,8 @@ typedef struct sheaf_p_api {
     /* Facts. 1, or 0: not known (yet), and the result is empty. */
     int (*text)(sheaf_p_ref_t ref, sheaf_p_text_t what, sheaf_p_str_t *ret_text);
     int (*number)(sheaf_p_ref_t ref, sheaf_p_number_t what, int64_t *ret_number);
-    int (*client_address)(sheaf_p_ref_t ref, uint8_t ret_address[16]); /* IPv4-mapped; as SHEAF_P_CLIENT_IP */
+    /* IPv4-mapped; as SHEAF_P_CLIENT_IP. 0: not known, as of a peer on a Unix socket that vouches for nobody. */
+    int (*client_address)(sheaf_p_ref_t ref, uint8_t ret_address[16]);
     /* Bodies: of CLIENT, QUESTION, RESULT. 0: none, or one that is streamed. */
     int (*body)(sheaf_p_ref_t ref, sheaf_p_part_t part, sheaf_p_str_t *ret_body);
     /* In on_item: the QUESTION's. 0 or -1. */

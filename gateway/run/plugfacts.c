@@ -196,6 +196,14 @@ int sheaf_plugfacts_number(sheaf_p_ref_t ref, sheaf_p_number_t what, int64_t *re
     return is_known;
 }
 
+/* A Unix socket has no address of its peer, and 0.0.0.0 stands in for it: none is a client's. */
+static bool is_somebody(const uint8_t ip[16])
+{
+    static const uint8_t nobody[16] = {0}, nobody_mapped[16] = {[10] = 0xff, [11] = 0xff};
+
+    return memcmp(ip, nobody, 16) != 0 && memcmp(ip, nobody_mapped, 16) != 0;
+}
+
 int sheaf_plugfacts_client_address(sheaf_p_ref_t ref, uint8_t ret_address[16])
 {
     sheaf_guest_t *guest = sheaf_guest_of(ref);
@@ -203,5 +211,5 @@ int sheaf_plugfacts_client_address(sheaf_p_ref_t ref, uint8_t ret_address[16])
     if (guest == NULL)
         return 0;
     memcpy(ret_address, client_of(guest), 16);
-    return 1;
+    return is_somebody(ret_address);
 }

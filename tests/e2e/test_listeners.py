@@ -65,10 +65,10 @@ class Addresses(Case):
         sock.connect(str(path))
         return sock
 
-    def start_unix(self, more=""):
+    def start_unix(self, more="", **places):
         """A gateway with a listener on a socket file that is in the folder of its configuration."""
         self.path = pathlib.Path(self.sheaf.dir.name) / f"{self.id().rpartition('.')[2][:40]}.sock"
-        return self.start(listeners=f', {{address: "unix:{self.path}"{more}}}')
+        return self.start(listeners=f', {{address: "unix:{self.path}"{more}}}', **places)
 
     def permissions(self):
         return stat.S_IMODE(self.path.stat().st_mode)
@@ -82,6 +82,14 @@ class Addresses(Case):
         self.start_unix()
         answer = self.post_unix()
         self.assertEqual(answer.json["responses"][0]["status"], 200)
+
+    def test_a_client_without_an_address_is_refused_by_its_address(self):
+        for lists in ("deny: [203.0.113.0/24]", "allow: [0.0.0.0/0, '::/0']"):
+            with self.subTest(lists=lists):
+                sheaf = self.start_unix(top=f"plugins: [{{use: ip_access, {lists}}}]")
+                answer = self.post_unix()
+                self.assertEqual((answer.status, answer.json["type"]), (403, "urn:sheaf:problem:address-refused"))
+                sheaf.stop()
 
     def test_a_socket_file_has_its_mode_from_the_start_and_after_a_reload(self):
         sheaf = self.start_unix(", mode: 0640")
