@@ -362,6 +362,28 @@ static void a_configuration_that_cannot_hold_is_refused(void **state)
     }
 }
 
+static void a_field_that_sheaf_writes_itself_is_refused(void **state)
+{
+    static const char *const names[] = {"X-Forwarded-User", "x_forwarded_user",
+                                        "X-Original-User",  "X-Real-IP",
+                                        "x-request-id",     "Host",
+                                        "Connection",       "Via"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        host_t *host = host_new(&sheaf_plugin_jwt);
+        char want[128];
+
+        host_set(host, "jwks", SAMPLE_JWKS);
+        host_set(host, "claims_to_headers[0].claim", "sub");
+        host_set(host, "claims_to_headers[0].header", names[i]);
+        snprintf(want, sizeof(want), "claims_to_headers: %s is written by Sheaf itself", names[i]);
+        assert_string_equal(host_open(host), want);
+        host_free(host);
+    }
+    host_free(HOST("claims_to_headers[0].claim", "sub", "claims_to_headers[0].header", "X-Original"));
+    host_free(HOST("attributes[0].claim", "sub", "attributes[0].name", "host"));
+}
+
 /* --- keys that are fetched --- */
 
 static host_t *remote_host(void)
@@ -484,6 +506,7 @@ int main(void)
         cmocka_unit_test(an_item_without_room_for_its_identity_is_refused),
         cmocka_unit_test(many_signatures_are_spread_over_turns),
         cmocka_unit_test(a_configuration_that_cannot_hold_is_refused),
+        cmocka_unit_test(a_field_that_sheaf_writes_itself_is_refused),
         cmocka_unit_test(who_comes_before_the_keys_waits_for_them),
         cmocka_unit_test(an_unknown_kid_has_keys_fetched_but_not_often),
         cmocka_unit_test(without_any_key_it_is_not_the_token_that_is_bad),
