@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define VALUES_MAX  64   /* of one name that is renamed */
 #define ALIASES_MAX 1024 /* more than an item may have fields */
@@ -79,16 +80,30 @@ static void apply(const headers_t *self, const lines_t *lines, sheaf_p_ref_t ref
     }
 }
 
-static int is_alias(const lines_t *lines, sheaf_p_str_t name)
+/* The other spelling may be the very one that gets the new name. */
+static int is_renamed(const lines_t *lines, sheaf_p_str_t name)
 {
     for (uint32_t i = 0; i < lines->count; i++)
-        if ((lines->list[i].verb == KEY_SET || lines->list[i].verb == KEY_REMOVE) &&
-            headers_name_is_alias(name, lines->list[i].name))
+        if (lines->list[i].verb == KEY_RENAME && strlen(lines->list[i].name) == name.len &&
+            strncasecmp(lines->list[i].name, name.base, name.len) == 0)
             return 1;
     return 0;
 }
 
-/* What is set or removed must not come in beside, under a name that a backend cannot tell from it. */
+static int is_alias(const lines_t *lines, sheaf_p_str_t name)
+{
+    for (uint32_t i = 0; i < lines->count; i++) {
+        const line_t *line = &lines->list[i];
+
+        if ((line->verb == KEY_SET || line->verb == KEY_REMOVE) && headers_name_is_alias(name, line->name))
+            return 1;
+        if (line->verb == KEY_RENAME && headers_name_is_alias(name, line->new_name) && !is_renamed(lines, name))
+            return 1;
+    }
+    return 0;
+}
+
+/* What is set, removed or a new name must not come in beside, under a name that a backend cannot tell from it. */
 static void drop_aliases(const headers_t *self, const lines_t *lines, sheaf_p_ref_t item)
 {
     sheaf_p_str_t name, value;

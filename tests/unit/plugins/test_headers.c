@@ -115,6 +115,23 @@ static void a_rename_without_the_old_name_leaves_the_new_one(void **state)
     host_free(host);
 }
 
+static void what_is_renamed_does_not_come_in_beside_under_another_spelling(void **state)
+{
+    host_t *host = opened("request.rename", "x-old: x-token\nX_User: x-user");
+    sheaf_p_ref_t request = host_request(host, "POST", "/batch"), item = host_item(host, request, "GET", "/a");
+
+    (void)state;
+    host_header(item, SHEAF_P_QUESTION, "x-old", "good");
+    host_header(item, SHEAF_P_QUESTION, "x_token", "evil");
+    host_header(item, SHEAF_P_QUESTION, "X-Token", "evil");
+    host_header(item, SHEAF_P_QUESTION, "x_user", "kept");
+    assert_int_equal(host_ask_item(item), SHEAF_P_PASS);
+    assert_string_equal(host_field(item, SHEAF_P_QUESTION, "x-token"), "good");
+    assert_string_equal(host_field(item, SHEAF_P_QUESTION, "x_token"), "");
+    assert_string_equal(host_field(item, SHEAF_P_QUESTION, "x-user"), "kept");
+    host_free(host);
+}
+
 static void an_answer_loses_what_is_removed(void **state)
 {
     host_t *host = opened("response.remove", "Server, X-Powered-By");
@@ -187,6 +204,7 @@ int main(void)
         cmocka_unit_test(a_field_that_cannot_be_filled_in_is_never_the_clients),
         cmocka_unit_test(what_is_set_or_removed_does_not_come_in_under_another_spelling),
         cmocka_unit_test(a_rename_without_the_old_name_leaves_the_new_one),
+        cmocka_unit_test(what_is_renamed_does_not_come_in_beside_under_another_spelling),
         cmocka_unit_test(an_answer_loses_what_is_removed),
         cmocka_unit_test(the_reply_is_written_once_for_all_items),
         cmocka_unit_test(names_that_are_not_its_own_are_refused),
