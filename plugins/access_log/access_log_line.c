@@ -8,8 +8,9 @@
 
 #define VALUE_ROOM (ACCESS_LOG_VALUE_MAX + 1) /* one more than is shown: so it is seen that there is more */
 
-static const char *const secret_headers[] = {
-    "authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "api-key", "x-auth-token"};
+static const char *const secret_headers[] = {"authorization", "proxy-authorization", "cookie",
+                                             "set-cookie",    "x-api-key",           "api-key",
+                                             "x-auth-token",  "x-access-token"};
 static const char *const url_headers[] = {"referer", "location", "content-location"};
 static const sheaf_p_str_t secret_queries[] = {
     {"access_token", 12},  {"api_key", 7},   {"api-key", 7},  {"apikey", 6},         {"token", 5},

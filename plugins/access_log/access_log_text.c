@@ -147,14 +147,46 @@ static size_t decoded(const char *base, size_t len, char *ret_name)
     return out;
 }
 
+/* PHP makes the same variable of "a.b", "a b" and "a_b". */
+static char folded(char c)
+{
+    return c == '.' || c == ' ' || c == '-' ? '_' : c >= 'A' && c <= 'Z' ? (char)(c | 32) : c;
+}
+
+static bool is_one_of(sheaf_p_str_t name, const sheaf_p_str_t *names, uint32_t name_count)
+{
+    for (uint32_t i = 0; i < name_count; i++) {
+        size_t at = 0;
+
+        while (names[i].len == name.len && at < name.len && folded(names[i].base[at]) == folded(name.base[at]))
+            at++;
+        if (names[i].len == name.len && at == name.len)
+            return true;
+    }
+    return false;
+}
+
+/* "token[]" and "user[password]" are lists and members to Rails and PHP: each part of a name is looked at by itself. */
 static bool is_masked(const char *base, size_t len, const sheaf_p_str_t *names, uint32_t name_count)
 {
     char name[NAME_MAX_BYTES];
-    const size_t name_len = decoded(base, len, name);
+    const size_t end = decoded(base, len, name);
+    size_t from = 0;
 
-    for (uint32_t i = 0; i < name_count; i++)
-        if (names[i].len == name_len && strncasecmp(names[i].base, name, name_len) == 0)
+    while (from < end && name[from] == ' ')
+        from++;
+    if (is_one_of(sheaf_p_str(name + from, end - from), names, name_count))
+        return true;
+    for (size_t at = from; at <= end; from = ++at) {
+        const char close = from > 0 && name[from - 1] == '[' ? ']' : '[';
+
+        while (at < end && name[at] != '[' && name[at] != close)
+            at++;
+        if (at > from && is_one_of(sheaf_p_str(name + from, at - from), names, name_count))
             return true;
+        while (at < end && name[at] != '[')
+            at++;
+    }
     return false;
 }
 

@@ -28,7 +28,7 @@ void access_log_put_json(access_log_out_t *out, sheaf_p_str_t value);
 void access_log_put_text(access_log_out_t *out, sheaf_p_str_t value);
 
 /* Copies `query` ("a=1&b=2") into `buffer` with the values of the parameters in `names` masked. Names are compared as they
- * decode, in any case; `;` parts parameters too. What the buffer does not hold is cut. Returns the length. */
+ * decode, in any case, with '.', ' ' and '-' as '_', and each part of "a[b]" by itself; `;` parts parameters too. What the buffer does not hold is cut. Returns the length. */
 size_t access_log_mask_query(sheaf_p_str_t query, const sheaf_p_str_t *names, uint32_t name_count, char *buffer,
                              size_t room);
 

@@ -131,6 +131,11 @@ static void secrets_are_masked_where_they_stand(void **unused)
         {"${url}", "/x?%74oken=abc", NULL, NULL, "/x?%74oken=***\n"},
         {"${url}", "/x?pin=12&&=&a", NULL, NULL, "/x?pin=***&&=&a\n"},
         {"${query}", "/x?api_key=abc", NULL, NULL, "api_key=***\n"},
+        {"${query}", "/x?access_token[]=abc&token%5B0%5d=abc", NULL, NULL, "access_token[]=***&token%5B0%5d=***\n"},
+        {"${query}", "/x?user[password]=abc&user[name]=a", NULL, NULL, "user[password]=***&user[name]=a\n"},
+        {"${query}", "/x?access.token=abc&+pin[=abc", NULL, NULL, "access.token=***&+pin[=***\n"},
+        {"${query}", "/x?[]=a&token]s=a&tokens[]=a", NULL, NULL, "[]=a&token]s=a&tokens[]=a\n"},
+        {"${header.x-access-token}", "/", "X-Access-Token", "abc", "***\n"},
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
