@@ -359,6 +359,14 @@ class Cors(Case):
             self.assertEqual(answer.status, 403)
             self.assertEqual(answer.headers["access-control-allow-origin"], "https://app.example")
 
+    def test_a_page_may_read_what_no_plugin_refused(self):
+        headers = {"Origin": "https://app.example"}
+        for method, path, status in (("GET", "/nowhere", 404), ("PUT", "/readonly", 405), ("DELETE", "/batch", 405)):
+            with self.subTest(path=path):
+                answer = self.sheaf.request(method, path, headers=headers)
+                self.assertEqual((answer.status, answer.headers["vary"]), (status, "Origin"))
+                self.assertEqual(answer.headers["access-control-allow-origin"], "https://app.example")
+
     def test_a_route_has_its_own(self):
         sheaf = self.start(routes='- {match: "/shared/{rest...}", upstream: origin, rewrite: "/{rest...}", '
                                   'methods: [GET], plugins: [{use: cors, origins: ["*"]}]}')
