@@ -123,6 +123,19 @@ void sheaf_forwarded_client(sheaf_batch_t *batch, uint8_t ret_ip[16])
     real_ip(batch, is_believed ? joined(batch, SHEAF_STR("x-forwarded-for")) : SHEAF_STR_NONE, ret_ip);
 }
 
+/* A chain of proxies may have written a list: the first one stood next to the client. */
+sheaf_str_t sheaf_forwarded_scheme(const sheaf_batch_t *batch)
+{
+    const sheaf_outer_t *outer = batch->outer;
+    const sheaf_header_t *told =
+        is_trusted(batch, outer->peer) ? sheaf_headers_find(outer->headers, SHEAF_STR("x-forwarded-proto")) : NULL;
+    sheaf_str_t list = told != NULL ? told->value : SHEAF_STR_NONE, scheme = sheaf_str_trim(sheaf_str_cut(&list, ','));
+
+    if (sheaf_str_ieq(scheme, SHEAF_STR("https")))
+        return SHEAF_STR("https");
+    return sheaf_str_ieq(scheme, SHEAF_STR("http")) ? SHEAF_STR("http") : outer->scheme;
+}
+
 static void add_own(sheaf_batch_t *batch, sheaf_str_t name, sheaf_str_t believed, sheaf_str_t own)
 {
     sheaf_str_t value = believed.len > 0 ? believed : own;

@@ -1,15 +1,22 @@
 #include "gateway/batch/view.h"
 
 #include "gateway/batch/batch.h"
+#include "gateway/batch/forwarded.h"
 #include "gateway/http/hosts.h"
 
-static bool names(sheaf_str_t authority, sheaf_str_t host, uint32_t port)
+/* Backends know little of the scheme and port that they are reached by. */
+static uint32_t port_of(const sheaf_place_t *place)
+{
+    return place->port == 80 || place->port == 443 ? 0 : place->port;
+}
+
+static bool names(sheaf_str_t authority, const sheaf_place_t *place)
 {
     char room[SHEAF_HOST_MAX + 1];
-    sheaf_str_t own;
-    uint32_t own_port;
+    sheaf_place_t own;
 
-    return sheaf_relocate_authority(authority, room, &own, &own_port) && own_port == port && sheaf_str_eq(own, host);
+    return sheaf_relocate_authority(authority, room, &own) && port_of(&own) == port_of(place) &&
+           sheaf_str_eq(own.host, place->host);
 }
 
 static bool names_host(sheaf_str_t authority, sheaf_str_t host)
@@ -20,45 +27,67 @@ static bool names_host(sheaf_str_t authority, sheaf_str_t host)
     return sheaf_host_fold(authority, room, &own) && sheaf_str_eq(own, host);
 }
 
-/* Is it one of the upstream's servers? `port` UINT32_MAX: whichever. */
-static bool is_server(const sheaf_conf_t *conf, uint32_t upstream, sheaf_str_t host, uint32_t port)
+/* What is written, but a port that is the scheme's own. */
+static uint32_t port_in(const sheaf_place_t *place, sheaf_str_t scheme)
+{
+    return place->port == (sheaf_str_eq(scheme, SHEAF_STR("https")) ? 443 : 80) ? 0 : place->port;
+}
+
+static bool is_clients(const sheaf_batch_t *batch, const sheaf_place_t *place)
+{
+    sheaf_str_t scheme = sheaf_forwarded_scheme(batch);
+    char room[SHEAF_HOST_MAX + 1];
+    sheaf_place_t own;
+
+    return sheaf_relocate_authority(batch->outer->host, room, &own) && sheaf_str_eq(own.host, place->host) &&
+           port_in(&own, scheme) == port_in(place, scheme) &&
+           (place->scheme.base == NULL || sheaf_str_eq(place->scheme, scheme));
+}
+
+/* Is it one of the upstream's servers? `is_host`: whatever the port. */
+static bool is_server(const sheaf_conf_t *conf, uint32_t upstream, const sheaf_place_t *place, bool is_host)
 {
     const sheaf_upstream_conf_t *group = upstream < conf->upstreams.count ? &conf->upstreams.items[upstream] : NULL;
 
     for (uint32_t i = 0; group != NULL && i < group->servers.count; i++) {
         sheaf_str_t authority = group->servers.items[i].url.authority;
 
-        if (port == UINT32_MAX ? names_host(authority, host) : names(authority, host, port))
+        if (is_host ? names_host(authority, place->host) : names(authority, place))
             return true;
     }
     return false;
 }
 
-static bool is_any_server(const sheaf_item_t *item, sheaf_str_t host, uint32_t port)
+static bool is_any_server(const sheaf_item_t *item, const sheaf_place_t *place, bool is_host)
 {
     const sheaf_conf_t *conf = &item->batch->env.snapshot->conf;
     const sheaf_route_conf_t *route = item->route;
 
     for (uint32_t i = 0; i < route->split.count; i++)
-        if (is_server(conf, route->split.items[i].upstream, host, port))
+        if (is_server(conf, route->split.items[i].upstream, place, is_host))
             return true;
-    return is_server(conf, route->upstream, host, port) || is_server(conf, route->fallback, host, port);
+    return is_server(conf, route->upstream, place, is_host) || is_server(conf, route->fallback, place, is_host);
 }
 
-static bool is_own(const void *data, sheaf_str_t host, uint32_t port)
+/* A Host that was sent may be the client's own: then it says nothing of the backend. */
+static bool is_own(const void *data, const sheaf_place_t *place)
 {
     const sheaf_item_t *item = data;
 
-    return names(item->batch->outer->host, host, port) || names(item->exchange.host, host, port) ||
-           is_any_server(item, host, port);
+    if (is_any_server(item, place, false))
+        return true;
+    if (names(item->batch->outer->host, place))
+        return is_clients(item->batch, place);
+    return names(item->exchange.host, place);
 }
 
 static bool is_backend(const void *data, sheaf_str_t host)
 {
     const sheaf_item_t *item = data;
+    sheaf_place_t place = {.host = host};
 
     return !names_host(item->batch->outer->host, host) &&
-           (names_host(item->exchange.host, host) || is_any_server(item, host, UINT32_MAX));
+           (names_host(item->exchange.host, host) || is_any_server(item, &place, true));
 }
 
 sheaf_view_t sheaf_view_of(const sheaf_item_t *item)

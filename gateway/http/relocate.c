@@ -176,7 +176,7 @@ static sheaf_str_t behind(sheaf_str_t text, size_t len)
     return sheaf_str(text.base + len, text.len - len);
 }
 
-bool sheaf_relocate_authority(sheaf_str_t authority, char room[256], sheaf_str_t *ret_host, uint32_t *ret_port)
+bool sheaf_relocate_authority(sheaf_str_t authority, char room[256], sheaf_place_t *ret_place)
 {
     size_t digits = 0;
     uint64_t port = 0;
@@ -187,31 +187,31 @@ bool sheaf_relocate_authority(sheaf_str_t authority, char room[256], sheaf_str_t
     if (digits < authority.len && authority.base[authority.len - 1 - digits] == ':' && digits > 0 &&
         (!sheaf_str_to_u64(behind(authority, authority.len - digits), &port) || port > UINT16_MAX))
         return false;
-    if (span(authority, "@") < authority.len || !sheaf_host_fold(authority, room, ret_host))
+    if (span(authority, "@") < authority.len || !sheaf_host_fold(authority, room, &ret_place->host))
         return false;
-    *ret_port = port == 80 || port == 443 ? 0 : (uint32_t)port;
+    ret_place->port = (uint32_t)port;
     return true;
 }
 
 /* What stands behind scheme and host; false when these are not our own. A path alone is. */
 static bool cut_authority(const sheaf_view_t *view, sheaf_str_t url, sheaf_str_t *ret_path)
 {
+    sheaf_place_t place = {.scheme = SHEAF_STR_NONE};
     char room[SHEAF_HOST_MAX + 1];
-    sheaf_str_t host;
-    uint32_t port;
     size_t len;
 
-    if (starts_with(url, SHEAF_STR("http://")) || starts_with(url, SHEAF_STR("https://")))
-        url = behind(url, span(url, ":") + 3);
-    else if (sheaf_str_starts(url, SHEAF_STR("//")))
+    if (starts_with(url, SHEAF_STR("http://")) || starts_with(url, SHEAF_STR("https://"))) {
+        len = span(url, ":");
+        place.scheme = len == 5 ? SHEAF_STR("https") : SHEAF_STR("http");
+        url = behind(url, len + 3);
+    } else if (sheaf_str_starts(url, SHEAF_STR("//")))
         url = behind(url, 2);
     else {
         *ret_path = url;
         return url.len > 0 && url.base[0] == '/';
     }
     len = span(url, "/?#");
-    if (!sheaf_relocate_authority(sheaf_str(url.base, len), room, &host, &port) ||
-        !view->is_own(view->data, host, port))
+    if (!sheaf_relocate_authority(sheaf_str(url.base, len), room, &place) || !view->is_own(view->data, &place))
         return false;
     *ret_path = behind(url, len);
     return true;

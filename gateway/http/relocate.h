@@ -23,12 +23,18 @@ sheaf_way_back_t *sheaf_way_back_new(sheaf_pool_t *pool, sheaf_str_t match, shea
  * that is what the route answers. */
 bool sheaf_way_back_apply(const sheaf_way_back_t *way, sheaf_pool_t *pool, sheaf_str_t path, sheaf_str_t *ret_path);
 
+/* What a url names before its path. */
+typedef struct sheaf_place {
+    sheaf_str_t scheme; /* "http" or "https"; absent: that of who reads it ("//host") */
+    sheaf_str_t host;   /* as sheaf_host_fold makes it */
+    uint32_t port;      /* 0: none is written */
+} sheaf_place_t;
+
 /* Where a client stands. */
 typedef struct sheaf_view {
     const sheaf_way_back_t *way; /* NULL: paths are the same on both sides */
-    /* Is this the backend, or the gateway as the client named it? `host` is as sheaf_host_fold makes it, `port` 0 when
-     * it is 80, 443 or none. */
-    bool (*is_own)(const void *data, sheaf_str_t host, uint32_t port);
+    /* Is this the backend, or the gateway as the client named it? */
+    bool (*is_own)(const void *data, const sheaf_place_t *place);
     /* Is a cookie for `host` one for the backend, and not for the client's own host? */
     bool (*is_backend)(const void *data, sheaf_str_t host);
     const void *data;
@@ -43,7 +49,7 @@ bool sheaf_relocate_cookie(const sheaf_view_t *view, sheaf_pool_t *pool, sheaf_s
 bool sheaf_relocate(const sheaf_view_t *view, sheaf_pool_t *pool, sheaf_str_t name, sheaf_str_t value,
                     sheaf_str_t *ret_value);
 
-/* Host and port of an authority, in that form; false when it is none, or has a user. */
-bool sheaf_relocate_authority(sheaf_str_t authority, char room[256], sheaf_str_t *ret_host, uint32_t *ret_port);
+/* Host and port of an authority; false when it is none, or has a user. The scheme stays as it is. */
+bool sheaf_relocate_authority(sheaf_str_t authority, char room[256], sheaf_place_t *ret_place);
 
 #endif

@@ -70,10 +70,80 @@ static void any_server_that_the_route_may_ask_is_the_backend(void **state)
     finish(sim);
 }
 
+/* Each url with what the client is told. */
+static void expect(sim_t *sim, const char *const rows[][2], size_t count)
+{
+    name_servers(sim);
+    plan(sim);
+    for (size_t i = 0; i < count; i++)
+        assert_string_equal(told(sim, rows[i][0]), rows[i][1] != NULL ? rows[i][1] : rows[i][0]);
+    finish(sim);
+}
+
+static void the_clients_host_by_another_scheme_is_another_place(void **state)
+{
+    static const char *const rows[][2] = {
+        {"http://api.example/x", "/x"},     {"http://api.example:80/x", "/x"},   {"//api.example/x", "/x"},
+        {"https://api.example/x", NULL},    {"https://api.example:443/x", NULL}, {"https://api.example:80/x", NULL},
+        {"http://api.example:443/x", NULL}, {"https://a.internal:8080/x", "/x"}, /* a server's name is its own by any */
+    };
+
+    expect(*state, rows, SHEAF_COUNT(rows));
+}
+
+static void a_redirect_to_https_leads_on_where_backends_get_the_clients_host(void **state)
+{
+    static const char *const rows[][2] = {{"http://api.example/x", "/x"}, {"https://api.example/x", NULL}};
+    sim_t *sim = *state;
+
+    sim->snapshot.conf.routes.items[3].host = SHEAF_STR(SHEAF_ROUTE_HOST_CLIENT);
+    expect(sim, rows, SHEAF_COUNT(rows));
+}
+
+static void a_trusted_proxy_says_what_the_client_speaks(void **state)
+{
+    static const char *const rows[][2] = {
+        {"https://api.example/x", "/x"},
+        {"https://api.example:443/x", "/x"},
+        {"//api.example:443/x", "/x"},
+        {"http://api.example/x", NULL},
+    };
+    sim_t *sim = *state;
+
+    memcpy(sim->outer.peer + 12, (uint8_t[]){10, 0, 0, 1}, 4);
+    sim_outer(sim, "x-forwarded-proto", "HTTPS, http");
+    expect(sim, rows, SHEAF_COUNT(rows));
+}
+
+static void others_may_say_of_schemes_what_they_like(void **state)
+{
+    static const char *const rows[][2] = {{"http://api.example/x", "/x"}, {"https://api.example/x", NULL}};
+    sim_t *sim = *state;
+
+    sim_outer(sim, "x-forwarded-proto", "https");
+    expect(sim, rows, SHEAF_COUNT(rows));
+}
+
+static void a_port_is_compared_as_it_is_written(void **state)
+{
+    static const char *const rows[][2] = {
+        {"https://api.example:8443/x", "/x"}, {"https://api.example/x", NULL}, {"http://api.example:8443/x", NULL}};
+    sim_t *sim = *state;
+
+    sim->outer.scheme = SHEAF_STR("https");
+    sim->outer.host = SHEAF_STR("api.example:8443");
+    expect(sim, rows, SHEAF_COUNT(rows));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         SIM_STORY(any_server_that_the_route_may_ask_is_the_backend),
+        SIM_STORY(the_clients_host_by_another_scheme_is_another_place),
+        SIM_STORY(a_redirect_to_https_leads_on_where_backends_get_the_clients_host),
+        SIM_STORY(a_trusted_proxy_says_what_the_client_speaks),
+        SIM_STORY(others_may_say_of_schemes_what_they_like),
+        SIM_STORY(a_port_is_compared_as_it_is_written),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

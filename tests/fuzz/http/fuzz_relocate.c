@@ -11,9 +11,9 @@ static void insist(bool claim)
         abort();
 }
 
-static bool is_own(const void *data, sheaf_str_t host, uint32_t port)
+static bool is_own(const void *data, const sheaf_place_t *place)
 {
-    return sheaf_str_eq(host, SHEAF_STR("a.b")) && port == 0;
+    return sheaf_str_eq(place->host, SHEAF_STR("a.b")) && place->port == 0;
 }
 
 static bool is_backend(const void *data, sheaf_str_t host)

@@ -13,13 +13,16 @@ typedef struct row {
     const char *from, *want; /* NULL: it stays as it is */
 } row_t;
 
-/* The backend is api.internal:8080 and backend.test (80 or 443), the client asked shop.example. */
-static bool is_own(const void *data, sheaf_str_t host, uint32_t port)
+/* The backend is api.internal:8080 and backend.test (80 or 443), the client asked http://shop.example. */
+static bool is_own(const void *data, const sheaf_place_t *place)
 {
-    return (sheaf_str_eq(host, SHEAF_STR("api.internal")) && port == 8080) ||
-           (sheaf_str_eq(host, SHEAF_STR("backend.test")) && port == 0) ||
-           (sheaf_str_eq(host, SHEAF_STR("[::1]")) && port == 0) ||
-           (sheaf_str_eq(host, SHEAF_STR("shop.example")) && port == 0);
+    bool has_usual_port = place->port == 0 || place->port == 80 || place->port == 443;
+
+    return (sheaf_str_eq(place->host, SHEAF_STR("api.internal")) && place->port == 8080) ||
+           (sheaf_str_eq(place->host, SHEAF_STR("backend.test")) && has_usual_port) ||
+           (sheaf_str_eq(place->host, SHEAF_STR("[::1]")) && has_usual_port) ||
+           (sheaf_str_eq(place->host, SHEAF_STR("shop.example")) && place->port == 0 &&
+            (place->scheme.base == NULL || sheaf_str_eq(place->scheme, SHEAF_STR("http"))));
 }
 
 static bool is_backend(const void *data, sheaf_str_t host)
@@ -62,10 +65,14 @@ static void a_url_of_the_backend_becomes_a_path(void **state)
         {"http://backend.test?q", "/?q"},
         {"//backend.test/x", "/x"},
         {"http://[0::1]/x", "/x"},
-        {"https://shop.example/x", "/x"},
+        {"http://shop.example/x", "/x"},
+        {"HTTP://shop.example/x", "/x"},
+        {"//shop.example/x", "/x"},
         /* elsewhere, or relative: as it came */
         {"http://api.internal/x", NULL},
         {"http://api.internal:8081/x", NULL},
+        {"https://shop.example/x", NULL},
+        {"HTTPS://shop.example/x", NULL},
         {"http://evil.test/x", NULL},
         {"http://backend.test.evil.test/x", NULL},
         {"http://backend.test@evil.test/x", NULL},
