@@ -52,7 +52,7 @@ static int api_body_set(sheaf_p_ref_t ref, sheaf_p_part_t part, sheaf_p_str_t bo
     sheaf_exchange_t *exchange;
 
     if (guest == NULL || guest->item == NULL || part != SHEAF_P_QUESTION || guest->stage != SHEAF_STAGE_ITEM ||
-        !(guest->is_asking || guest->is_waiting) || body.len > guest->item->route->max_body_bytes)
+        !sheaf_guest_is_open(guest) || body.len > guest->item->route->max_body_bytes)
         return -1;
     exchange = &guest->item->exchange;
     exchange->body = sheaf_pool_dup(guest->item->pool, sheaf_str(body.base, body.len));
@@ -181,28 +181,25 @@ static const sheaf_p_worker_t *speaker_of(const sheaf_guest_t *guest)
     return current != NULL ? current : guest->asker;
 }
 
+/* A stranger is named, and does not spoil what another one holds. */
 static int answer_fault(sheaf_guest_t *guest, const char *what)
 {
     sheaf_plug_fault(speaker_of(guest), what);
-    if (guest->is_asking || guest->is_waiting)
+    if (sheaf_guest_is_open(guest))
         guest->is_faulty = true;
     return -1;
-}
-
-/* Now is the time: its hook runs, or it is waited for. */
-static bool is_open(const sheaf_guest_t *guest)
-{
-    return guest->is_asking || guest->is_waiting;
 }
 
 static int give(sheaf_guest_t *guest, uint32_t status, sheaf_str_t type, sheaf_str_t body)
 {
     sheaf_pool_t *pool = sheaf_guest_pool(guest);
 
+    if (!sheaf_guest_is_open(guest))
+        return answer_fault(guest, guest->is_waiting ? "it answered what another plugin holds"
+                                   : guest->is_given ? "it answered twice"
+                                                     : "it answered when it was too late");
     if (guest->is_given)
         return answer_fault(guest, "it answered twice");
-    if (!is_open(guest))
-        return answer_fault(guest, "it answered when it was too late");
     if (status < 200 || status > 599 || body.len > SHEAF_PLUG_ANSWER_MAX ||
         (type.base != NULL && !sheaf_header_value_is_valid(type)))
         return answer_fault(guest, "its answer is none");
@@ -243,9 +240,11 @@ static int api_resume(sheaf_p_ref_t ref)
 
     if (guest == NULL)
         return -1; /* it has ended: late words are normal */
+    if (guest->is_waiting && !sheaf_guest_is_open(guest))
+        return answer_fault(guest, "it resumed what another plugin holds");
     if (guest->is_given)
         return 0;
-    if (!is_open(guest) || guest->is_resumed)
+    if (!sheaf_guest_is_open(guest) || guest->is_resumed)
         return answer_fault(guest, guest->is_resumed ? "it resumed twice" : "it resumed what did not wait");
     guest->is_resumed = true;
     if (guest->is_waiting)

@@ -155,13 +155,14 @@ static sheaf_headers_t *open_list(sheaf_guest_t *guest, sheaf_p_part_t part)
 
     if (guest->item == NULL)
         return NULL;
-    if (part == SHEAF_P_QUESTION && guest->stage == SHEAF_STAGE_ITEM && (guest->is_asking || guest->is_waiting)) {
+    if (part == SHEAF_P_QUESTION && guest->stage == SHEAF_STAGE_ITEM && sheaf_guest_is_open(guest)) {
         list = &guest->item->exchange.headers;
         is_owned = &guest->owns_question;
     } else if (part == SHEAF_P_RESULT && guest->stage == SHEAF_STAGE_RESULT) {
         list = &guest->item->answer;
         is_owned = &guest->owns_result;
-    } else if (part == SHEAF_P_RESULT && guest->is_given && guest->stage == SHEAF_STAGE_ITEM) {
+    } else if (part == SHEAF_P_RESULT && guest->is_given && guest->stage == SHEAF_STAGE_ITEM &&
+               sheaf_guest_is_open(guest)) {
         return &guest->fields;
     }
     if (list == NULL || *is_owned)

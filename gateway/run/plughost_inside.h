@@ -102,6 +102,13 @@ static inline sheaf_guest_t *sheaf_guest_of(sheaf_p_ref_t ref)
     return sheaf_handles_find(&sheaf_the_plughost->handles, SHEAF_HANDLE_ASKED, ref.value);
 }
 
+/* Now is the time, and whoever speaks is the one: its hook runs, or it is what is waited for. What one plugin holds no
+ * other may release, answer or change. */
+static inline bool sheaf_guest_is_open(const sheaf_guest_t *guest)
+{
+    return guest->is_asking || (guest->is_waiting && guest->guests->host->current == guest->asker);
+}
+
 /* --- plugapi, plugfacts, plughead, plugwait: what plugins may ask for --- */
 
 static inline sheaf_p_str_t sheaf_plug_str(sheaf_str_t text)

@@ -131,6 +131,31 @@ class Plugins(Case):
         self.assertEqual([result["status"] for result in results], [200, 403, 403])
 
 
+class Strangers(Case):
+    places = {"top": f"plugins: [{ROGUE}, {{file: {OBJECTS}/rogue_0.so, name: holder, field: x-holder}}]"}
+
+    def ask(self, stranger, holder):
+        item = {"method": "POST", "url": "/o/echo", "headers": {"x-rogue": stranger, "x-holder": holder}, "body": {"own": 1}, "timeout": "400ms"}
+        before = self.sheaf.metrics()["sheaf_plugin_faults_total"]
+        result = self.run_item(item)
+        return result, self.sheaf.metrics()["sheaf_plugin_faults_total"] - before
+
+    def test_nobody_releases_or_answers_what_another_plugin_holds(self):
+        for what in ("strange-resume", "strange-answer"):
+            with self.subTest(what=what):
+                result, faults = self.ask(what, "never")
+                self.assert_problem(result, 504, "timeout")
+                self.assertEqual(faults, 2)  # the stranger's, and that of who never came back
+                result, faults = self.ask(what, "later")
+                self.assertEqual((result["status"], faults), (200, 1))
+
+    def test_nobody_changes_what_another_plugin_holds(self):
+        result, faults = self.ask("strange-change", "later")
+        self.assertEqual((result["status"], faults), (200, 0))
+        self.assertNotIn("x-strange", dict(map(tuple, result["body"]["headers"])))
+        self.assertIn("own", str(result["body"]))
+
+
 class Shared(Case):
     places = {**PLACES, "workers": 2}
 

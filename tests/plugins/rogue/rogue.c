@@ -6,10 +6,11 @@
 
 #include "plugins/sheaf_plugin.h"
 
-enum { REFUSE };
+enum { REFUSE, FIELD };
 
 static const sheaf_p_key_t keys[] = {
     {.name = "refuse", .preset = "", .manual = "Whether open() or check() refuses."},
+    {.name = "field", .preset = "x-rogue", .manual = "Which field of an item says what to do."},
     {.name = NULL},
 };
 
@@ -21,6 +22,7 @@ typedef struct rogue {
     const sheaf_p_api_t *api;
     sheaf_p_worker_t *worker;
     _Atomic uint64_t *shared;
+    const char *field;
 } rogue_t;
 
 /* A word that comes later. */
@@ -52,6 +54,11 @@ static void on_time(void *data)
         answer(later->self, later->ref, "late");
         api->header_set(later->ref, SHEAF_P_RESULT, "x-late", sheaf_p_str("yes", 3));
         api->header_set(later->ref, SHEAF_P_REPLY, "x-late", sheaf_p_str("yes", 3));
+    } else if (is(later->what, "strange-answer")) {
+        answer(later->self, later->ref, "strange");
+    } else if (is(later->what, "strange-change")) {
+        api->header_set(later->ref, SHEAF_P_QUESTION, "x-strange", sheaf_p_str("yes", 3));
+        api->body_set(later->ref, SHEAF_P_QUESTION, sheaf_p_str("[]", 2));
     } else {
         api->resume(later->ref);
         if (is(later->what, "resume-twice"))
@@ -104,7 +111,7 @@ static sheaf_p_verdict_t obey(rogue_t *self, sheaf_p_ref_t ref, const char *what
         answer(self, ref, "one");
     if (is(what, "twice") || is(what, "answer-and-pass"))
         answer(self, ref, "two");
-    if (is(what, "stale"))
+    if (is(what, "stale") || strncmp(what, "strange", 7) == 0) /* it passes, and comes back to what another one holds */
         come_back(self, ref, what);
     if (is(what, "later") || is(what, "later-answer") || is(what, "resume-twice") || is(what, "answer-twice"))
         come_back(self, ref, what);
@@ -136,7 +143,9 @@ static sheaf_p_verdict_t on_request(void *self, sheaf_p_ref_t request)
 
 static sheaf_p_verdict_t on_item(void *self, sheaf_p_ref_t item)
 {
-    return ask(self, item, SHEAF_P_QUESTION, "x-rogue");
+    const rogue_t *rogue = self;
+
+    return ask(self, item, SHEAF_P_QUESTION, rogue->field);
 }
 
 static int rogue_check(const sheaf_p_value_t *values, sheaf_p_fail_t *fail)
@@ -166,6 +175,7 @@ static void *rogue_open(const sheaf_p_open_t *open, sheaf_p_fail_t *fail)
     self->api = open->api;
     self->worker = open->worker;
     self->shared = open->shared;
+    self->field = open->values[FIELD].text.base;
     return self;
 }
 
