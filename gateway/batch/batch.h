@@ -47,7 +47,7 @@ typedef struct sheaf_outer {
     uint32_t param_count;
     sheaf_str_t query;        /* behind the '?'; absent when there is none */
     sheaf_str_t content_type; /* absent when none was sent */
-    bool is_http2;
+    bool is_http2, is_http1_0;
     const sheaf_identity_t *identity; /* NULL: the client showed no certificate */
 } sheaf_outer_t;
 

@@ -43,7 +43,8 @@ typedef struct sheaf_given {
 typedef struct sheaf_caller {
     /* the request; borrowed until on_done */
     sheaf_batch_t *batch; /* its pool and its outer request */
-    sheaf_str_t body;     /* as sent */
+    sheaf_str_t body;     /* as sent; gone once the request is */
+    uint64_t body_bytes;  /* that it had; until on_done */
     uint64_t id, begun_us;
     bool is_direct; /* item 0 of the batch is the request itself */
     bool is_sealed; /* its items are known */

@@ -50,7 +50,6 @@ static sheaf_err_t plan(sheaf_visit_t *visit, sheaf_fail_t *fail)
     sheaf_str_t body = req->entity.len > 0 ? sheaf_str(req->entity.base, req->entity.len) : SHEAF_STR_NONE;
 
     sheaf_visit_take_outer(visit, pool);
-    visit->body_bytes = body.len;
     sheaf_count(visit->front->env.metrics, SHEAF_METRIC_BYTES_IN, body.len);
     visit->batch->started_us = visit->begun_us;
     return sheaf_direct_plan(visit->batch, sheaf_pool_dup(pool, sheaf_str(req->path.base, req->path.len)), body, fail);
@@ -96,6 +95,7 @@ void sheaf_direct_serve(sheaf_visit_t *visit)
     err = take_on(visit, &fail);
     visit->caller.is_direct = true;
     visit->caller.body = sheaf_str(visit->req->entity.base, visit->req->entity.len);
+    visit->caller.body_bytes = visit->caller.body.len;
     if (err == SHEAF_OK) {
         sheaf_asking_request(visit, on_asked);
         return;

@@ -154,8 +154,8 @@ static int start_batch(sheaf_visit_t *visit, const sheaf_endpoint_conf_t *endpoi
         return refuse(visit, &fail);
     take_preferences(visit);
     body = sheaf_pool_dup(visit->batch->pool, str_of(req->entity));
-    visit->body_bytes = body.len;
     visit->caller.body = body;
+    visit->caller.body_bytes = body.len;
     sheaf_count(visit->front->env.metrics, SHEAF_METRIC_BYTES_IN, body.len);
     visit->batch->started_us = visit->begun_us;
     if (decoder->decode(visit->batch, body, &fail) != SHEAF_OK)
@@ -186,6 +186,7 @@ static int ask(sheaf_visit_t *visit, const sheaf_fail_t *regret)
     if (open_batch(visit, &fail) != SHEAF_OK)
         return refuse(visit, &fail);
     visit->caller.body = str_of(visit->req->entity);
+    visit->caller.body_bytes = visit->caller.body.len;
     if (regret != NULL)
         sheaf_asking_refused(visit, regret);
     else

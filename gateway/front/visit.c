@@ -127,7 +127,7 @@ static void log_visit(const sheaf_visit_t *visit, uint64_t us)
     sheaf_log_u64(&line, "status", visit->status);
     if (err != SHEAF_OK)
         sheaf_log_str(&line, "error", sheaf_str_of(sheaf_err_slug(err)));
-    sheaf_log_u64(&line, "bytes_in", visit->body_bytes);
+    sheaf_log_u64(&line, "bytes_in", visit->caller.body_bytes);
     sheaf_log_u64(&line, "bytes_out", visit->sent_bytes);
     sheaf_log_u64(&line, "ms", us / 1000);
     sheaf_log_str(&line, "outcome", sheaf_str_of(outcome_of(visit)));
@@ -287,6 +287,7 @@ void sheaf_visit_take_outer(sheaf_visit_t *visit, sheaf_pool_t *pool)
     outer->query = query_of(req, pool);
     outer->content_type = type.base != NULL ? sheaf_pool_dup(pool, type) : SHEAF_STR_NONE;
     outer->is_http2 = req->version >= 0x200;
+    outer->is_http1_0 = req->version == 0x100;
 }
 
 void sheaf_visit_batch_over(sheaf_visit_t *visit)

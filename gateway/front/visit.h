@@ -39,7 +39,6 @@ struct sheaf_visit {
     uint64_t id;       /* of those of this worker */
     char id_text[17];  /* as it is told; what a trusted proxy called it instead is in `outer` */
     uint64_t begun_us;
-    uint64_t body_bytes;     /* of the request */
     const char *tls_version; /* NULL: clear text */
 
     /* asking */

@@ -145,7 +145,9 @@ static uint64_t elapsed_us(const sheaf_guest_t *guest)
 
 static int http_version(const sheaf_guest_t *guest)
 {
-    return sheaf_plug_outer(guest)->is_http2 ? 20 : 11;
+    const sheaf_outer_t *outer = sheaf_plug_outer(guest);
+
+    return outer->is_http2 ? 20 : outer->is_http1_0 ? 10 : 11;
 }
 
 static int64_t status_of(const sheaf_guest_t *guest)
@@ -173,7 +175,7 @@ static int64_t number_of(const sheaf_guest_t *guest, sheaf_p_number_t what)
     case SHEAF_P_ELAPSED_US:
         return (int64_t)elapsed_us(guest);
     case SHEAF_P_BYTES_IN:
-        return (int64_t)guest->caller->body.len;
+        return (int64_t)guest->caller->body_bytes;
     case SHEAF_P_BYTES_OUT:
         return (int64_t)guest->caller->sent_bytes;
     case SHEAF_P_HTTP_VERSION:

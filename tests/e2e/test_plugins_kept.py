@@ -13,6 +13,7 @@ from harness import Case, wait_until
 
 FOLDER = tempfile.TemporaryDirectory(prefix="sheaf-kept-")
 LOG = pathlib.Path(FOLDER.name) / "access.log"
+VERSIONS = LOG.with_name("versions.log")
 FIVE = "limits: [{rate: 5, per: 1h}]"
 
 
@@ -263,7 +264,8 @@ class Idempotency(Case):
 
 
 class AccessLog(Case):
-    places = {"workers": 2, "top": f'plugins: [{{use: access_log, file: "{LOG}", lines: both, reopen: 10ms, mask_query: [pin]}}]',
+    places = {"workers": 2, "top": f'plugins: [{{use: access_log, file: "{LOG}", lines: both, reopen: 10ms, mask_query: [pin]}}, {{use: example, word: banned}}, '
+                             f'{{use: access_log, file: "{VERSIONS}", fields: [url, http_version], reopen: 10ms}}]',
               "endpoints": '- {path: /bulk, kind: bulk, each: {method: GET, url: "/o/json/${item/n}?pin=1"}}'}
 
     def lines(self, request_id_or_path):
@@ -301,6 +303,22 @@ class AccessLog(Case):
     def test_what_is_no_batch_is_a_line_too(self):
         self.sheaf.post("{", path="/batch?broken")
         self.assertEqual(self.line("/batch?broken")["status"], 400)
+
+    def test_a_body_is_as_long_as_it_was_whoever_answered(self):
+        body, banned = json.dumps({"requests": [{"url": "/o/json/10"}] * 9}), {"Content-Type": "application/json", "x-word": "banned"}
+        for path, headers, status in (("/o/echo?len", {}, 200), ("/o/echo?word", banned, 403), ("/batch?len", {"Content-Type": "application/json"}, 207),
+                                      ("/batch?word", banned, 403)):
+            with self.subTest(path=path):
+                self.assertEqual(self.sheaf.request("POST", path, body, headers).status, status)
+                self.assertEqual(self.line(path)["bytes_in"], len(body))
+
+    def test_a_line_says_which_http_the_client_speaks(self):
+        for text, number in (("1.0", 10), ("1.1", 11)):
+            conn = self.sheaf.connect()
+            conn._http_vsn, conn._http_vsn_str = number, f"HTTP/{text}"
+            self.assertEqual(self.sheaf.request("GET", f"/o/json/17?{text}", conn=conn).status, 200)
+            conn.close()
+            wait_until(lambda: VERSIONS.exists() and f'"/o/json/17?{text}","http_version":"{text}"' in VERSIONS.read_text(), what=text)
 
     def test_a_file_that_was_moved_away_is_made_anew(self):
         self.sheaf.request("GET", "/o/json/15")
