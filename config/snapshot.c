@@ -205,30 +205,39 @@ static bool find_route(const sheaf_snapshot_t *snapshot, sheaf_str_t host, sheaf
     return sheaf_hosts_find(snapshot->hosts, snapshot->routes, host, path, method, ret_match);
 }
 
-/* Does a route of the template that was found, with one of the methods in match->allow, answer them? */
-static bool is_any_for(const sheaf_snapshot_t *snapshot, sheaf_str_t host, sheaf_str_t path, sheaf_exposure_t who,
-                       const sheaf_match_t *match)
+/* Of `all`, the methods of the template that was found, those whose routes are for `who`; absent: none is. */
+static sheaf_str_t methods_for(const sheaf_snapshot_t *snapshot, sheaf_str_t host, sheaf_str_t path,
+                               sheaf_exposure_t who, sheaf_str_t all, sheaf_pool_t *pool)
 {
-    sheaf_str_t methods = match->allow;
+    char *text = sheaf_pool_alloc(pool, all.len), *at = text;
+    sheaf_str_t rest = all;
     sheaf_match_t other;
 
-    while (methods.base != NULL) {
-        sheaf_str_t method = sheaf_str_trim(sheaf_str_cut(&methods, ','));
+    while (rest.base != NULL) {
+        sheaf_str_t method = sheaf_str_trim(sheaf_str_cut(&rest, ','));
 
-        if (find_route(snapshot, host, path, method, &other) && is_for(&snapshot->conf.routes.items[other.route], who))
-            return true;
+        if (!find_route(snapshot, host, path, method, &other) ||
+            !is_for(&snapshot->conf.routes.items[other.route], who))
+            continue;
+        if (at > text) {
+            memcpy(at, ", ", 2);
+            at += 2;
+        }
+        memcpy(at, method.base, method.len);
+        at += method.len;
     }
-    return false;
+    return at > text ? sheaf_str(text, (size_t)(at - text)) : SHEAF_STR_NONE;
 }
 
 const sheaf_route_conf_t *sheaf_snapshot_route(const sheaf_snapshot_t *snapshot, sheaf_str_t host, sheaf_str_t path,
-                                               sheaf_str_t method, sheaf_exposure_t who, sheaf_match_t *ret_match)
+                                               sheaf_str_t method, sheaf_exposure_t who, sheaf_pool_t *pool,
+                                               sheaf_match_t *ret_match)
 {
     const sheaf_route_conf_t *route;
 
     if (!find_route(snapshot, host, path, method, ret_match)) {
-        if (ret_match->allow.base != NULL && !is_any_for(snapshot, host, path, who, ret_match))
-            ret_match->allow = SHEAF_STR_NONE;
+        if (ret_match->allow.base != NULL)
+            ret_match->allow = methods_for(snapshot, host, path, who, ret_match->allow, pool);
         return NULL;
     }
     route = &snapshot->conf.routes.items[ret_match->route];

@@ -113,7 +113,7 @@ void sheaf_direct_take_other(sheaf_batch_t *batch)
 
     if (methods.base != NULL && item->path.base != NULL)
         item->route = sheaf_snapshot_route(snapshot, batch->outer->host, item->path, sheaf_str_cut(&methods, ','),
-                                           SHEAF_EXPOSURE_DIRECT, &match);
+                                           SHEAF_EXPOSURE_DIRECT, item->pool, &match);
 }
 
 /* --- the answer --- */

@@ -85,8 +85,9 @@ static sheaf_err_t find_route(sheaf_item_t *item, const sheaf_url_t *url, sheaf_
     item->path = url->path;
     if (sheaf_snapshot_has_endpoint(snapshot, url->path))
         return sheaf_fail(fail, SHEAF_ERR_ITEM_URL, "an item may not name a batch endpoint (no batch inside a batch)");
-    item->route = sheaf_snapshot_route(snapshot, item->batch->outer->host, url->path, item->exchange.method,
-                                       item->batch->is_direct ? SHEAF_EXPOSURE_DIRECT : SHEAF_EXPOSURE_BATCH, &match);
+    item->route =
+        sheaf_snapshot_route(snapshot, item->batch->outer->host, url->path, item->exchange.method,
+                             item->batch->is_direct ? SHEAF_EXPOSURE_DIRECT : SHEAF_EXPOSURE_BATCH, item->pool, &match);
     if (item->route == NULL) {
         if (match.allow.base == NULL)
             return sheaf_fail(fail, SHEAF_ERR_NO_ROUTE, "no route matches the path");
@@ -96,7 +97,7 @@ static sheaf_err_t find_route(sheaf_item_t *item, const sheaf_url_t *url, sheaf_
     if (url->has_encoded_slash && item->route->encoded_slashes == SHEAF_ENCODED_SLASHES_REFUSE)
         return sheaf_fail(fail, SHEAF_ERR_ITEM_URL, "the path holds an encoded slash or backslash");
     item->exchange.upstream = deal(item);
-    if (item->route->fallback != item->exchange.upstream) /* a split may have sent it there already */
+    if (item->route->fallback != item->exchange.upstream)    /* a split may have sent it there already */
         item->exchange.fallback = item->route->fallback + 1; /* UINT32_MAX, absent, is 0, none */
     item->exchange.target = target_of(item, url, &match);
     item->exchange.host = sheaf_route_host(item->route, item->batch->outer->host);

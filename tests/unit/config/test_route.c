@@ -24,13 +24,18 @@ static sheaf_snapshot_t *load(const char *routes)
     return snapshot;
 }
 
-/* The index of the route that answers, -404 or -405. */
+/* The index of the route that answers, -404 or -405, and what is allowed instead. */
+static char allowed[64];
+
 static int find(const sheaf_snapshot_t *snapshot, sheaf_exposure_t who, const char *method, const char *path)
 {
+    sheaf_pool_t *pool = sheaf_pool_new();
     sheaf_match_t match;
-    const sheaf_route_conf_t *route =
-        sheaf_snapshot_route(snapshot, SHEAF_STR("h.example"), sheaf_str_of(path), sheaf_str_of(method), who, &match);
+    const sheaf_route_conf_t *route = sheaf_snapshot_route(snapshot, SHEAF_STR("h.example"), sheaf_str_of(path),
+                                                           sheaf_str_of(method), who, pool, &match);
 
+    snprintf(allowed, sizeof(allowed), "%.*s", SHEAF_STR_ARG(match.allow));
+    sheaf_pool_free(pool);
     if (route == NULL)
         return match.allow.base != NULL ? -405 : -404;
     assert_ptr_equal(route, &snapshot->conf.routes.items[match.route]);
@@ -78,6 +83,26 @@ static void other_methods_are_told_of_where_one_of_them_is_exposed(void **state)
     sheaf_snapshot_drop(snapshot);
 }
 
+static void methods_that_are_there_for_others_only_are_not_named(void **state)
+{
+    sheaf_snapshot_t *snapshot = load("  - {match: /a, methods: [GET], expose: [direct], upstream: a}\n"
+                                      "  - {match: /a, methods: [POST, DELETE], expose: [batch], upstream: a}\n"
+                                      "  - {match: /a, methods: [PATCH], upstream: a}\n"
+                                      "  - {match: /b, methods: [GET, POST], upstream: a, hosts: [h.example]}\n"
+                                      "  - {match: /b, methods: [PUT], expose: [batch], upstream: a, "
+                                      "hosts: [h.example]}\n");
+
+    assert_int_equal(find(snapshot, SHEAF_EXPOSURE_DIRECT, "PUT", "/a"), -405);
+    assert_string_equal(allowed, "GET, HEAD, PATCH");
+    assert_int_equal(find(snapshot, SHEAF_EXPOSURE_BATCH, "PUT", "/a"), -405);
+    assert_string_equal(allowed, "DELETE, PATCH, POST");
+    assert_int_equal(find(snapshot, SHEAF_EXPOSURE_DIRECT, "DELETE", "/b"), -405);
+    assert_string_equal(allowed, "GET, HEAD, POST");
+    assert_int_equal(find(snapshot, SHEAF_EXPOSURE_BATCH, "DELETE", "/b"), -405);
+    assert_string_equal(allowed, "GET, HEAD, POST, PUT");
+    sheaf_snapshot_drop(snapshot);
+}
+
 static void the_host_that_is_sent_is_the_servers_the_clients_or_a_name(void **state)
 {
     sheaf_snapshot_t *snapshot = load("  - {match: /a, upstream: a}\n"
@@ -120,6 +145,7 @@ int main(void)
         cmocka_unit_test(a_route_is_there_only_for_those_it_is_exposed_to),
         cmocka_unit_test(a_hidden_route_gives_way_to_no_other),
         cmocka_unit_test(other_methods_are_told_of_where_one_of_them_is_exposed),
+        cmocka_unit_test(methods_that_are_there_for_others_only_are_not_named),
         cmocka_unit_test(the_host_that_is_sent_is_the_servers_the_clients_or_a_name),
         cmocka_unit_test(requests_are_dealt_by_their_shares),
     };
