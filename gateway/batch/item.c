@@ -178,7 +178,7 @@ uint64_t sheaf_item_take_head(sheaf_item_t *item, const sheaf_answer_head_t *hea
     item->kind = type == NULL ? SHEAF_MEDIA_BINARY : sheaf_media_kind(type->value);
     if (sheaf_status_has_no_body(head->status) || sheaf_str_eq(item->exchange.method, SHEAF_STR("HEAD")))
         return head->status == 205 ? head->content_length : 0; /* the bytes of a 205 do come (RFC 9112 6.3) */
-    if (!item->batch->is_direct) /* its bytes are handed on as they are */
+    if (!item->batch->is_direct)                               /* its bytes are handed on as they are */
         take_coding(item);
     item->json_is_valid = item->kind == SHEAF_MEDIA_JSON;
     if (item->json_is_valid)
