@@ -13,6 +13,12 @@
 #define REST_MAX_MS 5000
 #define SILENCE_MS  1000
 
+#if HIREDIS_MAJOR >= 1
+typedef size_t array_len_t;
+#else
+typedef int array_len_t;
+#endif
+
 /* A question. It lives until hiredis gives it back; when it has timed out it is told already. */
 typedef struct asked {
     rate_limit_redis_t *redis;
@@ -27,6 +33,7 @@ struct rate_limit_redis {
     sheaf_p_worker_t *worker;
     rate_limit_redis_conf_t conf;
     redisAsyncContext *context; /* NULL: DOWN */
+    const redisReplyObjectFunctions *hiredis;
     bool is_ending;
     sheaf_p_watch_t watch;
     uint32_t events;
@@ -149,6 +156,77 @@ static void clean_up(void *data)
         go_down(redis);
 }
 
+/* --- answers that nobody asked for ---
+ *
+ * hiredis takes one that is no error for a message to a subscriber and asserts that there is one: whoever greets, or answers
+ * twice, would end the worker. So an answer is not even built while none is awaited, as if there were no memory for it: that
+ * closes the connection. An error stays one, hiredis closes for it by itself. */
+
+static bool is_awaited(const redisReadTask *task)
+{
+    const rate_limit_redis_t *redis = task->privdata;
+
+    return task->parent != NULL || task->type == REDIS_REPLY_ERROR ||
+           (redis->context != NULL && redis->context->replies.head != NULL);
+}
+
+static const redisReplyObjectFunctions *hiredis_of(const redisReadTask *task)
+{
+    return ((const rate_limit_redis_t *)task->privdata)->hiredis;
+}
+
+static void *create_string(const redisReadTask *task, char *text, size_t len)
+{
+    return is_awaited(task) ? hiredis_of(task)->createString(task, text, len) : NULL;
+}
+
+static void *create_array(const redisReadTask *task, array_len_t count)
+{
+    return is_awaited(task) ? hiredis_of(task)->createArray(task, count) : NULL;
+}
+
+static void *create_integer(const redisReadTask *task, long long number)
+{
+    return is_awaited(task) ? hiredis_of(task)->createInteger(task, number) : NULL;
+}
+
+static void *create_nil(const redisReadTask *task)
+{
+    return is_awaited(task) ? hiredis_of(task)->createNil(task) : NULL;
+}
+
+#if HIREDIS_MAJOR >= 1
+static void *create_double(const redisReadTask *task, double number, char *text, size_t len)
+{
+    return is_awaited(task) ? hiredis_of(task)->createDouble(task, number, text, len) : NULL;
+}
+
+static void *create_bool(const redisReadTask *task, int is_true)
+{
+    return is_awaited(task) ? hiredis_of(task)->createBool(task, is_true) : NULL;
+}
+#endif
+
+static void refuse_unasked(rate_limit_redis_t *redis)
+{
+    static redisReplyObjectFunctions awaited = {
+        .createString = create_string,
+        .createArray = create_array,
+        .createInteger = create_integer,
+        .createNil = create_nil,
+#if HIREDIS_MAJOR >= 1
+        .createDouble = create_double,
+        .createBool = create_bool,
+#endif
+        .freeObject = freeReplyObject,
+    };
+    redisReader *reader = redis->context->c.reader;
+
+    redis->hiredis = reader->fn;
+    reader->fn = &awaited;
+    reader->privdata = redis;
+}
+
 /* --- up and down --- */
 
 static void go_down(rate_limit_redis_t *redis)
@@ -180,6 +258,7 @@ static void dial(void *data)
         return;
     }
     redis->context = context;
+    refuse_unasked(redis);
     redis->heard_ms = redis->api->now_ms(redis->worker);
     context->data = redis;
     context->ev.data = redis;
