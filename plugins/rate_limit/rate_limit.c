@@ -109,7 +109,7 @@ static const sheaf_p_key_t redis_keys[] = {
      .preset = "allow",
      .words = "allow|deny|local",
      .manual = "What becomes of a request while Redis does not answer: it passes, gets 503, or is counted by this "
-               "machine alone."},
+               "machine alone. What a Redis that is there answers too late is counted so instead of passing."},
     {.name = NULL},
 };
 
@@ -349,11 +349,13 @@ static sheaf_p_verdict_t decide_here(limiter_t *limiter, sheaf_p_ref_t ref, uint
     return act_on(limiter, ref, &outcome);
 }
 
-/* Redis has not said anything. */
+/* Redis has not said anything. While it is there that may be for nothing but a flood of the client, which must not open the way
+ * it wants: such decisions are made here even if all may pass without Redis. */
 static sheaf_p_verdict_t decide_without(limiter_t *limiter, sheaf_p_ref_t ref, uint64_t cost)
 {
     limiter->api->count(limiter->worker, COUNT_UNDECIDED, 1);
-    if (limiter->on_error == ON_ERROR_LOCAL)
+    if (limiter->on_error == ON_ERROR_LOCAL ||
+        (limiter->on_error == ON_ERROR_ALLOW && rate_limit_redis_is_there(limiter->redis)))
         return decide_here(limiter, ref, cost);
     if (limiter->on_error == ON_ERROR_ALLOW)
         return SHEAF_P_PASS;

@@ -423,6 +423,11 @@ bool rate_limit_redis_ask(rate_limit_redis_t *redis, sheaf_p_ref_t ref, const ui
     return true;
 }
 
+bool rate_limit_redis_is_there(const rate_limit_redis_t *redis)
+{
+    return redis->context != NULL && redis->api->now_ms(redis->worker) - redis->heard_ms < SILENCE_MS;
+}
+
 /* --- life --- */
 
 rate_limit_redis_t *rate_limit_redis_new(const sheaf_p_api_t *api, sheaf_p_worker_t *worker,

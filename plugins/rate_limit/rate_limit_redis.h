@@ -47,4 +47,8 @@ void rate_limit_redis_free(rate_limit_redis_t *redis);
 /* Charges `cost` to the key. Returns false if it cannot be asked now: on_outcome will not come. */
 bool rate_limit_redis_ask(rate_limit_redis_t *redis, sheaf_p_ref_t ref, const uint64_t hash[2], uint64_t cost);
 
+/* It is there, or was a moment ago: a question it has not answered in time, or that it has no room for, may be the fault of
+ * those who ask. */
+bool rate_limit_redis_is_there(const rate_limit_redis_t *redis);
+
 #endif

@@ -372,6 +372,54 @@ static void a_second_answer_to_one_question_costs_the_connection_alone(void **un
     liar_free(&liar);
 }
 
+static void who_asks_more_than_redis_answers_in_time_is_counted_here(void **unused)
+{
+    host_t *host = opened("token_bucket", "allow");
+    sheaf_p_ref_t items[50];
+    int passed = 0;
+
+    wait_for(host, asked(host, SHEAF_P_LATER));
+    kill(server.pid, SIGSTOP); /* slow it is, not gone */
+    for (int i = 0; i < 50; i++)
+        items[i] = asked(host, SHEAF_P_LATER);
+    host_wind(host, 50);
+    kill(server.pid, SIGCONT);
+    for (int i = 0; i < 50; i++)
+        passed += !host_outcome(items[i]).is_answered;
+    assert_int_equal(passed, 5);
+    assert_int_equal(host_counted(host, "undecided"), 50);
+    host_free(host);
+}
+
+static void what_the_pipeline_has_no_room_for_is_counted_here(void **unused)
+{
+    host_t *host = opened("token_bucket", "allow");
+    int passed = 0;
+
+    for (int i = 0; i < 4096; i++)
+        asked(host, SHEAF_P_LATER);
+    for (int i = 0; i < 50; i++) {
+        sheaf_p_ref_t item = host_item(host, host_request(host, "POST", "/batch"), "POST", "/login");
+
+        passed += host_ask_item(item) == SHEAF_P_PASS;
+    }
+    assert_int_equal(passed, 5);
+    host_free(host);
+}
+
+static void without_redis_allow_lets_all_pass(void **unused)
+{
+    host_t *host = opened("token_bucket", "allow");
+
+    wait_for(host, asked(host, SHEAF_P_LATER));
+    redis_server_kill(&server);
+    for (int n = 0; n < 20 && host_counted(host, "redis_lost") == 0; n++)
+        host_poll(host, 100);
+    for (int i = 0; i < 50; i++)
+        asked(host, SHEAF_P_PASS);
+    host_free(host);
+}
+
 static int start(void **unused)
 {
     signal(SIGPIPE, SIG_IGN); /* as Sheaf does */
@@ -401,6 +449,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_password_is_sent_and_a_wrong_one_is_told, start, stop),
         cmocka_unit_test_setup_teardown(what_nobody_asked_for_costs_the_connection_alone, start, stop),
         cmocka_unit_test_setup_teardown(a_second_answer_to_one_question_costs_the_connection_alone, start, stop),
+        cmocka_unit_test_setup_teardown(who_asks_more_than_redis_answers_in_time_is_counted_here, start, stop),
+        cmocka_unit_test_setup_teardown(what_the_pipeline_has_no_room_for_is_counted_here, start, stop),
+        cmocka_unit_test_setup_teardown(without_redis_allow_lets_all_pass, start, stop),
     };
 
     if (!redis_server_is_installed()) {
