@@ -134,8 +134,7 @@ static const sheaf_p_key_t keys[] = {
      .preset = "item",
      .words = "item|batch",
      .manual = "item: every item is charged before it is sent, and refused by itself. batch: a request is charged for "
-               "all its items at once, and "
-               "refused as a whole."},
+               "all its items at once, and refused as a whole; elements of a forEach pay for themselves."},
     {.name = "cost", .type = SHEAF_P_NUMBER, .preset = "1", .min = 1, .max = 1000000, .manual = "What an item costs."},
     {.name = "status",
      .type = SHEAF_P_NUMBER,
@@ -393,23 +392,36 @@ static sheaf_p_verdict_t on_batch(void *self, sheaf_p_ref_t request)
 {
     limiter_t *limiter = self;
     int64_t items = 1;
+    char paid[24];
 
     if (!limiter->is_per_batch)
         return SHEAF_P_PASS;
-    limiter->api->set(request, limiter->paid, sheaf_p_str("1", 1));
     limiter->api->number(request, SHEAF_P_ITEMS, &items);
+    snprintf(paid, sizeof(paid), "%lld", (long long)items);
+    limiter->api->set(request, limiter->paid, sheaf_p_str(paid, strlen(paid)));
     return items <= 0 ? SHEAF_P_PASS : decide(limiter, request, (uint64_t)items * limiter->cost);
+}
+
+/* Its request has paid for the items that it had then. Elements of a forEach come later, with the indexes behind those. */
+static bool is_paid(const limiter_t *limiter, sheaf_p_ref_t item)
+{
+    int64_t index = 0;
+    sheaf_p_str_t paid;
+    char items[24];
+
+    if (!limiter->is_per_batch || limiter->api->get(item, limiter->paid, &paid) != 1)
+        return false;
+    limiter->api->number(item, SHEAF_P_INDEX, &index);
+    snprintf(items, sizeof(items), "%.*s", (int)paid.len, paid.base);
+    return index < strtoll(items, NULL, 10);
 }
 
 /* Of a batch the plugins of a route hear nothing but its items: those pay for themselves. */
 static sheaf_p_verdict_t on_item(void *self, sheaf_p_ref_t item)
 {
     limiter_t *limiter = self;
-    sheaf_p_str_t paid;
 
-    if (limiter->is_per_batch && limiter->api->get(item, limiter->paid, &paid) == 1)
-        return SHEAF_P_PASS;
-    return decide(limiter, item, limiter->cost);
+    return is_paid(limiter, item) ? SHEAF_P_PASS : decide(limiter, item, limiter->cost);
 }
 
 static void on_result(void *self, sheaf_p_ref_t item)

@@ -32,6 +32,7 @@ ROUTES = "".join([
     route("window", limit("window", "algorithm: sliding_window"))])
 ENDPOINTS = """- {path: /bulk, kind: bulk, each: {method: POST, url: "/${item/to}/echo", body: {}}}
     - {path: /paid, plugins: [{use: rate_limit, policy: paid, charge: batch, limits: [{rate: 10, per: 1h}]}]}
+    - {path: /paid/each, plugins: [{use: rate_limit, policy: each, charge: batch, limits: [{rate: 3, per: 1h}]}]}
     - {path: /paid/bulk, kind: bulk, plugins: [{use: rate_limit, policy: paid, charge: batch, limits: [{rate: 10, per: 1h}]}], each: {method: POST, url: "/o/echo", body: {}}}"""
 
 
@@ -100,6 +101,15 @@ class RateLimit(Case):
         self.assertEqual((second.headers["content-type"], second.json["type"]),
                          ("application/problem+json", "urn:sheaf:problem:rate-limited"))
         self.assertGreater(int(second.headers["retry-after"]), 0)
+
+    def test_elements_of_a_for_each_pay_for_themselves(self):
+        answer = self.sheaf.batch([{"id": "a", "url": "/o/echo"},
+                                   {"id": "b", "method": "POST", "url": "/o/echo?n=${each/0}", "body": {}, "dependsOn": ["a"],
+                                    "forEach": "a.body/headers"}], path="/paid/each")
+        statuses = [result["status"] for result in answer.json["responses"]]
+        self.assertRegex(answer.headers["ratelimit"], r'^"each";r=1;')
+        self.assertGreater(len(statuses), 3, answer.json)
+        self.assertEqual(statuses, [200, 200] + [429] * (len(statuses) - 2))
 
     def test_a_bulk_pays_for_all_its_elements(self):
         self.assertEqual(self.bulk("o", 11, "/paid/bulk").status, 429)

@@ -175,6 +175,21 @@ static void results_say_what_is_left_and_when_to_come_back(void **unused)
     host_free(host);
 }
 
+/* Sealed with so many items, which passing_of() asks then. */
+static sheaf_p_ref_t batch_of(host_t *host, int items)
+{
+    sheaf_p_ref_t request = host_request(host, "POST", "/batch");
+
+    host_number(request, SHEAF_P_ITEMS, items);
+    return request;
+}
+
+static int passing_of(host_t *host, sheaf_p_ref_t request, int count)
+{
+    host_number(request, SHEAF_P_ITEMS, 0); /* indexes from 0 on */
+    return passing(host, request, count);
+}
+
 static void a_batch_is_charged_for_all_its_items_and_refused_as_a_whole(void **unused)
 {
     host_t *host = limiter(NULL, "10");
@@ -182,11 +197,10 @@ static void a_batch_is_charged_for_all_its_items_and_refused_as_a_whole(void **u
 
     host_set(host, "charge", "batch");
     assert_null(host_open(host));
-    request = host_request(host, "POST", "/batch");
-    host_number(request, SHEAF_P_ITEMS, 6);
+    request = batch_of(host, 6);
     assert_int_equal(host_ask_batch(request), SHEAF_P_PASS);
     assert_string_equal(host_field(request, SHEAF_P_REPLY, "ratelimit"), "\"default\";r=4;t=36");
-    assert_int_equal(passing(host, request, 6), 6); /* they are paid for */
+    assert_int_equal(passing_of(host, request, 6), 6); /* they are paid for */
 
     request = host_request(host, "POST", "/batch");
     host_number(request, SHEAF_P_ITEMS, 6);
@@ -198,6 +212,20 @@ static void a_batch_is_charged_for_all_its_items_and_refused_as_a_whole(void **u
     host_number(request, SHEAF_P_ITEMS, 11);
     assert_int_equal(host_ask_batch(request), SHEAF_P_ANSWER);
     assert_string_equal(host_field(request, SHEAF_P_REPLY, "retry-after"), ""); /* it never will */
+    host_free(host);
+}
+
+static void elements_that_a_batch_brings_forth_pay_for_themselves(void **unused)
+{
+    host_t *host = limiter(NULL, "10");
+    sheaf_p_ref_t request;
+
+    host_set(host, "charge", "batch");
+    assert_null(host_open(host));
+    request = batch_of(host, 2); /* the second is forEach: its elements come behind all items */
+    assert_int_equal(host_ask_batch(request), SHEAF_P_PASS);
+    assert_int_equal(passing_of(host, request, 2), 2);
+    assert_int_equal(passing(host, request, 50), 8);
     host_free(host);
 }
 
@@ -248,6 +276,7 @@ int main(void)
         cmocka_unit_test(parts_make_the_key_together),
         cmocka_unit_test(results_say_what_is_left_and_when_to_come_back),
         cmocka_unit_test(a_batch_is_charged_for_all_its_items_and_refused_as_a_whole),
+        cmocka_unit_test(elements_that_a_batch_brings_forth_pay_for_themselves),
         cmocka_unit_test(items_of_a_batch_that_nobody_charged_pay_for_themselves),
         cmocka_unit_test(a_configuration_that_cannot_be_is_refused),
     };
