@@ -85,13 +85,15 @@ void sheaf_item_give(sheaf_item_t *item, const sheaf_given_t *given, const sheaf
     sheaf_headers_t all = {0};
     sheaf_answer_head_t head = {.status = given->status, .content_length = given->body.len};
 
-    if (given->content_type.base != NULL)
+    item->is_given = true;
+    if (given->content_type.base != NULL && sheaf_headers_find(fields, SHEAF_STR("content-type")) == NULL)
         sheaf_headers_add(&all, item->pool, SHEAF_STR("content-type"), given->content_type);
     for (uint32_t i = 0; i < fields->count; i++)
         sheaf_headers_add(&all, item->pool, fields->entries[i].name, fields->entries[i].value);
     head.headers = all.entries;
     head.header_count = all.count;
-    if (sheaf_item_take_head(item, &head) > 0 && !take_body(item, given->body))
+    if (sheaf_item_take_head(item, &head) > 0 && !sheaf_status_has_no_body(given->status) &&
+        !take_body(item, given->body))
         sheaf_item_fail(item, SHEAF_ERR_ANSWER_TOO_LARGE, SHEAF_STR_NONE);
     else
         sheaf_item_complete(item);
@@ -107,7 +109,8 @@ void sheaf_hooks_tell(sheaf_item_t *item)
     hooks->on_result(hooks, item);
 }
 
-void sheaf_edits_add(sheaf_edits_t *edits, sheaf_pool_t *pool, int kind, sheaf_str_t name, sheaf_str_t value)
+void sheaf_edits_add(sheaf_edits_t *edits, sheaf_pool_t *pool, sheaf_edit_kind_t kind, sheaf_str_t name,
+                     sheaf_str_t value)
 {
     if (edits->count == edits->size) {
         sheaf_edit_t *items;
@@ -118,6 +121,5 @@ void sheaf_edits_add(sheaf_edits_t *edits, sheaf_pool_t *pool, int kind, sheaf_s
             memcpy(items, edits->items, edits->count * sizeof(*items));
         edits->items = items;
     }
-    edits->items[edits->count] = (sheaf_edit_t){.name = name, .value = value};
-    edits->items[edits->count++].kind = kind;
+    edits->items[edits->count++] = (sheaf_edit_t){kind, name, value};
 }

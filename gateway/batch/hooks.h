@@ -19,9 +19,15 @@ typedef enum sheaf_say {
     SHEAF_SAY_LATER,
 } sheaf_say_t;
 
+typedef enum sheaf_edit_kind {
+    SHEAF_EDIT_SET,
+    SHEAF_EDIT_ADD,
+    SHEAF_EDIT_REMOVE,
+} sheaf_edit_kind_t;
+
 /* What is done to a head that is made elsewhere, in this order. */
 typedef struct sheaf_edit {
-    enum { SHEAF_EDIT_SET, SHEAF_EDIT_ADD, SHEAF_EDIT_REMOVE } kind;
+    sheaf_edit_kind_t kind;
     sheaf_str_t name; /* lower-case */
     sheaf_str_t value;
 } sheaf_edit_t;
@@ -31,7 +37,8 @@ typedef struct sheaf_edits {
     uint32_t count, size;
 } sheaf_edits_t;
 
-void sheaf_edits_add(sheaf_edits_t *edits, sheaf_pool_t *pool, int kind, sheaf_str_t name, sheaf_str_t value);
+void sheaf_edits_add(sheaf_edits_t *edits, sheaf_pool_t *pool, sheaf_edit_kind_t kind, sheaf_str_t name,
+                     sheaf_str_t value);
 
 /* An answer that hooks give instead of a backend, or of a whole batch. */
 typedef struct sheaf_given {

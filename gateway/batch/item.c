@@ -64,7 +64,7 @@ static bool tell_place(sheaf_item_t *item, const sheaf_header_t *header, sheaf_s
 {
     sheaf_view_t view;
 
-    if (!item->route->rewrite_back)
+    if (!item->route->rewrite_back || item->is_given)
         return false;
     view = sheaf_view_of(item);
     return sheaf_relocate(&view, item->pool, header->name, header->value, ret_value);

@@ -107,6 +107,7 @@ typedef struct sheaf_item {
     bool is_sent;     /* the client has its answer */
     bool is_held;     /* flying, but hooks have not said yet whether it is sent */
     bool is_told;     /* hooks know its answer */
+    bool is_given;    /* a plugin answered: of places it speaks as the client sees them */
     uint32_t readers; /* open items that will read its answer: it is kept until then */
     bool is_silent;   /* it has no result of its own: others stand for it */
 

@@ -193,7 +193,7 @@ static void hide(sheaf_guest_t *guest, sheaf_str_t name)
 }
 
 /* A field beside those of its name: what is inherited by that name would go, so it becomes the item's own. */
-static void keep_inherited(const sheaf_guest_t *guest, int kind, sheaf_str_t name, sheaf_headers_t *list)
+static void keep_inherited(const sheaf_guest_t *guest, sheaf_edit_kind_t kind, sheaf_str_t name, sheaf_headers_t *list)
 {
     const sheaf_headers_t *shared = &guest->item->batch->shared.list;
 
@@ -220,7 +220,8 @@ static void note_type(sheaf_guest_t *guest, sheaf_p_part_t part, sheaf_str_t nam
     guest->item->content_type = type == NULL ? SHEAF_STR_NONE : type->value;
 }
 
-static int edit_list(sheaf_guest_t *guest, sheaf_p_part_t part, int kind, sheaf_str_t name, sheaf_str_t value)
+static int edit_list(sheaf_guest_t *guest, sheaf_p_part_t part, sheaf_edit_kind_t kind, sheaf_str_t name,
+                     sheaf_str_t value)
 {
     sheaf_headers_t *list = open_list(guest, part);
     sheaf_pool_t *pool = sheaf_guest_pool(guest);
@@ -245,7 +246,7 @@ static int edit_list(sheaf_guest_t *guest, sheaf_p_part_t part, int kind, sheaf_
     return 0;
 }
 
-static int edit(sheaf_p_ref_t ref, sheaf_p_part_t part, int kind, const char *name, sheaf_p_str_t text)
+static int edit(sheaf_p_ref_t ref, sheaf_p_part_t part, sheaf_edit_kind_t kind, const char *name, sheaf_p_str_t text)
 {
     sheaf_guest_t *guest = sheaf_guest_of(ref);
     char buffer[NAME_MAX_BYTES];

@@ -239,6 +239,12 @@ class Idempotency(Case):
             self.assertEqual(result["headers"]["idempotency-replayed"], "true")
         self.assert_problem(self.run_item(self.item("i1", {"n": 2})), 422, "idempotency-mismatch")
 
+    def test_a_place_is_told_alike_the_second_time(self):
+        item = {"method": "POST", "url": "/once/redirect", "headers": {"idempotency-key": "p1"}, "body": {}}
+        first, again = self.run_item(item), self.run_item(item)
+        self.assertEqual(again["headers"]["idempotency-replayed"], "true")
+        self.assertEqual((first["headers"]["location"], again["headers"]["location"]), ("/once/elsewhere",) * 2)
+
     def test_an_element_of_a_bulk_is_done_once(self):
         first = self.sheaf.post([{"key": "e1"}, {"key": "e2"}], path="/bulk").json["responses"]
         again = self.sheaf.post([{"key": "e2"}, {"key": "e1"}, {"key": "e1", "other": 1}], path="/bulk").json["responses"]
