@@ -16,6 +16,7 @@ enum { COUNT_RUN, COUNT_REPLAYED, COUNT_CONFLICTS, COUNT_MISMATCHES, COUNT_EVICT
 #define FIELD    "idempotency-key"
 #define TICKET   "idempotency.ticket"
 #define KNOWN_AS "idempotency-replayed"
+#define VERIFIED "jwt.verified"
 
 typedef struct memory {
     const sheaf_p_api_t *api;
@@ -35,8 +36,9 @@ static const sheaf_p_key_t keys[] = {
     {.name = "identity",
      .type = SHEAF_P_TEXT,
      .preset = "user",
-     .manual = "The attribute that says whose a key is. Where it is missing the Authorization field does, else the "
-               "client's address."},
+     .manual = "The attribute that says whose a key is, beside user, consumer and the client's certificate. Where it "
+               "and user are missing Authorization, Cookie and X-Api-Key do too; the client's address where nothing "
+               "does."},
     {.name = "ttl",
      .type = SHEAF_P_DURATION,
      .preset = "24h",
@@ -122,24 +124,75 @@ static bool own_header(const memory_t *memory, sheaf_p_ref_t item, const char *n
     return memory->api->header(item, SHEAF_P_QUESTION, name, 0, ret_value) == 1;
 }
 
-/* Whose the key is: nobody gets an answer that was another's. */
+static bool feed_attribute(const memory_t *memory, sheaf_p_ref_t item, const char *name, EVP_MD_CTX *digest)
+{
+    sheaf_p_str_t text;
+
+    if (memory->api->get(item, name, &text) != 1 || text.len == 0)
+        return false;
+    feed(digest, sheaf_p_str(name, strlen(name)));
+    feed(digest, text);
+    return true;
+}
+
+/* All of that name: the item's own, else the client's. */
+static bool feed_fields(const memory_t *memory, sheaf_p_ref_t item, const char *name, EVP_MD_CTX *digest)
+{
+    static const sheaf_p_part_t parts[] = {SHEAF_P_QUESTION, SHEAF_P_CLIENT};
+    sheaf_p_str_t text;
+
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        uint32_t count = 0;
+
+        for (; memory->api->header(item, parts[i], name, count, &text) == 1; count++) {
+            feed(digest, sheaf_p_str(name, strlen(name)));
+            feed(digest, text);
+        }
+        if (count > 0)
+            return true;
+    }
+    return false;
+}
+
+static bool feed_certificate(const memory_t *memory, sheaf_p_ref_t item, EVP_MD_CTX *digest)
+{
+    sheaf_p_str_t text;
+
+    if (memory->api->text(item, SHEAF_P_CERTIFICATE, &text) != 1 || text.len == 0)
+        return false;
+    feed(digest, sheaf_p_str("certificate", 11));
+    feed(digest, text);
+    return true;
+}
+
+/* All that a backend, or a plugin that comes later, may know somebody by. Where a token was verified the client's Authorization
+ * is not asked for: the item's own may have been taken away, and the client's would be another's. */
+static bool feed_credentials(const memory_t *memory, sheaf_p_ref_t item, EVP_MD_CTX *digest)
+{
+    bool is_fed = feed_attribute(memory, item, VERIFIED, digest);
+
+    if (!is_fed)
+        is_fed = feed_fields(memory, item, "authorization", digest);
+    is_fed = feed_fields(memory, item, "cookie", digest) || is_fed;
+    return feed_fields(memory, item, "x-api-key", digest) || is_fed;
+}
+
+/* Whose the key is: nobody gets an answer that was another's. Credentials change with each login, so they count only where
+ * nobody said who it is. */
 static void feed_identity(const memory_t *memory, sheaf_p_ref_t item, EVP_MD_CTX *digest)
 {
     uint8_t address[16] = {0};
-    sheaf_p_str_t text;
+    const bool is_named = feed_attribute(memory, item, memory->identity, digest),
+               is_user = feed_attribute(memory, item, "user", digest),
+               is_consumer = feed_attribute(memory, item, "consumer", digest),
+               is_certified = feed_certificate(memory, item, digest),
+               is_credited = !is_named && !is_user && feed_credentials(memory, item, digest);
 
-    if (memory->api->get(item, memory->identity, &text) == 1 && text.len > 0) {
-        feed(digest, sheaf_p_str("attribute", 9));
-        feed(digest, text);
-    } else if (own_header(memory, item, "authorization", &text) ||
-               memory->api->header(item, SHEAF_P_CLIENT, "authorization", 0, &text) == 1) {
-        feed(digest, sheaf_p_str("authorization", 13));
-        feed(digest, text);
-    } else {
-        memory->api->client_address(item, address);
-        feed(digest, sheaf_p_str("address", 7));
-        feed(digest, sheaf_p_str((const char *)address, sizeof(address)));
-    }
+    if (is_named || is_user || is_consumer || is_certified || is_credited)
+        return;
+    memory->api->client_address(item, address);
+    feed(digest, sheaf_p_str("address", 7));
+    feed(digest, sheaf_p_str((const char *)address, sizeof(address)));
 }
 
 /* An item's own key; else that of its batch, of which every item has a part of its own. Empty: there is none. */
