@@ -14,7 +14,7 @@ enum { KEY_METHODS, KEY_REQUIRED, KEY_IDENTITY, KEY_TTL, KEY_LEASE, KEY_ENTRIES,
 enum { COUNT_RUN, COUNT_REPLAYED, COUNT_CONFLICTS, COUNT_MISMATCHES, COUNT_EVICTED };
 
 #define FIELD    "idempotency-key"
-#define TICKET   "idempotency.ticket"
+#define TICKET   "idempotency.ticket."
 #define KNOWN_AS "idempotency-replayed"
 #define VERIFIED "jwt.verified"
 
@@ -25,6 +25,7 @@ typedef struct memory {
     idempotency_store_t store;
     char *answer; /* answer_bytes, for one hook at a time */
     char identity[65];
+    char ticket[sizeof(TICKET) + 16]; /* the attribute: this instance's own, others may be on an item's way */
 } memory_t;
 
 static const sheaf_p_key_t keys[] = {
@@ -312,7 +313,10 @@ static sheaf_p_verdict_t begin(memory_t *memory, sheaf_p_ref_t item, const uint8
     switch (found) {
     case IDEMPOTENCY_NEW:
         snprintf(text, sizeof(text), "%" PRIu64 ":%" PRIu64, ticket.slot, ticket.turn);
-        memory->api->set(item, TICKET, sheaf_p_str(text, strlen(text)));
+        if (memory->api->set(item, memory->ticket, sheaf_p_str(text, strlen(text))) != 0) {
+            idempotency_store_drop(&memory->store, ticket, memory->api->now_ms(memory->worker));
+            return refuse(memory, item, 503, "idempotency-full", "no key can be remembered now");
+        }
         memory->api->count(memory->worker, COUNT_RUN, 1);
         return SHEAF_P_PASS;
     case IDEMPOTENCY_RUNNING:
@@ -415,7 +419,7 @@ static bool ticket_of(memory_t *memory, sheaf_p_ref_t item, idempotency_ticket_t
     sheaf_p_str_t text;
     char copy[48];
 
-    if (memory->api->get(item, TICKET, &text) != 1 || text.len >= sizeof(copy))
+    if (memory->api->get(item, memory->ticket, &text) != 1 || text.len >= sizeof(copy))
         return false;
     copy_name(text, copy, sizeof(copy));
     return sscanf(copy, "%" SCNu64 ":%" SCNu64, &ret_ticket->slot, &ret_ticket->turn) == 2;
@@ -442,6 +446,7 @@ static void *open_memory(const sheaf_p_open_t *open, sheaf_p_fail_t *fail)
 {
     const uint32_t answer_bytes = (uint32_t)open->values[KEY_MAX_ANSWER].number;
     memory_t *memory = calloc(1, sizeof(*memory));
+    uint64_t own;
 
     if (memory == NULL || (memory->answer = malloc(answer_bytes)) == NULL) {
         snprintf(fail->why, sizeof(fail->why), "no memory");
@@ -451,6 +456,8 @@ static void *open_memory(const sheaf_p_open_t *open, sheaf_p_fail_t *fail)
     memory->api = open->api;
     memory->worker = open->worker;
     memory->values = open->values;
+    open->api->random(&own, sizeof(own));
+    snprintf(memory->ticket, sizeof(memory->ticket), TICKET "%016" PRIx64, own);
     copy_name(open->values[KEY_IDENTITY].text, memory->identity, sizeof(memory->identity));
     idempotency_store_init(&memory->store, open->shared, (uint64_t)open->values[KEY_ENTRIES].number, answer_bytes);
     return memory;

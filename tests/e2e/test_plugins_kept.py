@@ -279,6 +279,17 @@ class Idempotency(Case):
         self.assertNotIn("idempotency-replayed", result["headers"])
 
 
+class IdempotencyTwice(Case):
+    """An instance for all and one on the route: each has its own tickets."""
+    places = {"top": "plugins: [{name: outer, use: idempotency}]", "routes": route("twice", "{name: inner, use: idempotency, ttl: 1h, entries: 64}")}
+
+    def test_an_item_that_two_instances_look_at_is_done_once_and_replayed(self):
+        item = {"method": "POST", "url": "/twice/echo", "headers": {"idempotency-key": "t1"}, "body": {"n": 1}}
+        first, again = self.run_item(item), self.run_item(item)
+        self.assertEqual((first["status"], again["status"], again["body"]), (200, 200, first["body"]))
+        self.assertEqual(again["headers"]["idempotency-replayed"], "true")
+
+
 class AccessLog(Case):
     places = {"workers": 2, "top": f'plugins: [{{use: access_log, file: "{LOG}", lines: both, reopen: 10ms, mask_query: [pin]}}, {{use: example, word: banned}}, '
                              f'{{use: access_log, file: "{VERSIONS}", fields: [url, http_version], reopen: 10ms}}]',
