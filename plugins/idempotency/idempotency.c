@@ -51,7 +51,9 @@ static const sheaf_p_key_t keys[] = {
      .preset = "60s",
      .min = 1000,
      .max = 3600000,
-     .manual = "How long one may run before its key is free again; longer than every timeout."},
+     .manual =
+         "How long one may run before its key is free again, also where nobody knows what became of it (a timeout, "
+         "a client that left); longer than every timeout."},
     {.name = "entries",
      .type = SHEAF_P_NUMBER,
      .preset = "4096",
@@ -356,6 +358,21 @@ static sheaf_p_verdict_t on_item(void *self, sheaf_p_ref_t item)
 
 /* --- when it is answered --- */
 
+/* A failure in which a backend may have been asked and may still be at it. These are those in which it was not. */
+static bool is_in_doubt(memory_t *memory, sheaf_p_ref_t item)
+{
+    static const char *const unsent[] = {"refused",      "tls",        "resolve",  "connect-timeout",     "queue-full",
+                                         "breaker-open", "overloaded", "too-late", "unresolved-reference"};
+    sheaf_p_str_t error;
+
+    if (memory->api->text(item, SHEAF_P_ERROR, &error) != 1 || error.len == 0)
+        return false;
+    for (size_t i = 0; i < sizeof(unsent) / sizeof(unsent[0]); i++)
+        if (is_text(error, unsent[i]))
+            return false;
+    return true;
+}
+
 /* What a second try might change is not remembered: failures here, failures there, and who may not (yet). */
 static bool is_final(memory_t *memory, sheaf_p_ref_t item, int64_t status)
 {
@@ -431,8 +448,8 @@ static void on_result(void *self, sheaf_p_ref_t item)
     idempotency_ticket_t ticket;
     int64_t status = 0;
 
-    if (!ticket_of(memory, item, &ticket))
-        return;
+    if (!ticket_of(memory, item, &ticket) || is_in_doubt(memory, item))
+        return; /* in doubt it runs until its lease is over */
     memory->api->number(item, SHEAF_P_STATUS, &status);
     if (is_final(memory, item, status))
         keep(memory, item, ticket, status);

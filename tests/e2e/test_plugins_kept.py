@@ -1,5 +1,6 @@
 """Plugins that remember: rate_limit, idempotency, access_log. The same for a direct request, an item and an element of a bulk."""
 import concurrent.futures
+import http.client
 import json
 import os
 import pathlib
@@ -7,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 import unittest
 
 from harness import Case, wait_until
@@ -261,6 +263,21 @@ class Idempotency(Case):
         item = {**self.item("r1", {}), "url": "/once/delay/300"}
         statuses = sorted(result["status"] for result in self.run_items(item, item))
         self.assertEqual(statuses, [200, 409])
+
+    def test_a_client_that_gives_up_and_tries_again_is_not_served_twice(self):
+        item = {**self.item("g1", {}), "url": "/once/delay/1500"}
+        direct = {"Idempotency-Key": "g2", "Content-Type": "application/json"}
+        batch = json.dumps({"requests": [{"id": "a", **item}]})
+        before = self.served()
+        for path, body, headers in (("/batch", batch, {"Content-Type": "application/json"}), ("/once/delay/1500", "{}", direct)):
+            conn = http.client.HTTPConnection("127.0.0.1", self.sheaf.at)
+            conn.request("POST", path, body, headers)
+            time.sleep(0.4)
+            conn.close()
+        time.sleep(0.2)
+        self.assert_problem(self.run_item(item), 409, "idempotency-running")
+        self.assertEqual(self.sheaf.request("POST", "/once/delay/1500", "{}", direct).status, 409)
+        self.assertLessEqual(self.served() - before, 2)
 
     def test_a_batch_that_is_sent_again_is_not_done_again(self):
         items = [{"method": "POST", "url": "/once/echo", "body": {"n": n}} for n in range(5)]

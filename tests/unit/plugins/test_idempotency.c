@@ -239,6 +239,33 @@ static void what_failed_may_be_tried_again(void **unused)
     }
 }
 
+static void what_may_still_run_at_its_backend_is_not_done_beside_it(void **unused)
+{
+    static const struct {
+        const char *error;
+        uint32_t status;
+        bool is_free;
+    } rows[] = {{"timeout", 504, false},  {"batch-timeout", 504, false}, {"cancelled", 499, false},
+                {"reset", 502, false},    {"refused", 502, true},        {"connect-timeout", 504, true},
+                {"queue-full", 503, true}};
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        host_t *host = opened();
+        sheaf_p_ref_t item = item_with(host, "k", "{}"), again;
+
+        assert_int_equal(host_ask_item(item), SHEAF_P_PASS);
+        host_fact(item, SHEAF_P_ERROR, rows[i].error);
+        host_result(item, rows[i].status);
+        again = item_with(host, "k", "{}");
+        assert_int_equal(host_ask_item(again), rows[i].is_free ? SHEAF_P_PASS : SHEAF_P_ANSWER);
+        if (!rows[i].is_free)
+            assert_string_equal(host_outcome(again).slug, "idempotency-running");
+        host_wind(host, 60000);
+        assert_int_equal(host_ask_item(item_with(host, "k", "{}")), SHEAF_P_PASS);
+        host_free(host);
+    }
+}
+
 static void a_refusal_of_the_backend_is_remembered(void **unused)
 {
     host_t *host = opened();
@@ -432,6 +459,7 @@ int main(void)
         cmocka_unit_test(the_clients_token_does_not_stand_for_an_items_own),
         cmocka_unit_test(the_key_of_a_batch_is_each_items_by_its_id),
         cmocka_unit_test(what_failed_may_be_tried_again),
+        cmocka_unit_test(what_may_still_run_at_its_backend_is_not_done_beside_it),
         cmocka_unit_test(a_refusal_of_the_backend_is_remembered),
         cmocka_unit_test(a_direct_request_is_done_once),
         cmocka_unit_test(an_answer_without_a_body_is_replayed_to_a_direct_request),
