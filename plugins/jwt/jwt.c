@@ -16,6 +16,9 @@
 #define OWN   "own"
 #define OUTER "outer"
 
+/* Says that there was a good token, whatever is in it, and which: SHA-256 of the token, in hex. */
+#define PROVEN "jwt.verified"
+
 enum { ACCEPTED, REFUSED, FORBIDDEN, ANONYMOUS, VERIFIED, FETCHED, FETCH_FAILED };
 
 static const sheaf_p_counter_t counters[] = {
@@ -44,6 +47,7 @@ typedef struct bearer {
     bool is_item, may_wait;
     enum { NO_TOKEN, TOKEN, BAD_FIELD, TAKEN_TOKEN } kind;
     sheaf_p_str_t token;
+    uint8_t hash[JWT_HASH_LEN]; /* of the token, once its claims were looked for */
 } bearer_t;
 
 /* --- the token of a request, of an item --- */
@@ -125,39 +129,49 @@ static json_t *verify(jwt_t *self, const bearer_t *bearer, jwt_verdict_t *ret_ve
     return claims;
 }
 
-static json_t *claims_of(jwt_t *self, const bearer_t *bearer, jwt_verdict_t *ret_verdict)
+static json_t *claims_of(jwt_t *self, bearer_t *bearer, jwt_verdict_t *ret_verdict)
 {
     sheaf_p_str_t text = bearer->token;
-    uint8_t hash[JWT_HASH_LEN];
     json_t *claims;
 
     *ret_verdict = text.len > self->conf.max_token ? JWT_TOO_LONG : JWT_OK;
     if (*ret_verdict != JWT_OK)
         return NULL;
-    if (!jwt_cache_hash(self->cache, text, hash)) {
+    if (!jwt_cache_hash(self->cache, text, bearer->hash)) {
         *ret_verdict = JWT_MALFORMED;
         return NULL;
     }
-    claims = jwt_cache_find(self->cache, hash);
+    claims = jwt_cache_find(self->cache, bearer->hash);
     if (claims != NULL)
         return json_incref(claims);
     claims = verify(self, bearer, ret_verdict);
     if (claims != NULL)
-        jwt_cache_put(self->cache, hash, claims);
+        jwt_cache_put(self->cache, bearer->hash, claims);
     return claims;
 }
 
 /* --- what a good one gives --- */
 
-/* What shows already, as the request's mostly does for its items, is not set again. */
-static bool set_attribute(const jwt_t *self, sheaf_p_ref_t ref, const char *name, sheaf_p_str_t value)
+/* What shows already, as the request's mostly does for its items, is not set again. Who has a token has all its attributes, if
+ * only empty: that one is there says that somebody is known. */
+static bool set_attribute(const jwt_t *self, sheaf_p_ref_t ref, const char *name, sheaf_p_str_t value, bool is_known)
 {
     sheaf_p_str_t shown = {"", 0};
+    const bool is_there = self->api->get(ref, name, &shown) == 1;
 
-    self->api->get(ref, name, &shown);
-    if (shown.len == value.len && (value.len == 0 || memcmp(shown.base, value.base, value.len) == 0))
+    if ((is_there || !is_known) && shown.len == value.len &&
+        (value.len == 0 || memcmp(shown.base, value.base, value.len) == 0))
         return true;
     return self->api->set(ref, name, value) == 0;
+}
+
+static bool set_proven(const jwt_t *self, const bearer_t *bearer, bool is_known)
+{
+    char hex[2 * JWT_HASH_LEN + 1] = "";
+
+    for (size_t i = 0; is_known && i < JWT_HASH_LEN; i++)
+        snprintf(hex + 2 * i, 3, "%02x", bearer->hash[i]);
+    return set_attribute(self, bearer->ref, PROVEN, sheaf_p_str(hex, strlen(hex)), is_known);
 }
 
 /* An empty attribute hides the request's: an item has the identity of its own token, as a whole. `scp` is what some issuers call
@@ -166,6 +180,8 @@ static bool set_attributes(const jwt_t *self, const bearer_t *bearer, const json
 {
     char text[JWT_CLAIM_MAX];
 
+    if (!set_proven(self, bearer, claims != NULL))
+        return false;
     for (uint32_t i = 0; i < self->conf.attribute_count; i++) {
         const jwt_grant_t *grant = &self->conf.attributes[i];
         bool is_scope = grant->claim.len == 5 && memcmp(grant->claim.base, "scope", 5) == 0;
@@ -175,7 +191,7 @@ static bool set_attributes(const jwt_t *self, const bearer_t *bearer, const json
         if (jwt_claims_text(claims, grant->claim, ' ', text, &len) ||
             (is_scope && jwt_claims_text(claims, sheaf_p_str("scp", 3), ' ', text, &len)))
             value = sheaf_p_str(text, len);
-        if (!set_attribute(self, bearer->ref, grant->name, value))
+        if (!set_attribute(self, bearer->ref, grant->name, value, claims != NULL))
             return false;
     }
     return true;
@@ -329,7 +345,7 @@ static sheaf_p_verdict_t decide_unknown(const jwt_t *self, const bearer_t *beare
     return SHEAF_P_ANSWER;
 }
 
-static sheaf_p_verdict_t decide_token(jwt_t *self, const bearer_t *bearer)
+static sheaf_p_verdict_t decide_token(jwt_t *self, bearer_t *bearer)
 {
     jwt_verdict_t verdict;
     sheaf_p_verdict_t what;

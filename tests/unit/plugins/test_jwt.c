@@ -153,6 +153,31 @@ static void an_item_has_the_identity_of_its_own_token_as_a_whole(void **state)
     host_free(host);
 }
 
+/* Its answer is nobody else's, whatever the configuration makes of its claims. */
+static void a_good_token_shows_even_if_none_of_its_claims_does(void **unused)
+{
+    host_t *host =
+        HOST("attributes[0].claim", "tenant", "attributes[0].name", "tenant", "forward", "false", "required", "false");
+    sheaf_p_ref_t request = request_with(host, BEARER SAMPLE_ES256), inherits, own, none;
+    sheaf_p_str_t value;
+
+    assert_int_equal(host_ask_request(request), SHEAF_P_PASS);
+    assert_int_equal(strlen(host_attribute_of(request, "jwt.verified")), 64);
+    assert_int_equal(host_api()->get(request, "tenant", &value), 1);
+    assert_int_equal(value.len, 0);
+    inherits = item_with(host, request, BEARER SAMPLE_ES256);
+    assert_int_equal(host_ask_item(inherits), SHEAF_P_PASS);
+    assert_string_equal(host_attribute_of(inherits, "jwt.verified"), host_attribute_of(request, "jwt.verified"));
+    own = item_with(host, request, BEARER SAMPLE_BOB);
+    assert_int_equal(host_ask_item(own), SHEAF_P_PASS);
+    assert_int_equal(strlen(host_attribute_of(own, "jwt.verified")), 64);
+    assert_string_not_equal(host_attribute_of(own, "jwt.verified"), host_attribute_of(request, "jwt.verified"));
+    none = item_with(host, request, "Basic YTpi");
+    assert_int_equal(host_ask_item(none), SHEAF_P_PASS);
+    assert_string_equal(host_attribute_of(none, "jwt.verified"), "");
+    host_free(host);
+}
+
 static void without_required_a_token_is_a_choice_and_a_bad_one_still_bad(void **state)
 {
     host_t *host =
@@ -495,6 +520,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_decision_is_the_same_for_a_request_and_an_item),
         cmocka_unit_test(an_item_has_the_identity_of_its_own_token_as_a_whole),
+        cmocka_unit_test(a_good_token_shows_even_if_none_of_its_claims_does),
         cmocka_unit_test(without_required_a_token_is_a_choice_and_a_bad_one_still_bad),
         cmocka_unit_test(scopes_are_forbidden_not_unauthorized),
         cmocka_unit_test(an_anonymous_batch_is_read_where_its_items_bring_tokens),
