@@ -211,6 +211,15 @@ static bool find_key(const memory_t *memory, sheaf_p_ref_t item, sheaf_p_str_t *
     return memory->api->header(item, SHEAF_P_CLIENT, FIELD, 0, ret_field) == 1;
 }
 
+/* Two say two things, and a backend may believe the other one. */
+static bool is_more_than_one(const memory_t *memory, sheaf_p_ref_t item)
+{
+    sheaf_p_str_t field;
+    const sheaf_p_part_t part = own_header(memory, item, FIELD, &field) ? SHEAF_P_QUESTION : SHEAF_P_CLIENT;
+
+    return memory->api->header(item, part, FIELD, 1, &field) == 1;
+}
+
 static bool hash_key(const memory_t *memory, sheaf_p_ref_t item, sheaf_p_str_t key, bool is_of_batch, uint8_t *ret_hash)
 {
     EVP_MD_CTX *digest = EVP_MD_CTX_new();
@@ -234,7 +243,7 @@ static bool hash_key(const memory_t *memory, sheaf_p_ref_t item, sheaf_p_str_t k
 
 static bool hash_payload(const memory_t *memory, sheaf_p_ref_t item, uint8_t *ret_hash)
 {
-    static const sheaf_p_text_t texts[] = {SHEAF_P_METHOD, SHEAF_P_PATH, SHEAF_P_QUERY};
+    static const sheaf_p_text_t texts[] = {SHEAF_P_METHOD, SHEAF_P_HOST, SHEAF_P_ROUTE, SHEAF_P_PATH, SHEAF_P_QUERY};
     EVP_MD_CTX *digest = EVP_MD_CTX_new();
     sheaf_p_str_t text;
     int64_t is_direct = 0;
@@ -249,6 +258,9 @@ static bool hash_payload(const memory_t *memory, sheaf_p_ref_t item, uint8_t *re
         memory->api->text(item, texts[i], &text);
         feed(digest, text);
     }
+    if (!own_header(memory, item, "content-type", &text))
+        text = sheaf_p_str("", 0);
+    feed(digest, text);
     if (memory->api->body(item, SHEAF_P_QUESTION, &text) != 1)
         text = sheaf_p_str("", 0);
     memory->api->number(item, SHEAF_P_IS_DIRECT, &is_direct);
@@ -348,7 +360,7 @@ static sheaf_p_verdict_t on_item(void *self, sheaf_p_ref_t item)
         return memory->values[KEY_REQUIRED].number == 0
                    ? SHEAF_P_PASS
                    : refuse(memory, item, 400, "idempotency-key-missing", "this needs an Idempotency-Key");
-    if (!idempotency_key_read(field, &key))
+    if (is_more_than_one(memory, item) || !idempotency_key_read(field, &key))
         return refuse(memory, item, 400, "idempotency-key-invalid",
                       "Idempotency-Key is a string of 1 to 255 printable characters");
     if (!hash_key(memory, item, key, is_of_batch, key_hash) || !hash_payload(memory, item, payload_hash))

@@ -109,6 +109,39 @@ static void another_payload_is_refused(void **unused)
     host_free(host);
 }
 
+static void another_host_route_or_type_is_another_request(void **unused)
+{
+    static const sheaf_p_text_t facts[] = {SHEAF_P_HOST, SHEAF_P_ROUTE};
+    host_t *host = opened();
+    sheaf_p_ref_t request, item = item_with(host, "k", "{}");
+
+    assert_int_equal(host_ask_item(item), SHEAF_P_PASS);
+    answers(item, 201, "{}");
+    for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++) {
+        request = host_request(host, "POST", "/batch");
+        item = item_of(host, request, "k", "{}");
+        host_fact(facts[i] == SHEAF_P_HOST ? request : item, facts[i], "other.example");
+        refused(host, item, 422);
+    }
+    item = item_with(host, "k", "{}");
+    host_header(item, SHEAF_P_QUESTION, "content-type", "text/plain");
+    refused(host, item, 422);
+    host_free(host);
+}
+
+static void two_keys_are_none(void **unused)
+{
+    host_t *host = opened();
+    sheaf_p_ref_t item = item_with(host, "k", "{}"), request = host_request(host, "POST", "/batch");
+
+    host_header(item, SHEAF_P_QUESTION, "idempotency-key", "l");
+    refused(host, item, 400);
+    host_header(request, SHEAF_P_CLIENT, "idempotency-key", "k");
+    host_header(request, SHEAF_P_CLIENT, "idempotency-key", "l");
+    refused(host, item_of(host, request, NULL, "{}"), 400);
+    host_free(host);
+}
+
 static void a_key_is_of_whoever_uses_it(void **unused)
 {
     host_t *host = opened();
@@ -453,6 +486,8 @@ int main(void)
         cmocka_unit_test(workers_remember_together),
         cmocka_unit_test(while_it_runs_another_one_waits_outside),
         cmocka_unit_test(another_payload_is_refused),
+        cmocka_unit_test(another_host_route_or_type_is_another_request),
+        cmocka_unit_test(two_keys_are_none),
         cmocka_unit_test(a_key_is_of_whoever_uses_it),
         cmocka_unit_test(whatever_tells_two_clients_apart_keeps_their_keys_apart),
         cmocka_unit_test(a_user_may_log_in_anew_in_between),
