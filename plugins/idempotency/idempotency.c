@@ -230,6 +230,7 @@ static bool hash_key(const memory_t *memory, sheaf_p_ref_t item, sheaf_p_str_t k
         EVP_MD_CTX_free(digest);
         return false;
     }
+    EVP_DigestUpdate(digest, memory->store.secret, sizeof(memory->store.secret));
     feed_identity(memory, item, digest);
     feed(digest, key);
     if (is_of_batch) {
@@ -475,7 +476,7 @@ static void *open_memory(const sheaf_p_open_t *open, sheaf_p_fail_t *fail)
 {
     const uint32_t answer_bytes = (uint32_t)open->values[KEY_MAX_ANSWER].number;
     memory_t *memory = calloc(1, sizeof(*memory));
-    uint64_t own;
+    uint64_t own, secret[2];
 
     if (memory == NULL || (memory->answer = malloc(answer_bytes)) == NULL) {
         snprintf(fail->why, sizeof(fail->why), "no memory");
@@ -486,9 +487,11 @@ static void *open_memory(const sheaf_p_open_t *open, sheaf_p_fail_t *fail)
     memory->worker = open->worker;
     memory->values = open->values;
     open->api->random(&own, sizeof(own));
+    open->api->random(secret, sizeof(secret));
     snprintf(memory->ticket, sizeof(memory->ticket), TICKET "%016" PRIx64, own);
     copy_name(open->values[KEY_IDENTITY].text, memory->identity, sizeof(memory->identity));
-    idempotency_store_init(&memory->store, open->shared, (uint64_t)open->values[KEY_ENTRIES].number, answer_bytes);
+    idempotency_store_init(&memory->store, open->shared, (uint64_t)open->values[KEY_ENTRIES].number, answer_bytes,
+                           secret);
     return memory;
 }
 

@@ -17,6 +17,12 @@ typedef struct slot {
     char answer[];
 } slot_t;
 
+struct idempotency_memory {
+    _Atomic uint64_t secret[2];
+    uint64_t unused[6];
+    char buckets[];
+};
+
 typedef struct bucket {
     _Atomic uint64_t lock;
     uint64_t unused[7];
@@ -44,17 +50,30 @@ static uint64_t buckets_for(uint64_t entries)
 
 uint64_t idempotency_store_bytes(uint64_t entries, uint32_t answer_bytes)
 {
-    return buckets_for(entries) * bucket_bytes(answer_bytes);
+    return sizeof(idempotency_memory_t) + buckets_for(entries) * bucket_bytes(answer_bytes);
 }
 
-void idempotency_store_init(idempotency_store_t *store, void *memory, uint64_t entries, uint32_t answer_bytes)
+/* Whoever comes first has said it for all workers. */
+static uint64_t agreed(_Atomic uint64_t *secret, uint64_t mine)
+{
+    uint64_t stands = 0;
+
+    if (mine == 0)
+        mine = 1;
+    return atomic_compare_exchange_strong(secret, &stands, mine) ? mine : stands;
+}
+
+void idempotency_store_init(idempotency_store_t *store, void *memory, uint64_t entries, uint32_t answer_bytes,
+                            const uint64_t random[2])
 {
     *store = (idempotency_store_t){.memory = memory, .buckets = buckets_for(entries), .answer_bytes = answer_bytes};
+    for (int i = 0; i < 2; i++)
+        store->secret[i] = agreed(&store->memory->secret[i], random[i]);
 }
 
 static bucket_t *bucket_at(const idempotency_store_t *store, uint64_t number)
 {
-    return (bucket_t *)((char *)store->memory + number * bucket_bytes(store->answer_bytes));
+    return (bucket_t *)(store->memory->buckets + number * bucket_bytes(store->answer_bytes));
 }
 
 static slot_t *slot_at(const idempotency_store_t *store, bucket_t *bucket, uint64_t number)

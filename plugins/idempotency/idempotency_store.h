@@ -24,6 +24,7 @@ typedef struct idempotency_store {
     idempotency_memory_t *memory;
     uint64_t buckets; /* a power of two */
     uint32_t answer_bytes;
+    uint64_t secret[2]; /* of all workers: to be hashed with a key, so that nobody can aim at a bucket */
 } idempotency_store_t;
 
 typedef enum idempotency_found {
@@ -41,8 +42,9 @@ typedef struct idempotency_ticket {
 
 uint64_t idempotency_store_bytes(uint64_t entries, uint32_t answer_bytes);
 
-/* `memory` is zeroed, or was used by a store of the same sizes. */
-void idempotency_store_init(idempotency_store_t *store, void *memory, uint64_t entries, uint32_t answer_bytes);
+/* `memory` is zeroed, or was used by a store of the same sizes. `random` becomes the secret where there is none yet. */
+void idempotency_store_init(idempotency_store_t *store, void *memory, uint64_t entries, uint32_t answer_bytes,
+                            const uint64_t random[2]);
 
 /* DONE: the answer is copied to `ret_answer` (answer_bytes) and its length to `ret_len`. `ret_evicted`: answers that were forgotten
  * before their time. */

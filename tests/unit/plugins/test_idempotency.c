@@ -412,7 +412,7 @@ static void of_a_full_bucket_the_oldest_answer_goes_and_never_what_runs(void **u
     char answer[64];
     uint32_t len, evicted;
 
-    idempotency_store_init(&store, memory, 8, 64);
+    idempotency_store_init(&store, memory, 8, 64, (const uint64_t[2]){1, 2});
     for (uint8_t i = 0; i < 8; i++) {
         key[31] = i;
         assert_int_equal(idempotency_store_begin(&store, key, payload, 1000, 5000, &tickets[i], answer, &len, &evicted),
@@ -437,6 +437,31 @@ static void of_a_full_bucket_the_oldest_answer_goes_and_never_what_runs(void **u
     free(memory);
 }
 
+/* Which keys make which others be forgotten is another matter in each gateway. */
+static void nobody_can_aim_at_a_bucket(void **unused)
+{
+    uint64_t evicted[2][200];
+
+    for (int n = 0; n < 2; n++) {
+        host_t *host = host_new(&sheaf_plugin_idempotency);
+        char key[16];
+
+        host_set(host, "entries", "64");
+        assert_null(host_open(host));
+        for (int i = 0; i < 200; i++) {
+            sheaf_p_ref_t item;
+
+            snprintf(key, sizeof(key), "k%d", i);
+            item = item_with(host, key, "{}");
+            assert_int_equal(host_ask_item(item), SHEAF_P_PASS);
+            answers(item, 201, "{}");
+            evicted[n][i] = host_counted(host, "evicted");
+        }
+        host_free(host);
+    }
+    assert_memory_not_equal(evicted[0], evicted[1], sizeof(evicted[0]));
+}
+
 static void a_lock_that_a_dead_worker_left_is_taken_over(void **unused)
 {
     idempotency_store_t store;
@@ -446,11 +471,14 @@ static void a_lock_that_a_dead_worker_left_is_taken_over(void **unused)
     char answer[64];
     uint32_t len, evicted;
 
-    memory[0] = 1; /* the lock of the only bucket, from long ago */
-    idempotency_store_init(&store, memory, 8, 64);
+    memory[8] = 1; /* behind the secret the lock of the only bucket, from long ago */
+    idempotency_store_init(&store, memory, 8, 64, (const uint64_t[2]){1, 2});
     assert_int_equal(idempotency_store_begin(&store, key, key, 1000, 5000, &ticket, answer, &len, &evicted),
                      IDEMPOTENCY_NEW);
-    assert_int_equal(memory[0], 0);
+    assert_int_equal(memory[8], 0);
+    idempotency_store_init(&store, memory, 8, 64, (const uint64_t[2]){3, 4}); /* another worker's has come later */
+    assert_int_equal(store.secret[0], 1);
+    assert_int_equal(store.secret[1], 2);
     free(memory);
 }
 
@@ -502,6 +530,7 @@ int main(void)
         cmocka_unit_test(a_key_is_free_again_after_its_ttl_or_its_lease),
         cmocka_unit_test(what_is_not_protected_passes_and_what_is_no_key_does_not),
         cmocka_unit_test(of_a_full_bucket_the_oldest_answer_goes_and_never_what_runs),
+        cmocka_unit_test(nobody_can_aim_at_a_bucket),
         cmocka_unit_test(a_lock_that_a_dead_worker_left_is_taken_over),
         cmocka_unit_test(bytes_that_are_no_record_are_not_read_as_one),
     };

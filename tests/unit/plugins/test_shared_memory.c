@@ -78,7 +78,7 @@ static void *begin(void *data)
     char answer[64];
     uint32_t len, evicted;
 
-    idempotency_store_init(&store, worker->memory, 8192, sizeof(answer));
+    idempotency_store_init(&store, worker->memory, 8192, sizeof(answer), (const uint64_t[2]){1, 2});
     for (int round = 0; round < 20; round++)
         for (uint32_t n = 0; n < KEYS; n++) {
             const uint32_t place = n * 7919;
