@@ -355,6 +355,13 @@ bool sheaf_inherit_shows(const sheaf_item_t *item, sheaf_str_t name)
     return !is_overridden(item, name);
 }
 
+bool sheaf_inherit_passes(const sheaf_item_t *item, sheaf_str_t name)
+{
+    sheaf_policy_t policy = sheaf_route_request_policy(item->route);
+
+    return sheaf_policy_passes(&policy, name);
+}
+
 bool sheaf_inherit_fits(const sheaf_item_t *item)
 {
     size_t len = item->batch->shared.wire.len + wire_len(&item->exchange.headers);
@@ -372,7 +379,7 @@ void sheaf_inherit_attach(sheaf_item_t *item)
     item->exchange.request_id = sheaf_forwarded_id(item);
     item->exchange.shared = &batch->shared;
     if (!is_open)
-        sheaf_policy_filter(&policy, item->pool, &item->exchange.headers);
+        sheaf_policy_filter(&policy, item->vouched, item->pool, &item->exchange.headers);
     else if (!may_override(item))
         return;
 

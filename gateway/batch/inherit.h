@@ -32,11 +32,14 @@ uint64_t sheaf_inherit_most_items(const sheaf_batch_t *batch);
 /* Would the item send the inherited field `name` as things stand: neither overridden nor hidden? */
 bool sheaf_inherit_shows(const sheaf_item_t *item, sheaf_str_t name);
 
+/* Does the item's route let a client's field `name` pass? */
+bool sheaf_inherit_passes(const sheaf_item_t *item, sheaf_str_t name);
+
 /* Is what the item sends, its own headers and those it inherits, within SHEAF_ITEM_HEADERS_MAX? After build. */
 bool sheaf_inherit_fits(const sheaf_item_t *item);
 
 /* Sets exchange.shared before an item flies, and takes out of its own and the client's headers what its route does not
- * let pass; lets go of `shared` when the item has landed. */
+ * let pass, but for what hooks vouch for; lets go of `shared` when the item has landed. */
 void sheaf_inherit_attach(sheaf_item_t *item);
 void sheaf_inherit_detach(sheaf_item_t *item);
 

@@ -94,8 +94,9 @@ typedef struct sheaf_item {
     char *made_body;                           /* by `expand`, while it flies */
     size_t made_body_size;                     /* counted among the batch's reserved bytes */
     const sheaf_headers_t *hidden;             /* names that it does not inherit, because hooks said so; NULL: none */
-    void *guest;                               /* what hooks know of it */
-    struct sheaf_item *leader;                 /* whose exchange answers it as well; NULL: its own (coalesce.h) */
+    const sheaf_headers_t *vouched; /* names of fields that hooks set: its route denies no client's; NULL: none */
+    void *guest;                    /* what hooks know of it */
+    struct sheaf_item *leader;      /* whose exchange answers it as well; NULL: its own (coalesce.h) */
     struct sheaf_item *next_sharer; /* of the items with one leader, the leader among them, in request order */
 
     /* private */

@@ -61,17 +61,23 @@ bool sheaf_policy_passes(const sheaf_policy_t *policy, sheaf_str_t name)
     return is_allowed(policy, name);
 }
 
-void sheaf_policy_filter(const sheaf_policy_t *policy, sheaf_pool_t *pool, sheaf_headers_t *headers)
+static bool stays(const sheaf_policy_t *policy, const sheaf_headers_t *except, sheaf_str_t name)
+{
+    return sheaf_policy_passes(policy, name) || (except != NULL && sheaf_headers_find(except, name) != NULL);
+}
+
+void sheaf_policy_filter(const sheaf_policy_t *policy, const sheaf_headers_t *except, sheaf_pool_t *pool,
+                         sheaf_headers_t *headers)
 {
     uint32_t kept = 0;
     sheaf_headers_t left = {0};
 
-    while (kept < headers->count && sheaf_policy_passes(policy, headers->entries[kept].name))
+    while (kept < headers->count && stays(policy, except, headers->entries[kept].name))
         kept++;
     if (kept == headers->count)
         return;
     for (uint32_t i = 0; i < headers->count; i++)
-        if (i < kept || sheaf_policy_passes(policy, headers->entries[i].name))
+        if (i < kept || stays(policy, except, headers->entries[i].name))
             sheaf_headers_add(&left, pool, headers->entries[i].name, headers->entries[i].value);
     *headers = left;
 }

@@ -29,9 +29,10 @@ static inline bool sheaf_policy_is_open(const sheaf_policy_t *policy)
 /* `name` is lower-case. */
 bool sheaf_policy_passes(const sheaf_policy_t *policy, sheaf_str_t name);
 
-/* Takes what may not pass out of `headers`. The entries may be shared with others: where something goes, what is left is
- * copied to `pool`. */
-void sheaf_policy_filter(const sheaf_policy_t *policy, sheaf_pool_t *pool, sheaf_headers_t *headers);
+/* Takes what may not pass out of `headers`, but for the names in `except` (NULL: none). The entries may be shared with
+ * others: where something goes, what is left is copied to `pool`. */
+void sheaf_policy_filter(const sheaf_policy_t *policy, const sheaf_headers_t *except, sheaf_pool_t *pool,
+                         sheaf_headers_t *headers);
 
 /* SHEAF_ERR_CONFIG with a sentence unless `pattern` is a lower-case name, or the beginning of one with a star; nor, for a
  * deny list, one that always passes. */

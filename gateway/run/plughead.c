@@ -184,20 +184,38 @@ static void drop_from(sheaf_headers_t *list, sheaf_str_t name)
     list->count = kept;
 }
 
+static void note_name(sheaf_headers_t *names, sheaf_pool_t *pool, sheaf_str_t name)
+{
+    if (sheaf_headers_find(names, name) == NULL)
+        sheaf_headers_add(names, pool, sheaf_pool_dup(pool, name), SHEAF_STR_NONE);
+}
+
 /* What is inherited by that name is sent no more. */
 static void hide(sheaf_guest_t *guest, sheaf_str_t name)
 {
-    if (sheaf_headers_find(&guest->hidden, name) == NULL)
-        sheaf_headers_add(&guest->hidden, guest->item->pool, sheaf_pool_dup(guest->item->pool, name), SHEAF_STR_NONE);
+    note_name(&guest->hidden, guest->item->pool, name);
     guest->item->hidden = &guest->hidden;
 }
 
-/* A field beside those of its name: what is inherited by that name would go, so it becomes the item's own. */
-static void keep_inherited(const sheaf_guest_t *guest, sheaf_edit_kind_t kind, sheaf_str_t name, sheaf_headers_t *list)
+/* What the route denies it denies a client: a plugin's field of that name is sent all the same. */
+static void vouch(sheaf_guest_t *guest, sheaf_str_t name)
+{
+    note_name(&guest->vouched, guest->item->pool, name);
+    guest->item->vouched = &guest->vouched;
+}
+
+/* A field beside those of its name: what is inherited by that name would go, so it becomes the item's own. What the route
+ * denies the client goes at once, or it would be vouched for as well. */
+static void keep_beside(const sheaf_guest_t *guest, sheaf_str_t name, sheaf_headers_t *list)
 {
     const sheaf_headers_t *shared = &guest->item->batch->shared.list;
 
-    if (kind != SHEAF_EDIT_ADD || !sheaf_inherit_shows(guest->item, name))
+    if (!sheaf_inherit_passes(guest->item, name)) {
+        if (sheaf_headers_find(&guest->vouched, name) == NULL)
+            drop_from(list, name);
+        return;
+    }
+    if (!sheaf_inherit_shows(guest->item, name))
         return;
     for (uint32_t i = 0; i < shared->count; i++)
         if (sheaf_str_eq(shared->entries[i].name, name))
@@ -229,8 +247,8 @@ static int edit_list(sheaf_guest_t *guest, sheaf_p_part_t part, sheaf_edit_kind_
 
     if (list == NULL)
         return -1;
-    if (part == SHEAF_P_QUESTION)
-        keep_inherited(guest, kind, name, list);
+    if (part == SHEAF_P_QUESTION && kind == SHEAF_EDIT_ADD)
+        keep_beside(guest, name, list);
     if (kind != SHEAF_EDIT_ADD)
         drop_from(list, name);
     before = list->count;
@@ -242,6 +260,8 @@ static int edit_list(sheaf_guest_t *guest, sheaf_p_part_t part, sheaf_edit_kind_
         list->count = before;
         return -1;
     }
+    if (part == SHEAF_P_QUESTION && kind != SHEAF_EDIT_REMOVE)
+        vouch(guest, name);
     note_type(guest, part, name);
     return 0;
 }

@@ -83,8 +83,9 @@ typedef struct sheaf_guest {
     bool owns_question, owns_result; /* headers were copied before they were changed */
     uint32_t attribute_count;
     sheaf_given_t given;
-    sheaf_headers_t fields; /* of `given` */
-    sheaf_headers_t hidden; /* names that an item does not inherit */
+    sheaf_headers_t fields;  /* of `given` */
+    sheaf_headers_t hidden;  /* names that an item does not inherit */
+    sheaf_headers_t vouched; /* names of fields that plugins gave it */
     sheaf_headers_t attributes;
     sheaf_task_t go; /* of a request */
     bool knows_client;

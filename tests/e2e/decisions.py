@@ -50,8 +50,8 @@ class Got:
         self.status, self.headers, self.body = status, headers, body
 
     def seen(self, name):
-        fields = dict(map(tuple, self.body["headers"]))
-        return fields.get(name)
+        values = [value for field, value in self.body["headers"] if field == name]
+        return ", ".join(values) if values else None
 
 
 class Decisions(Case):

@@ -84,15 +84,30 @@ static void a_list_is_filtered_in_its_order_and_not_in_its_place(void **state)
     sheaf_pool_t *pool = sheaf_pool_new();
 
     assert_true(sheaf_policy_is_open(&policy));
-    sheaf_policy_filter(&policy, pool, &headers);
+    sheaf_policy_filter(&policy, NULL, pool, &headers);
     assert_ptr_equal(headers.entries, entries);
     policy = (sheaf_policy_t){.deny = deny, .deny_count = SHEAF_COUNT(deny)};
     assert_false(sheaf_policy_is_open(&policy));
-    sheaf_policy_filter(&policy, pool, &headers);
+    sheaf_policy_filter(&policy, NULL, pool, &headers);
     assert_int_equal(headers.count, 2);
     assert_true(sheaf_str_eq(headers.entries[0].name, SHEAF_STR("a")));
     assert_true(sheaf_str_eq(headers.entries[1].value, SHEAF_STR("3")));
     assert_true(sheaf_str_eq(entries[1].name, SHEAF_STR("x-debug"))); /* others may share it */
+    sheaf_pool_free(pool);
+}
+
+static void a_name_that_is_excepted_stays_in_that_spelling(void **state)
+{
+    static sheaf_header_t names[] = {{{"x-debug", 7}, {"", 0}}},
+                          entries[] = {{{"x_debug", 7}, {"1", 1}}, {{"x-debug", 7}, {"2", 1}}};
+    const sheaf_headers_t except = {names, 1, 1};
+    sheaf_headers_t headers = {entries, 2, 2};
+    sheaf_policy_t policy = {.deny = deny, .deny_count = SHEAF_COUNT(deny)};
+    sheaf_pool_t *pool = sheaf_pool_new();
+
+    sheaf_policy_filter(&policy, &except, pool, &headers);
+    assert_int_equal(headers.count, 1);
+    assert_true(sheaf_str_eq(headers.entries[0].value, SHEAF_STR("2")));
     sheaf_pool_free(pool);
 }
 
@@ -117,6 +132,7 @@ int main(void)
         cmocka_unit_test(what_is_allowed_passes_as_it_is_named),
         cmocka_unit_test(denial_beats_allowance_and_credentials_are_their_own_matter),
         cmocka_unit_test(a_list_is_filtered_in_its_order_and_not_in_its_place),
+        cmocka_unit_test(a_name_that_is_excepted_stays_in_that_spelling),
         cmocka_unit_test(patterns_are_names_or_their_beginnings),
     };
 
