@@ -1,6 +1,5 @@
 #include "gateway/batch/direct.h"
 
-#include "gateway/batch/hooks.h"
 #include "gateway/batch/inherit.h"
 #include "gateway/batch/plan.h"
 
@@ -143,7 +142,6 @@ bool sheaf_direct_take_head(sheaf_item_t *item, const sheaf_answer_head_t *head)
     sheaf_batch_t *batch = item->batch;
 
     sheaf_item_keep_head(item, head);
-    sheaf_hooks_tell(item);
     batch->watch->on_head(batch, length_of(item, head));
     return true;
 }

@@ -87,7 +87,8 @@ void sheaf_hooks_go_on(sheaf_item_t *item);
 /* Makes `given` with `fields` (valid end-to-end fields, lower-case) the item's answer. */
 void sheaf_item_give(sheaf_item_t *item, const sheaf_given_t *given, const sheaf_headers_t *fields);
 
-/* Tells that the item's answer, or of a direct request its head, is there; once. For fanout, item and direct. */
+/* Tells that the item's answer is there; once. For item, and for whoever is about to send the head of a direct answer: what
+ * ends before that is told when it settles. */
 void sheaf_hooks_tell(sheaf_item_t *item);
 
 /* --- for fanout --- */

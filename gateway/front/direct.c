@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include "gateway/batch/direct.h"
+#include "gateway/batch/hooks.h"
 #include "gateway/front/admission.h"
 #include "gateway/front/asking.h"
 #include "gateway/front/responder.h"
@@ -194,11 +195,13 @@ static void add_headers(sheaf_visit_t *visit, const sheaf_headers_t *headers)
     }
 }
 
+/* Plugins are told of a head that is sent, and not when it comes: a failure may take its place until then. */
 static void begin(sheaf_visit_t *visit)
 {
-    const sheaf_item_t *item = sheaf_batch_item(visit->batch, 0);
+    sheaf_item_t *item = sheaf_batch_item(visit->batch, 0);
     h2o_req_t *req = visit->req;
 
+    sheaf_hooks_tell(item);
     visit->status = item->status;
     req->res.status = item->status;
     req->res.reason = sheaf_status_reason(item->status);

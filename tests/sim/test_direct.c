@@ -9,13 +9,15 @@
 
 #include <cmocka.h>
 
+#include "gateway/batch/hooks.h"
 #include "tests/sim/sim.h"
 
-/* What the front was told. */
+/* What the front was told, and hooks. */
 static struct {
-    char steps[64]; /* h head, b body, i item, d done */
+    char steps[64]; /* h head, b body, i item, d done, r result */
     uint64_t length;
     char body[256];
+    uint16_t status; /* that hooks were told */
 } told;
 
 static void step(char what)
@@ -75,6 +77,7 @@ static sheaf_err_t plan(sim_t *sim, const char *method, const char *target, cons
                              .soon = &sim->soon,
                              .dispatch = &sim->dispatch,
                              .snapshot = &sim->snapshot,
+                             .hooks = sim->hooks,
                              .metrics = &sim->metrics};
 
     if (sim->batch != NULL)
@@ -186,6 +189,38 @@ static void a_failure_within_the_body_is_told(void **state)
     sim_end(sim, "0", SHEAF_ERR_RESET, "");
     assert_string_equal(told.steps, "hbid");
     assert_int_equal(item->err, SHEAF_ERR_RESET);
+}
+
+static sheaf_say_t on_asked(sheaf_hooks_t *self, sheaf_item_t *item)
+{
+    return SHEAF_SAY_PASS;
+}
+
+static void on_result(sheaf_hooks_t *self, sheaf_item_t *item)
+{
+    step('r');
+    told.status = item->status;
+}
+
+static sheaf_hooks_t hooks = {.on_item = on_asked, .on_result = on_result};
+
+static void hooks_are_told_of_the_answer_that_goes_out(void **state)
+{
+    sim_t *sim = *state;
+
+    sim->hooks = &hooks;
+    begin(sim, "GET", "/any/1", NULL);
+    sim_head(sim, "0", 200, "text/plain", 1000);
+    sim_end(sim, "0", SHEAF_ERR_RESET, ""); /* the head was not begun */
+    assert_string_equal(told.steps, "hrid");
+    assert_int_equal(told.status, 502);
+
+    begin(sim, "GET", "/any/1", NULL);
+    sim_head(sim, "0", 200, "text/plain", 1000);
+    sheaf_hooks_tell(sim_item(sim, "0")); /* as the front does when it sends it */
+    sim_end(sim, "0", SHEAF_ERR_RESET, "");
+    assert_string_equal(told.steps, "hrid");
+    assert_int_equal(told.status, 200);
 }
 
 static void a_backend_that_is_silent_is_late_and_not_its_batch(void **state)
@@ -306,6 +341,7 @@ int main(void)
         STORY(once_its_head_is_there_no_time_of_the_whole_is_over),
         STORY(a_failure_before_the_head_is_the_whole_answer),
         STORY(a_failure_within_the_body_is_told),
+        STORY(hooks_are_told_of_the_answer_that_goes_out),
         STORY(a_backend_that_is_silent_is_late_and_not_its_batch),
         STORY(a_client_that_goes_takes_its_exchange_along),
         STORY(a_body_goes_with_any_method),
