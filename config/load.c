@@ -494,6 +494,7 @@ void sheaf_load(sheaf_pool_t *pool, sheaf_files_t *files, sheaf_report_t *report
     collect_upstreams(&loader, root);
     sheaf_plugins_define(&loader, root, &conf->plugins);
     load_section(&loader, sheaf_section_root(), root, (char *)conf);
+    sheaf_plugins_doubt(&loader);
     *ret_plugins = loader.plugins;
     *ret_plugin_count = loader.plugin_count;
 }

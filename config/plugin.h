@@ -24,6 +24,7 @@ typedef struct sheaf_plugin_conf {
     uint64_t shared_bytes;
     uint32_t number;    /* among all of the configuration, from 0 */
     bool is_everywhere; /* at the top level, and not only defined there */
+    bool is_named;      /* at an endpoint or a route */
 } sheaf_plugin_conf_t;
 
 /* Those that are built in; ends with NULL. Made by CMake from the folders in plugins/. */

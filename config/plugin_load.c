@@ -38,7 +38,7 @@ static const sheaf_plugin_t *find_plugin(sheaf_loader_t *loader, const sheaf_yam
 
 /* --- what it is called --- */
 
-static const sheaf_plugin_conf_t *find_named(const sheaf_loader_t *loader, sheaf_str_t name)
+static sheaf_plugin_conf_t *find_named(const sheaf_loader_t *loader, sheaf_str_t name)
 {
     for (uint32_t i = 0; i < loader->plugin_count; i++)
         if (sheaf_str_eq(loader->plugins[i]->name, name))
@@ -165,6 +165,7 @@ static sheaf_plugin_conf_t *load_plugin(sheaf_loader_t *loader, const sheaf_yaml
     conf->mark = node->mark;
     conf->plugin = plugin;
     conf->is_everywhere = is_top && head->is_everywhere;
+    conf->is_named = !is_top;
     conf->number = loader->plugin_count;
     take_name(loader, node, head->name, conf);
     loader->plugins[loader->plugin_count++] = conf;
@@ -179,11 +180,13 @@ static sheaf_plugin_conf_t *load_plugin(sheaf_loader_t *loader, const sheaf_yaml
 
 static const sheaf_plugin_conf_t *find_defined(sheaf_loader_t *loader, const sheaf_yaml_t *node)
 {
-    const sheaf_plugin_conf_t *found = find_named(loader, node->text);
+    sheaf_plugin_conf_t *found = find_named(loader, node->text);
     sheaf_nearest_t nearest = sheaf_nearest_start(node->text);
 
-    if (found != NULL)
+    if (found != NULL) {
+        found->is_named = true;
         return found;
+    }
     for (uint32_t i = 0; i < loader->plugin_count; i++)
         sheaf_nearest_try(&nearest, loader->plugins[i]->name);
     if (nearest.name.base != NULL)
@@ -247,6 +250,20 @@ void sheaf_plugins_load(sheaf_loader_t *loader, const sheaf_key_t *key, const sh
     (void)key;
     if (node != loader->top)
         load_list(loader, node, false, ret_plugins);
+}
+
+void sheaf_plugins_doubt(const sheaf_loader_t *loader)
+{
+    for (uint32_t i = 0; i < loader->plugin_count && loader->report->errors == 0; i++) {
+        const sheaf_plugin_conf_t *conf = loader->plugins[i];
+
+        if (!conf->is_everywhere && !conf->is_named)
+            sheaf_report_warning(
+                loader->report, conf->mark,
+                "the plugin `%.*s` is never asked: with `everywhere: false` it is for the endpoints and "
+                "routes that name it, and none does",
+                SHEAF_STR_ARG(conf->name));
+    }
 }
 
 /* --- kinds of values that only plugins have --- */

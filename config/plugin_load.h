@@ -33,6 +33,8 @@ void sheaf_plugins_define(sheaf_loader_t *loader, const sheaf_yaml_t *root, shea
 /* Those of one place. For the list at the top level nothing is left to do. */
 void sheaf_plugins_load(sheaf_loader_t *loader, const sheaf_key_t *key, const sheaf_yaml_t *node,
                         sheaf_plugins_t *ret_plugins);
+/* Warns of those that nobody will ask, once all places are loaded and none is wrong. */
+void sheaf_plugins_doubt(const sheaf_loader_t *loader);
 
 /* A mapping of names to texts, as texts in turns. */
 void sheaf_pairs_load(sheaf_loader_t *loader, const sheaf_key_t *key, const sheaf_yaml_t *node,
