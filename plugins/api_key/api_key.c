@@ -145,20 +145,34 @@ static bool was_taken(const keeper_t *self, sheaf_p_ref_t item, const char *whos
            memcmp(value.base, whose, value.len) == 0;
 }
 
+/* A key in the header and one in the same url say two things, and a backend may believe the other one. */
+static void refuse_second(const keeper_t *self, asker_t *asker)
+{
+    const sheaf_p_str_t shown = asker->shown;
+
+    if (read_query(self, asker, asker->ref))
+        asker->kind = BAD_FIELD;
+    asker->shown = shown;
+}
+
 /* An item's: the header of its question, which is its own, else the envelope's, else the outer one; then its own query, then the
  * outer one. */
 static void find_key(const keeper_t *self, asker_t *asker)
 {
     sheaf_p_part_t part = asker->is_item ? SHEAF_P_QUESTION : SHEAF_P_CLIENT;
 
-    if (read_head(self, asker, part))
+    if (read_head(self, asker, part)) {
+        refuse_second(self, asker);
         return;
+    }
     if (asker->is_item && was_taken(self, asker->ref, OWN)) {
         asker->kind = TAKEN_KEY;
         return;
     }
-    if (asker->is_item && was_taken(self, asker->ref, OUTER) && read_head(self, asker, SHEAF_P_CLIENT))
+    if (asker->is_item && was_taken(self, asker->ref, OUTER) && read_head(self, asker, SHEAF_P_CLIENT)) {
+        refuse_second(self, asker);
         return;
+    }
     if (!read_query(self, asker, asker->ref) && asker->is_item)
         read_query(self, asker, self->api->request_of(asker->ref));
 }

@@ -261,6 +261,22 @@ static void a_query_may_have_the_key(void **state)
     host_free(host);
 }
 
+static void a_key_in_the_header_and_one_in_the_url_are_two(void **state)
+{
+    host_t *host = HOST("query", "key", "forward", "true");
+    sheaf_p_ref_t request = host_request(host, "POST", "/batch?key=alpha-key"), both;
+
+    assert_int_equal(host_ask_item(item_with(host, request, "/users/7?key=beta-key", "alpha-key")), SHEAF_P_ANSWER);
+    assert_int_equal(host_ask_item(item_with(host, request, "/users/7?key=wrong", "alpha-key")), SHEAF_P_ANSWER);
+    assert_int_equal(host_ask_item(item_with(host, request, "/users/7", "beta-key")), SHEAF_P_PASS); /* its own */
+    both = request_with(host, "alpha-key");
+    assert_int_equal(host_ask_request(both), SHEAF_P_PASS);
+    both = host_request(host, "POST", "/batch?key=beta-key");
+    host_header(both, SHEAF_P_CLIENT, "x-api-key", "alpha-key");
+    assert_int_equal(host_ask_request(both), SHEAF_P_ANSWER);
+    host_free(host);
+}
+
 static void who_has_no_key_may_pass_as_nobody(void **state)
 {
     host_t *host = HOST("required", "false");
@@ -331,6 +347,7 @@ int main(void)
         cmocka_unit_test(an_item_has_the_identity_of_its_own_key_as_a_whole),
         cmocka_unit_test(a_key_is_for_its_routes),
         cmocka_unit_test(a_query_may_have_the_key),
+        cmocka_unit_test(a_key_in_the_header_and_one_in_the_url_are_two),
         cmocka_unit_test(who_has_no_key_may_pass_as_nobody),
         cmocka_unit_test(an_item_without_room_for_its_identity_is_refused),
         cmocka_unit_test(a_configuration_that_cannot_hold_is_refused),
