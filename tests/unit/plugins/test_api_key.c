@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "plugins/api_key/api_key_table.h"
-#include "tests/plugins/host.h"
+#include "tests/unit/plugins/identity_host.h"
 
 #define HEX64 "0123456789abcdef0123456789ABCDEF0123456789abcdef0123456789abcdef"
 #define HEX65 "1123456789abcdef0123456789ABCDEF0123456789abcdef0123456789abcdef"
@@ -124,26 +124,19 @@ static void each_key_of_many_is_found(void **state)
 #define BETA_HASH  "7a3d637bc601f7000cc2c33141c8c8a7554e02e319fa8b293a0c88c613b77620"
 #define GAMMA_HASH "36c2c0e2d54b8df7e21c9f9afc50a206f2595fc23531fe933e4788e699e0e59d"
 
-static host_t *host_of(const char *const *more)
+static host_t *with_keys(void)
 {
     host_t *host = host_new(&sheaf_plugin_api_key);
 
     host_set(host, "keys", FILE_OF_THREE);
-    for (size_t i = 0; more != NULL && more[i] != NULL; i += 2)
-        host_set(host, more[i], more[i + 1]);
-    assert_null(host_open(host));
     return host;
 }
 
-#define HOST(...) host_of((const char *const[]){__VA_ARGS__, NULL})
+#define HOST(...) OPENED(with_keys(), __VA_ARGS__)
 
 static sheaf_p_ref_t request_with(host_t *host, const char *key)
 {
-    sheaf_p_ref_t request = host_request(host, "POST", "/batch");
-
-    if (key != NULL)
-        host_header(request, SHEAF_P_CLIENT, "X-API-Key", key);
-    return request;
+    return request_showing(host, "X-API-Key", key);
 }
 
 static sheaf_p_ref_t item_with(host_t *host, sheaf_p_ref_t request, const char *target, const char *key)
@@ -172,7 +165,7 @@ static void a_decision_is_the_same_for_a_request_and_an_item(void **state)
         {"alpha-key, alpha-key", 401, "invalid-key"},
         {ALPHA_HASH, 401, "invalid-key"}, /* what stands in the file is no key */
     };
-    host_t *host = host_of(NULL);
+    host_t *host = HOST(NULL);
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         sheaf_p_ref_t request = request_with(host, rows[i].key);
@@ -197,7 +190,7 @@ static void a_decision_is_the_same_for_a_request_and_an_item(void **state)
 
 static void an_item_has_the_identity_of_its_own_key_as_a_whole(void **state)
 {
-    host_t *host = host_of(NULL);
+    host_t *host = HOST(NULL);
     sheaf_p_ref_t request = request_with(host, "alpha-key"), item;
 
     assert_int_equal(host_ask_request(request), SHEAF_P_PASS);
@@ -225,7 +218,7 @@ static void an_item_has_the_identity_of_its_own_key_as_a_whole(void **state)
 
 static void a_key_is_for_its_routes(void **state)
 {
-    host_t *host = host_of(NULL);
+    host_t *host = HOST(NULL);
     sheaf_p_ref_t request = request_with(host, "gamma-key");
     sheaf_p_ref_t item = item_with(host, request, "/users/7", "gamma-key");
 
@@ -299,7 +292,7 @@ static void who_has_no_key_may_pass_as_nobody(void **state)
 /* Else the request's identity would show through. */
 static void an_item_without_room_for_its_identity_is_refused(void **state)
 {
-    host_t *host = host_of(NULL);
+    host_t *host = HOST(NULL);
     sheaf_p_ref_t request = request_with(host, "alpha-key"), item = item_with(host, request, "/users/7", "beta-key");
     char name[16];
 

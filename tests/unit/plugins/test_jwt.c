@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "tests/plugins/host.h"
+#include "tests/unit/plugins/identity_host.h"
 #include "tests/unit/plugins/jwt_samples.h"
 
 #define NOW     1800000000
@@ -17,28 +17,20 @@
 
 extern const sheaf_plugin_t sheaf_plugin_jwt;
 
-/* `more`: key, text, key, text ... NULL */
-static host_t *host_of(const char *const *more)
+static host_t *with_jwks(void)
 {
     host_t *host = host_new(&sheaf_plugin_jwt);
 
     host_wall(host, NOW);
     host_set(host, "jwks", SAMPLE_JWKS);
-    for (size_t i = 0; more != NULL && more[i] != NULL; i += 2)
-        host_set(host, more[i], more[i + 1]);
-    assert_null(host_open(host));
     return host;
 }
 
-#define HOST(...) host_of((const char *const[]){__VA_ARGS__, NULL})
+#define HOST(...) OPENED(with_jwks(), __VA_ARGS__)
 
 static sheaf_p_ref_t request_with(host_t *host, const char *authorization)
 {
-    sheaf_p_ref_t request = host_request(host, "POST", "/batch");
-
-    if (authorization != NULL)
-        host_header(request, SHEAF_P_CLIENT, "Authorization", authorization);
-    return request;
+    return request_showing(host, "Authorization", authorization);
 }
 
 /* `own` stands for what an item, its envelope or the outer request gives it. */
@@ -83,7 +75,7 @@ static void a_decision_is_the_same_for_a_request_and_an_item(void **state)
         {BEARER SAMPLE_CRIT, 401, "invalid-token", NULL},
         {BEARER SAMPLE_NEW, 401, "invalid-token", NULL},
     };
-    host_t *host = host_of(NULL);
+    host_t *host = HOST(NULL);
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         sheaf_p_ref_t request = request_with(host, rows[i].authorization);
@@ -304,7 +296,7 @@ static void a_secret_verifies_hs256(void **state)
 
 static void a_token_in_the_cache_expires_all_the_same(void **state)
 {
-    host_t *host = host_of(NULL);
+    host_t *host = HOST(NULL);
     sheaf_p_ref_t request = request_with(host, BEARER SAMPLE_ES256);
 
     assert_int_equal(host_ask_request(request), SHEAF_P_PASS);
@@ -316,7 +308,7 @@ static void a_token_in_the_cache_expires_all_the_same(void **state)
 /* Else the request's identity would show through. */
 static void an_item_without_room_for_its_identity_is_refused(void **state)
 {
-    host_t *host = host_of(NULL);
+    host_t *host = HOST(NULL);
     sheaf_p_ref_t request = request_with(host, BEARER SAMPLE_ES256), item = item_with(host, request, BEARER SAMPLE_BOB);
     char name[16];
 
@@ -333,7 +325,7 @@ static void an_item_without_room_for_its_identity_is_refused(void **state)
 /* Each item of a batch with a forged token of its own: others have their turn in between. */
 static void many_signatures_are_spread_over_turns(void **state)
 {
-    host_t *host = host_of(NULL);
+    host_t *host = HOST(NULL);
     sheaf_p_ref_t request = request_with(host, BEARER SAMPLE_ES256), items[50], last;
     char forged[] = BEARER SAMPLE_ES256;
     uint32_t later = 0;
