@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -68,6 +69,13 @@ bool sheaf_crew_start(sheaf_crew_t *crew, uint32_t index)
     child->is_ready = child->is_preparing = child->is_silent = child->is_retiring = child->is_stuck = false;
     sheaf_pulse_init(&child->pulse, now, now);
     return true;
+}
+
+void sheaf_crew_follow(pid_t parent)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) /* it died before prctl */
+        _exit(1);
 }
 
 void sheaf_crew_leave(sheaf_crew_t *crew)

@@ -63,6 +63,9 @@ void sheaf_crew_kill(const sheaf_crew_t *crew);
 uint32_t sheaf_crew_count(const sheaf_crew_t *crew);
 bool sheaf_crew_is_ready(const sheaf_crew_t *crew); /* all that are wanted */
 
+/* In a new process: it dies with its supervisor. Asked again after a change of user, which takes it back. */
+void sheaf_crew_follow(pid_t parent);
+
 /* In a new process: closes the supervisor's ends of all control sockets. */
 void sheaf_crew_leave(sheaf_crew_t *crew);
 

@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -66,14 +65,6 @@ static uint32_t wanted_workers(const supervisor_t *sup)
 
 /* --- workers --- */
 
-/* It dies with us. Asked again after a change of user, which takes it back. */
-static void follow_to_death(pid_t parent)
-{
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent) /* it died before prctl */
-        _exit(1);
-}
-
 /* The supervisor decides; a signal to the whole group must not do it twice. Before they are unblocked: one that waits
  * would end the worker. */
 static void ignore_group_signals(const supervisor_t *sup)
@@ -97,7 +88,7 @@ static void become_worker(void *data, uint32_t index, int control_fd)
     sheaf_fail_t fail;
     int status;
 
-    follow_to_death(sup->pid);
+    sheaf_crew_follow(sup->pid);
     close(sup->signal_fd);
     sheaf_upgrade_end(&sup->upgrade);
     sheaf_handover_forget();
@@ -111,7 +102,7 @@ static void become_worker(void *data, uint32_t index, int control_fd)
         sheaf_log(SHEAF_LOG_ERROR, "worker", "%s", fail.detail);
         _exit(1);
     }
-    follow_to_death(sup->pid);
+    sheaf_crew_follow(sup->pid);
     status = sheaf_worker_run(&setup);
     fflush(NULL);
     _exit(status);
