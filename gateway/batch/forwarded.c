@@ -174,19 +174,6 @@ sheaf_err_t sheaf_forwarded_check(sheaf_batch_t *batch, sheaf_fail_t *fail)
     return sheaf_fail(fail, SHEAF_ERR_LOOP, "Via names this gateway already");
 }
 
-sheaf_str_t sheaf_forwarded_id(const sheaf_item_t *item)
-{
-    sheaf_str_t id = item->batch->outer->id;
-    char *text;
-
-    if (id.base == NULL || item->batch->is_direct)
-        return id;
-    text = sheaf_pool_alloc(item->pool, id.len + 1 + 20);
-    memcpy(text, id.base, id.len);
-    text[id.len] = '.';
-    return sheaf_str(text, id.len + 1 + sheaf_u64_to_dec(item->index, text + id.len + 1));
-}
-
 void sheaf_forwarded_add(sheaf_batch_t *batch)
 {
     sheaf_str_t via = joined(batch, SHEAF_STR("via"));

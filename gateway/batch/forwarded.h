@@ -19,10 +19,6 @@ void sheaf_forwarded_client(sheaf_batch_t *batch, uint8_t ret_ip[16]);
 /* How the client speaks to whom it asks first, "http" or "https": as trusted proxies say, else as it came. */
 sheaf_str_t sheaf_forwarded_scheme(const sheaf_batch_t *batch);
 
-/* What a backend is to call the item: the id of the request around it and the item's index, "ID.7"; of a direct request
- * the id alone. In the item's pool; absent when the request has none. */
-sheaf_str_t sheaf_forwarded_id(const sheaf_item_t *item);
-
 /* Adds them to the headers that every item sends. */
 void sheaf_forwarded_add(sheaf_batch_t *batch);
 

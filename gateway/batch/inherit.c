@@ -376,7 +376,8 @@ void sheaf_inherit_attach(sheaf_item_t *item)
     bool is_open = sheaf_policy_is_open(&policy);
     uint32_t words = batch->shared.list.count / 64 + 1;
 
-    item->exchange.request_id = sheaf_forwarded_id(item);
+    item->exchange.request_id = batch->outer->id;
+    item->exchange.request_item = batch->is_direct ? 0 : item->index + 1;
     item->exchange.shared = &batch->shared;
     if (!is_open)
         sheaf_policy_filter(&policy, item->vouched, item->pool, &item->exchange.headers);

@@ -13,7 +13,6 @@
 #include "gateway/front/watchdog.h"
 
 #define LARGE_BYTES (1u << 20)
-#define ID_MAX      128
 
 static void on_request_gone(void *chunk);
 
@@ -242,7 +241,7 @@ static bool is_id(sheaf_str_t id)
     for (size_t i = 0; i < id.len; i++)
         if (!sheaf_url_is_unreserved(id.base[i]) && strchr("+/=:@", id.base[i]) == NULL)
             return false;
-    return id.len > 0 && id.len <= ID_MAX;
+    return id.len > 0 && id.len <= SHEAF_REQUEST_ID_MAX;
 }
 
 /* Believed of a trusted proxy alone, and only if it says one thing. */

@@ -15,6 +15,9 @@
 #include "gateway/base/soon.h"
 #include "gateway/http/header.h"
 
+#define SHEAF_REQUEST_ID_MAX  128
+#define SHEAF_REQUEST_ID_ROOM (SHEAF_REQUEST_ID_MAX + 1 + 20) /* with the number of an item */
+
 typedef struct sheaf_exchange sheaf_exchange_t;
 
 /* Headers that many exchanges share, with their HTTP/1 form ready-made: "name: value\r\n" for each. */
@@ -57,7 +60,8 @@ struct sheaf_exchange {
     sheaf_str_t host;                   /* sent as Host or :authority, a valid one; absent: that of the server */
     sheaf_str_t id;                     /* of the item, for upstreams that balance by it; may be empty */
     sheaf_str_t route;                  /* the template that led here: what is known of its like; may be empty */
-    sheaf_str_t request_id;             /* sent as x-request-id; absent: none */
+    sheaf_str_t request_id;             /* sent as x-request-id; absent: none; at most SHEAF_REQUEST_ID_MAX bytes */
+    uint32_t request_item;              /* behind it, "ID.7": the item's index + 1; 0: the id alone */
     const sheaf_header_block_t *shared; /* may be NULL: sent after `headers` */
     sheaf_headers_t headers;            /* this exchange's own; neither host nor content-length nor hop-by-hop */
     sheaf_str_t body;                   /* contiguous; sent with Content-Length when has_body */
@@ -107,6 +111,18 @@ struct sheaf_exchange {
     uint8_t sends;          /* attempts, the running one included */
     uint8_t state;
 };
+
+/* What is sent as x-request-id, which is not absent; `dst` has SHEAF_REQUEST_ID_ROOM. Returns its length. */
+static inline size_t sheaf_exchange_write_id(const sheaf_exchange_t *exchange, char *dst)
+{
+    size_t len = exchange->request_id.len;
+
+    memcpy(dst, exchange->request_id.base, len);
+    if (exchange->request_item == 0)
+        return len;
+    dst[len++] = '.';
+    return len + sheaf_u64_to_dec(exchange->request_item - 1, dst + len);
+}
 
 /* Handed to a batch by its worker; the simulator hands in its own. */
 typedef struct sheaf_dispatch sheaf_dispatch_t;

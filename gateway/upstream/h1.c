@@ -22,7 +22,7 @@ size_t sheaf_h1_head_room(const sheaf_exchange_t *exchange, sheaf_str_t host_lin
         room += exchange->headers.entries[i].name.len + exchange->headers.entries[i].value.len + 4;
     if (exchange->shared != NULL)
         room += exchange->shared->wire.len;
-    room += sizeof("x-request-id: \r\n") + exchange->request_id.len;
+    room += sizeof("x-request-id: \r\n") + SHEAF_REQUEST_ID_ROOM;
     return room + sizeof("content-length: \r\n\r\n") + 20;
 }
 
@@ -53,7 +53,7 @@ size_t sheaf_h1_write_head(const sheaf_exchange_t *exchange, sheaf_str_t host_li
         at = put(at, exchange->shared->wire);
     if (exchange->request_id.base != NULL) {
         at = put(at, SHEAF_STR("x-request-id: "));
-        at = put(at, exchange->request_id);
+        at += sheaf_exchange_write_id(exchange, at);
         at = put(at, SHEAF_STR("\r\n"));
     }
     if (exchange->has_body) {

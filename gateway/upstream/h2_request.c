@@ -48,8 +48,9 @@ static size_t field_room(const sheaf_exchange_t *exchange)
     return 6 + exchange->headers.count + (exchange->shared != NULL ? exchange->shared->list.count : 0);
 }
 
-/* `length` has room for 20 digits and is copied. */
-static size_t write_fields(const sheaf_h2_t *h2, const sheaf_exchange_t *exchange, nghttp2_nv *fields, char *length)
+/* `length` has room for 20 digits, `request_id` for SHEAF_REQUEST_ID_ROOM; both are copied. */
+static size_t write_fields(const sheaf_h2_t *h2, const sheaf_exchange_t *exchange, nghttp2_nv *fields, char *length,
+                           char *request_id)
 {
     size_t count = 0;
 
@@ -61,8 +62,11 @@ static size_t write_fields(const sheaf_h2_t *h2, const sheaf_exchange_t *exchang
     count += put_fields(fields + count, &exchange->headers);
     if (exchange->shared != NULL)
         count += put_fields(fields + count, &exchange->shared->list);
-    if (exchange->request_id.base != NULL)
-        fields[count++] = field(SHEAF_STR("x-request-id"), exchange->request_id);
+    if (exchange->request_id.base != NULL) {
+        fields[count] =
+            field(SHEAF_STR("x-request-id"), sheaf_str(request_id, sheaf_exchange_write_id(exchange, request_id)));
+        fields[count++].flags = NGHTTP2_NV_FLAG_NO_COPY_NAME;
+    }
     if (exchange->has_body) {
         fields[count] =
             field(SHEAF_STR("content-length"), sheaf_str(length, sheaf_u64_to_dec(exchange->body.len, length)));
@@ -76,12 +80,12 @@ int32_t sheaf_h2_request(sheaf_h2_t *h2, const sheaf_exchange_t *exchange, sheaf
     nghttp2_data_provider body = {.read_callback = on_body_wanted};
     nghttp2_nv near[FIELDS_NEARLY], *fields = near;
     size_t room = field_room(exchange), count;
-    char length[20];
+    char length[20], request_id[SHEAF_REQUEST_ID_ROOM];
     int32_t id;
 
     if (room > FIELDS_NEARLY)
         fields = sheaf_alloc(room * sizeof(*fields));
-    count = write_fields(h2, exchange, fields, length);
+    count = write_fields(h2, exchange, fields, length, request_id);
     id = nghttp2_submit_request(h2->session, NULL, fields, count, stream->body.len != 0 ? &body : NULL, stream);
     if (fields != near)
         free(fields);

@@ -31,6 +31,7 @@ static sheaf_exchange_t *twin_new(sheaf_exchange_t *exchange)
     twin->target = exchange->target;
     twin->host = exchange->host;
     twin->request_id = exchange->request_id;
+    twin->request_item = exchange->request_item;
     twin->id = exchange->id;
     twin->shared = exchange->shared;
     twin->headers = exchange->headers;
