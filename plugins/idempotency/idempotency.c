@@ -1,22 +1,20 @@
 #include "plugins/sheaf_plugin.h"
 
 #include <inttypes.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "idempotency_asker.h"
 #include "idempotency_record.h"
 #include "idempotency_store.h"
 
 enum { KEY_METHODS, KEY_REQUIRED, KEY_IDENTITY, KEY_TTL, KEY_LEASE, KEY_ENTRIES, KEY_MAX_ANSWER }; /* of keys */
 enum { COUNT_RUN, COUNT_REPLAYED, COUNT_CONFLICTS, COUNT_MISMATCHES, COUNT_EVICTED };
 
-#define FIELD    "idempotency-key"
 #define TICKET   "idempotency.ticket."
 #define KNOWN_AS "idempotency-replayed"
-#define VERIFIED "jwt.verified"
 
 typedef struct memory {
     const sheaf_p_api_t *api;
@@ -24,7 +22,7 @@ typedef struct memory {
     const sheaf_p_value_t *values;
     idempotency_store_t store;
     char *answer; /* answer_bytes, for one hook at a time */
-    char identity[65];
+    idempotency_asker_t asker;
     char ticket[sizeof(TICKET) + 16]; /* the attribute: this instance's own, others may be on an item's way */
 } memory_t;
 
@@ -92,7 +90,7 @@ static uint64_t shared_bytes(const sheaf_p_value_t *values)
     return idempotency_store_bytes((uint64_t)values[KEY_ENTRIES].number, (uint32_t)values[KEY_MAX_ANSWER].number);
 }
 
-/* --- which key, whose, for what --- */
+/* --- what is protected --- */
 
 static int is_text(sheaf_p_str_t text, const char *word)
 {
@@ -112,165 +110,6 @@ static bool is_protected(const memory_t *memory, sheaf_p_ref_t item)
         if (methods->texts[i].len == method.len && strncasecmp(methods->texts[i].base, method.base, method.len) == 0)
             return true;
     return false;
-}
-
-static void feed(EVP_MD_CTX *digest, sheaf_p_str_t text)
-{
-    const uint64_t len = text.len;
-
-    EVP_DigestUpdate(digest, &len, sizeof(len)); /* so that no two parts look like two others */
-    EVP_DigestUpdate(digest, text.base, text.len);
-}
-
-static bool own_header(const memory_t *memory, sheaf_p_ref_t item, const char *name, sheaf_p_str_t *ret_value)
-{
-    return memory->api->header(item, SHEAF_P_QUESTION, name, 0, ret_value) == 1;
-}
-
-static bool feed_attribute(const memory_t *memory, sheaf_p_ref_t item, const char *name, EVP_MD_CTX *digest)
-{
-    sheaf_p_str_t text;
-
-    if (memory->api->get(item, name, &text) != 1 || text.len == 0)
-        return false;
-    feed(digest, sheaf_p_str(name, strlen(name)));
-    feed(digest, text);
-    return true;
-}
-
-/* All of that name: the item's own, else the client's. */
-static bool feed_fields(const memory_t *memory, sheaf_p_ref_t item, const char *name, EVP_MD_CTX *digest)
-{
-    static const sheaf_p_part_t parts[] = {SHEAF_P_QUESTION, SHEAF_P_CLIENT};
-    sheaf_p_str_t text;
-
-    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-        uint32_t count = 0;
-
-        for (; memory->api->header(item, parts[i], name, count, &text) == 1; count++) {
-            feed(digest, sheaf_p_str(name, strlen(name)));
-            feed(digest, text);
-        }
-        if (count > 0)
-            return true;
-    }
-    return false;
-}
-
-static bool feed_certificate(const memory_t *memory, sheaf_p_ref_t item, EVP_MD_CTX *digest)
-{
-    sheaf_p_str_t text;
-
-    if (memory->api->text(item, SHEAF_P_CERTIFICATE, &text) != 1 || text.len == 0)
-        return false;
-    feed(digest, sheaf_p_str("certificate", 11));
-    feed(digest, text);
-    return true;
-}
-
-/* All that a backend, or a plugin that comes later, may know somebody by. Where a token was verified the client's Authorization
- * is not asked for: the item's own may have been taken away, and the client's would be another's. */
-static bool feed_credentials(const memory_t *memory, sheaf_p_ref_t item, EVP_MD_CTX *digest)
-{
-    bool is_fed = feed_attribute(memory, item, VERIFIED, digest);
-
-    if (!is_fed)
-        is_fed = feed_fields(memory, item, "authorization", digest);
-    is_fed = feed_fields(memory, item, "cookie", digest) || is_fed;
-    return feed_fields(memory, item, "x-api-key", digest) || is_fed;
-}
-
-/* Whose the key is: nobody gets an answer that was another's. Credentials change with each login, so they count only where
- * nobody said who it is. */
-static void feed_identity(const memory_t *memory, sheaf_p_ref_t item, EVP_MD_CTX *digest)
-{
-    uint8_t address[16] = {0};
-    const bool is_named = feed_attribute(memory, item, memory->identity, digest),
-               is_user = feed_attribute(memory, item, "user", digest),
-               is_consumer = feed_attribute(memory, item, "consumer", digest),
-               is_certified = feed_certificate(memory, item, digest),
-               is_credited = !is_named && !is_user && feed_credentials(memory, item, digest);
-
-    if (is_named || is_user || is_consumer || is_certified || is_credited)
-        return;
-    memory->api->client_address(item, address);
-    feed(digest, sheaf_p_str("address", 7));
-    feed(digest, sheaf_p_str((const char *)address, sizeof(address)));
-}
-
-/* An item's own key; else that of its batch, of which every item has a part of its own. Empty: there is none. */
-static bool find_key(const memory_t *memory, sheaf_p_ref_t item, sheaf_p_str_t *ret_field, bool *ret_is_of_batch)
-{
-    int64_t is_direct = 0;
-
-    *ret_is_of_batch = false;
-    if (own_header(memory, item, FIELD, ret_field))
-        return true;
-    memory->api->number(item, SHEAF_P_IS_DIRECT, &is_direct);
-    *ret_is_of_batch = !is_direct;
-    return memory->api->header(item, SHEAF_P_CLIENT, FIELD, 0, ret_field) == 1;
-}
-
-/* Two say two things, and a backend may believe the other one. */
-static bool is_more_than_one(const memory_t *memory, sheaf_p_ref_t item)
-{
-    sheaf_p_str_t field;
-    const sheaf_p_part_t part = own_header(memory, item, FIELD, &field) ? SHEAF_P_QUESTION : SHEAF_P_CLIENT;
-
-    return memory->api->header(item, part, FIELD, 1, &field) == 1;
-}
-
-static bool hash_key(const memory_t *memory, sheaf_p_ref_t item, sheaf_p_str_t key, bool is_of_batch, uint8_t *ret_hash)
-{
-    EVP_MD_CTX *digest = EVP_MD_CTX_new();
-    sheaf_p_str_t id = {"", 0};
-    bool is_made;
-
-    if (digest == NULL || EVP_DigestInit_ex(digest, EVP_sha256(), NULL) != 1) {
-        EVP_MD_CTX_free(digest);
-        return false;
-    }
-    EVP_DigestUpdate(digest, memory->store.secret, sizeof(memory->store.secret));
-    feed_identity(memory, item, digest);
-    feed(digest, key);
-    if (is_of_batch) {
-        memory->api->text(item, SHEAF_P_ITEM_ID, &id);
-        feed(digest, id);
-    }
-    is_made = EVP_DigestFinal_ex(digest, ret_hash, NULL) == 1;
-    EVP_MD_CTX_free(digest);
-    return is_made;
-}
-
-static bool hash_payload(const memory_t *memory, sheaf_p_ref_t item, uint8_t *ret_hash)
-{
-    static const sheaf_p_text_t texts[] = {SHEAF_P_METHOD, SHEAF_P_HOST, SHEAF_P_ROUTE, SHEAF_P_PATH, SHEAF_P_QUERY};
-    EVP_MD_CTX *digest = EVP_MD_CTX_new();
-    sheaf_p_str_t text;
-    int64_t is_direct = 0;
-    bool is_made;
-
-    if (digest == NULL || EVP_DigestInit_ex(digest, EVP_sha256(), NULL) != 1) {
-        EVP_MD_CTX_free(digest);
-        return false;
-    }
-    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        text = sheaf_p_str("", 0);
-        memory->api->text(item, texts[i], &text);
-        feed(digest, text);
-    }
-    if (!own_header(memory, item, "content-type", &text))
-        text = sheaf_p_str("", 0);
-    feed(digest, text);
-    if (memory->api->body(item, SHEAF_P_QUESTION, &text) != 1)
-        text = sheaf_p_str("", 0);
-    memory->api->number(item, SHEAF_P_IS_DIRECT, &is_direct);
-    if (text.len == 0 && is_direct && memory->api->body(item, SHEAF_P_CLIENT, &text) != 1)
-        text = sheaf_p_str("", 0);
-    feed(digest, text);
-    is_made = EVP_DigestFinal_ex(digest, ret_hash, NULL) == 1;
-    EVP_MD_CTX_free(digest);
-    return is_made;
 }
 
 /* --- before it is sent --- */
@@ -357,14 +196,15 @@ static sheaf_p_verdict_t on_item(void *self, sheaf_p_ref_t item)
 
     if (!is_protected(memory, item))
         return SHEAF_P_PASS;
-    if (!find_key(memory, item, &field, &is_of_batch))
+    if (!idempotency_find_key(&memory->asker, item, &field, &is_of_batch))
         return memory->values[KEY_REQUIRED].number == 0
                    ? SHEAF_P_PASS
                    : refuse(memory, item, 400, "idempotency-key-missing", "this needs an Idempotency-Key");
-    if (is_more_than_one(memory, item) || !idempotency_key_read(field, &key))
+    if (idempotency_is_more_than_one(&memory->asker, item) || !idempotency_key_read(field, &key))
         return refuse(memory, item, 400, "idempotency-key-invalid",
                       "Idempotency-Key is a string of 1 to 255 printable characters");
-    if (!hash_key(memory, item, key, is_of_batch, key_hash) || !hash_payload(memory, item, payload_hash))
+    if (!idempotency_hash_key(&memory->asker, item, key, is_of_batch, key_hash) ||
+        !idempotency_hash_payload(&memory->asker, item, payload_hash))
         return refuse(memory, item, 503, "idempotency-full", "no key can be remembered now");
     return begin(memory, item, key_hash, payload_hash);
 }
@@ -489,9 +329,11 @@ static void *open_memory(const sheaf_p_open_t *open, sheaf_p_fail_t *fail)
     open->api->random(&own, sizeof(own));
     open->api->random(secret, sizeof(secret));
     snprintf(memory->ticket, sizeof(memory->ticket), TICKET "%016" PRIx64, own);
-    copy_name(open->values[KEY_IDENTITY].text, memory->identity, sizeof(memory->identity));
+    memory->asker.api = open->api;
+    copy_name(open->values[KEY_IDENTITY].text, memory->asker.identity, sizeof(memory->asker.identity));
     idempotency_store_init(&memory->store, open->shared, (uint64_t)open->values[KEY_ENTRIES].number, answer_bytes,
                            secret);
+    memcpy(memory->asker.secret, memory->store.secret, sizeof(memory->asker.secret));
     return memory;
 }
 
