@@ -142,8 +142,11 @@ bool sheaf_ids_add(sheaf_ids_t *ids, sheaf_str_t id, uint32_t index)
 
 uint32_t sheaf_ids_find(const sheaf_ids_t *ids, sheaf_str_t id)
 {
-    const slot_t *slot = seek(ids->slots, ids->size, id, hash_of(id));
+    const slot_t *slot;
 
+    if (ids == NULL)
+        return SHEAF_IDS_NONE;
+    slot = seek(ids->slots, ids->size, id, hash_of(id));
     return slot->id.base == NULL ? SHEAF_IDS_NONE : slot->index;
 }
 

@@ -17,7 +17,7 @@ void sheaf_ids_free(sheaf_ids_t *ids);
 /* False when `id` stands already. */
 bool sheaf_ids_add(sheaf_ids_t *ids, sheaf_str_t id, uint32_t index);
 
-/* SHEAF_IDS_NONE when nobody has it. */
+/* SHEAF_IDS_NONE when nobody has it. NULL is the ids of a batch whose first item has not been added: nobody's. */
 uint32_t sheaf_ids_find(const sheaf_ids_t *ids, sheaf_str_t id);
 
 /* 1 to 128 characters of valid UTF-8 without controls. NULL when fine, else what is wrong. */
