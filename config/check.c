@@ -4,7 +4,7 @@
 
 #include "config/blueprint.h"
 #include "config/doubt.h"
-#include "config/plugin.h"
+#include "config/guards.h"
 #include "config/route.h"
 #include "config/tls.h"
 #include "config/trust.h"
@@ -307,30 +307,6 @@ static void check_endpoints(sheaf_report_t *report, const sheaf_yaml_t *root, sh
     free(nodes);
 }
 
-/* --- guards --- */
-
-static bool is_among(const sheaf_plugins_t *plugins, sheaf_str_t name)
-{
-    for (uint32_t i = 0; i < plugins->count; i++)
-        if (sheaf_str_eq(plugins->items[i]->name, name) ||
-            sheaf_str_eq(sheaf_str_of(plugins->items[i]->plugin->name), name))
-            return true;
-    return false;
-}
-
-/* Plugins of an endpoint are no guard of a route: a direct request does not pass them. */
-static void check_guards(sheaf_report_t *report, const sheaf_yaml_t *root, const sheaf_conf_t *conf)
-{
-    const sheaf_yaml_t *node = children(root, SHEAF_STR("routes"));
-
-    for (uint32_t i = 0; i < conf->routes.count; i++, node = node->next)
-        for (const sheaf_yaml_t *name = children(node, SHEAF_STR("require")); name != NULL; name = name->next)
-            if (name->kind == SHEAF_YAML_SCALAR && !name->is_bad && !is_among(&conf->plugins, name->text) &&
-                !is_among(&conf->routes.items[i].plugins, name->text))
-                sheaf_report_error(report, name->mark, "`%.*s` is required, but no such plugin guards this route",
-                                   SHEAF_VALUE_ARG(name->text));
-}
-
 void sheaf_check(sheaf_report_t *report, const sheaf_yaml_t *root, sheaf_snapshot_t *snapshot)
 {
     check_addresses(report, root, &snapshot->conf);
@@ -338,5 +314,5 @@ void sheaf_check(sheaf_report_t *report, const sheaf_yaml_t *root, sheaf_snapsho
     check_upstreams(report, root, snapshot);
     sheaf_route_check_all(report, root, snapshot);
     check_endpoints(report, root, snapshot);
-    check_guards(report, root, &snapshot->conf);
+    sheaf_guards_check(report, root, &snapshot->conf);
 }

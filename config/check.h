@@ -1,8 +1,8 @@
 /* config/check.h - what no single value can tell: how the parts of a configuration fit together.
  *
  * Builds the router and the rewrites, resolves the defaults that depend on other keys (an endpoint's base), and finds
- * routes that clash, endpoints that clash with each other or with a route, addresses that stand twice, and routes without a plugin that they
- * require. */
+ * routes that clash, endpoints that clash with each other or with a route, addresses that stand twice, and plugins that cannot
+ * guard what they stand at (guards). */
 #ifndef SHEAF_CONFIG_CHECK_H
 #define SHEAF_CONFIG_CHECK_H
 

@@ -280,6 +280,15 @@ typedef struct sheaf_p_fail {
 
 /* --- what a plugin is --- */
 
+/* What Sheaf must know of a plugin to see that a configuration is safe. Without a word it takes it for a guard. */
+typedef enum sheaf_p_trait {
+    /* It keeps nobody out: what gets past it does no harm. Any other that has on_request or on_batch must have on_item to stand
+     * at a route that batches lead to, or items would get past it. */
+    SHEAF_P_GUARDS_NOTHING = 1,
+    /* In on_item it answers with what a backend once said. Guards must be asked before it, wherever both are. */
+    SHEAF_P_REPLAYS = 2,
+} sheaf_p_trait_t;
+
 typedef struct sheaf_plugin {
     uint32_t size;                       /* sizeof(sheaf_plugin_t) */
     uint16_t abi_major, abi_minor;       /* SHEAF_P_ABI_MAJOR, and the least minor it can do with */
@@ -306,6 +315,7 @@ typedef struct sheaf_plugin {
     void (*on_result)(void *self, sheaf_p_ref_t item);
     /* The request is over, answered or not; after the last on_result. */
     void (*on_done)(void *self, sheaf_p_ref_t request);
+    uint64_t traits; /* of sheaf_p_trait_t, together */
 } sheaf_plugin_t;
 
 /* Defines the constant: `sheaf_plugin`, which is looked for in a shared object, or `sheaf_plugin_NAME` when the plugin is built

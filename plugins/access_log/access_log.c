@@ -254,4 +254,5 @@ SHEAF_PLUGIN(access_log) = {
     .close = close_journal,
     .on_result = on_result,
     .on_done = on_done,
+    .traits = SHEAF_P_GUARDS_NOTHING,
 };

@@ -316,4 +316,5 @@ SHEAF_PLUGIN(cache) = {
     .on_item = cache_on_item,
     .on_result = cache_on_result,
     .on_done = cache_on_done,
+    .traits = SHEAF_P_GUARDS_NOTHING | SHEAF_P_REPLAYS,
 };

@@ -305,4 +305,5 @@ SHEAF_PLUGIN(cors) = {
     .close = close_one,
     .on_request = on_request,
     .on_result = on_result,
+    .traits = SHEAF_P_GUARDS_NOTHING,
 };

@@ -321,4 +321,5 @@ SHEAF_PLUGIN(headers) = {
     .on_request = on_request,
     .on_item = on_item,
     .on_result = on_result,
+    .traits = SHEAF_P_GUARDS_NOTHING,
 };

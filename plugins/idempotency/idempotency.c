@@ -359,4 +359,5 @@ SHEAF_PLUGIN(idempotency) = {
     .close = close_memory,
     .on_item = on_item,
     .on_result = on_result,
+    .traits = SHEAF_P_GUARDS_NOTHING | SHEAF_P_REPLAYS,
 };

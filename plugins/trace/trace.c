@@ -317,4 +317,5 @@ SHEAF_PLUGIN(trace) = {
     .on_item = on_item,
     .on_result = on_result,
     .on_done = on_done,
+    .traits = SHEAF_P_GUARDS_NOTHING,
 };

@@ -134,7 +134,7 @@ static void a_plugin_is_laid_out_as_in_1_0(void **state)
     SIZE(sheaf_p_fail_t, 256);
     PLACE(sheaf_p_fail_t, key, 0);
     PLACE(sheaf_p_fail_t, why, 64);
-    SIZE(sheaf_plugin_t, 120);
+    SIZE(sheaf_plugin_t, 128);
     PLACE(sheaf_plugin_t, size, 0);
     PLACE(sheaf_plugin_t, abi_major, 4);
     PLACE(sheaf_plugin_t, abi_minor, 6);
@@ -152,6 +152,7 @@ static void a_plugin_is_laid_out_as_in_1_0(void **state)
     PLACE(sheaf_plugin_t, on_item, 96);
     PLACE(sheaf_plugin_t, on_result, 104);
     PLACE(sheaf_plugin_t, on_done, 112);
+    PLACE(sheaf_plugin_t, traits, 120);
 }
 
 /* --- values --- */
@@ -212,6 +213,8 @@ static void every_value_is_that_of_1_0(void **state)
     VALUE(SHEAF_P_ERROR_LEVEL, 3);
     VALUE(SHEAF_P_READABLE, 1);
     VALUE(SHEAF_P_WRITABLE, 2);
+    VALUE(SHEAF_P_GUARDS_NOTHING, 1);
+    VALUE(SHEAF_P_REPLAYS, 2);
 }
 
 int main(void)

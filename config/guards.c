@@ -1,0 +1,154 @@
+#include "config/guards.h"
+
+#include "config/plugin.h"
+#include "config/value.h"
+
+static const sheaf_yaml_t *children(const sheaf_yaml_t *node, const char *name)
+{
+    const sheaf_yaml_t *list = sheaf_yaml_get(node, sheaf_str_of(name));
+
+    return list != NULL ? list->first : NULL;
+}
+
+static bool has_trait(const sheaf_plugin_conf_t *conf, sheaf_p_trait_t trait)
+{
+    return (conf->plugin->traits & trait) != 0;
+}
+
+/* --- required --- */
+
+static bool is_among(const sheaf_plugins_t *plugins, sheaf_str_t name)
+{
+    for (uint32_t i = 0; i < plugins->count; i++)
+        if (sheaf_str_eq(plugins->items[i]->name, name) ||
+            sheaf_str_eq(sheaf_str_of(plugins->items[i]->plugin->name), name))
+            return true;
+    return false;
+}
+
+/* Plugins of an endpoint are no guard of a route: a direct request does not pass them. */
+static void check_required(sheaf_report_t *report, const sheaf_conf_t *conf, const sheaf_route_conf_t *route,
+                           const sheaf_yaml_t *node)
+{
+    for (const sheaf_yaml_t *name = children(node, "require"); name != NULL; name = name->next)
+        if (name->kind == SHEAF_YAML_SCALAR && !name->is_bad && !is_among(&conf->plugins, name->text) &&
+            !is_among(&route->plugins, name->text))
+            sheaf_report_error(report, name->mark, "`%.*s` is required, but no such plugin guards this route",
+                               SHEAF_VALUE_ARG(name->text));
+}
+
+/* --- blind --- */
+
+static bool is_blind(const sheaf_plugin_conf_t *conf)
+{
+    const sheaf_plugin_t *plugin = conf->plugin;
+
+    return plugin->on_item == NULL && (plugin->on_request != NULL || plugin->on_batch != NULL) &&
+           !has_trait(conf, SHEAF_P_GUARDS_NOTHING);
+}
+
+static bool takes_items(const sheaf_conf_t *conf, const sheaf_route_conf_t *route)
+{
+    return conf->endpoints.count > 0 && (route->expose & 1u << SHEAF_EXPOSURE_BATCH) != 0;
+}
+
+static void check_sight(sheaf_report_t *report, const sheaf_conf_t *conf, const sheaf_route_conf_t *route,
+                        const sheaf_yaml_t *node)
+{
+    const sheaf_yaml_t *entry = children(node, "plugins");
+
+    if (!takes_items(conf, route))
+        return;
+    for (uint32_t i = 0; i < route->plugins.count; i++, entry = entry->next)
+        if (is_blind(route->plugins.items[i]))
+            sheaf_report_error(report, entry->mark,
+                               "items of batches would get past `%.*s`: it is asked about requests only (it has no "
+                               "on_item); with `expose: [direct]` the route takes no items",
+                               SHEAF_STR_ARG(route->plugins.items[i]->name));
+}
+
+/* --- behind --- */
+
+static bool is_guard_of_items(const sheaf_plugin_conf_t *conf)
+{
+    return conf->plugin->on_item != NULL && !has_trait(conf, SHEAF_P_GUARDS_NOTHING);
+}
+
+/* Who among the first `count` may answer in place of whoever comes later; NULL: nobody. */
+static const sheaf_plugin_conf_t *replayer_among(const sheaf_plugins_t *plugins, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (has_trait(plugins->items[i], SHEAF_P_REPLAYS))
+            return plugins->items[i];
+    return NULL;
+}
+
+static bool is_asked_by(const sheaf_plugins_t *plugins, const sheaf_plugin_conf_t *conf)
+{
+    for (uint32_t i = 0; i < plugins->count; i++)
+        if (plugins->items[i] == conf)
+            return true;
+    return false;
+}
+
+/* Those of `then` are asked after all of `first`, but for one that stands there too. `entry` is where the first of `then` is
+ * written; NULL: each where it is defined. True: one of them is behind, and told. */
+static bool check_order(sheaf_report_t *report, const sheaf_plugins_t *first, const sheaf_plugins_t *then,
+                        const sheaf_yaml_t *entry)
+{
+    uint32_t errors = report->errors;
+
+    for (uint32_t i = 0; i < then->count; i++, entry = entry == NULL ? NULL : entry->next) {
+        const sheaf_plugin_conf_t *guard = then->items[i], *replayer = replayer_among(first, first->count);
+
+        if (replayer == NULL)
+            replayer = replayer_among(then, i);
+        if (replayer == NULL || !is_guard_of_items(guard) || is_asked_by(first, guard))
+            continue;
+        sheaf_report_error(
+            report, entry == NULL ? guard->mark : entry->mark,
+            "`%.*s` is asked behind `%.*s`, which answers with what was answered before: put it in front, "
+            "or `%.*s` behind it (plugins of a route are asked last)",
+            SHEAF_STR_ARG(guard->name), SHEAF_STR_ARG(replayer->name), SHEAF_STR_ARG(replayer->name));
+    }
+    return report->errors > errors;
+}
+
+/* Items come by way of any endpoint. */
+static void check_route(sheaf_report_t *report, const sheaf_conf_t *conf, const sheaf_route_conf_t *route,
+                        const sheaf_yaml_t *node)
+{
+    const sheaf_yaml_t *entry = children(node, "plugins");
+
+    if (check_order(report, &conf->plugins, &route->plugins, entry) || !takes_items(conf, route))
+        return;
+    for (uint32_t i = 0; i < conf->endpoints.count; i++)
+        if (check_order(report, &conf->endpoints.items[i].plugins, &route->plugins, entry))
+            return;
+}
+
+static void check_endpoints(sheaf_report_t *report, const sheaf_yaml_t *root, const sheaf_conf_t *conf)
+{
+    const sheaf_yaml_t *node = children(root, "endpoints");
+
+    for (uint32_t i = 0; i < conf->endpoints.count; i++, node = node->next)
+        check_order(report, &conf->plugins, &conf->endpoints.items[i].plugins, children(node, "plugins"));
+}
+
+void sheaf_guards_check(sheaf_report_t *report, const sheaf_yaml_t *root, const sheaf_conf_t *conf)
+{
+    static const sheaf_plugins_t nobody = {NULL, 0};
+    const sheaf_yaml_t *node = children(root, "routes");
+
+    for (uint32_t i = 0; i < conf->routes.count; i++, node = node->next)
+        check_required(report, conf, &conf->routes.items[i], node);
+    if (report->errors > 0)
+        return; /* what could not be read is missing in the lists */
+    check_order(report, &nobody, &conf->plugins, NULL);
+    check_endpoints(report, root, conf);
+    node = children(root, "routes");
+    for (uint32_t i = 0; i < conf->routes.count; i++, node = node->next) {
+        check_sight(report, conf, &conf->routes.items[i], node);
+        check_route(report, conf, &conf->routes.items[i], node);
+    }
+}

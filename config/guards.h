@@ -1,0 +1,17 @@
+/* config/guards.h - whether plugins can keep what a route relies on them for.
+ *
+ *   required   a route must not be without it (`require`)
+ *   blind      one that is asked about requests and not about items: a batch would get past it
+ *   behind     one that is asked after a plugin which may have answered already, with what others were answered
+ *
+ * All three are errors: whoever wrote such a configuration believes to be protected by it. */
+#ifndef SHEAF_CONFIG_GUARDS_H
+#define SHEAF_CONFIG_GUARDS_H
+
+#include "config/snapshot.h"
+#include "config/yaml.h"
+
+/* `root` is the tree `conf` was loaded from. */
+void sheaf_guards_check(sheaf_report_t *report, const sheaf_yaml_t *root, const sheaf_conf_t *conf);
+
+#endif
