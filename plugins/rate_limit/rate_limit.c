@@ -206,15 +206,9 @@ static uint64_t shared_bytes(const sheaf_p_value_t *values)
 
 static bool open_redis(limiter_t *limiter)
 {
-    rate_limit_redis_conf_t conf = limiter->conf.redis;
+    const rate_limit_redis_events_t events = {on_outcome, limiter, COUNT_REDIS_LOST};
 
-    conf.prefix = limiter->conf.prefix;
-    conf.rules = limiter->conf.rules;
-    conf.rule_count = limiter->conf.rule_count;
-    conf.lost_counter = COUNT_REDIS_LOST;
-    conf.on_outcome = on_outcome;
-    conf.owner = limiter;
-    limiter->redis = rate_limit_redis_new(limiter->api, limiter->worker, &conf);
+    limiter->redis = rate_limit_redis_new(limiter->api, limiter->worker, &limiter->conf, &events);
     return limiter->redis != NULL;
 }
 

@@ -5,16 +5,7 @@
 
 /* Numbers of the keys, in their order. */
 enum { LIMIT_RATE, LIMIT_PER, LIMIT_BURST };
-enum {
-    REDIS_ADDRESS,
-    REDIS_USERNAME,
-    REDIS_PASSWORD,
-    REDIS_PASSWORD_FILE,
-    REDIS_DATABASE,
-    REDIS_PREFIX,
-    REDIS_TIMEOUT,
-    REDIS_ON_ERROR
-};
+enum { REDIS_ON_ERROR = REDIS_OWN };
 enum {
     KEY_LIMITS,
     KEY_BY,
@@ -51,29 +42,7 @@ static const sheaf_p_key_t limit_keys[] = {
 };
 
 static const sheaf_p_key_t redis_keys[] = {
-    [REDIS_ADDRESS] = {.name = "address",
-                       .type = SHEAF_P_TEXT,
-                       .required = 1,
-                       .manual = "10.0.0.7:6379, [2001:db8::7]:6379 or unix:/run/redis.sock."},
-    [REDIS_USERNAME] = {.name = "username", .type = SHEAF_P_TEXT, .manual = "Of an ACL."},
-    [REDIS_PASSWORD] = {.name = "password", .type = SHEAF_P_TEXT, .manual = "Sent on every connection."},
-    [REDIS_PASSWORD_FILE] = {.name = "password_file", .type = SHEAF_P_FILE, .manual = "The password, in a file."},
-    [REDIS_DATABASE] = {.name = "database",
-                        .type = SHEAF_P_NUMBER,
-                        .preset = "0",
-                        .min = 0,
-                        .max = 65535,
-                        .manual = "Number of the database."},
-    [REDIS_PREFIX] = {.name = "prefix",
-                      .type = SHEAF_P_TEXT,
-                      .preset = "sheaf:rl:",
-                      .manual = "What its keys begin with; `policy` follows."},
-    [REDIS_TIMEOUT] = {.name = "timeout",
-                       .type = SHEAF_P_DURATION,
-                       .preset = "50ms",
-                       .min = 1,
-                       .max = 10000,
-                       .manual = "How long a decision is waited for."},
+    REDIS_KEYS("sheaf:rl:", "What its keys begin with; `policy` follows.", "50ms"),
     [REDIS_ON_ERROR] =
         {.name = "on_error",
          .type = SHEAF_P_WORD,
@@ -226,31 +195,13 @@ static int read_policy(sheaf_p_str_t text, rate_limit_conf_t *conf, sheaf_p_fail
     return 0;
 }
 
-static sheaf_p_str_t password_of(const sheaf_p_value_t *redis)
-{
-    sheaf_p_str_t password =
-        redis[REDIS_PASSWORD].is_set ? redis[REDIS_PASSWORD].text : redis[REDIS_PASSWORD_FILE].text;
-
-    while (password.len > 0 && (password.base[password.len - 1] == '\n' || password.base[password.len - 1] == '\r'))
-        password.len--;
-    return password;
-}
-
 static int read_redis(const sheaf_p_value_t *redis, rate_limit_conf_t *conf, sheaf_p_fail_t *fail)
 {
     const sheaf_p_str_t prefix = redis[REDIS_PREFIX].text;
 
-    if (!rate_limit_address_read(redis[REDIS_ADDRESS].text, &conf->redis.address))
-        return refuse(fail, "redis.address", "must be a numeric address with a port, or unix:/PATH");
-    if (redis[REDIS_PASSWORD].is_set && redis[REDIS_PASSWORD_FILE].is_set)
-        return refuse(fail, "redis.password", "stands beside password_file: one of the two");
-    if (prefix.len + RATE_LIMIT_POLICY_MAX + 2 > RATE_LIMIT_PREFIX_MAX)
-        return refuse(fail, "redis.prefix", "is too long");
+    if (redis_conf_read(redis, RATE_LIMIT_POLICY_MAX + 1, &conf->redis, fail) != 0)
+        return -1;
     snprintf(conf->prefix, sizeof(conf->prefix), "%.*s%s:", (int)prefix.len, prefix.base, conf->policy);
-    conf->redis.user = redis[REDIS_USERNAME].text;
-    conf->redis.password = password_of(redis);
-    conf->redis.database = redis[REDIS_DATABASE].number;
-    conf->redis.timeout_ms = (uint64_t)redis[REDIS_TIMEOUT].number;
     conf->on_error = (rate_limit_on_error_t)redis[REDIS_ON_ERROR].number;
     conf->asks_redis = true;
     return 0;

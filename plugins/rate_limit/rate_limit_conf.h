@@ -2,9 +2,9 @@
 #ifndef RATE_LIMIT_CONF_H
 #define RATE_LIMIT_CONF_H
 
+#include "plugins/redis/redis_conf.h"
 #include "rate_limit_key.h"
-#include "rate_limit_redis.h"
-#include "rate_limit_script.h"
+#include "rate_limit_table.h"
 
 #define RATE_LIMIT_POLICY_MAX 32 /* bytes of its name */
 
@@ -28,8 +28,8 @@ typedef struct rate_limit_conf {
     /* of Redis; all of it 0 where it is not asked */
     bool asks_redis;
     rate_limit_on_error_t on_error;
-    char prefix[RATE_LIMIT_PREFIX_MAX]; /* of its keys, with the policy */
-    rate_limit_redis_conf_t redis;      /* as written; who opens it adds prefix, rules, counter and callback */
+    char prefix[REDIS_PREFIX_MAX]; /* of its keys, with the policy */
+    redis_conn_conf_t redis;       /* as written; who opens it adds the rest */
 } rate_limit_conf_t;
 
 extern const sheaf_p_key_t rate_limit_conf_keys[];

@@ -2,9 +2,6 @@
 
 #include <hiredis/hiredis.h>
 #include <inttypes.h>
-#include <openssl/evp.h>
-#include <stdarg.h>
-#include <stdio.h>
 
 /* KEYS: one per limit. ARGV: cost, then of each limit: sliding (1 or 0), rate, period in microseconds, burst.
  * Returns {allowed, retry_ms, remaining, reset_ms, remaining, reset_ms, ...}; retry_ms -1: never.
@@ -69,41 +66,21 @@ const char rate_limit_script[] =
     "for i = 1, #charged do out[2 * i - 1] = out[2 * i - 1] + (ok == 0 and charged[i] or 0) end\n"
     "return {ok, retry, unpack(out)}\n";
 
-void rate_limit_script_sha(char ret_sha[RATE_LIMIT_SHA_LEN + 1])
+void rate_limit_question(const redis_script_t *script, const char *prefix, const uint64_t hash[2],
+                         const rate_limit_rule_t *rules, uint32_t rule_count, uint64_t cost,
+                         redis_question_t *ret_question)
 {
-    uint8_t digest[EVP_MAX_MD_SIZE] = {0};
+    redis_question_t *question = ret_question;
 
-    EVP_Digest(rate_limit_script, sizeof(rate_limit_script) - 1, digest, NULL, EVP_sha1(), NULL);
-    for (int i = 0; i < RATE_LIMIT_SHA_LEN / 2; i++)
-        snprintf(ret_sha + 2 * i, 3, "%02x", digest[i]);
-}
-
-static void __attribute__((format(printf, 2, 3))) add(rate_limit_command_t *command, const char *format, ...)
-{
-    va_list args;
-    char *word = command->room[command->count];
-
-    va_start(args, format);
-    vsnprintf(word, RATE_LIMIT_ARG_MAX, format, args);
-    va_end(args);
-    command->words[command->count++] = word;
-}
-
-void rate_limit_command(const char *sha, const char *prefix, const uint64_t hash[2], const rate_limit_rule_t *rules,
-                        uint32_t rule_count, uint64_t cost, rate_limit_command_t *ret_command)
-{
-    ret_command->count = 0;
-    ret_command->words[ret_command->count++] = sha != NULL ? "EVALSHA" : "EVAL";
-    ret_command->words[ret_command->count++] = sha != NULL ? sha : rate_limit_script;
-    add(ret_command, "%u", rule_count);
+    redis_question_begin(question, script);
     for (uint32_t i = 0; i < rule_count; i++)
-        add(ret_command, "%s{%016" PRIx64 "%016" PRIx64 "}%u", prefix, hash[0], hash[1], i);
-    add(ret_command, "%" PRIu64, cost);
+        redis_question_key(question, "%s{%016" PRIx64 "%016" PRIx64 "}%u", prefix, hash[0], hash[1], i);
+    redis_question_print(question, "%" PRIu64, cost);
     for (uint32_t i = 0; i < rule_count; i++) {
-        add(ret_command, "%d", rules[i].is_sliding);
-        add(ret_command, "%" PRIu64, rules[i].rate);
-        add(ret_command, "%" PRIu64, rules[i].period_ms * 1000);
-        add(ret_command, "%" PRIu64, rules[i].burst);
+        redis_question_print(question, "%d", rules[i].is_sliding);
+        redis_question_print(question, "%" PRIu64, rules[i].rate);
+        redis_question_print(question, "%" PRIu64, rules[i].period_ms * 1000);
+        redis_question_print(question, "%" PRIu64, rules[i].burst);
     }
 }
 

@@ -5,29 +5,17 @@
 #ifndef RATE_LIMIT_SCRIPT_H
 #define RATE_LIMIT_SCRIPT_H
 
+#include "plugins/redis/redis_question.h"
 #include "rate_limit_table.h"
-
-#define RATE_LIMIT_SHA_LEN    40
-#define RATE_LIMIT_PREFIX_MAX 64
-#define RATE_LIMIT_ARGS_MAX   (4 + 5 * RATE_LIMIT_RULES_MAX)
-#define RATE_LIMIT_ARG_MAX    (RATE_LIMIT_PREFIX_MAX + 40)
 
 struct redisReply;
 
-/* A command, its words NUL-terminated. words[1] is the hash of the script, or the script itself. */
-typedef struct rate_limit_command {
-    int count;
-    const char *words[RATE_LIMIT_ARGS_MAX];
-    char room[RATE_LIMIT_ARGS_MAX][RATE_LIMIT_ARG_MAX];
-} rate_limit_command_t;
-
 extern const char rate_limit_script[];
-/* SHA-1 of it in hex, NUL-terminated. */
-void rate_limit_script_sha(char ret_sha[RATE_LIMIT_SHA_LEN + 1]);
 
-/* EVALSHA sha ..., or EVAL script ... where `sha` is NULL. */
-void rate_limit_command(const char *sha, const char *prefix, const uint64_t hash[2], const rate_limit_rule_t *rules,
-                        uint32_t rule_count, uint64_t cost, rate_limit_command_t *ret_command);
+/* Charges `cost` to a key: what is asked of the script. */
+void rate_limit_question(const redis_script_t *script, const char *prefix, const uint64_t hash[2],
+                         const rate_limit_rule_t *rules, uint32_t rule_count, uint64_t cost,
+                         redis_question_t *ret_question);
 
 /* Returns false if the reply is not one of the script for `rule_count` limits. */
 bool rate_limit_reply_read(const struct redisReply *reply, uint32_t rule_count, rate_limit_outcome_t *ret_outcome);

@@ -50,9 +50,17 @@ def own_offence(path, included):
     return None
 
 
+def is_part(included):
+    """Whether it is of a folder of plugins/ that is no plugin: those become part of the plugins that name them."""
+    names = included.split("/")
+    return names[0] == "plugins" and len(names) == 3 and not (ROOT / "plugins" / names[1] / f"{names[1]}.c").exists()
+
+
 def plugin_offence(path, included):
-    """A plugin knows the ABI and its own folder, and nothing else of the repository."""
+    """A plugin knows the ABI, its own folder and parts it is built with, and nothing else of the repository."""
     folder = "/".join(path.split("/")[:2]) + "/"
+    if is_part(included) and (ROOT / included).exists():
+        return None
     if included == "plugins/sheaf_plugin.h" or included.startswith(folder) or (ROOT / folder / included).exists():
         return None
     return f"a plugin includes {included}: only plugins/sheaf_plugin.h and its own folder are its business"

@@ -3,14 +3,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "tests/plugins/host.h"
+#include "tests/plugins/redis_liar.h"
 #include "tests/plugins/redis_server.h"
 
 extern const sheaf_plugin_t sheaf_plugin_rate_limit;
@@ -289,25 +287,7 @@ static void a_password_is_sent_and_a_wrong_one_is_told(void **unused)
 
 /* --- one that says more than it was asked --- */
 
-typedef struct liar {
-    char address[32];
-    int listener, conn;
-} liar_t;
-
-static void liar_new(liar_t *liar)
-{
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof(at);
-
-    liar->conn = -1;
-    liar->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(liar->listener, (struct sockaddr *)&at, len), 0);
-    assert_int_equal(listen(liar->listener, 8), 0);
-    assert_int_equal(getsockname(liar->listener, (struct sockaddr *)&at, &len), 0);
-    snprintf(liar->address, sizeof(liar->address), "127.0.0.1:%d", ntohs(at.sin_port));
-}
-
-static host_t *opened_at(liar_t *liar)
+static host_t *opened_at(redis_liar_t *liar)
 {
     redis_server_t honest = server;
     host_t *host;
@@ -315,20 +295,13 @@ static host_t *opened_at(liar_t *liar)
     snprintf(server.address, sizeof(server.address), "%s", liar->address); /* limiter() looks here */
     host = opened("token_bucket", "deny");
     server = honest;
-    liar->conn = accept(liar->listener, NULL, NULL);
-    assert_true(liar->conn >= 0);
+    redis_liar_accept(liar);
     return host;
 }
 
-static void say(const liar_t *liar, const char *text)
+static void say(const redis_liar_t *liar, const char *text)
 {
-    assert_int_equal(send(liar->conn, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
-}
-
-static void liar_free(liar_t *liar)
-{
-    close(liar->conn);
-    close(liar->listener);
+    redis_liar_say(liar, text, strlen(text));
 }
 
 static void what_nobody_asked_for_costs_the_connection_alone(void **unused)
@@ -337,27 +310,27 @@ static void what_nobody_asked_for_costs_the_connection_alone(void **unused)
                                         "$2\r\nab\r\n", "*0\r\n", "-ERR no\r\n"};
 
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-        liar_t liar;
+        redis_liar_t liar;
         host_t *host;
 
-        liar_new(&liar);
+        redis_liar_new(&liar);
         host = opened_at(&liar);
         say(&liar, words[i]);
         for (int n = 0; n < 20 && host_counted(host, "redis_lost") == 0; n++)
             host_poll(host, 100);
         assert_int_equal(host_counted(host, "redis_lost"), 1);
         host_free(host);
-        liar_free(&liar);
+        redis_liar_free(&liar);
     }
 }
 
 static void a_second_answer_to_one_question_costs_the_connection_alone(void **unused)
 {
-    liar_t liar;
+    redis_liar_t liar;
     host_t *host;
     sheaf_p_ref_t item;
 
-    liar_new(&liar);
+    redis_liar_new(&liar);
     host = opened_at(&liar);
     item = asked(host, SHEAF_P_LATER);
     host_poll(host, 100); /* it goes out */
@@ -369,7 +342,7 @@ static void a_second_answer_to_one_question_costs_the_connection_alone(void **un
     assert_int_equal(host_outcome(item).faults, 0);
     asked(host, SHEAF_P_ANSWER);
     host_free(host);
-    liar_free(&liar);
+    redis_liar_free(&liar);
 }
 
 static void who_asks_more_than_redis_answers_in_time_is_counted_here(void **unused)
