@@ -226,7 +226,8 @@ static void *open_journal(const sheaf_p_open_t *open, sheaf_p_fail_t *fail)
     journal->writer = access_log_writer_new(is_stderr ? NULL : path, (size_t)values[KEY_QUEUE].number,
                                             (uint32_t)values[KEY_REOPEN].number);
     if (journal->writer == NULL) {
-        failed(fail, "file", strerror(errno));
+        snprintf(fail->key, sizeof(fail->key), "file");
+        snprintf(fail->why, sizeof(fail->why), "%.140s: %s", path, strerror(errno));
         free(journal);
         return NULL;
     }

@@ -279,7 +279,7 @@ static void a_configuration_that_cannot_be_is_refused(void **unused)
         {"format", "${header.}", "format: has a ${...} that is not known; see the page of access_log"},
         {"format", "a\tb", "format: has a control character in it"},
         {"fields", "time, statsu", "fields: name what is not known; see the page of access_log"},
-        {"file", "/nowhere/access.log", "file: No such file or directory"},
+        {"file", "/nowhere/access.log", "file: /nowhere/access.log: No such file or directory"},
     };
 
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
