@@ -1,8 +1,8 @@
 """One table for every policy and plugin: a request is decided alike however it is asked.
 
-A Row is a route of its own with plugins (or other keys of a route), and a request to it. It is asked four ways: directly, as an
-item of a batch with the headers on the item, as one that inherits them from the batch (where they are of that kind), and as an
-element of a bulk. All must get the same status, the backend must see the same, and the answer must say the same.
+A Row is a route of its own with plugins (or other keys of a route), and a request to it. It is asked five ways: directly, as an
+item of a batch with the headers on the item, as one that inherits them from the batch (where they are of that kind), as an
+element of a bulk and as a part of an aggregate. All must get the same status, the backend must see the same, and the answer must say the same.
 """
 import json
 import pathlib
@@ -10,7 +10,7 @@ import tempfile
 
 from harness import Case
 
-OWN, INHERITED, DIRECT, BULK = "item", "inheriting item", "direct", "bulk element"
+OWN, INHERITED, DIRECT, BULK, PART = "item", "inheriting item", "direct", "bulk element", "part of an aggregate"
 
 
 class Row:
@@ -36,11 +36,14 @@ class Row:
         plugins = f", plugins: [{self.plugins}]" if self.plugins else ""
         return f'- {{match: "{prefix}/{{rest...}}", rewrite: "/{{rest...}}", upstream: origin{plugins}{self.keys}}}'
 
-    def bulk(self, prefix):
+    def endpoints(self, prefix):
+        """A bulk each of whose elements is this request, and an aggregate a part of which it is."""
         each = {"method": self.method, "url": prefix + self.path, "headers": self.headers}
         if self.body is not None:
             each["body"] = self.body
-        return f"- {{path: /bulk{prefix}, kind: bulk, each: {json.dumps(each)}}}"
+        part = json.dumps({"id": "part", **each})
+        return (f"- {{path: /bulk{prefix}, kind: bulk, each: {json.dumps(each)}}}\n"
+                f"- {{path: /aggregate{prefix}, kind: aggregate, items: [{part}]}}")
 
 
 class Got:
@@ -67,7 +70,7 @@ class Decisions(Case):
         pairs = [(f"/row{number}", row) for number, row in enumerate(cls.ROWS)]
         cls.places = {"top": "trusted_proxies: [127.0.0.0/8]", **cls.more,
                       "routes": "\n".join(row.route(prefix) for prefix, row in pairs).replace("@DIR@", folder.name),
-                      "endpoints": "\n".join(row.bulk(prefix) for prefix, row in pairs)}
+                      "endpoints": "\n".join(row.endpoints(prefix) for prefix, row in pairs)}
         super().setUpClass()
 
     def ask_directly(self, prefix, row):
@@ -93,6 +96,11 @@ class Decisions(Case):
         self.assertEqual(answer.status, 207, answer.body[:500])
         return self.of_result(answer.json["responses"][0])
 
+    def ask_part(self, prefix, row):
+        answer = self.sheaf.request("GET", "/aggregate" + prefix, headers=self.outer(row))
+        self.assertEqual(answer.status, 207, answer.body[:500])
+        return self.of_result(answer.json["responses"][0])
+
     @staticmethod
     def of_result(result):
         headers = {name: ", ".join(value) if isinstance(value, list) else value for name, value in result["headers"].items()}
@@ -104,6 +112,7 @@ class Decisions(Case):
         if row.inherits:
             yield INHERITED, self.ask_item(prefix, row, {}, row.headers)
         yield BULK, self.ask_element(prefix, row)
+        yield PART, self.ask_part(prefix, row)
 
     def check(self, row, got):
         self.assertEqual(got.status, row.status, got.body)

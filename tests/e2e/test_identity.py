@@ -39,7 +39,8 @@ ROUTES = """- {match: "/jwt/{rest...}", rewrite: "/{rest...}", upstream: origin,
 ROUTES += """
             - {match: "/safe/{rest...}", rewrite: "/{rest...}", upstream: origin, plugins: [users], forward_credentials: false}
             - {match: "/twice/{rest...}", rewrite: "/{rest...}", upstream: origin, plugins: [strippers, writers]}"""
-BULKS = """- {path: /bulk, kind: bulk, each: {method: GET, url: "/${item/route}/echo"}}"""
+BULKS = """- {path: /bulk, kind: bulk, each: {method: GET, url: "/${item/route}/echo"}}
+           - {path: "/parts/{route}", kind: aggregate, items: [{id: part, url: "/${params.route}/echo"}]}"""
 TOP = f"plugins: [{USERS}, {WRITERS}, {STRIPPERS}, {PARTNERS}]"
 
 
@@ -127,9 +128,12 @@ class Decisions(Case):
     def element(self, route, headers):
         return self.one_of(self.sheaf.post([{"route": route}], headers, path="/bulk"))
 
+    def part(self, route, headers):
+        return self.one_of(self.sheaf.request("GET", f"/parts/{route}", headers=headers))
+
     def test_a_decision_is_the_same_every_way(self):
         ways = (self.direct, self.item_that_inherits, self.item_of_its_own, self.item_of_the_envelope, self.item_under_another,
-                self.element)
+                self.element, self.part)
         for route, headers, want, problem in TABLE:
             for way in ways:
                 with self.subTest(way=way.__name__, route=route, headers=str(headers)[:120]):

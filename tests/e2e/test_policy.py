@@ -239,6 +239,15 @@ class SameDecision(Decisions):
             keys=", request_headers: {deny: [x-user]}", headers={"x-user": "root"}, sees={"x-user": None}),
         Row("fields of answers that the route denies", "", 200, keys=", response_headers: {deny: [x-two]}", path="/setcookie",
             says={"x-two": None}),
+        Row("fields of answers that the route does not allow", "", 200, keys=", response_headers: {allow: [content-type]}",
+            path="/setcookie", says={"x-two": None, "set-cookie": None}),
+        Row("an encoded slash", networks("ip-11"), 400, path="/a%2Fb", client="203.0.113.5"),
+        Row("an encoded NUL", networks("ip-12"), 400, path="/a%00b", client="203.0.113.5"),
+        Row("an encoded backslash", networks("ip-13"), 400, path="/a%5Cb", client="203.0.113.5"),
+        Row("a key that is missing where one has to be", "{use: idempotency, name: i-0, required: true}", 400, method="POST", body={}),
+        Row("a key that is none", "{use: idempotency, name: i-1}", 400, method="POST", body={}, headers={"Idempotency-Key": "a b\"c"}),
+        Row("a trace of the client's goes on, a field of it does not", "{use: trace, name: t-0, accept: false}", 200,
+            headers={"tracestate": "a=1"}, sees={"tracestate": None}),
     ]
 
 
