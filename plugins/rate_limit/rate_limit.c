@@ -46,10 +46,10 @@ static bool is_item(const limiter_t *limiter, sheaf_p_ref_t ref)
 }
 
 /* An item's are put on its result when that is there: until then they are an attribute of it. */
-static void say(const limiter_t *limiter, sheaf_p_ref_t ref, const rate_limit_outcome_t *outcome)
+static void say(const limiter_t *limiter, sheaf_p_ref_t ref, uint64_t cost, const rate_limit_outcome_t *outcome)
 {
     char words[RATE_LIMIT_WORDS_MAX];
-    const size_t len = rate_limit_state_words(limiter->conf.policy, outcome->verdicts, limiter->conf.rule_count, words);
+    const size_t len = rate_limit_state_words(limiter->conf.policy, outcome, cost, limiter->conf.rule_count, words);
 
     if (!limiter->conf.says)
         return;
@@ -80,11 +80,12 @@ static void refuse(limiter_t *limiter, sheaf_p_ref_t ref, const rate_limit_outco
     limiter->api->header_set(ref, part_of(limiter, ref), "retry-after", sheaf_p_str(after, strlen(after)));
 }
 
-static sheaf_p_verdict_t act_on(limiter_t *limiter, sheaf_p_ref_t ref, const rate_limit_outcome_t *outcome)
+static sheaf_p_verdict_t act_on(limiter_t *limiter, sheaf_p_ref_t ref, uint64_t cost,
+                                const rate_limit_outcome_t *outcome)
 {
     if (outcome->evicted > 0)
         limiter->api->count(limiter->worker, COUNT_EVICTED, outcome->evicted);
-    say(limiter, ref, outcome);
+    say(limiter, ref, cost, outcome);
     if (!outcome->is_allowed) {
         refuse(limiter, ref, outcome);
         return SHEAF_P_ANSWER;
@@ -100,7 +101,7 @@ static sheaf_p_verdict_t decide_here(limiter_t *limiter, sheaf_p_ref_t ref, uint
 
     rate_limit_key(limiter->api, ref, &limiter->conf.by, limiter->table.secret, hash);
     rate_limit_table_charge(&limiter->table, hash, limiter->api->now_ms(limiter->worker), cost, &outcome);
-    return act_on(limiter, ref, &outcome);
+    return act_on(limiter, ref, cost, &outcome);
 }
 
 /* Redis has not said anything. While it is there that may be for nothing but a flood of the client, which must not open the way
@@ -125,7 +126,7 @@ static void on_outcome(void *owner, sheaf_p_ref_t ref, uint64_t cost, const rate
     if (limiter->api->request_of(ref).value == 0) /* ended meanwhile */
         return;
     if (outcome != NULL)
-        act_on(limiter, ref, outcome);
+        act_on(limiter, ref, cost, outcome);
     else
         decide_without(limiter, ref, cost);
     limiter->api->resume(ref);

@@ -30,22 +30,25 @@ size_t rate_limit_policy_words(const char *name, const rate_limit_rule_t *rules,
         len += (size_t)snprintf(ret_words + len, RATE_LIMIT_WORDS_MAX - len, ";q=%" PRIu64 ";w=%" PRIu64,
                                 bounded(rules[i].rate), rate_limit_seconds(rules[i].period_ms));
         if (rules[i].burst != rules[i].rate)
-            len += (size_t)snprintf(ret_words + len, RATE_LIMIT_WORDS_MAX - len, ";burst=%" PRIu64,
+            len += (size_t)snprintf(ret_words + len, RATE_LIMIT_WORDS_MAX - len, ";sheaf-burst=%" PRIu64,
                                     bounded(rules[i].burst));
     }
     return len;
 }
 
-size_t rate_limit_state_words(const char *name, const rate_limit_verdict_t *verdicts, uint32_t count, char *ret_words)
+size_t rate_limit_state_words(const char *name, const rate_limit_outcome_t *outcome, uint64_t cost, uint32_t count,
+                              char *ret_words)
 {
+    const bool is_refusal = !outcome->is_allowed && outcome->retry_ms != RATE_LIMIT_NEVER;
     size_t len = 0;
 
     for (uint32_t i = 0; i < count; i++) {
-        const uint64_t reset_s = verdicts[i].reset_ms == 0 ? 0 : rate_limit_seconds(verdicts[i].reset_ms);
+        const rate_limit_verdict_t *verdict = &outcome->verdicts[i];
+        const uint64_t reset_ms = is_refusal && verdict->remaining < cost ? outcome->retry_ms : verdict->reset_ms;
 
         len = member(ret_words, len, name, i);
         len += (size_t)snprintf(ret_words + len, RATE_LIMIT_WORDS_MAX - len, ";r=%" PRIu64 ";t=%" PRIu64,
-                                bounded(verdicts[i].remaining), reset_s);
+                                bounded(verdict->remaining), reset_ms == 0 ? 0 : rate_limit_seconds(reset_ms));
     }
     return len;
 }

@@ -168,7 +168,7 @@ static void results_say_what_is_left_and_when_to_come_back(void **unused)
     item = host_item(host, request, "GET", "/");
     assert_int_equal(host_ask_item(item), SHEAF_P_ANSWER);
     host_result(item, 0);
-    assert_string_equal(host_field(item, SHEAF_P_RESULT, "ratelimit"), "\"default\";r=0;t=60");
+    assert_string_equal(host_field(item, SHEAF_P_RESULT, "ratelimit"), "\"default\";r=0;t=30");
     assert_string_equal(host_field(item, SHEAF_P_RESULT, "retry-after"), "30");
     host_wind(host, 30000);
     assert_int_equal(passing(host, request, 3), 1);

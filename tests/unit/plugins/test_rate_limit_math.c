@@ -263,27 +263,35 @@ static void what_another_algorithm_left_in_the_table_is_nothing(void **unused)
 static void the_words_are_structured_fields(void **unused)
 {
     const rate_limit_rule_t rules[] = {{.rate = 100, .period_ms = 60000, .burst = 20}, window_10};
-    const rate_limit_verdict_t verdicts[] = {{.remaining = 19, .reset_ms = 600}, {.remaining = 10}};
+    rate_limit_outcome_t outcome = {.is_allowed = true,
+                                    .verdicts = {{.remaining = 19, .reset_ms = 600}, {.remaining = 10}}};
     char words[RATE_LIMIT_WORDS_MAX];
 
     rate_limit_policy_words("logins", rules, 2, words);
-    assert_string_equal(words, "\"logins\";q=100;w=60;burst=20, \"logins-1\";q=10;w=10");
-    rate_limit_state_words("logins", verdicts, 2, words);
+    assert_string_equal(words, "\"logins\";q=100;w=60;sheaf-burst=20, \"logins-1\";q=10;w=10");
+    rate_limit_state_words("logins", &outcome, 1, 2, words);
+    assert_string_equal(words, "\"logins\";r=19;t=1, \"logins-1\";r=10;t=0");
+    outcome.is_allowed = false;
+    outcome.retry_ms = 4001;
+    rate_limit_state_words("logins", &outcome, 11, 2, words);
+    assert_string_equal(words, "\"logins\";r=19;t=1, \"logins-1\";r=10;t=5");
+    outcome.retry_ms = RATE_LIMIT_NEVER;
+    rate_limit_state_words("logins", &outcome, 20, 2, words);
     assert_string_equal(words, "\"logins\";r=19;t=1, \"logins-1\";r=10;t=0");
 }
 
 static void the_longest_words_fit(void **unused)
 {
     rate_limit_rule_t rules[RATE_LIMIT_RULES_MAX];
-    rate_limit_verdict_t verdicts[RATE_LIMIT_RULES_MAX];
+    rate_limit_outcome_t outcome = {.is_allowed = true};
     char words[RATE_LIMIT_WORDS_MAX];
 
     for (int i = 0; i < RATE_LIMIT_RULES_MAX; i++) {
         rules[i] = (rate_limit_rule_t){.rate = UINT64_MAX, .period_ms = UINT64_MAX, .burst = UINT64_MAX - 1};
-        verdicts[i] = (rate_limit_verdict_t){.remaining = UINT64_MAX, .reset_ms = UINT64_MAX};
+        outcome.verdicts[i] = (rate_limit_verdict_t){.remaining = UINT64_MAX, .reset_ms = UINT64_MAX};
     }
     assert_true(rate_limit_policy_words("abcdefghijabcdefghijabcdefghijab", rules, 8, words) < sizeof(words));
-    assert_true(rate_limit_state_words("abcdefghijabcdefghijabcdefghijab", verdicts, 8, words) < sizeof(words));
+    assert_true(rate_limit_state_words("abcdefghijabcdefghijabcdefghijab", &outcome, 1, 8, words) < sizeof(words));
 }
 
 int main(void)
