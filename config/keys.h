@@ -198,6 +198,7 @@ typedef struct sheaf_plugins {
 #define SHEAF_KEY_OBJECT_hedge(n)            SHEAF_MEMBER_OBJECT(hedge, n)
 #define SHEAF_KEY_OBJECT_request_headers(n)  SHEAF_MEMBER_OBJECT(request_headers, n)
 #define SHEAF_KEY_OBJECT_response_headers(n) SHEAF_MEMBER_OBJECT(response_headers, n)
+#define SHEAF_KEY_OBJECT_mirror(n)           SHEAF_MEMBER_OBJECT(mirror, n)
 #define SHEAF_KEY_LIST_split(n)              SHEAF_MEMBER_ITEMS(LIST, split, n)
 #define SHEAF_KEY_LIST_certificate(n)        SHEAF_MEMBER_ITEMS(LIST, certificate, n)
 #define SHEAF_KEY_LIST_item(n)               SHEAF_MEMBER_ITEMS(LIST, item, n)

@@ -49,6 +49,15 @@ static void check_split(sheaf_report_t *report, const sheaf_route_conf_t *route,
                            (unsigned long long)total);
 }
 
+static void check_mirror(sheaf_report_t *report, const sheaf_route_conf_t *route, const sheaf_yaml_t *node)
+{
+    const sheaf_yaml_t *upstream = sheaf_yaml_get(sheaf_yaml_get(node, SHEAF_STR("mirror")), SHEAF_STR("upstream"));
+
+    if (upstream != NULL && route->mirror.upstream != UINT32_MAX && route->mirror.upstream == route->upstream)
+        sheaf_report_error(report, upstream->mark,
+                           "`mirror` must be another upstream than the route's, which would be asked everything twice");
+}
+
 /* The default is an absent one from here on. */
 static void check_host(sheaf_report_t *report, sheaf_route_conf_t *route, const sheaf_yaml_t *node)
 {
@@ -97,6 +106,7 @@ static void check_members(sheaf_report_t *report, sheaf_snapshot_t *snapshot, co
     check_rewrite(report, snapshot, node, route);
     check_fallback(report, route, node);
     check_split(report, route, node);
+    check_mirror(report, route, node);
     check_host(report, route, node);
     check_policy(report, snapshot->pool, route, node);
     sheaf_doubt_route(report, &snapshot->conf, route, node);

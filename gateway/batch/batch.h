@@ -22,9 +22,10 @@ typedef struct sheaf_batch_env {
     sheaf_deadlines_t *deadlines;
     sheaf_soon_t *soon;
     sheaf_dispatch_t *dispatch;
-    sheaf_snapshot_t *snapshot; /* held by the batch */
-    sheaf_metrics_t *metrics;   /* may be NULL */
-    struct sheaf_hooks *hooks;  /* NULL: no plugin is configured, see hooks.h */
+    sheaf_snapshot_t *snapshot;    /* held by the batch */
+    sheaf_metrics_t *metrics;      /* may be NULL */
+    struct sheaf_hooks *hooks;     /* NULL: no plugin is configured, see hooks.h */
+    struct sheaf_mirrors *mirrors; /* NULL: no route has a mirror, see mirror.h */
 } sheaf_batch_env_t;
 
 /* Whom a client's verified certificate names (mTLS). */

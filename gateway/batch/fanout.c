@@ -7,6 +7,7 @@
 #include "gateway/batch/expand.h"
 #include "gateway/batch/hooks.h"
 #include "gateway/batch/inherit.h"
+#include "gateway/batch/mirror.h"
 #include "gateway/batch/urgent.h"
 
 static void pump(sheaf_task_t *task);   /* moves what can move; the last turn ends the batch   */
@@ -357,6 +358,8 @@ void sheaf_fanout_send(sheaf_item_t *item)
     item->exchange.id = item->id;
     item->exchange.route_timeout_ms = item->route->timeout_ms;
     batch->env.dispatch->send(batch->env.dispatch, &item->exchange);
+    if (batch->env.mirrors != NULL)
+        sheaf_mirrors_send(batch->env.mirrors, item);
 }
 
 void sheaf_fanout_settle(sheaf_item_t *item)

@@ -69,6 +69,7 @@ struct sheaf_exchange {
     bool is_idempotent;
     bool is_repeatable;   /* may be sent twice where the upstream retries: idempotent, or its owner vouches for it */
     bool is_direct;       /* refused with QUEUE_FULL beyond max_waiting; a batch's exchanges wait */
+    bool is_once;         /* neither retried nor hedged, whatever its upstream does with others */
     bool is_streamed;     /* its answer is handed on as it comes, see SHEAF_STREAM_WINDOW */
     const void *flow;     /* exchanges of one flow (a batch) take turns with those of others; identity only */
     uint64_t deadline_ms; /* absolute, on the clock; the exchange ends with on_done(TIMEOUT) then,

@@ -13,6 +13,7 @@
 #include "gateway/run/beat.h"
 #include "gateway/run/control.h"
 #include "gateway/run/cycle.h"
+#include "gateway/run/epochs.h"
 #include "gateway/run/handover.h"
 #include "gateway/run/notify.h"
 #include "gateway/run/plughost.h"
@@ -28,6 +29,7 @@ typedef struct {
     uv_signal_t signals[4];
     sheaf_metrics_t *metrics;
     sheaf_upstreams_t *upstreams;
+    sheaf_epochs_t epochs;
     sheaf_plughost_t *plughost;
     sheaf_guests_t *pending_guests; /* of the reload that is pending */
     sheaf_front_t *front;
@@ -44,39 +46,17 @@ typedef struct {
 
 /* --- epochs --- */
 
-typedef struct {
-    sheaf_epoch_t epoch;
-    worker_t *worker;
-    sheaf_guests_t *guests;
-} worker_epoch_t;
-
-static void on_epoch_over(sheaf_epoch_t *epoch)
-{
-    worker_epoch_t *owner = SHEAF_OWNER(epoch, worker_epoch_t, epoch);
-
-    sheaf_guests_close(owner->guests);
-    sheaf_upstreams_close(epoch->env.dispatch);
-    sheaf_snapshot_drop(epoch->env.snapshot);
-    free(owner);
-}
-
 static void open_epoch(worker_t *worker, sheaf_snapshot_t *snapshot, sheaf_guests_t *guests)
 {
-    worker_epoch_t *owner = sheaf_zalloc(sizeof(*owner));
-    sheaf_epoch_t *epoch = &owner->epoch;
+    const sheaf_batch_env_t lent = {
+        .clock = &worker->cycle.clock,
+        .deadlines = &worker->cycle.deadlines,
+        .soon = &worker->cycle.soon,
+        .metrics = worker->metrics,
+    };
 
-    owner->worker = worker;
-    epoch->env.clock = &worker->cycle.clock;
-    epoch->env.deadlines = &worker->cycle.deadlines;
-    epoch->env.soon = &worker->cycle.soon;
-    epoch->env.metrics = worker->metrics;
-    epoch->env.snapshot = sheaf_snapshot_hold(snapshot);
-    epoch->env.dispatch = sheaf_upstreams_open(worker->upstreams, snapshot);
-    epoch->env.hooks = sheaf_guests_hooks(guests);
-    owner->guests = guests;
-    sheaf_guests_use(guests, epoch->env.dispatch);
-    epoch->on_last_drop = on_epoch_over;
-    sheaf_front_set_epoch(worker->front, epoch); /* takes the first hold */
+    /* takes the first hold */
+    sheaf_front_set_epoch(worker->front, sheaf_epochs_open(&worker->epochs, &lent, snapshot, guests));
     sheaf_snapshot_hold(snapshot);
     sheaf_snapshot_drop(worker->snapshot);
     worker->snapshot = snapshot;
@@ -231,6 +211,7 @@ static void end(worker_t *worker)
     worker->stage = ENDING;
     forget_pending(worker);
     uv_timer_stop(&worker->drain_timer);
+    sheaf_epochs_cut_mirrors(&worker->epochs);
     sheaf_front_free(worker->front, on_front_closed, worker);
 }
 
@@ -434,6 +415,7 @@ static bool build_floors(worker_t *worker)
         return false;
     }
     worker->upstreams = sheaf_upstreams_new(&up);
+    sheaf_epochs_init(&worker->epochs, worker->upstreams);
     worker->front = sheaf_front_new(&front);
     open_epoch(worker, worker->setup->snapshot, guests);
     rotate_tickets(worker);

@@ -214,7 +214,8 @@ static uint64_t again(sheaf_triage_t *triage, sheaf_exchange_t *exchange, const 
     sheaf_metrics_t *metrics = triage->env->metrics;
     uint64_t at_ms = SHEAF_NEVER;
 
-    if (!triage->has_retry || (triage->has_breaker && !sheaf_breaker_lets(&triage->breaker, now_ms(triage))))
+    if (!triage->has_retry || exchange->is_once ||
+        (triage->has_breaker && !sheaf_breaker_lets(&triage->breaker, now_ms(triage))))
         return SHEAF_NEVER;
     switch (sheaf_retry_ask(&triage->retry, exchange, failure, now_ms(triage), &at_ms)) {
     case SHEAF_RETRY_NO:

@@ -14,7 +14,7 @@ void sheaf_twin_watch(sheaf_group_t *group, sheaf_exchange_t *exchange)
 {
     uint64_t late_ms;
 
-    if (!group->hedge.is_on || exchange->is_streamed)
+    if (!group->hedge.is_on || exchange->is_streamed || exchange->is_once)
         return;
     late_ms = sheaf_hedge_begin(&group->hedge, exchange, now_ms(group));
     if (late_ms < exchange->end_ms)

@@ -182,7 +182,7 @@ void sim_outer(sim_t *sim, const char *name, const char *value)
 sheaf_batch_t *sim_open(sim_t *sim)
 {
     sheaf_batch_env_t env = {&sim->clock,    &sim->deadlines, &sim->soon, &sim->dispatch,
-                             &sim->snapshot, &sim->metrics,   sim->hooks};
+                             &sim->snapshot, &sim->metrics,   sim->hooks, sim->mirrors};
 
     sheaf_router_build(sim->snapshot.routes);
     sim->batch = sheaf_batch_new(&env, sim->endpoint, &sim->outer);

@@ -19,7 +19,8 @@ typedef struct sim {
     sheaf_deadlines_t deadlines;
     sheaf_soon_t soon;
     sheaf_metrics_t metrics;
-    struct sheaf_hooks *hooks; /* what the next batch asks; NULL: nobody */
+    struct sheaf_hooks *hooks;     /* what the next batch asks; NULL: nobody */
+    struct sheaf_mirrors *mirrors; /* what makes its copies; NULL: nobody */
     sheaf_snapshot_t snapshot;
     sheaf_endpoint_conf_t *endpoint;
     sheaf_headers_t outer_headers;

@@ -75,7 +75,8 @@ static inline void kit_init(kit_t *kit)
     sheaf_router_build(kit->snapshot.endpoints);
     kit->outer = (sheaf_outer_t){
         .headers = &kit->outer_headers, .scheme = SHEAF_STR("http"), .host = SHEAF_STR("gateway.example")};
-    kit->env = (sheaf_batch_env_t){&kit->clock, &kit->deadlines, &kit->soon, NULL, &kit->snapshot, NULL, NULL};
+    kit->env = (sheaf_batch_env_t){
+        .clock = &kit->clock, .deadlines = &kit->deadlines, .soon = &kit->soon, .snapshot = &kit->snapshot};
 }
 
 static inline void kit_fini(kit_t *kit)
