@@ -63,6 +63,13 @@ static inline __m128i sheaf_sixteen_not_printable(__m128i word)
     return _mm_cmplt_epi8(word, _mm_set1_epi8(0x20));
 }
 
+/* From `first` to `last`, both ASCII. */
+static inline __m128i sheaf_sixteen_within(__m128i word, char first, char last)
+{
+    return _mm_and_si128(_mm_cmpgt_epi8(word, _mm_set1_epi8((char)(first - 1))),
+                         _mm_cmplt_epi8(word, _mm_set1_epi8((char)(last + 1))));
+}
+
 /* Unsigned; `bound` is not 0. */
 static inline __m128i sheaf_sixteen_below(__m128i word, uint8_t bound)
 {

@@ -74,6 +74,12 @@ sheaf_json_iter_t sheaf_json_iter(sheaf_json_t value);
 bool sheaf_json_next_member(sheaf_json_iter_t *iter, sheaf_json_t *ret_name, sheaf_json_t *ret_value);
 bool sheaf_json_next_element(sheaf_json_iter_t *iter, sheaf_json_t *ret_value);
 
+/* The next element while where it ends is not known, for who walks it in any case: its first byte is right, its length is
+ * not, sheaf_json_type and sheaf_json_iter may be asked. It is an object or array, or it is the last that is asked for;
+ * once `inner` has walked all of it, closing it goes on behind. */
+bool sheaf_json_open_element(sheaf_json_iter_t *iter, sheaf_json_t *ret_value);
+void sheaf_json_close_element(sheaf_json_iter_t *iter, const sheaf_json_iter_t *inner);
+
 /* The text of a JSON string (quotes in the slice) with escapes resolved; without escapes it points into the
  * document, else into `pool`. May hold NUL when the source says \u0000. */
 sheaf_str_t sheaf_json_string(sheaf_json_t value, sheaf_pool_t *pool);

@@ -80,19 +80,58 @@ static inline const char *skip_string(const char *at, const char *end)
     return quote < end ? quote + 1 : end;
 }
 
+/* Adds up what is open; a backslash, which only a string holds, is none of its business. */
+typedef struct {
+    int depth;
+    bool in_string;
+} nest_t;
+
+/* Whether this byte, a quote or none that counts in a string, closes the value. */
+static inline bool nest(nest_t *nest, char c)
+{
+    if (c == '"')
+        nest->in_string = !nest->in_string;
+    else if (!nest->in_string && (c | 0x20) == '{')
+        nest->depth++;
+    else if (!nest->in_string && (c | 0x20) == '}')
+        return --nest->depth == 0;
+    return false;
+}
+
+#ifdef __SSE2__
+/* Quotes, backslashes and brackets; a square one differs from a curly one by one bit. */
+static inline unsigned marks_at(const char *at)
+{
+    __m128i word = sheaf_sixteen_at(at), curly = _mm_or_si128(word, _mm_set1_epi8(0x20));
+
+    return sheaf_sixteen_bits(sheaf_sixteen_equal(word, '"') | sheaf_sixteen_equal(word, '\\') |
+                              sheaf_sixteen_equal(curly, '{') | sheaf_sixteen_equal(curly, '}'));
+}
+#endif
+
 static const char *skip_nested(const char *at, const char *end)
 {
-    static const int8_t depths[256] = {['{'] = 1, ['['] = 1, ['}'] = -1, [']'] = -1};
-    int depth = 0;
+    nest_t open = {0};
 
-    while (at < end) {
-        if (*at == '"') {
-            at = skip_string(at, end);
-            continue;
+#ifdef __SSE2__
+    for (; end - at >= 16; at += 16) {
+        for (unsigned bits = marks_at(at); bits != 0; bits &= bits - 1) {
+            const char *mark = at + __builtin_ctz(bits);
+
+            if (*mark == '\\') {
+                at = mark + 2 - 16; /* on behind what it escapes */
+                break;
+            }
+            if (nest(&open, *mark))
+                return mark + 1;
         }
-        depth += depths[(unsigned char)*at++];
-        if (depth == 0)
-            return at;
+    }
+#endif
+    for (; at < end; at++) {
+        if (*at == '\\')
+            at++;
+        else if (nest(&open, *at))
+            return at + 1;
     }
     return at;
 }
@@ -126,12 +165,34 @@ static sheaf_json_t take_value(sheaf_json_iter_t *iter)
     return value;
 }
 
+/* Where a value may begin a bracket that closes ends all; it differs from the other by one bit. */
+static bool is_over(const sheaf_json_iter_t *iter)
+{
+    return iter->at == iter->end || (*iter->at | 0x20) == '}';
+}
+
 bool sheaf_json_next_element(sheaf_json_iter_t *iter, sheaf_json_t *ret_value)
 {
-    if (skip_space(iter->at, iter->end) == iter->end)
+    iter->at = skip_space(iter->at, iter->end);
+    if (is_over(iter))
         return false;
     *ret_value = take_value(iter);
     return true;
+}
+
+bool sheaf_json_open_element(sheaf_json_iter_t *iter, sheaf_json_t *ret_value)
+{
+    iter->at = skip_space(iter->at, iter->end);
+    if (is_over(iter))
+        return false;
+    *ret_value = sheaf_str(iter->at, (size_t)(iter->end - iter->at));
+    return true;
+}
+
+void sheaf_json_close_element(sheaf_json_iter_t *iter, const sheaf_json_iter_t *inner)
+{
+    iter->at = skip_space(inner->at + 1, iter->end);
+    iter->at += iter->at < iter->end && *iter->at == ',';
 }
 
 bool sheaf_json_next_member(sheaf_json_iter_t *iter, sheaf_json_t *ret_name, sheaf_json_t *ret_value)

@@ -10,6 +10,7 @@
 #include "gateway/batch/plan.h"
 
 #define FIRST_ITEMS  16
+#define EXPECT_MOST  256u /* more than that is moved: a few large items look like many small ones */
 #define WINDOW_LEAST 256u /* slots of a window, a power of two: four times what flies, so that order costs little */
 #define WINDOW_MOST  2048u
 
@@ -135,15 +136,31 @@ static sheaf_err_t take_id(sheaf_batch_t *batch, sheaf_str_t id, sheaf_str_t *re
     return SHEAF_OK;
 }
 
+void sheaf_batch_expect(sheaf_batch_t *batch, size_t items)
+{
+    SHEAF_ASSERT(batch->count == 0 && batch->items == NULL);
+    batch->expected = items < EXPECT_MOST ? (uint32_t)items : EXPECT_MOST;
+    if (batch->expected > batch->endpoint->max_items)
+        batch->expected = (uint32_t)batch->endpoint->max_items;
+}
+
+static void grow(sheaf_batch_t *batch)
+{
+    uint32_t size = batch->size * 2;
+
+    if (size == 0)
+        for (size = FIRST_ITEMS; size < batch->expected;)
+            size *= 2;
+    batch->size = size;
+    batch->items = sheaf_realloc(batch->items, size * sizeof(sheaf_item_t));
+}
+
 static sheaf_item_t *next_item(sheaf_batch_t *batch)
 {
     sheaf_item_t *item;
 
-    if (batch->count == batch->size && batch->feed.next == NULL) {
-        /* nothing points into the array before the batch is sealed */
-        batch->size = batch->size == 0 ? FIRST_ITEMS : batch->size * 2;
-        batch->items = sheaf_realloc(batch->items, batch->size * sizeof(*item));
-    }
+    if (batch->count == batch->size && batch->feed.next == NULL)
+        grow(batch); /* nothing points into the array before the batch is sealed */
     item = sheaf_batch_item(batch, batch->count);
     memset(item, 0, sizeof(*item));
     item->batch = batch;

@@ -106,7 +106,7 @@ struct sheaf_batch {
     sheaf_fault_t fault;
 
     sheaf_item_t *items; /* by sheaf_batch_item() only */
-    uint32_t count, size;
+    uint32_t count, size, expected;
     uint32_t oldest;   /* the first item that is still there: 0, except in a window */
     uint32_t mask;     /* from an index to its slot: all bits, except in a window */
     uint32_t total;    /* items there will be, once sealed */
@@ -183,6 +183,9 @@ void sheaf_batch_free(sheaf_batch_t *batch);
 void sheaf_batch_prefer(sheaf_batch_t *batch, const sheaf_prefer_t *prefer);
 /* Which of the preferences hold, once the batch is sealed: for Preference-Applied. */
 sheaf_prefer_t sheaf_batch_preferred(const sheaf_batch_t *batch);
+
+/* How many items there may be, before the first is added: a guess, which spares moving them as they become more. */
+void sheaf_batch_expect(sheaf_batch_t *batch, size_t items);
 
 /* Adds an item; limits are checked here, once for all codecs. An item that cannot run (bad url, method, header, no
  * route, ...) is added and settles with its own error once the batch runs. An error is the envelope's (TOO_MANY_ITEMS,

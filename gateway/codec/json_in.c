@@ -4,6 +4,8 @@
  * is understood. Strings without escapes and JSON bodies are slices of the document. */
 #include "gateway/codec/json_reader.h"
 
+#define ITEM_BYTES 48 /* of a short item */
+
 /* --- the envelope --- */
 
 static sheaf_err_t batch_requests(sheaf_reader_t *reader, sheaf_json_t value)
@@ -107,14 +109,16 @@ static sheaf_err_t read_items(sheaf_reader_t *reader)
     sheaf_json_iter_t iter = sheaf_json_iter(reader->requests);
     sheaf_json_t item;
 
+    sheaf_batch_expect(reader->batch, reader->requests.len / ITEM_BYTES);
     reader->in_item = true;
-    for (reader->index = 0; sheaf_json_next_element(&iter, &item); reader->index++) {
+    for (reader->index = 0; sheaf_json_open_element(&iter, &item); reader->index++) {
         sheaf_err_t err = sheaf_reader_item(reader, item);
 
         if (err == SHEAF_OK && sheaf_batch_add(reader->batch, &reader->draft, reader->fail) != SHEAF_OK)
             err = locate_fault(reader);
         if (err != SHEAF_OK)
             return err;
+        sheaf_json_close_element(&iter, &reader->members);
     }
     reader->in_item = false;
     if (sheaf_batch_seal(reader->batch, reader->fail) != SHEAF_OK)

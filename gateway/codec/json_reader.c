@@ -241,6 +241,7 @@ sheaf_err_t sheaf_reader_members(sheaf_reader_t *reader, sheaf_json_t object, co
         if ((err = member->take(reader, value)) != SHEAF_OK)
             return err;
     }
+    reader->members = iter;
     return SHEAF_OK;
 }
 

@@ -28,6 +28,7 @@ struct sheaf_reader {
     /* the item being read; in_item says whether there is one */
     bool in_item;
     uint32_t index;
+    sheaf_json_iter_t members; /* of the object read last: at its end once all were taken */
     sheaf_draft_t draft;
     sheaf_json_t body;
     sheaf_str_t content_type; /* the item's, else the envelope's */

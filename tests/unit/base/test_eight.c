@@ -73,6 +73,8 @@ static void sixteen_bytes_are_each_marked_for_what_they_are(void **state)
         assert_int_equal(sheaf_sixteen_bits(sheaf_sixteen_not_printable(word)),
                          byte < 0x20 || byte > 0x7f ? 1 << 9 : 0);
         assert_int_equal(sheaf_sixteen_bits(sheaf_sixteen_below(word, 0x20)), byte < 0x20 ? 1 << 9 : 0);
+        assert_int_equal(sheaf_sixteen_bits(sheaf_sixteen_within(word, 'A', 'Z')),
+                         byte >= 'A' && byte <= 'Z' ? 1 << 9 : 0);
         assert_int_equal(sheaf_sixteen_bits(sheaf_sixteen_equal(word, (char)byte)), byte == 'x' ? 0xffff : 1 << 9);
     }
 }

@@ -203,12 +203,73 @@ static void a_check_is_a_scan_that_also_refuses_twins(void **state)
     assert_true(twins > 0);
 }
 
+/* One element that is opened without its end being known: where it closes is where its slice ends. */
+static void walk_opened(sheaf_json_iter_t *opened, sheaf_json_t value)
+{
+    sheaf_json_t open, inner_value;
+    sheaf_json_iter_t inner;
+
+    assert_true(sheaf_json_open_element(opened, &open));
+    assert_ptr_equal(open.base, value.base);
+    if (sheaf_json_type(value) != SHEAF_JSON_ARRAY && sheaf_json_type(value) != SHEAF_JSON_OBJECT) {
+        assert_true(sheaf_json_next_element(opened, &open));
+        return;
+    }
+    inner = sheaf_json_iter(open);
+    while (sheaf_json_next_element(&inner, &inner_value))
+        ;
+    assert_ptr_equal(inner.at, value.base + value.len - 1);
+    sheaf_json_close_element(opened, &inner);
+}
+
+static void walk(sheaf_json_t value)
+{
+    sheaf_json_iter_t iter = sheaf_json_iter(value), opened = iter;
+    sheaf_json_t inner;
+
+    while (sheaf_json_next_element(&iter, &inner)) { /* names of members, too */
+        text_t slice = {.len = inner.len};
+
+        memcpy(slice.bytes, inner.base, inner.len);
+        if (!scan(&slice))
+            fail_msg("no value: %.*s", (int)inner.len, inner.base);
+        walk_opened(&opened, inner);
+        assert_ptr_equal(opened.at, iter.at);
+        if (inner.base[0] == '[' || inner.base[0] == '{')
+            walk(inner);
+    }
+    assert_false(sheaf_json_open_element(&opened, &inner));
+}
+
+static void cursors_cut_where_values_end(void **state)
+{
+    unsigned walked = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < DOCUMENTS / 4; i++) {
+        text_t text = {.len = 0};
+
+        put(&text, "[");
+        for (unsigned n = 1 + roll(4); n > 0; n--) {
+            put_value(&text, 0);
+            put(&text, n > 1 ? "," : "");
+        }
+        put(&text, "]");
+        if (!scan(&text))
+            continue;
+        walk(sheaf_json_root(sheaf_str(text.bytes, text.len)));
+        walked++;
+    }
+    assert_true(walked > DOCUMENTS / 8);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_scanner_and_jansson_differ_only_where_jansson_needs_c_values),
         cmocka_unit_test(the_scanner_does_not_care_where_the_bytes_are_cut),
         cmocka_unit_test(a_check_is_a_scan_that_also_refuses_twins),
+        cmocka_unit_test(cursors_cut_where_values_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -99,10 +99,58 @@ static void every_recorded_answer_means_the_same_however_it_is_cut(void **state)
     globfree(&found);
 }
 
+static char name_byte(size_t i, char odd)
+{
+    static const char usual[] = "Aa-ZzMmBb-";
+
+    return odd != 0 && i % 11 == 7 ? odd : usual[i % (sizeof(usual) - 1)];
+}
+
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c + 0x20) : c;
+}
+
+static void check_field(size_t name_len, size_t value_len, char odd)
+{
+    static const char status[] = "HTTP/1.1 200 OK\r\n";
+    char bytes[256];
+    int len = sprintf(bytes, "%s", status);
+    sheaf_wire_head_t *head = malloc(sizeof(*head));
+    const char *why;
+
+    for (size_t i = 0; i < name_len; i++)
+        bytes[len++] = name_byte(i, odd);
+    len += sprintf(bytes + len, ":%.*s\r\n\r\n", (int)value_len, "VALUE OF CAPITALS [AND] ~ MORE OF THEM");
+    assert_int_equal(sheaf_wire_parse_head(bytes, (size_t)len, 0, false, head, &why), len);
+    assert_int_equal(head->header_count, 1);
+    assert_int_equal(head->headers[0].name.len, name_len);
+    for (size_t i = 0; i < name_len; i++)
+        assert_int_equal(head->headers[0].name.base[i], lower(name_byte(i, odd)));
+    assert_int_equal(head->headers[0].value.len, value_len);
+    assert_memory_equal(head->headers[0].value.base, "VALUE OF CAPITALS [AND] ~ MORE OF THEM", value_len);
+    free(head);
+}
+
+static void names_are_lowered_and_values_are_not(void **state)
+{
+    (void)state;
+    for (size_t name_len = 1; name_len < 40; name_len++) {
+        for (size_t value_len = 1; value_len < 30; value_len++) {
+            if (value_len == 6 || value_len == 9 || value_len == 18 || value_len == 24 || value_len == 26)
+                continue; /* would end in a space */
+            check_field(name_len, value_len, 0);
+            check_field(name_len, value_len, '_');
+            check_field(name_len, value_len, '9');
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_recorded_answer_means_the_same_however_it_is_cut),
+        cmocka_unit_test(names_are_lowered_and_values_are_not),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
