@@ -267,6 +267,7 @@ class Sheaf(Process):
 class Case(unittest.TestCase):
     """Tests that share one origin and one gateway; `places` fills the configuration."""
     places = {}
+    is_alone = False  # whether it takes or measures the whole machine: nothing else runs at the same time
     maxDiff = None
 
     @classmethod

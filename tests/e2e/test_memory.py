@@ -24,6 +24,7 @@ def lengths_in(text):
 @unittest.skipUnless(RELEASE.exists(), "a sanitizer's malloc does not tell: cmake --preset release")
 class Streams(Case):
     """200 answers of 1 MiB through a budget of 16 MiB, to a client that reads 10 MiB/s; 40 unless ATTACK_FULL is set."""
+    is_alone = True
 
     def stream(self, accept):
         sheaf = self.start(binary=str(RELEASE), upstream="timeout: 60s",
@@ -59,6 +60,7 @@ class Streams(Case):
 @unittest.skipUnless(RELEASE.exists(), "a sanitizer's malloc does not tell: cmake --preset release")
 class Bulks(Case):
     """100,000 elements through a window: what is needed beyond the request itself does not grow with their number."""
+    is_alone = True
     COUNT = 100000
     MOST_KIB = 16 << 10  # the request lies there twice while its batch runs: 7.2 MiB of it count here
 
@@ -119,6 +121,7 @@ class Sluggish:
 @unittest.skipUnless(RELEASE.exists(), "a sanitizer's malloc does not tell: cmake --preset release")
 class Requests(Case):
     """Bodies of 16 MiB for backends that read nothing: the gateway has them once, beside the request that they came in."""
+    is_alone = True
     COUNT, LENGTH = 8, 16 << 20
     MOST_KIB = 64 << 10
 
