@@ -1,6 +1,7 @@
 /* plugins/sheaf_plugin.h - what a plugin and Sheaf know of each other. Version 1.0.
  *
  *   client's request --on_request--> read --on_batch--> items --on_item--> backend --on_result--> answer --on_done-->
+ *                                                                                        '- on_body, where it was asked for
  *
  * A plugin is one constant (sheaf_plugin_t): its name, its configuration keys, its hooks. Sheaf reads and checks the keys, opens
  * the plugin once in every worker for each place it is configured at, and calls its hooks on that worker's thread. A direct
@@ -209,10 +210,18 @@ typedef struct sheaf_p_api {
     int (*number)(sheaf_p_ref_t ref, sheaf_p_number_t what, int64_t *ret_number);
     /* IPv4-mapped; as SHEAF_P_CLIENT_IP. 0: not known, as of a peer on a Unix socket that vouches for nobody. */
     int (*client_address)(sheaf_p_ref_t ref, uint8_t ret_address[16]);
-    /* Bodies: of CLIENT, QUESTION, RESULT. 0: none, or one that is streamed. */
+    /* Bodies: of CLIENT, QUESTION, RESULT. 0: none, or one that is streamed. In on_body RESULT's is 1 when it came whole, also
+     * where it is empty. */
     int (*body)(sheaf_p_ref_t ref, sheaf_p_part_t part, sheaf_p_str_t *ret_body);
     /* In on_item: the QUESTION's. 0 or -1. */
     int (*body_set)(sheaf_p_ref_t ref, sheaf_p_part_t part, sheaf_p_str_t body);
+    /* In on_result: this answer's body is wanted in on_body, if it has at most `max_bytes`. A direct request's is copied then as it
+     * passes to the client; the copy goes at once when the answer is longer, or limits.memory is near. Where several plugins
+     * ask, the largest bound holds: look at the length. 0, or -1: not now, or it says itself that it is longer. */
+    int (*keep_body)(sheaf_p_ref_t item, uint64_t max_bytes);
+    /* In on_item: all parameters of that name leave the query that the backend gets, however they are encoded. It is not routed
+     * again. How many they were, or -1: not now. */
+    int (*query_remove)(sheaf_p_ref_t item, const char *name);
     /* The item's request, or the request itself. */
     sheaf_p_ref_t (*request_of)(sheaf_p_ref_t ref);
 
@@ -225,7 +234,8 @@ typedef struct sheaf_p_api {
     int (*expand)(sheaf_p_ref_t ref, sheaf_p_str_t text, sheaf_p_str_t *ret_text);
 
     /* Instead of the backend, or (for a request) of the whole batch. Fields may be set on RESULT (an item) or REPLY (a request)
-     * afterwards. 0, or -1: answered already, or too late: that is a fault of the plugin and gives 500. */
+     * afterwards. 0, or -1: answered already, or too late: that is a fault of the plugin and gives 500. In on_result: in the place
+     * of the answer that is here; nothing of that remains, and what still comes of it is dropped. */
     int (*answer)(sheaf_p_ref_t ref, uint32_t status, const char *content_type, sheaf_p_str_t body);
     /* The same as application/problem+json (RFC 9457): `slug` ends its type, `detail` is a sentence. */
     int (*problem)(sheaf_p_ref_t ref, uint32_t status, const char *slug, const char *detail);
@@ -313,7 +323,12 @@ typedef struct sheaf_plugin {
     sheaf_p_verdict_t (*on_item)(void *self, sheaf_p_ref_t item);
     /* Its answer is here, from a backend, from a plugin, or a failure; for a direct request its head. */
     void (*on_result)(void *self, sheaf_p_ref_t item);
-    /* The request is over, answered or not; after the last on_result. */
+    /* The body that keep_body() of any plugin asked for is here: body(item, SHEAF_P_RESULT) is 1. Or it will not be, and that is 0:
+     * it was cut, it is too long, memory was short, its client went away first. Once, after on_result and before on_done; as soon as
+     * the backend is done, while its client may still be reading. Nothing can be changed any more; the item, its status and its head
+     * can be read until on_done has returned. */
+    void (*on_body)(void *self, sheaf_p_ref_t item);
+    /* The request is over, answered or not; after the last on_result and on_body. A direct request stands for its item here too. */
     void (*on_done)(void *self, sheaf_p_ref_t request);
     uint64_t traits; /* of sheaf_p_trait_t, together */
 } sheaf_plugin_t;

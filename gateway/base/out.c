@@ -143,6 +143,28 @@ size_t sheaf_out_peek(const sheaf_out_t *out, sheaf_iovec_t *iovecs, size_t max,
     return count;
 }
 
+static bool copy_run(sheaf_buf_t *buf, const char *bytes, size_t len)
+{
+    return len == 0 || sheaf_buf_append(buf, bytes, len);
+}
+
+bool sheaf_out_copy(const sheaf_out_t *out, sheaf_buf_t *buf)
+{
+    for (const sheaf_out_piece_t *piece = out->head; piece != NULL; piece = piece->next) {
+        size_t at = piece->at;
+
+        if (piece->buf == NULL && !copy_run(buf, own_bytes(piece) + at, piece->len - at))
+            return false;
+        for (const sheaf_chunk_t *chunk = piece->buf == NULL ? NULL : piece->chunk; chunk != NULL;
+             chunk = chunk->next) {
+            if (!copy_run(buf, chunk->bytes + at, chunk->len - at))
+                return false;
+            at = 0;
+        }
+    }
+    return true;
+}
+
 /* True when the piece at the front has been read to its end (a last piece of own bytes may grow again, but a new one
  * is as good). */
 static bool consume_front(sheaf_out_piece_t *piece, size_t *len)

@@ -40,6 +40,9 @@ void sheaf_out_buf(sheaf_out_t *out, sheaf_buf_t *buf);
 /* Up to `max` iovecs from the front, at most `limit_bytes`; nothing is consumed. Returns how many. */
 size_t sheaf_out_peek(const sheaf_out_t *out, sheaf_iovec_t *iovecs, size_t max, size_t limit_bytes);
 
+/* Appends a copy of all that is queued to `buf`; false, and some of it appended, when its ceiling would be passed. */
+bool sheaf_out_copy(const sheaf_out_t *out, sheaf_buf_t *buf);
+
 /* Drops `len` bytes from the front (they were written). */
 void sheaf_out_consume(sheaf_out_t *out, size_t len);
 

@@ -1,5 +1,7 @@
 #include "gateway/batch/direct.h"
 
+#include "gateway/batch/fanout.h"
+#include "gateway/batch/hooks.h"
 #include "gateway/batch/inherit.h"
 #include "gateway/batch/plan.h"
 
@@ -150,6 +152,15 @@ bool sheaf_direct_take_body(sheaf_item_t *item, const char *bytes, size_t len)
 {
     item->batch->watch->on_body(item->batch, bytes, len);
     return true;
+}
+
+void sheaf_direct_tell_head(sheaf_batch_t *batch)
+{
+    sheaf_item_t *item = batch->items;
+
+    sheaf_hooks_tell(item);
+    if (item->is_given && item->state == SHEAF_ITEM_FLYING)
+        sheaf_fanout_land(item);
 }
 
 void sheaf_direct_forget_body(sheaf_batch_t *batch)

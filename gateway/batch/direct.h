@@ -30,6 +30,10 @@ sheaf_str_t sheaf_direct_allow(const sheaf_batch_t *batch);
  * The item is not sent. */
 void sheaf_direct_take_other(sheaf_batch_t *batch);
 
+/* Its head is about to be sent: tells hooks, and when they put another answer in its place the backend's is given up, so that
+ * on_item has come when this returns. */
+void sheaf_direct_tell_head(sheaf_batch_t *batch);
+
 /* The body goes, and nothing flies any more: whoever looks at the item later finds none. */
 void sheaf_direct_forget_body(sheaf_batch_t *batch);
 

@@ -367,6 +367,13 @@ void sheaf_fanout_settle(sheaf_item_t *item)
     settle(item);
 }
 
+void sheaf_fanout_land(sheaf_item_t *item)
+{
+    item->batch->env.dispatch->cancel(item->batch->env.dispatch, &item->exchange);
+    sheaf_inherit_detach(item);
+    settle(item);
+}
+
 /* --- what comes back --- */
 
 static void reserve(sheaf_item_t *item, uint64_t bytes)

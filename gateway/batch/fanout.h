@@ -23,6 +23,8 @@ sheaf_item_t *sheaf_batch_feed_next(sheaf_batch_t *batch);
 /* For hooks: an item that flies is sent, or has its answer. */
 void sheaf_fanout_send(sheaf_item_t *item);
 void sheaf_fanout_settle(sheaf_item_t *item);
+/* It has its answer, and what its backend still says of another is heard no more. */
+void sheaf_fanout_land(sheaf_item_t *item);
 
 /* Queues the pump if there is something it could do. */
 void sheaf_fanout_wake(sheaf_batch_t *batch);

@@ -99,6 +99,12 @@ void sheaf_item_give(sheaf_item_t *item, const sheaf_given_t *given, const sheaf
         sheaf_item_complete(item);
 }
 
+void sheaf_item_replace(sheaf_item_t *item, const sheaf_given_t *given, const sheaf_headers_t *fields)
+{
+    sheaf_item_forget_answer(item);
+    sheaf_item_give(item, given, fields);
+}
+
 void sheaf_hooks_tell(sheaf_item_t *item)
 {
     sheaf_hooks_t *hooks = item->batch->env.hooks;
@@ -107,6 +113,19 @@ void sheaf_hooks_tell(sheaf_item_t *item)
         return;
     item->is_told = true;
     hooks->on_result(hooks, item);
+}
+
+void sheaf_hooks_tell_body(sheaf_item_t *item)
+{
+    sheaf_hooks_t *hooks = item->batch->env.hooks;
+    sheaf_caller_t *caller = item->batch->caller;
+
+    if (hooks == NULL || caller == NULL || caller->kept.state == SHEAF_KEPT_NONE || caller->kept.is_told)
+        return;
+    caller->kept.is_told = true;
+    sheaf_kept_end(&caller->kept, false); /* who has it whole has said so */
+    hooks->on_body(hooks, item);
+    sheaf_kept_lose(&caller->kept);
 }
 
 void sheaf_edits_add(sheaf_edits_t *edits, sheaf_pool_t *pool, sheaf_edit_kind_t kind, sheaf_str_t name,

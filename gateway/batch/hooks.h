@@ -2,7 +2,8 @@
  *
  *   request --on_request--> decode --on_batch--> start
  *   item    --on_item--> flies --answer--> on_result --> settles            PASS: on; ANSWER: it has its answer;
- *   request is over --on_done                                               LATER: held until it is asked again
+ *           \_ of a direct request --on_body, where asked for               LATER: held until it is asked again
+ *   request is over --on_done
  *
  * sheaf_batch_env_t has the hooks of its epoch; NULL when no plugin is configured, and a pointer test is all it costs then.
  * A held item counts as flying. Its deadline and that of its batch end it as they end any other.
@@ -12,6 +13,7 @@
 #define SHEAF_BATCH_HOOKS_H
 
 #include "gateway/batch/batch.h"
+#include "gateway/batch/kept.h"
 
 typedef enum sheaf_say {
     SHEAF_SAY_PASS,
@@ -60,6 +62,8 @@ typedef struct sheaf_caller {
     uint16_t status;
     uint64_t sent_bytes;
     const char *error;   /* slug; NULL: none */
+    uint64_t length;     /* of a direct answer's body as its head tells; UINT64_MAX: nobody knows */
+    sheaf_kept_t kept;   /* of a direct answer */
     sheaf_edits_t reply; /* of its head */
     sheaf_given_t given; /* after ANSWER */
 
@@ -74,8 +78,11 @@ struct sheaf_hooks {
     sheaf_say_t (*on_batch)(sheaf_hooks_t *self, sheaf_caller_t *caller);
     /* ANSWER: the item's answer has been made, by sheaf_item_give() or sheaf_item_fail(). */
     sheaf_say_t (*on_item)(sheaf_hooks_t *self, sheaf_item_t *item);
-    /* Its answer may still be changed. The last that is heard of an item. */
+    /* Its answer may still be changed, and another put in its place (sheaf_item_replace). The last that is heard of an item,
+     * unless it is a direct request and its caller->kept was asked for. */
     void (*on_result)(sheaf_hooks_t *self, sheaf_item_t *item);
+    /* Then this: caller->kept is WHOLE or LOST, and its bytes are gone afterwards. */
+    void (*on_body)(sheaf_hooks_t *self, sheaf_item_t *item);
     void (*on_done)(sheaf_hooks_t *self, sheaf_caller_t *caller);
     /* Would anybody be asked about an item of that batch on that route? Then it asks its backend for itself. */
     bool (*asks)(sheaf_hooks_t *self, const sheaf_batch_t *batch, const sheaf_route_conf_t *route);
@@ -87,9 +94,14 @@ void sheaf_hooks_go_on(sheaf_item_t *item);
 /* Makes `given` with `fields` (valid end-to-end fields, lower-case) the item's answer. */
 void sheaf_item_give(sheaf_item_t *item, const sheaf_given_t *given, const sheaf_headers_t *fields);
 
+/* The same in on_result, in the place of the answer that is there. */
+void sheaf_item_replace(sheaf_item_t *item, const sheaf_given_t *given, const sheaf_headers_t *fields);
+
 /* Tells that the item's answer is there; once. For item, and for whoever is about to send the head of a direct answer: what
  * ends before that is told when it settles. */
 void sheaf_hooks_tell(sheaf_item_t *item);
+/* Tells how keeping the body ended, where that was asked for; once. */
+void sheaf_hooks_tell_body(sheaf_item_t *item);
 
 /* --- for fanout --- */
 

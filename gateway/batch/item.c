@@ -254,6 +254,17 @@ static void forget_answer(sheaf_item_t *item)
     item->content_type = SHEAF_STR_NONE;
 }
 
+void sheaf_item_forget_answer(sheaf_item_t *item)
+{
+    forget_answer(item);
+    drop_inflate(item);
+    sheaf_buf_drop(item->body);
+    item->body = NULL;
+    item->json_is_valid = false;
+    item->err = SHEAF_OK;
+    item->detail = SHEAF_STR_NONE;
+}
+
 /* Where the coding is at fault it knows best: the exchange only heard that its bytes were not wanted. */
 static sheaf_str_t blame_coding(const sheaf_item_t *item, sheaf_err_t *err)
 {

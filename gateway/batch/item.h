@@ -178,6 +178,9 @@ void sheaf_item_complete(sheaf_item_t *item);
  * empty one takes the title of `err`. Does not settle. */
 void sheaf_item_fail(sheaf_item_t *item, sheaf_err_t err, sheaf_str_t detail);
 
+/* What had arrived is thrown away, and that it failed. */
+void sheaf_item_forget_answer(sheaf_item_t *item);
+
 /* Says in the answer of an item that was failed in when it may be asked again (RFC 9110 10.2.3); 0 seconds: nothing. */
 void sheaf_item_retry_after(sheaf_item_t *item, uint32_t seconds);
 

@@ -179,5 +179,7 @@ void sheaf_asking_end(sheaf_visit_t *visit)
     caller->sent_bytes = visit->sent_bytes;
     if (visit->refused != SHEAF_OK)
         caller->error = sheaf_err_slug(visit->refused);
+    if (visit->is_direct)
+        sheaf_hooks_tell_body(sheaf_batch_item(caller->batch, 0));
     hooks->on_done(hooks, caller);
 }

@@ -119,7 +119,7 @@ static void on_head(sheaf_batch_t *batch, uint64_t content_length)
     sheaf_visit_t *visit = batch->watch_data;
 
     visit->has_begun = true;
-    visit->length = content_length;
+    visit->length = visit->caller.length = content_length;
     wake(visit);
 }
 
@@ -128,6 +128,8 @@ static void on_body(sheaf_batch_t *batch, const char *bytes, size_t len)
     sheaf_visit_t *visit = batch->watch_data;
 
     sheaf_out_put(&visit->out, bytes, len);
+    if (visit->caller.kept.is_filled)
+        sheaf_kept_put(&visit->caller.kept, bytes, len);
     wake(visit);
 }
 
@@ -149,18 +151,38 @@ static void take_whole(sheaf_visit_t *visit, const sheaf_item_t *item)
         sheaf_out_buf(&visit->out, item->body);
 }
 
+/* It did not come from its backend, or not as far as its head was sent. */
+static bool is_ours(const sheaf_visit_t *visit, const sheaf_item_t *item)
+{
+    return !visit->is_started && (!visit->has_begun || item->err != SHEAF_OK || item->is_given);
+}
+
+static void end_kept(sheaf_visit_t *visit, sheaf_item_t *item)
+{
+    sheaf_kept_t *kept = &visit->caller.kept;
+
+    if (kept->state == SHEAF_KEPT_NONE)
+        return;
+    if (is_ours(visit, item))
+        sheaf_kept_take(kept, item->body);
+    sheaf_kept_fill(kept, &visit->out);
+    sheaf_kept_end(kept, item->err == SHEAF_OK);
+    sheaf_hooks_tell_body(item);
+}
+
 /* Of what was not begun nothing is kept but that it failed. */
 static void on_item(sheaf_batch_t *batch, uint32_t index)
 {
     sheaf_visit_t *visit = batch->watch_data;
-    const sheaf_item_t *item = sheaf_batch_item(batch, index);
+    sheaf_item_t *item = sheaf_batch_item(batch, index);
 
     visit->has_ended = true;
     visit->is_broken = visit->is_started && item->err != SHEAF_OK;
-    if (!visit->is_started && (!visit->has_begun || item->err != SHEAF_OK)) {
+    if (is_ours(visit, item)) {
         sheaf_out_consume(&visit->out, visit->out.len);
         take_whole(visit, item);
     }
+    end_kept(visit, item);
     wake(visit);
 }
 
@@ -195,13 +217,24 @@ static void add_headers(sheaf_visit_t *visit, const sheaf_headers_t *headers)
     }
 }
 
+/* A copy is a service to others: not while memory is short. */
+static void keep_so_far(sheaf_visit_t *visit)
+{
+    sheaf_kept_t *kept = &visit->caller.kept;
+
+    if (kept->state == SHEAF_KEPT_KEEPING && visit->front->memory.level != SHEAF_MEMORY_FINE)
+        sheaf_kept_lose(kept);
+    sheaf_kept_fill(kept, &visit->out);
+}
+
 /* Plugins are told of a head that is sent, and not when it comes: a failure may take its place until then. */
 static void begin(sheaf_visit_t *visit)
 {
     sheaf_item_t *item = sheaf_batch_item(visit->batch, 0);
     h2o_req_t *req = visit->req;
 
-    sheaf_hooks_tell(item);
+    sheaf_direct_tell_head(visit->batch);
+    keep_so_far(visit);
     visit->status = item->status;
     req->res.status = item->status;
     req->res.reason = sheaf_status_reason(item->status);

@@ -382,6 +382,16 @@ void sheaf_visit_end_all(sheaf_front_t *front)
     }
 }
 
+void sheaf_visit_lose_kept(sheaf_front_t *front)
+{
+    for (sheaf_link_t *link = front->visits.next; link != &front->visits; link = link->next) {
+        sheaf_kept_t *kept = &SHEAF_OWNER(link, sheaf_visit_t, link)->caller.kept;
+
+        if (kept->state == SHEAF_KEPT_KEEPING)
+            sheaf_kept_lose(kept);
+    }
+}
+
 void sheaf_visit_end_largest(sheaf_front_t *front)
 {
     uint64_t most_bytes = LARGE_BYTES;

@@ -121,6 +121,9 @@ void sheaf_visit_end(sheaf_visit_t *visit);
 void sheaf_visit_end_stalled(sheaf_visit_t *visit, bool is_stuck);
 void sheaf_visit_end_all(sheaf_front_t *front);
 
+/* Gives up the copies of direct answers that are being kept (batch/kept.h). */
+void sheaf_visit_lose_kept(sheaf_front_t *front);
+
 /* Ends the visit whose batch holds the most result bytes, if these are 1 MiB or more: memory is short, and its client has
  * the most of it waiting. */
 void sheaf_visit_end_largest(sheaf_front_t *front);

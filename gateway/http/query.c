@@ -71,3 +71,40 @@ bool sheaf_query_find(sheaf_str_t query, sheaf_str_t name, sheaf_str_t *ret_enco
     }
     return false;
 }
+
+static uint32_t count_of(sheaf_str_t query, sheaf_str_t name)
+{
+    uint32_t count = 0;
+
+    while (query.base != NULL) {
+        sheaf_str_t piece = sheaf_str_cut(&query, '&');
+
+        count += is_name(sheaf_str_cut(&piece, '='), name);
+    }
+    return count;
+}
+
+uint32_t sheaf_query_drop(sheaf_str_t target, sheaf_str_t name, sheaf_pool_t *pool, sheaf_str_t *ret_target)
+{
+    sheaf_str_t query = target, path = sheaf_str_cut(&query, '?');
+    uint32_t count = count_of(query, name);
+    char *text, *at;
+
+    *ret_target = target;
+    if (count == 0)
+        return 0;
+    text = sheaf_pool_alloc(pool, target.len);
+    memcpy(text, path.base, path.len);
+    at = text + path.len;
+    while (query.base != NULL) {
+        sheaf_str_t piece = sheaf_str_cut(&query, '&'), value = piece;
+
+        if (is_name(sheaf_str_cut(&value, '='), name))
+            continue;
+        *at = at == text + path.len ? '?' : '&';
+        memcpy(at + 1, piece.base, piece.len);
+        at += 1 + piece.len;
+    }
+    *ret_target = sheaf_str(text, (size_t)(at - text));
+    return count;
+}

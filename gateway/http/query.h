@@ -12,4 +12,8 @@ bool sheaf_query_find(sheaf_str_t query, sheaf_str_t name, sheaf_str_t *ret_enco
  * else in `pool`. False when an escape is malformed. */
 bool sheaf_query_decode(sheaf_str_t encoded, bool plus_is_space, sheaf_pool_t *pool, sheaf_str_t *ret_text);
 
+/* `target` (a path, and a query behind '?') without the parameters of that name, in `pool`; how many they were. Without a
+ * query when it has no other; the same string when there are none. */
+uint32_t sheaf_query_drop(sheaf_str_t target, sheaf_str_t name, sheaf_pool_t *pool, sheaf_str_t *ret_target);
+
 #endif

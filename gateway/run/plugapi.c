@@ -1,4 +1,4 @@
-/* run/plugapi.c - the table of functions that plugins are given: bodies, attributes, answers, counters, log. */
+/* run/plugapi.c - the table of functions that plugins are given: attributes, answers, counters, log. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/random.h>
@@ -8,56 +8,21 @@
 #include "gateway/base/log.h"
 #include "gateway/batch/forwarded.h"
 #include "gateway/http/problem.h"
+#include "gateway/http/query.h"
 #include "gateway/run/plughost_inside.h"
 
-/* --- bodies --- */
+/* --- questions --- */
 
-static int result_body(const sheaf_item_t *item, sheaf_p_str_t *ret_body)
-{
-    char *bytes;
-
-    if (item->body == NULL || item->body->len == 0)
-        return 0;
-    if (item->body->first.next == NULL) {
-        *ret_body = sheaf_p_str(item->body->first.bytes, item->body->len);
-        return 1;
-    }
-    bytes = sheaf_pool_alloc(sheaf_plug_scratch(), item->body->len);
-    sheaf_buf_copy(item->body, bytes);
-    *ret_body = sheaf_p_str(bytes, item->body->len);
-    return 1;
-}
-
-static int api_body(sheaf_p_ref_t ref, sheaf_p_part_t part, sheaf_p_str_t *ret_body)
-{
-    const sheaf_guest_t *guest = sheaf_guest_of(ref);
-    sheaf_str_t body = SHEAF_STR_NONE;
-
-    *ret_body = sheaf_p_str("", 0);
-    if (guest == NULL || (guest->caller->is_direct && guest->caller->batch->is_abandoned))
-        return 0; /* a request that is gone took its body along */
-    if (part == SHEAF_P_RESULT && guest->item != NULL && guest->stage == SHEAF_STAGE_RESULT)
-        return result_body(guest->item, ret_body);
-    if (part == SHEAF_P_CLIENT)
-        body = guest->caller->body;
-    else if (part == SHEAF_P_QUESTION && guest->item != NULL && guest->item->exchange.has_body)
-        body = guest->item->exchange.body;
-    *ret_body = sheaf_plug_str(body);
-    return body.len > 0;
-}
-
-static int api_body_set(sheaf_p_ref_t ref, sheaf_p_part_t part, sheaf_p_str_t body)
+static int api_query_remove(sheaf_p_ref_t ref, const char *name)
 {
     sheaf_guest_t *guest = sheaf_guest_of(ref);
-    sheaf_exchange_t *exchange;
+    sheaf_str_t *target;
 
-    if (guest == NULL || guest->item == NULL || part != SHEAF_P_QUESTION || guest->stage != SHEAF_STAGE_ITEM ||
-        !sheaf_guest_is_open(guest) || body.len > guest->item->route->max_body_bytes)
+    if (guest == NULL || guest->item == NULL || guest->stage != SHEAF_STAGE_ITEM || !sheaf_guest_is_open(guest) ||
+        name == NULL)
         return -1;
-    exchange = &guest->item->exchange;
-    exchange->body = sheaf_pool_dup(guest->item->pool, sheaf_str(body.base, body.len));
-    exchange->has_body = true;
-    return 0;
+    target = &guest->item->exchange.target;
+    return (int)sheaf_query_drop(*target, sheaf_str_of(name), guest->item->pool, target);
 }
 
 static sheaf_p_ref_t api_request_of(sheaf_p_ref_t ref)
@@ -194,7 +159,7 @@ static int give(sheaf_guest_t *guest, uint32_t status, sheaf_str_t type, sheaf_s
 {
     sheaf_pool_t *pool = sheaf_guest_pool(guest);
 
-    if (!sheaf_guest_is_open(guest))
+    if (!sheaf_guest_is_open(guest) && !guest->is_told)
         return answer_fault(guest, guest->is_waiting ? "it answered what another plugin holds"
                                    : guest->is_given ? "it answered twice"
                                                      : "it answered when it was too late");
@@ -309,8 +274,10 @@ const sheaf_p_api_t sheaf_plugapi = {
     .text = sheaf_plugfacts_text,
     .number = sheaf_plugfacts_number,
     .client_address = sheaf_plugfacts_client_address,
-    .body = api_body,
-    .body_set = api_body_set,
+    .body = sheaf_plugbody,
+    .body_set = sheaf_plugbody_set,
+    .keep_body = sheaf_plugbody_keep,
+    .query_remove = api_query_remove,
     .request_of = api_request_of,
     .set = api_set,
     .get = api_get,

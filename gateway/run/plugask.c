@@ -119,7 +119,14 @@ static void (*listener_of(const sheaf_p_worker_t *instance, sheaf_stage_t stage)
 {
     const sheaf_plugin_t *plugin = instance->conf->plugin;
 
-    return stage == SHEAF_STAGE_RESULT ? plugin->on_result : plugin->on_done;
+    switch (stage) {
+    case SHEAF_STAGE_RESULT:
+        return plugin->on_result;
+    case SHEAF_STAGE_BODY:
+        return plugin->on_body;
+    default:
+        return plugin->on_done;
+    }
 }
 
 /* --- what they say --- */
@@ -271,6 +278,14 @@ static sheaf_say_t on_item(sheaf_hooks_t *self, sheaf_item_t *item)
     return ask(item_guest_of(guests_of(self), item), SHEAF_STAGE_ITEM);
 }
 
+/* What is said of it from here on is said of the new answer. */
+static void replace(sheaf_guest_t *guest)
+{
+    sheaf_item_replace(guest->item, &guest->given, &guest->fields);
+    guest->fields = (sheaf_headers_t){0};
+    guest->is_given = guest->owns_result = false;
+}
+
 static void tell(sheaf_guest_t *guest, uint32_t at)
 {
     sheaf_p_worker_t *instance = chain_at(guest, at), *before;
@@ -280,14 +295,31 @@ static void tell(sheaf_guest_t *guest, uint32_t at)
         return;
     before = sheaf_plug_enter(instance);
     guest->asker = instance;
+    guest->is_told = guest->stage == SHEAF_STAGE_RESULT;
     hook(instance->self, guest->ref);
+    if (guest->is_told && guest->is_given)
+        replace(guest);
+    guest->is_told = false;
     sheaf_plug_leave(instance, before);
+}
+
+static void tell_backwards(sheaf_guest_t *guest, sheaf_stage_t stage)
+{
+    guest->stage = stage;
+    for (uint32_t at = chain_count(guest); at-- > 0;)
+        tell(guest, at);
 }
 
 static void drop(sheaf_guest_t *guest)
 {
     sheaf_soon_cancel(&guest->go);
     sheaf_handles_drop(&guest->guests->host->handles, guest->ref.value);
+}
+
+static void drop_item(sheaf_item_t *item)
+{
+    drop(item->guest);
+    item->guest = NULL;
 }
 
 /* Time was over before whoever held it said a word. A client that went away is nobody's fault. */
@@ -320,12 +352,22 @@ static void on_result(sheaf_hooks_t *self, sheaf_item_t *item)
         return;
     guest = item_guest_of(guests_of(self), item);
     blame_waiting(guest, item->err == SHEAF_ERR_TIMEOUT || item->err == SHEAF_ERR_BATCH_TIMEOUT);
-    guest->is_waiting = false;
-    guest->stage = SHEAF_STAGE_RESULT;
-    for (uint32_t at = chain_count(guest); at-- > 0;)
-        tell(guest, at);
-    drop(guest);
-    item->guest = NULL;
+    guest->is_waiting = guest->is_given = false;
+    guest->fields = (sheaf_headers_t){0};
+    tell_backwards(guest, SHEAF_STAGE_RESULT);
+    if (guest->is_keeping && guest->caller->is_direct)
+        guest->stage = SHEAF_STAGE_BODY; /* it is still to come */
+    else if (guest->is_keeping)
+        tell_backwards(guest, SHEAF_STAGE_BODY);
+    if (!guest->is_keeping || !guest->caller->is_direct)
+        drop_item(item);
+}
+
+static void on_body(sheaf_hooks_t *self, sheaf_item_t *item)
+{
+    (void)self;
+    if (item->guest != NULL)
+        tell_backwards(item->guest, SHEAF_STAGE_BODY);
 }
 
 static void on_done(sheaf_hooks_t *self, sheaf_caller_t *caller)
@@ -342,9 +384,11 @@ static void on_done(sheaf_hooks_t *self, sheaf_caller_t *caller)
         tell(guest, at);
     drop(guest);
     caller->guest = NULL;
+    if (caller->is_direct && sheaf_batch_item(caller->batch, 0)->guest != NULL)
+        drop_item(sheaf_batch_item(caller->batch, 0));
 }
 
 void sheaf_plugask_init(sheaf_hooks_t *hooks)
 {
-    *hooks = (sheaf_hooks_t){on_request, on_batch, on_item, on_result, on_done, asks};
+    *hooks = (sheaf_hooks_t){on_request, on_batch, on_item, on_result, on_body, on_done, asks};
 }

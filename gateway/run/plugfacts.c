@@ -154,7 +154,7 @@ static int64_t status_of(const sheaf_guest_t *guest)
 {
     if (guest->item == NULL)
         return guest->caller->status;
-    if (guest->stage == SHEAF_STAGE_RESULT)
+    if (guest->stage >= SHEAF_STAGE_RESULT && !guest->is_given)
         return guest->item->status;
     return guest->is_given ? guest->given.status : 0;
 }

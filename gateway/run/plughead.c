@@ -26,6 +26,12 @@ typedef struct lists {
     const sheaf_item_t *item;
 } lists_t;
 
+/* An item's, unless on_result has put another in its place just now. */
+static bool has_result(const sheaf_guest_t *guest)
+{
+    return guest->stage >= SHEAF_STAGE_RESULT && !guest->is_given;
+}
+
 static lists_t lists_of(const sheaf_guest_t *guest, sheaf_p_part_t part)
 {
     lists_t lists = {NULL, NULL, guest->item};
@@ -36,7 +42,9 @@ static lists_t lists_of(const sheaf_guest_t *guest, sheaf_p_part_t part)
         lists.first = &guest->item->exchange.headers;
         lists.second = &guest->item->batch->shared.list;
     } else if (part == SHEAF_P_RESULT && guest->item != NULL) {
-        lists.first = guest->stage == SHEAF_STAGE_RESULT ? &guest->item->answer : &guest->fields;
+        lists.first = has_result(guest) ? &guest->item->answer : &guest->fields;
+    } else if (part == SHEAF_P_RESULT && guest->stage == SHEAF_STAGE_DONE && sheaf_plug_item(guest) != NULL) {
+        lists.first = &sheaf_plug_item(guest)->answer; /* a direct request's */
     }
     return lists;
 }
@@ -146,6 +154,11 @@ static bool may_change(sheaf_p_part_t part, sheaf_str_t name)
     return (class & (NEVER | SHEAF_HEADER_NOT_IN_RESULT)) == 0;
 }
 
+static bool is_open_item(const sheaf_guest_t *guest)
+{
+    return guest->stage == SHEAF_STAGE_ITEM && sheaf_guest_is_open(guest);
+}
+
 /* The list that a plugin may change now, copied before the first change: NULL when it may not. */
 static sheaf_headers_t *open_list(sheaf_guest_t *guest, sheaf_p_part_t part)
 {
@@ -155,14 +168,13 @@ static sheaf_headers_t *open_list(sheaf_guest_t *guest, sheaf_p_part_t part)
 
     if (guest->item == NULL)
         return NULL;
-    if (part == SHEAF_P_QUESTION && guest->stage == SHEAF_STAGE_ITEM && sheaf_guest_is_open(guest)) {
+    if (part == SHEAF_P_QUESTION && is_open_item(guest)) {
         list = &guest->item->exchange.headers;
         is_owned = &guest->owns_question;
-    } else if (part == SHEAF_P_RESULT && guest->stage == SHEAF_STAGE_RESULT) {
+    } else if (part == SHEAF_P_RESULT && guest->is_told && !guest->is_given) {
         list = &guest->item->answer;
         is_owned = &guest->owns_result;
-    } else if (part == SHEAF_P_RESULT && guest->is_given && guest->stage == SHEAF_STAGE_ITEM &&
-               sheaf_guest_is_open(guest)) {
+    } else if (part == SHEAF_P_RESULT && guest->is_given && (guest->is_told || is_open_item(guest))) {
         return &guest->fields;
     }
     if (list == NULL || *is_owned)
@@ -232,7 +244,7 @@ static void note_type(sheaf_guest_t *guest, sheaf_p_part_t part, sheaf_str_t nam
 {
     const sheaf_header_t *type;
 
-    if (part != SHEAF_P_RESULT || guest->stage != SHEAF_STAGE_RESULT || !sheaf_str_eq(name, SHEAF_STR("content-type")))
+    if (part != SHEAF_P_RESULT || !guest->is_told || guest->is_given || !sheaf_str_eq(name, SHEAF_STR("content-type")))
         return;
     type = sheaf_headers_find(&guest->item->answer, name);
     guest->item->content_type = type == NULL ? SHEAF_STR_NONE : type->value;

@@ -64,6 +64,7 @@ typedef enum sheaf_stage {
     SHEAF_STAGE_BATCH,
     SHEAF_STAGE_ITEM,
     SHEAF_STAGE_RESULT,
+    SHEAF_STAGE_BODY,
     SHEAF_STAGE_DONE,
 } sheaf_stage_t;
 
@@ -78,6 +79,8 @@ typedef struct sheaf_guest {
     uint32_t at;             /* who is next */
     sheaf_p_worker_t *asker; /* who was asked last */
     bool is_asking;          /* its hook runs */
+    bool is_told;            /* its on_result runs */
+    bool is_keeping;         /* an item's: somebody wants its body */
     bool is_waiting;         /* it said LATER */
     bool is_resumed, is_given, is_faulty;
     bool owns_question, owns_result; /* headers were copied before they were changed */
@@ -129,6 +132,10 @@ int sheaf_plugfacts_number(sheaf_p_ref_t ref, sheaf_p_number_t what, int64_t *re
 int sheaf_plugfacts_client_address(sheaf_p_ref_t ref, uint8_t ret_address[16]);
 
 extern const sheaf_p_api_t sheaf_plugapi;
+
+int sheaf_plugbody(sheaf_p_ref_t ref, sheaf_p_part_t part, sheaf_p_str_t *ret_body);
+int sheaf_plugbody_set(sheaf_p_ref_t ref, sheaf_p_part_t part, sheaf_p_str_t body);
+int sheaf_plugbody_keep(sheaf_p_ref_t ref, uint64_t max_bytes);
 
 int sheaf_plughead_get(sheaf_p_ref_t ref, sheaf_p_part_t part, const char *name, uint32_t nth,
                        sheaf_p_str_t *ret_value);

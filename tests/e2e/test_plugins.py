@@ -1,11 +1,12 @@
 """Plugins in the gateway: asked in order, held, caught when they break the contract, refused when they do not fit."""
+import http.client
 import json
 import pathlib
 import signal
 import subprocess
 import unittest
 
-from harness import SHEAF, Case, wait_until
+from harness import SHEAF, Case, RawClient, wait_until
 
 OBJECTS = pathlib.Path(SHEAF).resolve().parent / "tests" / "plugins"
 ROGUE = f"{{file: {OBJECTS}/rogue_0.so}}"
@@ -129,6 +130,76 @@ class Plugins(Case):
                                  {"id": "b", "url": "/guarded/echo", "headers": {"x-word": "guarded"}, "dependsOn": ["a"]},
                                  {"id": "c", "url": "/guarded/${a.status}", "headers": {"x-word": "guarded"}, "dependsOn": ["a"]})
         self.assertEqual([result["status"] for result in results], [200, 403, 403])
+
+
+class Kept(Case):
+    """A body that a plugin wants whole, and an answer that it puts in the place of another."""
+    places = PLACES
+
+    def ask(self, way, word, path, method="GET"):
+        if way == "direct":
+            answer = self.sheaf.request(method, "/o" + path, headers={"x-rogue-result": word})
+            return answer.status, {name.lower(): value for name, value in answer.headers.items()}, answer.body.decode()
+        result = self.run_item({"method": method, "url": "/o" + path, "headers": {"x-rogue-result": word}})
+        return result["status"], result["headers"], result.get("body")
+
+    def said(self, what):
+        wait_until(lambda: any(what in line for line in self.sheaf.err), what=what)
+        self.assertFalse([line for line in self.sheaf.err if "too late is" in line])
+
+    def test_a_body_is_kept_three_ways(self):
+        for number, (way, path, size) in enumerate((way, path, size) for way in ("direct", "item")
+                                                   for path, size in (("/bytes/%d", 40000), ("/chunked/%d", 3000), ("/bytes/%d", 7))):
+            with self.subTest(way=way, path=path):
+                size += number  # each says another thing in the log
+                status, headers, _ = self.ask(way, "keep100000", path % size)
+                self.assertEqual((status, headers["x-kept"]), (200, "yes"))
+                self.said(f"kept all {size} bytes of 200")
+
+    def test_an_empty_one_is_whole_too(self):
+        self.assertEqual(self.ask("direct", "keep0", "/bytes/5", "HEAD")[1]["x-kept"], "yes")
+        self.said("kept all 0 bytes of 200")
+        self.assertEqual(self.ask("direct", "keep10", "/status/204")[1]["x-kept"], "yes")
+        self.said("kept all 0 bytes of 204")
+
+    def test_what_says_that_it_is_longer_is_not_kept_at_all(self):
+        self.assertEqual(self.ask("direct", "keep999", "/bytes/1000")[1]["x-kept"], "no")
+        self.assertEqual(self.ask("item", "keep999", "/bytes/1000")[1]["x-kept"], "no")
+
+    def test_what_turns_out_to_be_longer_is_let_go(self):
+        status, headers, body = self.ask("direct", "keep70000", "/chunked/90000")
+        self.assertEqual((status, headers["x-kept"], len(body)), (200, "yes", 90000))
+        self.said("kept no 0 bytes of 200")
+
+    def test_what_is_cut_is_not_whole(self):
+        with self.assertRaises((http.client.IncompleteRead, ConnectionError)):
+            self.ask("direct", "keep100001", "/half")
+        self.said("kept no 0 bytes of 502")
+
+    def test_whose_client_goes_away_is_not_whole(self):
+        client = RawClient(self.sheaf.at)
+        client.send(b"GET /o/drip/100 HTTP/1.1\r\nHost: h\r\nx-rogue-result: keep100002\r\n\r\n")
+        client.read_until(b"x-kept: yes")
+        client.close()
+        self.said("kept no 0 bytes of 499")
+
+    def test_another_answer_takes_the_place_of_the_one_that_is_here(self):
+        for way in ("direct", "item"):
+            for path in ("/status/503", "/bytes/90000", "/chunked/90000", "/echo", "/drip/10"):
+                with self.subTest(way=way, path=path):
+                    status, headers, body = self.ask(way, "replace", path)
+                    self.assertEqual((status, body, headers["x-given"], headers["content-type"]), (200, "in its place", "yes", "text/plain"))
+                    self.assertNotIn("x-gone", headers)
+        self.assertEqual(self.faults(), 0)
+
+    def faults(self):
+        return self.sheaf.metrics()["sheaf_plugin_faults_total"]
+
+    def test_a_parameter_is_taken_out_of_the_query(self):
+        answer = self.sheaf.request("GET", "/o/echo?a=1&rog%75e=x&b=2&rogue")
+        self.assertEqual(json.loads(answer.body)["target"], "/echo?a=1&b=2")
+        result = self.run_item({"url": "/o/echo?rogue=1"})
+        self.assertEqual(result["body"]["target"], "/echo")
 
 
 class Strangers(Case):

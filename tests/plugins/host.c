@@ -398,6 +398,30 @@ void host_result(sheaf_p_ref_t ref, uint32_t status)
         thing->host->plugin->on_result(thing->host->self, ref);
     thing->in_result = 0;
     host_loans_end(thing->host);
+    if (!thing->request->numbers[SHEAF_P_IS_DIRECT] || thing->is_replaced)
+        host_passed(ref, 1);
+}
+
+void host_passed(sheaf_p_ref_t ref, int is_whole)
+{
+    host_thing_t *thing = living(ref);
+
+    if (!thing->is_kept)
+        return;
+    thing->is_kept = 0;
+    thing->in_body = 1;
+    thing->is_whole = is_whole;
+    if (thing->host->plugin->on_body != NULL)
+        thing->host->plugin->on_body(thing->host->self, ref);
+    thing->in_body = 0;
+    host_loans_end(thing->host);
+}
+
+int64_t host_kept(sheaf_p_ref_t ref)
+{
+    const host_thing_t *thing = living(ref);
+
+    return thing->is_kept ? thing->kept : -1;
 }
 
 void host_done(sheaf_p_ref_t ref)
@@ -405,6 +429,9 @@ void host_done(sheaf_p_ref_t ref)
     host_thing_t *request = living(ref)->request, **at;
     host_t *host = request->host;
 
+    for (host_thing_t *thing = host->things; thing != NULL; thing = thing->next)
+        if (thing->request == request && thing->is_kept)
+            host_passed((sheaf_p_ref_t){thing->value}, 0);
     ref.value = request->value;
     if (host->plugin->on_done != NULL)
         host->plugin->on_done(host->self, ref);

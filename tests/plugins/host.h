@@ -55,6 +55,11 @@ sheaf_p_verdict_t host_ask_batch(sheaf_p_ref_t ref);
 sheaf_p_verdict_t host_ask_item(sheaf_p_ref_t ref);
 /* An answer with `status` is here; fields of it come by host_header before. After an answer of the plugin: status 0. */
 void host_result(sheaf_p_ref_t ref, uint32_t status);
+/* The body of a direct answer that keep_body() was called for (host_kept) has passed, as host_body() said; or it was cut. Of an item
+ * of a batch host_result tells it. */
+void host_passed(sheaf_p_ref_t item, int is_whole);
+/* The bound of keep_body(); -1: nobody asked. */
+int64_t host_kept(sheaf_p_ref_t item);
 /* Ends the request and its items: their handles are stale from here on. */
 void host_done(sheaf_p_ref_t ref);
 

@@ -228,6 +228,14 @@ static int api_client_address(sheaf_p_ref_t ref, uint8_t ret_address[16])
     return text != NULL && host_network(text, ret_address, &bits);
 }
 
+/* A direct answer is streamed. */
+static int shows_body(const host_thing_t *thing)
+{
+    if (thing->in_body)
+        return thing->is_whole;
+    return !thing->request->numbers[SHEAF_P_IS_DIRECT] || thing->outcome.is_answered;
+}
+
 static int api_body(sheaf_p_ref_t ref, sheaf_p_part_t part, sheaf_p_str_t *ret_body)
 {
     host_thing_t *thing = host_thing(ref);
@@ -235,8 +243,10 @@ static int api_body(sheaf_p_ref_t ref, sheaf_p_part_t part, sheaf_p_str_t *ret_b
     *ret_body = sheaf_p_str(NULL, 0);
     if (thing != NULL && part == SHEAF_P_CLIENT)
         thing = thing->request;
-    if (thing == NULL || part == SHEAF_P_REPLY || thing->bodies[part] == NULL)
+    if (thing == NULL || part == SHEAF_P_REPLY || (part == SHEAF_P_RESULT && !shows_body(thing)))
         return 0;
+    if (thing->bodies[part] == NULL)
+        return part == SHEAF_P_RESULT && thing->in_body;
     *ret_body = host_lend(thing->host, thing->bodies[part], strlen(thing->bodies[part]));
     return 1;
 }
@@ -250,6 +260,58 @@ static int api_body_set(sheaf_p_ref_t ref, sheaf_p_part_t part, sheaf_p_str_t bo
     free(thing->bodies[part]);
     thing->bodies[part] = host_copy(body.base, body.len);
     return 0;
+}
+
+static int api_keep_body(sheaf_p_ref_t ref, uint64_t max_bytes)
+{
+    host_thing_t *thing = host_thing(ref);
+
+    if (thing == NULL || !thing->in_result)
+        return -1;
+    if (thing->bodies[SHEAF_P_RESULT] != NULL && strlen(thing->bodies[SHEAF_P_RESULT]) > max_bytes)
+        return -1;
+    thing->is_kept = 1;
+    thing->kept = (int64_t)max_bytes;
+    return 0;
+}
+
+static size_t query_cut(char *target, const char *name)
+{
+    char *mark = strchr(target, '?'), *at = mark == NULL ? NULL : mark + 1, *to = at;
+    size_t len = strlen(name), count = 0;
+
+    while (at != NULL && *at != '\0') {
+        size_t piece = strcspn(at, "&");
+
+        if (piece >= len && strncmp(at, name, len) == 0 && (piece == len || at[len] == '=')) {
+            count++;
+        } else {
+            if (to != mark + 1)
+                *to++ = '&';
+            memmove(to, at, piece);
+            to += piece;
+        }
+        at += piece + (at[piece] == '&');
+    }
+    if (mark != NULL)
+        *(to == mark + 1 ? mark : to) = '\0';
+    return count;
+}
+
+/* Of names as they are written: what is encoded is the real host's to know. */
+static int api_query_remove(sheaf_p_ref_t ref, const char *name)
+{
+    host_thing_t *thing = host_thing(ref);
+    char *query;
+    size_t count;
+
+    if (thing == NULL || !may_change(thing, SHEAF_P_QUESTION))
+        return -1;
+    count = query_cut(thing->texts[SHEAF_P_TARGET], name);
+    free(thing->texts[SHEAF_P_QUERY]);
+    query = strchr(thing->texts[SHEAF_P_TARGET], '?');
+    thing->texts[SHEAF_P_QUERY] = query == NULL ? NULL : host_copy(query + 1, strlen(query + 1));
+    return (int)count;
 }
 
 static sheaf_p_ref_t api_request_of(sheaf_p_ref_t ref)
@@ -365,16 +427,27 @@ static int api_expand(sheaf_p_ref_t ref, sheaf_p_str_t text, sheaf_p_str_t *ret_
 
 /* --- answers --- */
 
+/* Nothing remains of the answer that was here. */
+static void replace(host_thing_t *thing, sheaf_p_str_t body)
+{
+    host_fields_free(&thing->heads[SHEAF_P_RESULT]);
+    free(thing->bodies[SHEAF_P_RESULT]);
+    thing->bodies[SHEAF_P_RESULT] = host_copy(body.base, body.len);
+    thing->is_replaced = 1;
+}
+
 static int api_answer(sheaf_p_ref_t ref, uint32_t status, const char *content_type, sheaf_p_str_t body)
 {
     host_thing_t *thing = host_thing(ref);
 
     if (thing == NULL)
         return -1;
-    if (thing->outcome.is_answered || thing->outcome.is_resumed) {
+    if (thing->outcome.is_answered || (thing->outcome.is_resumed && !thing->in_result)) {
         thing->outcome.faults++;
         return -1;
     }
+    if (thing->in_result)
+        replace(thing, body);
     thing->outcome.is_answered = 1;
     thing->outcome.is_waiting = 0;
     thing->outcome.status = status;
@@ -419,6 +492,8 @@ void host_heads_api(sheaf_p_api_t *api)
     api->client_address = api_client_address;
     api->body = api_body;
     api->body_set = api_body_set;
+    api->keep_body = api_keep_body;
+    api->query_remove = api_query_remove;
     api->request_of = api_request_of;
     api->set = api_set;
     api->get = api_get;

@@ -25,7 +25,8 @@ typedef struct host_thing {
     char *texts[HOST_TEXTS];
     int has_number[HOST_NUMBERS];
     int64_t numbers[HOST_NUMBERS];
-    int is_item, in_item, in_result;
+    int is_item, in_item, in_result, in_body, is_kept, is_whole, is_replaced;
+    int64_t kept;
     host_outcome_t outcome;
 } host_thing_t;
 

@@ -145,7 +145,45 @@ static sheaf_p_verdict_t on_item(void *self, sheaf_p_ref_t item)
 {
     const rogue_t *rogue = self;
 
+    rogue->api->query_remove(item, "rogue");
     return ask(self, item, SHEAF_P_QUESTION, rogue->field);
+}
+
+static void on_result(void *data, sheaf_p_ref_t item)
+{
+    rogue_t *self = data;
+    sheaf_p_str_t value;
+
+    if (!self->api->header(item, SHEAF_P_QUESTION, "x-rogue-result", 0, &value))
+        return;
+    if (value.len > 4 && memcmp(value.base, "keep", 4) == 0) /* keepN: up to N bytes */
+        self->api->header_set(item, SHEAF_P_RESULT, "x-kept",
+                              self->api->keep_body(item, strtoull(value.base + 4, NULL, 10)) == 0
+                                  ? sheaf_p_str("yes", 3)
+                                  : sheaf_p_str("no", 2));
+    if (value.len == 7 && memcmp(value.base, "replace", 7) == 0) {
+        self->api->header_set(item, SHEAF_P_RESULT, "x-gone", sheaf_p_str("yes", 3));
+        answer(self, item, "in its place");
+        self->api->header_set(item, SHEAF_P_RESULT, "x-given", sheaf_p_str("yes", 3));
+    }
+}
+
+/* What it has goes to the log, which is where a test can see it. */
+static void on_body(void *data, sheaf_p_ref_t item)
+{
+    rogue_t *self = data;
+    sheaf_p_str_t body, type;
+    char text[160];
+    int64_t status;
+    int is_whole = self->api->body(item, SHEAF_P_RESULT, &body);
+
+    self->api->number(item, SHEAF_P_STATUS, &status);
+    self->api->header(item, SHEAF_P_RESULT, "content-type", 0, &type);
+    snprintf(text, sizeof(text), "kept %s %zu bytes of %lld %.*s", is_whole ? "all" : "no", body.len, (long long)status,
+             (int)type.len, type.base);
+    self->api->log(self->worker, SHEAF_P_WARN, text);
+    if (self->api->header_set(item, SHEAF_P_RESULT, "x-late", type) != -1 || self->api->keep_body(item, 1) != -1)
+        self->api->log(self->worker, SHEAF_P_WARN, "too late is not too late");
 }
 
 static int rogue_check(const sheaf_p_value_t *values, sheaf_p_fail_t *fail)
@@ -193,4 +231,6 @@ SHEAF_PLUGIN(rogue) = {
     .close = free,
     .on_request = on_request,
     .on_item = on_item,
+    .on_result = on_result,
+    .on_body = on_body,
 };

@@ -52,11 +52,43 @@ static void escapes_are_resolved_and_a_malformed_one_is_told(void **state)
     sheaf_pool_free(pool);
 }
 
+static void a_parameter_is_dropped_wherever_it_stands_and_however_it_is_encoded(void **state)
+{
+    static const struct {
+        const char *target, *want;
+        uint32_t count;
+    } drops[] = {
+        {"/a?key=1", "/a", 1},
+        {"/a?key=1&b=2", "/a?b=2", 1},
+        {"/a?b=2&key=1", "/a?b=2", 1},
+        {"/a?b&key&c=", "/a?b&c=", 1},
+        {"/a?key=1&b=2&key", "/a?b=2", 2},
+        {"/a?k%65y=1&b=%65", "/a?b=%65", 1},
+        {"/a?keys=1", "/a?keys=1", 0},
+        {"/a", "/a", 0},
+        {"/a?", "/a?", 0},
+        {"/key=1?&", "/key=1?&", 0},
+        {"/a?b=key=1", "/a?b=key=1", 0},
+        {"/a?&key=1&&b", "/a?&&b", 1},
+    };
+    sheaf_pool_t *pool = sheaf_pool_new();
+
+    (void)state;
+    for (size_t i = 0; i < SHEAF_COUNT(drops); i++) {
+        sheaf_str_t got;
+
+        assert_int_equal(sheaf_query_drop(sheaf_str_of(drops[i].target), SHEAF_STR("key"), pool, &got), drops[i].count);
+        assert_true(sheaf_str_eq(got, sheaf_str_of(drops[i].want)));
+    }
+    sheaf_pool_free(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_value_of_a_name_is_found_however_it_is_encoded),
         cmocka_unit_test(escapes_are_resolved_and_a_malformed_one_is_told),
+        cmocka_unit_test(a_parameter_is_dropped_wherever_it_stands_and_however_it_is_encoded),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -82,7 +82,7 @@ static void a_request_to_an_upstream_is_laid_out_as_in_1_0(void **state)
 static void the_api_is_laid_out_as_in_1_0(void **state)
 {
     (void)state;
-    SIZE(sheaf_p_api_t, 240);
+    SIZE(sheaf_p_api_t, 256);
     PLACE(sheaf_p_api_t, size, 0);
     PLACE(sheaf_p_api_t, major, 4);
     PLACE(sheaf_p_api_t, minor, 6);
@@ -96,25 +96,27 @@ static void the_api_is_laid_out_as_in_1_0(void **state)
     PLACE(sheaf_p_api_t, client_address, 64);
     PLACE(sheaf_p_api_t, body, 72);
     PLACE(sheaf_p_api_t, body_set, 80);
-    PLACE(sheaf_p_api_t, request_of, 88);
-    PLACE(sheaf_p_api_t, set, 96);
-    PLACE(sheaf_p_api_t, get, 104);
-    PLACE(sheaf_p_api_t, expand, 112);
-    PLACE(sheaf_p_api_t, answer, 120);
-    PLACE(sheaf_p_api_t, problem, 128);
-    PLACE(sheaf_p_api_t, resume, 136);
-    PLACE(sheaf_p_api_t, now_ms, 144);
-    PLACE(sheaf_p_api_t, wall_s, 152);
-    PLACE(sheaf_p_api_t, timer_start, 160);
-    PLACE(sheaf_p_api_t, timer_stop, 168);
-    PLACE(sheaf_p_api_t, watch, 176);
-    PLACE(sheaf_p_api_t, watch_change, 184);
-    PLACE(sheaf_p_api_t, watch_stop, 192);
-    PLACE(sheaf_p_api_t, call, 200);
-    PLACE(sheaf_p_api_t, call_cancel, 208);
-    PLACE(sheaf_p_api_t, count, 216);
-    PLACE(sheaf_p_api_t, log, 224);
-    PLACE(sheaf_p_api_t, random, 232);
+    PLACE(sheaf_p_api_t, keep_body, 88);
+    PLACE(sheaf_p_api_t, query_remove, 96);
+    PLACE(sheaf_p_api_t, request_of, 104);
+    PLACE(sheaf_p_api_t, set, 112);
+    PLACE(sheaf_p_api_t, get, 120);
+    PLACE(sheaf_p_api_t, expand, 128);
+    PLACE(sheaf_p_api_t, answer, 136);
+    PLACE(sheaf_p_api_t, problem, 144);
+    PLACE(sheaf_p_api_t, resume, 152);
+    PLACE(sheaf_p_api_t, now_ms, 160);
+    PLACE(sheaf_p_api_t, wall_s, 168);
+    PLACE(sheaf_p_api_t, timer_start, 176);
+    PLACE(sheaf_p_api_t, timer_stop, 184);
+    PLACE(sheaf_p_api_t, watch, 192);
+    PLACE(sheaf_p_api_t, watch_change, 200);
+    PLACE(sheaf_p_api_t, watch_stop, 208);
+    PLACE(sheaf_p_api_t, call, 216);
+    PLACE(sheaf_p_api_t, call_cancel, 224);
+    PLACE(sheaf_p_api_t, count, 232);
+    PLACE(sheaf_p_api_t, log, 240);
+    PLACE(sheaf_p_api_t, random, 248);
 }
 
 static void a_plugin_is_laid_out_as_in_1_0(void **state)
@@ -134,7 +136,7 @@ static void a_plugin_is_laid_out_as_in_1_0(void **state)
     SIZE(sheaf_p_fail_t, 256);
     PLACE(sheaf_p_fail_t, key, 0);
     PLACE(sheaf_p_fail_t, why, 64);
-    SIZE(sheaf_plugin_t, 128);
+    SIZE(sheaf_plugin_t, 136);
     PLACE(sheaf_plugin_t, size, 0);
     PLACE(sheaf_plugin_t, abi_major, 4);
     PLACE(sheaf_plugin_t, abi_minor, 6);
@@ -151,8 +153,9 @@ static void a_plugin_is_laid_out_as_in_1_0(void **state)
     PLACE(sheaf_plugin_t, on_batch, 88);
     PLACE(sheaf_plugin_t, on_item, 96);
     PLACE(sheaf_plugin_t, on_result, 104);
-    PLACE(sheaf_plugin_t, on_done, 112);
-    PLACE(sheaf_plugin_t, traits, 120);
+    PLACE(sheaf_plugin_t, on_body, 112);
+    PLACE(sheaf_plugin_t, on_done, 120);
+    PLACE(sheaf_plugin_t, traits, 128);
 }
 
 /* --- values --- */
