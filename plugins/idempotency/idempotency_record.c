@@ -3,6 +3,7 @@
 #include <string.h>
 
 #define HEAD_BYTES 6
+#define LENS_BYTES 4
 #define KEY_MAX    255
 
 static void put(idempotency_record_t *record, const void *bytes, size_t len)
@@ -16,9 +17,17 @@ static void put(idempotency_record_t *record, const void *bytes, size_t len)
     record->len += (uint32_t)len;
 }
 
+/* The low byte first, on every machine: they may share a store. */
 static void put_16(idempotency_record_t *record, uint16_t n)
 {
-    put(record, &n, sizeof(n));
+    const uint8_t bytes[2] = {(uint8_t)n, (uint8_t)(n >> 8)};
+
+    put(record, bytes, sizeof(bytes));
+}
+
+static uint16_t get_16(const char *at)
+{
+    return (uint16_t)((uint8_t)at[0] | (uint16_t)((uint8_t)at[1] << 8));
 }
 
 void idempotency_record_begin(idempotency_record_t *record, char *base, uint32_t room, uint16_t status, bool is_kept)
@@ -41,10 +50,11 @@ void idempotency_record_field(idempotency_record_t *record, sheaf_p_str_t name, 
     put_16(record, (uint16_t)value.len);
     put(record, name.base, name.len);
     put(record, value.base, value.len);
-    memcpy(&count, record->base + 4, sizeof(count));
-    if (++count == 0)
+    count = (uint16_t)(get_16(record->base + 4) + 1);
+    if (count == 0)
         record->is_cut = true;
-    memcpy(record->base + 4, &count, sizeof(count));
+    record->base[4] = (char)count;
+    record->base[5] = (char)(count >> 8);
 }
 
 void idempotency_record_body(idempotency_record_t *record, sheaf_p_str_t body)
@@ -54,28 +64,27 @@ void idempotency_record_body(idempotency_record_t *record, sheaf_p_str_t body)
 
 bool idempotency_reading_begin(idempotency_reading_t *reading, const char *base, uint32_t len)
 {
-    uint16_t head[HEAD_BYTES / 2];
-
     if (len < HEAD_BYTES)
         return false;
-    memcpy(head, base, HEAD_BYTES);
-    *reading = (idempotency_reading_t){base + HEAD_BYTES, base + len, head[0], head[2], head[1] != 0};
+    *reading =
+        (idempotency_reading_t){base + HEAD_BYTES, base + len, get_16(base), get_16(base + 4), get_16(base + 2) != 0};
     return true;
 }
 
 bool idempotency_reading_field(idempotency_reading_t *reading, sheaf_p_str_t *ret_name, sheaf_p_str_t *ret_value)
 {
-    uint16_t lens[2];
+    uint16_t name, value;
 
-    if (reading->fields == 0 || reading->end - reading->at < (ptrdiff_t)sizeof(lens))
+    if (reading->fields == 0 || reading->end - reading->at < LENS_BYTES)
         return false;
-    memcpy(lens, reading->at, sizeof(lens));
-    if (reading->end - reading->at - (ptrdiff_t)sizeof(lens) < lens[0] + lens[1])
+    name = get_16(reading->at);
+    value = get_16(reading->at + 2);
+    if (reading->end - reading->at - LENS_BYTES < name + value)
         return false;
     reading->fields--;
-    *ret_name = sheaf_p_str(reading->at + sizeof(lens), lens[0]);
-    *ret_value = sheaf_p_str(ret_name->base + lens[0], lens[1]);
-    reading->at += sizeof(lens) + lens[0] + lens[1];
+    *ret_name = sheaf_p_str(reading->at + LENS_BYTES, name);
+    *ret_value = sheaf_p_str(ret_name->base + name, value);
+    reading->at += LENS_BYTES + name + value;
     return true;
 }
 

@@ -33,12 +33,19 @@ typedef enum idempotency_found {
     IDEMPOTENCY_DONE,    /* and here is the answer */
     IDEMPOTENCY_OTHER,   /* the key was used with another payload */
     IDEMPOTENCY_FULL,    /* nothing can be remembered */
+    IDEMPOTENCY_UNKNOWN, /* the store does not say */
 } idempotency_found_t;
 
 /* What finish and drop find it by. */
 typedef struct idempotency_ticket {
     uint64_t slot, turn;
 } idempotency_ticket_t;
+
+/* What an item holds while it runs. In Redis the ticket is a random number. */
+typedef struct idempotency_hold {
+    uint8_t key[IDEMPOTENCY_HASH], payload[IDEMPOTENCY_HASH];
+    idempotency_ticket_t ticket;
+} idempotency_hold_t;
 
 uint64_t idempotency_store_bytes(uint64_t entries, uint32_t answer_bytes);
 

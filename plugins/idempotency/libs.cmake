@@ -1,1 +1,2 @@
-list(APPEND plugin_libs PkgConfig::OPENSSL)
+list(APPEND plugin_libs PkgConfig::HIREDIS PkgConfig::OPENSSL)
+list(APPEND plugin_parts redis)

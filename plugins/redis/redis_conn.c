@@ -362,11 +362,20 @@ redis_conn_t *redis_conn_new(const sheaf_p_api_t *api, sheaf_p_worker_t *worker,
     return conn;
 }
 
+/* What has been said and not gone out yet is worth a try: ends are told last of all. */
+static void flush(redis_conn_t *conn)
+{
+    if (conn->context != NULL && (conn->context->c.flags & REDIS_CONNECTED) != 0 &&
+        (conn->events & SHEAF_P_WRITABLE) != 0)
+        redisAsyncHandleWrite(conn->context);
+}
+
 void redis_conn_free(redis_conn_t *conn)
 {
     if (conn == NULL)
         return;
     conn->is_ending = true;
+    flush(conn);
     conn->api->timer_stop(conn->worker, conn->deadline);
     conn->api->timer_stop(conn->worker, conn->rest);
     if (conn->context != NULL)

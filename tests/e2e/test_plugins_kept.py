@@ -4,13 +4,12 @@ import http.client
 import json
 import os
 import pathlib
-import shutil
 import signal
-import subprocess
 import tempfile
 import time
 import unittest
 
+import redis_server
 from harness import Case, wait_until
 
 FOLDER = tempfile.TemporaryDirectory(prefix="sheaf-kept-")
@@ -178,26 +177,15 @@ class RateLimitReloaded(Case):
         self.assertEqual(self.statuses("b").count(200), 5)
 
 
-@unittest.skipUnless(shutil.which("redis-server"), "there is no redis-server")
+@unittest.skipUnless(redis_server.IS_THERE, "there is no redis-server")
 class RateLimitInRedis(Case):
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory(prefix="sheaf-redis-")
-        cls.addClassCleanup(cls.folder.cleanup)
-        cls.socket = pathlib.Path(cls.folder.name) / "redis.sock"
-        cls.redis = cls.start_redis()
-        cls.addClassCleanup(lambda: (cls.redis.kill(), cls.redis.wait()))
-        routes = "".join(route(name, limit(name, f'redis: {{address: "unix:{cls.socket}", on_error: {word}, timeout: 5s}}'))
+        cls.redis = redis_server.RedisServer(cls)
+        routes = "".join(route(name, limit(name, f'redis: {{address: "{cls.redis.address}", on_error: {word}, timeout: 5s}}'))
                          for name, word in (("one", "deny"), ("gone", "deny"), ("local", "local"), ("allow", "allow")))
         cls.places = {"routes": routes}
         super().setUpClass()
-
-    @classmethod
-    def start_redis(cls):
-        process = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", str(cls.socket), "--save", "", "--dir", cls.folder.name],
-                                   stdout=subprocess.DEVNULL)
-        wait_until(cls.socket.exists, what="redis")
-        return process
 
     def statuses(self, to, count, sheaf=None):
         return [result["status"] for result in self.run_items(*[f"/{to}/json/10"] * count, sheaf=sheaf)]
@@ -209,14 +197,12 @@ class RateLimitInRedis(Case):
         self.assertEqual((statuses.count(200), statuses.count(429)), (4, 37))
 
         self.redis.kill()
-        self.redis.wait()
         wait_until(lambda: self.sheaf.request("GET", "/gone/json/10").status == 503)
         self.assertEqual(self.statuses("gone", 3), [503] * 3)
         self.assertEqual(self.statuses("allow", 20), [200] * 20)
         self.assertEqual(self.statuses("local", 20).count(200), 5)
 
-        self.socket.unlink(missing_ok=True)
-        type(self).redis = self.start_redis()
+        self.redis.start()
         wait_until(lambda: self.sheaf.request("GET", "/gone/json/10").status == 200, 20)
         self.assertEqual(self.statuses("gone", 10).count(200), 4)
 

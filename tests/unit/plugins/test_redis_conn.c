@@ -103,7 +103,7 @@ static void say(bench_t *bench, const char *text, size_t len)
 
 static void settle(bench_t *bench)
 {
-    while (host_poll(bench->host, 20) > 0)
+    while (host_poll(bench->host, 50) > 0)
         continue;
 }
 

@@ -1,0 +1,306 @@
+#include "idempotency_redis.h"
+
+#include <hiredis/hiredis.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define AGAIN_MS   1000
+#define FRAME_ROOM 1024 /* an error of Redis is as long as that at most */
+
+/* One script for all three, so that Redis knows it when an end is told: nobody may be there to send it whole then.
+ * KEYS[1] the key; ARGV: what is done, payload, ticket, milliseconds; then for `begin` how long an answer may be here, for `finish`
+ * the answer. `begin` returns {what was found, the answer}, the others a number. */
+static const char script_text[] = "local was = redis.call('GET', KEYS[1])\n"
+                                  "local mine = 'R' .. ARGV[2] .. ARGV[3]\n"
+                                  "if ARGV[1] == 'drop' then\n"
+                                  "  if was ~= mine then return 0 end\n"
+                                  "  return redis.call('DEL', KEYS[1])\n"
+                                  "end\n"
+                                  "if ARGV[1] == 'finish' then\n"
+                                  "  if was and was ~= mine then return 0 end\n"
+                                  "  redis.call('SET', KEYS[1], 'A' .. ARGV[2] .. ARGV[5], 'PX', ARGV[4])\n"
+                                  "  return 1\n"
+                                  "end\n"
+                                  "if not was then\n"
+                                  "  redis.call('SET', KEYS[1], mine, 'PX', ARGV[4])\n"
+                                  "  return {'new', ''}\n"
+                                  "end\n"
+                                  "if string.sub(was, 2, 33) ~= ARGV[2] then return {'other', ''} end\n"
+                                  "if string.sub(was, 1, 1) == 'R' then return {'running', ''} end\n"
+                                  "if #was - 33 > tonumber(ARGV[5]) then return {'done', ''} end\n"
+                                  "return {'done', string.sub(was, 34)}\n";
+
+/* An end that Redis has not taken yet. */
+typedef struct owed {
+    struct owed *next;
+    uint64_t number;
+    bool is_asked, is_drop;
+    idempotency_hold_t hold;
+    uint64_t end_ms; /* until when it is remembered */
+    uint32_t len;
+    char answer[];
+} owed_t;
+
+struct idempotency_redis {
+    const sheaf_p_api_t *api;
+    sheaf_p_worker_t *worker;
+    const idempotency_conf_t *conf;
+    idempotency_redis_events_t events;
+    redis_conn_t *conn;
+    redis_script_t script;
+    redis_question_t question;    /* of one call at a time */
+    owed_t *owed;                 /* the oldest first */
+    uint32_t owed_count, waiting; /* waiting: those that are not asked */
+    uint64_t owed_bytes, last_number;
+    bool is_full; /* something was not taken into the list, and that was said */
+    sheaf_p_timer_t again;
+};
+
+/* Behind a question. owed: number of an end; 0: it is a beginning. */
+typedef struct note {
+    uint64_t owed;
+    sheaf_p_ref_t item;
+    idempotency_hold_t hold;
+} note_t;
+
+static void on_again(void *data);
+
+/* --- questions --- */
+
+static sheaf_p_str_t bytes_of(const void *base, size_t len)
+{
+    return sheaf_p_str(base, len);
+}
+
+static redis_question_t *question_about(idempotency_redis_t *redis, const char *what, const idempotency_hold_t *hold,
+                                        uint64_t ms)
+{
+    redis_question_t *question = &redis->question;
+    char hex[2 * IDEMPOTENCY_HASH + 1];
+
+    for (int i = 0; i < IDEMPOTENCY_HASH; i++)
+        snprintf(hex + 2 * i, 3, "%02x", hold->key[i]);
+    redis_question_begin(question, &redis->script);
+    redis_question_key(question, "%.*s%s", (int)redis->conf->prefix.len, redis->conf->prefix.base, hex);
+    redis_question_print(question, "%s", what);
+    redis_question_word(question, bytes_of(hold->payload, sizeof(hold->payload)));
+    redis_question_word(question, bytes_of(&hold->ticket, sizeof(hold->ticket)));
+    redis_question_print(question, "%" PRIu64, ms);
+    return question;
+}
+
+static bool ask_end(idempotency_redis_t *redis, const owed_t *owed, uint64_t now_ms)
+{
+    redis_question_t *question =
+        question_about(redis, owed->is_drop ? "drop" : "finish", &owed->hold, owed->end_ms - now_ms);
+    const note_t note = {.owed = owed->number};
+
+    if (!owed->is_drop)
+        redis_question_word(question, bytes_of(owed->answer, owed->len));
+    return redis_conn_ask(redis->conn, question, &note, sizeof(note));
+}
+
+/* --- what is owed --- */
+
+static void forget(idempotency_redis_t *redis, owed_t **at)
+{
+    owed_t *owed = *at;
+
+    *at = owed->next;
+    redis->waiting -= !owed->is_asked;
+    redis->owed_count--;
+    redis->owed_bytes -= owed->len;
+    redis->is_full = redis->is_full && redis->owed_count > 0;
+    free(owed);
+}
+
+/* Those that wait, in their order, as far as Redis takes them. */
+static void pay(idempotency_redis_t *redis)
+{
+    const uint64_t now_ms = redis->api->now_ms(redis->worker);
+    owed_t **at = &redis->owed;
+
+    while (*at != NULL && redis->waiting > 0) {
+        owed_t *owed = *at;
+
+        if (!owed->is_asked && owed->end_ms <= now_ms) {
+            forget(redis, at);
+            continue;
+        }
+        if (!owed->is_asked) {
+            if (!ask_end(redis, owed, now_ms))
+                break;
+            owed->is_asked = true;
+            redis->waiting--;
+        }
+        at = &owed->next;
+    }
+    if (redis->waiting > 0 && redis->again.value == 0)
+        redis->again = redis->api->timer_start(redis->worker, AGAIN_MS, on_again, redis);
+}
+
+static void on_again(void *data)
+{
+    idempotency_redis_t *redis = data;
+
+    redis->again.value = 0;
+    pay(redis);
+}
+
+/* Once, until nothing is owed any more. */
+static void say_full(idempotency_redis_t *redis)
+{
+    if (!redis->is_full)
+        redis->api->log(redis->worker, SHEAF_P_WARN,
+                        "answers cannot be remembered: their keys run until their lease is over");
+    redis->is_full = true;
+}
+
+static void owe(idempotency_redis_t *redis, const idempotency_hold_t *hold, bool is_drop, const char *answer,
+                uint32_t len)
+{
+    owed_t *owed = NULL, **at = &redis->owed;
+
+    if (redis->owed_count < IDEMPOTENCY_OWED_MAX && redis->owed_bytes + len <= IDEMPOTENCY_OWED_BYTES)
+        owed = malloc(sizeof(*owed) + len);
+    if (owed == NULL) {
+        say_full(redis);
+        return;
+    }
+    *owed = (owed_t){.number = ++redis->last_number, .is_drop = is_drop, .hold = *hold, .len = len};
+    owed->end_ms = redis->api->now_ms(redis->worker) + (is_drop ? redis->conf->lease_ms : redis->conf->ttl_ms);
+    if (len > 0)
+        memcpy(owed->answer, answer, len);
+    while (*at != NULL)
+        at = &(*at)->next;
+    *at = owed;
+    redis->owed_count++;
+    redis->waiting++;
+    redis->owed_bytes += len;
+    pay(redis);
+}
+
+/* Taken, or not: an error may be over the next time. */
+static void end_told(idempotency_redis_t *redis, uint64_t number, const redisReply *reply)
+{
+    owed_t **at = &redis->owed;
+
+    while (*at != NULL && (*at)->number != number)
+        at = &(*at)->next;
+    if (*at == NULL)
+        return;
+    if (reply != NULL && reply->type == REDIS_REPLY_INTEGER) {
+        forget(redis, at);
+        return;
+    }
+    (*at)->is_asked = false;
+    redis->waiting++;
+    if (redis->again.value == 0)
+        redis->again = redis->api->timer_start(redis->worker, AGAIN_MS, on_again, redis);
+}
+
+/* --- what is found --- */
+
+static bool is_word(const redisReply *reply, const char *word)
+{
+    return (size_t)reply->len == strlen(word) && memcmp(reply->str, word, strlen(word)) == 0;
+}
+
+static idempotency_found_t found_in(const redisReply *reply)
+{
+    static const struct {
+        const char *word;
+        idempotency_found_t found;
+    } rows[] = {{"new", IDEMPOTENCY_NEW},
+                {"running", IDEMPOTENCY_RUNNING},
+                {"done", IDEMPOTENCY_DONE},
+                {"other", IDEMPOTENCY_OTHER}};
+
+    if (reply == NULL || reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
+        reply->element[0]->type != REDIS_REPLY_STRING || reply->element[1]->type != REDIS_REPLY_STRING)
+        return IDEMPOTENCY_UNKNOWN;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (is_word(reply->element[0], rows[i].word))
+            return rows[i].found;
+    return IDEMPOTENCY_UNKNOWN;
+}
+
+static void on_answer(void *owner, const void *data, const redisReply *reply)
+{
+    idempotency_redis_t *redis = owner;
+    const idempotency_found_t found = found_in(reply);
+    const bool is_done = found == IDEMPOTENCY_DONE;
+    note_t note;
+
+    memcpy(&note, data, sizeof(note));
+    if (note.owed != 0)
+        end_told(redis, note.owed, reply);
+    else
+        redis->events.on_found(redis->events.owner, note.item, &note.hold, found,
+                               is_done ? reply->element[1]->str : NULL, is_done ? (uint32_t)reply->element[1]->len : 0);
+}
+
+bool idempotency_redis_begin(idempotency_redis_t *redis, sheaf_p_ref_t item, const idempotency_hold_t *hold)
+{
+    const note_t note = {.item = item, .hold = *hold};
+    redis_question_t *question;
+
+    if (redis->waiting > 0) { /* what was done must be known before anybody asks for it */
+        pay(redis);
+        if (redis->waiting > 0)
+            return false;
+    }
+    question = question_about(redis, "begin", hold, redis->conf->lease_ms);
+    redis_question_print(question, "%" PRIu32, redis->conf->answer_bytes);
+    return redis_conn_ask(redis->conn, question, &note, sizeof(note));
+}
+
+void idempotency_redis_finish(idempotency_redis_t *redis, const idempotency_hold_t *hold, const char *answer,
+                              uint32_t len)
+{
+    owe(redis, hold, false, answer, len);
+}
+
+void idempotency_redis_drop(idempotency_redis_t *redis, const idempotency_hold_t *hold)
+{
+    owe(redis, hold, true, NULL, 0);
+}
+
+/* --- life --- */
+
+idempotency_redis_t *idempotency_redis_new(const sheaf_p_api_t *api, sheaf_p_worker_t *worker,
+                                           const idempotency_conf_t *conf, const idempotency_redis_events_t *events)
+{
+    idempotency_redis_t *redis = calloc(1, sizeof(*redis));
+    redis_conn_conf_t conn = conf->redis;
+
+    if (redis == NULL)
+        return NULL;
+    redis->api = api;
+    redis->worker = worker;
+    redis->conf = conf;
+    redis->events = *events;
+    redis_script_init(&redis->script, script_text);
+    conn.answer_bytes = conf->answer_bytes + FRAME_ROOM;
+    conn.lost_counter = events->lost_counter;
+    conn.on_answer = on_answer;
+    conn.owner = redis;
+    redis->conn = redis_conn_new(api, worker, &conn);
+    if (redis->conn != NULL)
+        return redis;
+    free(redis);
+    return NULL;
+}
+
+void idempotency_redis_free(idempotency_redis_t *redis)
+{
+    if (redis == NULL)
+        return;
+    redis->api->timer_stop(redis->worker, redis->again);
+    redis_conn_free(redis->conn);
+    while (redis->owed != NULL)
+        forget(redis, &redis->owed);
+    free(redis);
+}

@@ -1,0 +1,44 @@
+/* idempotency_redis.h - what runs and what was answered, by key, in Redis: known to every machine.
+ *
+ *   (none) --begin--> 'R' payload ticket --finish--> 'A' payload answer --ttl--> (none)
+ *                        \--drop, or its lease is over--> (none)
+ *
+ * Each is one run of a script, so nothing comes in between. Whoever holds a key has drawn its ticket at random; finish and drop do nothing
+ * where another one's stands. Finish does write where nothing stands any more: what was done must be known, also by a Redis that has
+ * lost what it was told, or after the lease.
+ *
+ * Ends (finish, drop) that Redis did not take are owed: they are sent again, before anything else is asked, as soon as it is
+ * there, until `ttl` is over; at most OWED_MAX of them and OWED_BYTES. */
+#ifndef IDEMPOTENCY_REDIS_H
+#define IDEMPOTENCY_REDIS_H
+
+#include "idempotency_conf.h"
+#include "idempotency_store.h"
+
+#define IDEMPOTENCY_OWED_MAX   4096
+#define IDEMPOTENCY_OWED_BYTES (16u << 20)
+
+typedef struct idempotency_redis idempotency_redis_t;
+
+typedef struct idempotency_redis_events {
+    /* NEW: `hold` is the item's now. DONE: the answer, which is borrowed. UNKNOWN: Redis does not say, in time or at all; the key
+     * may be held. Never from inside begin, never after free; `item` may have ended. */
+    void (*on_found)(void *owner, sheaf_p_ref_t item, const idempotency_hold_t *hold, idempotency_found_t found,
+                     const char *answer, uint32_t len);
+    void *owner;
+    uint32_t lost_counter; /* of the plugin: connections that were lost or could not be made */
+} idempotency_redis_events_t;
+
+/* NULL: no memory. `conf` is borrowed. */
+idempotency_redis_t *idempotency_redis_new(const sheaf_p_api_t *api, sheaf_p_worker_t *worker,
+                                           const idempotency_conf_t *conf, const idempotency_redis_events_t *events);
+void idempotency_redis_free(idempotency_redis_t *redis);
+
+/* Returns false if Redis cannot be asked now: on_found will not come, and the key is not held. */
+bool idempotency_redis_begin(idempotency_redis_t *redis, sheaf_p_ref_t item, const idempotency_hold_t *hold);
+
+void idempotency_redis_finish(idempotency_redis_t *redis, const idempotency_hold_t *hold, const char *answer,
+                              uint32_t len);
+void idempotency_redis_drop(idempotency_redis_t *redis, const idempotency_hold_t *hold);
+
+#endif

@@ -1,0 +1,481 @@
+/* idempotency through a real Redis, and through something that is none. Waits are for real answers; timeouts are wound by hand. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/plugins/redis_liar.h"
+#include "tests/plugins/redis_server.h"
+#include "tests/unit/plugins/idempotency_host.h"
+
+static redis_server_t server;
+
+static host_t *gateway_at(const char *address, const char *on_error)
+{
+    host_t *host = host_new(&sheaf_plugin_idempotency);
+
+    host_set(host, "redis.address", address);
+    host_set(host, "redis.on_error", on_error);
+    return host;
+}
+
+static host_t *gateway(const char *on_error)
+{
+    host_t *host = gateway_at(server.address, on_error);
+
+    assert_null(host_open(host));
+    return host;
+}
+
+static void wait_for(host_t *host, sheaf_p_ref_t item)
+{
+    for (int i = 0; host_outcome(item).is_waiting; i++) {
+        assert_true(i < 1000);
+        host_poll(host, 1000);
+    }
+    assert_int_equal(host_outcome(item).faults, 0);
+}
+
+static void settle(host_t *host)
+{
+    while (host_poll(host, 200) > 0)
+        continue;
+}
+
+/* Asked and decided: the status it was answered with; 0: it is sent. */
+static uint32_t decided(host_t *host, sheaf_p_ref_t item)
+{
+    if (host_ask_item(item) == SHEAF_P_LATER)
+        wait_for(host, item);
+    return host_outcome(item).is_answered ? host_outcome(item).status : 0;
+}
+
+static uint32_t tried(host_t *host, const char *key, const char *body)
+{
+    return decided(host, item_with(host, key, body));
+}
+
+static void answered(host_t *host, sheaf_p_ref_t item, uint32_t status, const char *body)
+{
+    answers(item, status, body);
+    settle(host);
+}
+
+static void machines_know_of_each_other(void **unused)
+{
+    host_t *one = gateway("deny"), *other = gateway("deny");
+    sheaf_p_ref_t item = item_with(one, "k", "{}"), again = item_with(other, "k", "{}");
+
+    assert_int_equal(decided(one, item), 0);
+    assert_int_equal(decided(other, again), 409);
+    assert_string_equal(host_outcome(again).slug, "idempotency-running");
+    assert_string_equal(host_field(again, SHEAF_P_RESULT, "retry-after"), "1");
+    assert_int_equal(tried(other, "k", "{\"a\":1}"), 422);
+    answered(one, item, 201, "{\"id\":7}");
+
+    again = item_with(other, "k", "{}");
+    assert_int_equal(decided(other, again), 201);
+    assert_string_equal(host_outcome(again).body, "{\"id\":7}");
+    assert_string_equal(host_outcome(again).content_type, "application/json");
+    assert_string_equal(host_field(again, SHEAF_P_RESULT, "location"), "/orders/7");
+    assert_string_equal(host_field(again, SHEAF_P_RESULT, "idempotency-replayed"), "true");
+    assert_string_equal(host_field(again, SHEAF_P_RESULT, "set-cookie"), "");
+    assert_int_equal(tried(other, "k", "{\"a\":1}"), 422);
+    assert_int_equal(host_counted(other, "replayed"), 1);
+    assert_int_equal(host_counted(other, "mismatches"), 2);
+    host_free(one);
+    host_free(other);
+}
+
+static void what_failed_may_be_tried_again_anywhere_and_what_may_run_may_not(void **unused)
+{
+    host_t *one = gateway("deny"), *other = gateway("deny");
+    sheaf_p_ref_t failed = item_with(one, "f", "{}"), doubt = item_with(one, "d", "{}");
+
+    assert_int_equal(decided(one, failed), 0);
+    assert_int_equal(decided(one, doubt), 0);
+    host_fact(doubt, SHEAF_P_ERROR, "timeout");
+    answered(one, doubt, 504, "");
+    answered(one, failed, 503, "");
+    assert_int_equal(tried(other, "f", "{}"), 0);
+    assert_int_equal(tried(other, "d", "{}"), 409);
+    host_free(one);
+    host_free(other);
+}
+
+static host_t *short_lived(const char *key)
+{
+    host_t *host = gateway_at(server.address, "deny");
+
+    host_set(host, key, "1s");
+    assert_null(host_open(host));
+    return host;
+}
+
+static void an_answer_is_forgotten_when_its_time_is_over(void **unused)
+{
+    host_t *host = short_lived("ttl");
+    sheaf_p_ref_t item = item_with(host, "k", "{}");
+    uint32_t status = 201;
+
+    assert_int_equal(decided(host, item), 0);
+    answered(host, item, 201, "{}");
+    assert_int_equal(tried(host, "k", "{}"), 201);
+    for (int i = 0; i < 100 && status == 201; i++) { /* by the clock of Redis */
+        host_poll(host, 50);
+        status = tried(host, "k", "{}");
+    }
+    assert_int_equal(status, 0);
+    host_free(host);
+}
+
+static void who_comes_back_after_its_lease_changes_nothing_of_the_next_one(void **unused)
+{
+    host_t *host = short_lived("lease");
+    sheaf_p_ref_t item = item_with(host, "k", "{}");
+    uint32_t status = 409;
+
+    assert_int_equal(decided(host, item), 0);
+    for (int i = 0; i < 100 && status == 409; i++) {
+        host_poll(host, 50);
+        status = tried(host, "k", "{}");
+    }
+    assert_int_equal(status, 0);
+    answered(host, item, 201, "{}");
+    assert_int_equal(tried(host, "k", "{}"), 409);
+    host_free(host);
+}
+
+static void a_redis_that_stands_still_is_waited_for_no_longer_than_said(void **unused)
+{
+    host_t *strict = gateway("deny"), *lax = gateway("allow");
+    sheaf_p_ref_t refused_one = item_with(strict, "s", "{}"), passed = item_with(lax, "l", "{}");
+
+    assert_int_equal(tried(strict, "warm", "{}"), 0);
+    assert_int_equal(tried(lax, "warm too", "{}"), 400);
+    assert_int_equal(tried(lax, "warm-too", "{}"), 0);
+    kill(server.pid, SIGSTOP);
+    assert_int_equal(host_ask_item(refused_one), SHEAF_P_LATER);
+    assert_int_equal(host_ask_item(passed), SHEAF_P_LATER);
+    host_wind(strict, 249);
+    assert_true(host_outcome(refused_one).is_waiting);
+    host_wind(strict, 1);
+    host_wind(lax, 250);
+    assert_int_equal(host_outcome(refused_one).status, 503);
+    assert_string_equal(host_outcome(refused_one).slug, "idempotency-unavailable");
+    assert_string_equal(host_field(refused_one, SHEAF_P_RESULT, "retry-after"), "1");
+    assert_false(host_outcome(passed).is_waiting);
+    assert_false(host_outcome(passed).is_answered);
+    kill(server.pid, SIGCONT);
+    settle(strict); /* what was refused holds nothing */
+    settle(lax);
+    assert_int_equal(tried(strict, "s", "{}"), 0);
+    assert_int_equal(tried(lax, "l", "{}"), 409); /* and what passed is protected from here on */
+    answered(lax, passed, 201, "{}");
+    assert_int_equal(tried(strict, "l", "{}"), 201);
+    host_free(strict);
+    host_free(lax);
+}
+
+static void until_lost(host_t *host)
+{
+    for (int n = 0; n < 40 && host_counted(host, "redis_lost") == 0; n++)
+        host_poll(host, 50);
+    assert_true(host_counted(host, "redis_lost") > 0);
+}
+
+/* Redis dies while it runs, and has forgotten everything when it is back. */
+static void what_was_done_is_not_done_again_after_redis_died(void **unused)
+{
+    host_t *host = gateway("deny");
+    sheaf_p_ref_t item = item_with(host, "k", "{}");
+
+    assert_int_equal(decided(host, item), 0);
+    redis_server_kill(&server);
+    until_lost(host);
+    assert_int_equal(host_ask_item(item_with(host, "k", "{}")), SHEAF_P_ANSWER); /* at once: 503 */
+    answered(host, item, 201, "{\"id\":7}");
+    assert_int_equal(tried(host, "k", "{}"), 503);
+    redis_server_start(&server);
+    for (int i = 0; i < 20; i++) { /* the longest rest, and what it found out meanwhile */
+        host_wind(host, 500);
+        settle(host);
+    }
+    assert_int_equal(tried(host, "k", "{}"), 201);
+    assert_int_equal(host_counted(host, "run"), 1);
+    host_free(host);
+}
+
+static void what_died_before_it_was_decided_is_told(void **unused)
+{
+    host_t *strict = gateway("deny"), *lax = gateway("allow");
+    sheaf_p_ref_t item = item_with(strict, "k", "{}"), other = item_with(lax, "l", "{}");
+
+    assert_int_equal(tried(strict, "warm", "{}"), 0);
+    assert_int_equal(tried(lax, "warm-too", "{}"), 0);
+    kill(server.pid, SIGSTOP);
+    assert_int_equal(host_ask_item(item), SHEAF_P_LATER);
+    assert_int_equal(host_ask_item(other), SHEAF_P_LATER);
+    redis_server_kill(&server);
+    wait_for(strict, item);
+    wait_for(lax, other);
+    assert_int_equal(host_outcome(item).status, 503);
+    assert_false(host_outcome(other).is_answered);
+    assert_int_equal(host_ask_item(item_with(lax, "m", "{}")), SHEAF_P_PASS);
+    assert_int_equal(host_counted(lax, "undecided"), 2);
+    host_free(strict);
+    host_free(lax);
+}
+
+static void what_ended_before_it_was_sent_leaves_its_key_free(void **unused)
+{
+    host_t *host = gateway("deny");
+    sheaf_p_ref_t request = host_request(host, "POST", "/batch"), item = item_of(host, request, "k", "{}");
+
+    assert_int_equal(host_ask_item(item), SHEAF_P_LATER);
+    host_done(request);
+    settle(host);
+    assert_int_equal(tried(host, "k", "{}"), 0);
+    host_free(host);
+}
+
+static void what_a_worker_said_last_is_heard(void **unused)
+{
+    host_t *one = gateway("deny"), *other = gateway("deny");
+    sheaf_p_ref_t item = item_with(one, "k", "{}");
+    uint32_t status = 409;
+
+    assert_int_equal(decided(one, item), 0);
+    answers(item, 201, "{}");
+    host_free(one);
+    for (int i = 0; i < 100 && status == 409; i++)
+        status = tried(other, "k", "{}");
+    assert_int_equal(status, 201);
+    host_free(other);
+}
+
+static void an_answer_that_others_keep_and_this_one_has_no_room_for_is_told_as_such(void **unused)
+{
+    host_t *large = gateway_at(server.address, "deny"), *small = gateway_at(server.address, "deny");
+    sheaf_p_ref_t item;
+    char *body = calloc(1, 5001);
+
+    memset(body, 'x', 5000);
+    host_set(small, "max_answer", "1KiB");
+    assert_null(host_open(large));
+    assert_null(host_open(small));
+    item = item_with(large, "k", "{}");
+    assert_int_equal(decided(large, item), 0);
+    answered(large, item, 201, body);
+    assert_int_equal(tried(large, "k", "{}"), 201);
+    item = item_with(small, "k", "{}");
+    assert_int_equal(decided(small, item), 409);
+    assert_string_equal(host_outcome(item).slug, "idempotency-answered");
+    assert_int_equal(host_counted(small, "redis_lost"), 0);
+    free(body);
+    host_free(large);
+    host_free(small);
+}
+
+static void instances_of_other_prefixes_know_nothing_of_each_other(void **unused)
+{
+    host_t *one = gateway("deny"), *other = gateway_at(server.address, "deny");
+
+    host_set(other, "redis.prefix", "mine:");
+    assert_null(host_open(other));
+    assert_int_equal(tried(one, "k", "{}"), 0);
+    assert_int_equal(tried(other, "k", "{}"), 0);
+    host_free(one);
+    host_free(other);
+}
+
+/* --- one that says what it likes --- */
+
+static host_t *gateway_to(redis_liar_t *liar)
+{
+    host_t *host;
+
+    redis_liar_new(liar);
+    host = gateway_at(liar->address, "deny");
+    assert_null(host_open(host));
+    redis_liar_accept(liar);
+    return host;
+}
+
+static void an_answer_may_come_in_any_two_pieces(void **unused)
+{
+    static const char answer[] = "*2\r\n$4\r\ndone\r\n$11\r\n\xc9\0\1\0\0\0hello\r\n";
+    const size_t len = sizeof(answer) - 1;
+    redis_liar_t liar;
+    host_t *host = gateway_to(&liar);
+
+    for (size_t cut = 1; cut < len; cut++) {
+        sheaf_p_ref_t item = item_with(host, "k", "{}");
+
+        assert_int_equal(host_ask_item(item), SHEAF_P_LATER);
+        host_poll(host, 50);
+        redis_liar_say(&liar, answer, cut);
+        host_poll(host, 50);
+        assert_true(host_outcome(item).is_waiting);
+        redis_liar_say(&liar, answer + cut, len - cut);
+        wait_for(host, item);
+        assert_int_equal(host_outcome(item).status, 201);
+        assert_string_equal(host_outcome(item).body, "hello");
+    }
+    host_free(host);
+    redis_liar_free(&liar);
+}
+
+typedef struct lie {
+    const char *answer;
+    size_t len;
+    uint32_t status;
+} lie_t;
+
+#define LIE(text, status)                                                                                              \
+    {                                                                                                                  \
+        text, sizeof(text) - 1, status                                                                                 \
+    }
+
+static void what_is_no_answer_is_none(void **unused)
+{
+    static const lie_t lies[] = {
+        LIE("-ERR no\r\n", 503),
+        LIE("+OK\r\n", 503),
+        LIE(":1\r\n", 503),
+        LIE("$-1\r\n", 503),
+        LIE("*-1\r\n", 503),
+        LIE("*0\r\n", 503),
+        LIE("*1\r\n$3\r\nnew\r\n", 503),
+        LIE("*2\r\n$3\r\nnew\r\n:0\r\n", 503),
+        LIE("*2\r\n:0\r\n$0\r\n\r\n", 503),
+        LIE("*2\r\n$4\r\nnews\r\n$0\r\n\r\n", 503),
+        LIE("*3\r\n$3\r\nnew\r\n$0\r\n\r\n$0\r\n\r\n", 503),
+        LIE("*2\r\n*1\r\n:1\r\n$0\r\n\r\n", 503),
+        LIE("*2\r\n$999999999\r\n", 503),
+        LIE("HTTP/1.1 400 Bad Request\r\n\r\n", 503),
+        LIE("*2\r\n$4\r\ndone\r\n$0\r\n\r\n", 409),
+        LIE("*2\r\n$4\r\ndone\r\n$6\r\n\xff\xff\1\0\1\0\r\n", 409),                /* status 65535 */
+        LIE("*2\r\n$4\r\ndone\r\n$6\r\n\0\0\1\0\0\0\r\n", 409),                    /* status 0 */
+        LIE("*2\r\n$4\r\ndone\r\n$10\r\n\xc8\0\1\0\1\0\xff\xff\xff\xff\r\n", 200), /* a field that is not there */
+        LIE("*2\r\n$4\r\ndone\r\n$12\r\n\xc8\0\1\0\1\0\1\0\1\0\r\n\r\n", 200),     /* a field that is none */
+    };
+
+    for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+        redis_liar_t liar;
+        host_t *host = gateway_to(&liar);
+        sheaf_p_ref_t item = item_with(host, "k", "{}");
+
+        assert_int_equal(host_ask_item(item), SHEAF_P_LATER);
+        host_poll(host, 50);
+        redis_liar_say(&liar, lies[i].answer, lies[i].len);
+        for (int n = 0; n < 5 && host_outcome(item).is_waiting; n++)
+            host_poll(host, 20);
+        if (host_outcome(item).is_waiting)
+            host_wind(host, 250);
+        assert_int_equal(host_outcome(item).status, lies[i].status);
+        assert_int_equal(host_outcome(item).faults, 0);
+        host_free(host);
+        redis_liar_free(&liar);
+    }
+}
+
+static void what_redis_does_not_take_is_bounded_and_told_once(void **unused)
+{
+    redis_liar_t liar;
+    host_t *host;
+    char *body = calloc(1, 900001);
+
+    redis_liar_new(&liar);
+    host = gateway_at(liar.address, "allow");
+    host_set(host, "max_answer", "1MiB");
+    host_set(host, "ttl", "1s");
+    assert_null(host_open(host));
+    redis_liar_free(&liar); /* nobody there any more */
+    until_lost(host);
+    host_logged(host);
+    memset(body, 'x', 900000);
+    for (int i = 0; i < 40; i++) {
+        char key[16];
+        sheaf_p_ref_t item;
+
+        snprintf(key, sizeof(key), "k%d", i);
+        item = item_with(host, key, "{}");
+        assert_int_equal(host_ask_item(item), SHEAF_P_PASS);
+        answers(item, 201, body);
+    }
+    assert_string_equal(host_logged(host),
+                        "warn answers cannot be remembered: their keys run until their lease is over\n");
+    host_wind(host, 3000); /* what nobody took is forgotten when its time is over */
+    assert_int_equal(tried(host, "last", "{}"), 0);
+    assert_string_equal(host_logged(host), "");
+    free(body);
+    host_free(host);
+}
+
+static void a_configuration_that_cannot_be_is_refused(void **unused)
+{
+    static const char *const rows[][3] = {
+        {"redis.address", "redis.example:6379", "redis.address: must be a numeric address with a port, or unix:/PATH"},
+        {"redis.prefix", "a-prefix-that-is-as-long-as-a-whole-key-and-then-some-more-of-it-still",
+         "redis.prefix: is too long"},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        host_t *host = gateway_at("127.0.0.1:1", "deny");
+
+        host_set(host, rows[i][0], rows[i][1]);
+        assert_string_equal(host_open(host), rows[i][2]);
+        host_free(host);
+    }
+}
+
+static int start(void **unused)
+{
+    redis_server_new(&server, NULL);
+    return 0;
+}
+
+static int stop(void **unused)
+{
+    redis_server_free(&server);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest lies[] = {
+        cmocka_unit_test(an_answer_may_come_in_any_two_pieces),
+        cmocka_unit_test(what_is_no_answer_is_none),
+        cmocka_unit_test(what_redis_does_not_take_is_bounded_and_told_once),
+        cmocka_unit_test(a_configuration_that_cannot_be_is_refused),
+    };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(machines_know_of_each_other, start, stop),
+        cmocka_unit_test_setup_teardown(what_failed_may_be_tried_again_anywhere_and_what_may_run_may_not, start, stop),
+        cmocka_unit_test_setup_teardown(an_answer_is_forgotten_when_its_time_is_over, start, stop),
+        cmocka_unit_test_setup_teardown(who_comes_back_after_its_lease_changes_nothing_of_the_next_one, start, stop),
+        cmocka_unit_test_setup_teardown(a_redis_that_stands_still_is_waited_for_no_longer_than_said, start, stop),
+        cmocka_unit_test_setup_teardown(what_was_done_is_not_done_again_after_redis_died, start, stop),
+        cmocka_unit_test_setup_teardown(what_died_before_it_was_decided_is_told, start, stop),
+        cmocka_unit_test_setup_teardown(what_ended_before_it_was_sent_leaves_its_key_free, start, stop),
+        cmocka_unit_test_setup_teardown(what_a_worker_said_last_is_heard, start, stop),
+        cmocka_unit_test_setup_teardown(an_answer_that_others_keep_and_this_one_has_no_room_for_is_told_as_such, start,
+                                        stop),
+        cmocka_unit_test_setup_teardown(instances_of_other_prefixes_know_nothing_of_each_other, start, stop),
+    };
+    int failed;
+
+    signal(SIGPIPE, SIG_IGN); /* as Sheaf does */
+    failed = cmocka_run_group_tests(lies, NULL, NULL);
+    if (redis_server_is_installed())
+        failed += cmocka_run_group_tests(tests, NULL, NULL);
+    else
+        printf("skipped: there is no redis-server\n");
+    return failed;
+}
