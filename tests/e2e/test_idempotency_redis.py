@@ -72,10 +72,11 @@ class IdempotencyInRedis(Case):
         self.assertEqual(self.served(), before)
 
     def test_while_it_runs_here_it_is_409_there(self):
-        item = self.item("r", path="delay/1500")
+        item = self.item("r", path="delay/3000")
         before = self.served()
         end = self.run_aside(item)
-        wait_until(lambda: self.run_item(item, sheaf=self.second)["status"] == 409)
+        wait_until(lambda: self.origin.count()["flying"] > 0)
+        self.assert_problem(self.run_item(item, sheaf=self.second), 409, "idempotency-running")
         self.assertEqual(end()[0]["status"], 200)
         self.assertEqual(self.replayed(item, self.second)["headers"]["idempotency-replayed"], "true")
         self.assertEqual(self.served() - before, 1)
@@ -90,9 +91,9 @@ class IdempotencyInRedis(Case):
         self.assertEqual(self.served(), before)
 
     def test_a_post_is_not_done_twice_when_redis_dies_in_the_middle(self):
-        item, before = self.item("m", path="delay/1000"), self.served()
+        item, before = self.item("m", path="delay/3000"), self.served()
         end = self.run_aside(item)
-        wait_until(lambda: self.run_item(item)["status"] == 409)
+        wait_until(lambda: self.origin.count()["flying"] > 0)
         self.redis.kill()
         self.assert_problem(self.replayed(item, self.sheaf), 503, "idempotency-unavailable")
         self.assertEqual(self.tried("other"), 503)
