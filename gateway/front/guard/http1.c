@@ -24,18 +24,38 @@ static size_t head_most(const sheaf_client_t *client)
     return client == NULL ? HEAD_MOST : sheaf_front_limits(client->front)->headers_size_bytes;
 }
 
-static bool is_upgrade_to_h2c(const sheaf_header_t *field)
+static bool is_upgrade(const sheaf_header_t *field)
 {
-    if (sheaf_str_eq(field->name, SHEAF_STR("http2-settings")))
-        return true;
-    return sheaf_str_eq(field->name, SHEAF_STR("upgrade")) &&
-           sheaf_str_ieq(sheaf_str(field->value.base, field->value.len < 3 ? field->value.len : 3), SHEAF_STR("h2c"));
+    return sheaf_str_eq(field->name, SHEAF_STR("upgrade"));
+}
+
+/* What libh2o would change over to HTTP/2 for (RFC 7540 3.2), which RFC 9113 has taken back: it never sees it. */
+static bool is_for_upgrades(const sheaf_header_t *field)
+{
+    return is_upgrade(field) || sheaf_str_eq(field->name, SHEAF_STR("http2-settings"));
+}
+
+static bool is_h2c(sheaf_str_t protocol)
+{
+    return sheaf_str_ieq(sheaf_str(protocol.base, protocol.len < 3 ? protocol.len : 3), SHEAF_STR("h2c"));
+}
+
+/* h2c is no question: who offers it, as curl and the JDK do, is as well served in HTTP/1.1 (RFC 9110 7.8). */
+static bool names_other_than_h2c(sheaf_str_t protocols)
+{
+    while (protocols.base != NULL) {
+        sheaf_str_t protocol = sheaf_str_trim(sheaf_str_cut(&protocols, ','));
+
+        if (protocol.len > 0 && !is_h2c(protocol))
+            return true;
+    }
+    return false;
 }
 
 static bool asks_for_upgrade(const sheaf_wire_head_t *head)
 {
     for (uint32_t i = 0; i < head->header_count; i++)
-        if (sheaf_str_eq(head->headers[i].name, SHEAF_STR("upgrade")) && !is_upgrade_to_h2c(&head->headers[i]))
+        if (is_upgrade(&head->headers[i]) && names_other_than_h2c(head->headers[i].value))
             return true;
     return false;
 }
@@ -58,7 +78,7 @@ static size_t hand_over(const sheaf_wire_head_t *head, struct phr_header *header
         const sheaf_header_t *field = &head->headers[i];
 
         has_connection |= sheaf_str_eq(field->name, SHEAF_STR("connection"));
-        if (!is_upgrade_to_h2c(field) && !is_expect_of_http10(head, field))
+        if (!is_for_upgrades(field) && !is_expect_of_http10(head, field))
             headers[count++] =
                 (struct phr_header){field->name.base, field->name.len, field->value.base, field->value.len};
     }
