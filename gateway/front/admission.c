@@ -18,17 +18,28 @@ static void count_items(sheaf_visit_t *visit, uint32_t items)
     visit->admitted_items = items;
 }
 
+/* Those among which the visit counts. */
+static uint32_t *count_of(const sheaf_visit_t *visit)
+{
+    return visit->is_direct ? &visit->front->request_count : &visit->front->batch_count;
+}
+
+static sheaf_err_t refuse(const sheaf_visit_t *visit, uint64_t most, sheaf_fail_t *fail)
+{
+    sheaf_count(visit->front->env.metrics,
+                visit->is_direct ? SHEAF_METRIC_REFUSED_REQUESTS : SHEAF_METRIC_REFUSED_BATCHES, 1);
+    return sheaf_fail(fail, SHEAF_ERR_OVERLOADED, "this worker has as many %s as it may, %llu",
+                      visit->is_direct ? "requests" : "batches", (unsigned long long)most);
+}
+
 sheaf_err_t sheaf_admission_enter(sheaf_visit_t *visit, sheaf_fail_t *fail)
 {
-    sheaf_front_t *front = visit->front;
-    uint64_t most = sheaf_front_limits(front)->batches;
+    const sheaf_limits_conf_t *limits = sheaf_front_limits(visit->front);
+    uint64_t most = visit->is_direct ? limits->requests : limits->batches;
 
-    if (most > 0 && front->batch_count >= most) {
-        sheaf_count(front->env.metrics, SHEAF_METRIC_REFUSED_BATCHES, 1);
-        return sheaf_fail(fail, SHEAF_ERR_OVERLOADED, "this worker has as many batches as it may, %llu",
-                          (unsigned long long)most);
-    }
-    front->batch_count++;
+    if (most > 0 && *count_of(visit) >= most)
+        return refuse(visit, most, fail);
+    ++*count_of(visit);
     visit->is_admitted = true;
     return SHEAF_OK;
 }
@@ -57,6 +68,6 @@ void sheaf_admission_grow(sheaf_visit_t *visit)
 void sheaf_admission_leave(sheaf_visit_t *visit)
 {
     count_items(visit, 0);
-    visit->front->batch_count -= visit->is_admitted;
+    *count_of(visit) -= visit->is_admitted;
     visit->is_admitted = false;
 }

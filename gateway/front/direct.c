@@ -73,7 +73,7 @@ static sheaf_err_t take_on(sheaf_visit_t *visit, sheaf_fail_t *fail)
         visit->allow = sheaf_direct_allow(visit->batch);
     if (err == SHEAF_OK && visit->req->version < 0x200 && visit->client->http1.asks_for_upgrade)
         return sheaf_fail(fail, SHEAF_ERR_UPGRADE, "only HTTP/1.1 and HTTP/2 are spoken here");
-    return err == SHEAF_OK ? sheaf_admission_load(visit, fail) : err;
+    return err;
 }
 
 static void on_asked(sheaf_visit_t *visit)

@@ -38,7 +38,8 @@ struct sheaf_front {
     uint64_t max_body_bytes;        /* the largest of any endpoint, and of any route asked directly */
     uint32_t client_count;          /* without admins */
     uint32_t batch_count;           /* admitted, see admission.h */
-    uint64_t item_count;            /* that they hold */
+    uint32_t request_count;         /* the same of direct requests */
+    uint64_t item_count;            /* that batches hold */
     uint64_t visit_count;           /* ever: makes request ids */
     uint64_t id_base;
     bool is_draining, is_closing;

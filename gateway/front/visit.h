@@ -71,7 +71,7 @@ struct sheaf_visit {
     sheaf_verdict_t verdict;
     uint16_t status;     /* as answered */
     sheaf_err_t refused; /* a problem document was the answer */
-    bool is_admitted;    /* counts among the batches in flight */
+    bool is_admitted;    /* counts among the batches, or the direct requests, in flight */
     uint32_t admitted_items;
     bool may_squeeze; /* the endpoint compresses, and the client takes gzip */
     bool is_done;     /* the batch is */

@@ -328,17 +328,35 @@ class Uploads(Streaming):
 
 
 class Limits(Streaming):
-    places = {"top": "limits: {batches: 1}"}
+    places = {"top": "limits: {requests: 2, batches: 1, items: 1}"}
 
-    def test_a_request_counts_like_a_batch(self):
-        client, exchange = self.begin()
-        answer = self.sheaf.request("GET", "/o/text")
+    def assert_overloaded(self, answer):
         self.assertEqual((answer.status, answer.json["type"], answer.headers["retry-after"]),
                          (503, "urn:sheaf:problem:overloaded", "1"))
-        self.assertEqual(self.sheaf.batch(["/o/text"]).status, 503)
-        exchange.say(HEAD + b"Content-Length: 2\r\n\r\nok")
-        self.assertEqual(client.read_response().body, b"ok")
+
+    def refused(self, reason):
+        return self.sheaf.metrics()[f'sheaf_client_refused_total{{reason="{reason}"}}']
+
+    def test_streams_that_stand_take_no_place_of_a_batch(self):
+        streams = [self.begin() for _ in range(2)]
+        for client, exchange in streams:
+            exchange.say(EVENTS + b"data: 1\n\n")
+            client.read_until(b"data: 1")
+        before = self.refused("requests"), self.refused("batches")
+        self.assert_overloaded(self.sheaf.request("GET", "/o/text"))
+        self.assertEqual((self.refused("requests") - before[0], self.refused("batches") - before[1]), (1, 0))
+        self.assertEqual([self.sheaf.batch(["/o/text"]).status for _ in range(3)], [207] * 3)
+        for client, exchange in streams:
+            exchange.close()
+            client.read_until(b"0\r\n\r\n")
         wait_until(lambda: self.sheaf.request("GET", "/o/text").status == 200)
+
+    def test_a_batch_takes_no_place_of_a_request(self):
+        end = self.run_aside("/o/delay/1000/text")
+        wait_until(lambda: self.sheaf.metrics()["sheaf_batches_in_flight"] == 1)
+        self.assert_overloaded(self.sheaf.batch(["/o/text"]))
+        self.assertEqual(self.sheaf.request("GET", "/o/text").status, 200)
+        end()
 
 
 class Drains(Streaming):
