@@ -1,6 +1,7 @@
 #include "plugins/sheaf_plugin.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -204,10 +205,37 @@ static void on_done(void *self, sheaf_p_ref_t request)
 
 /* --- life --- */
 
+/* FNV-1a; never 0. */
+static uint64_t mark_of(const char *path)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+
+    for (; *path != '\0'; path++)
+        hash = (hash ^ (unsigned char)*path) * 0x100000001b3u;
+    return hash | 1;
+}
+
+static uint64_t shared_bytes(const sheaf_p_value_t *values)
+{
+    return is_text(values[KEY_FILE].text, "stderr") ? 0 : sizeof(_Atomic uint64_t);
+}
+
+/* A file that cannot be opened is a mistake in a configuration that is new. Where a worker has had it open before (`opened` has its
+ * mark) it is trouble of the machine: a worker that takes a dead one's place begins without it, lest all requests wait for a log. */
+static access_log_writer_t *writer_of(const sheaf_p_value_t *values, const char *path, _Atomic uint64_t *opened)
+{
+    const bool was_open = opened != NULL && atomic_load(opened) == mark_of(path);
+    access_log_writer_t *writer = access_log_writer_new(opened == NULL ? NULL : path, (size_t)values[KEY_QUEUE].number,
+                                                        (uint32_t)values[KEY_REOPEN].number, was_open);
+
+    if (writer != NULL && opened != NULL)
+        atomic_store(opened, mark_of(path));
+    return writer;
+}
+
 static void *open_journal(const sheaf_p_open_t *open, sheaf_p_fail_t *fail)
 {
     const sheaf_p_value_t *values = open->values;
-    const bool is_stderr = is_text(values[KEY_FILE].text, "stderr");
     journal_t *journal = calloc(1, sizeof(*journal));
     char path[4096];
     const char *key;
@@ -223,8 +251,7 @@ static void *open_journal(const sheaf_p_open_t *open, sheaf_p_fail_t *fail)
                                               values[KEY_MASK_QUERY].count, values[KEY_MASK_HEADERS].count};
     read_format(values, journal, &key);
     snprintf(path, sizeof(path), "%.*s", (int)values[KEY_FILE].text.len, values[KEY_FILE].text.base);
-    journal->writer = access_log_writer_new(is_stderr ? NULL : path, (size_t)values[KEY_QUEUE].number,
-                                            (uint32_t)values[KEY_REOPEN].number);
+    journal->writer = writer_of(values, path, open->shared);
     if (journal->writer == NULL) {
         snprintf(fail->key, sizeof(fail->key), "file");
         snprintf(fail->why, sizeof(fail->why), "%.140s: %s", path, strerror(errno));
@@ -251,6 +278,7 @@ SHEAF_PLUGIN(access_log) = {
     .keys = keys,
     .counters = counters,
     .check = check,
+    .shared_bytes = shared_bytes,
     .open = open_journal,
     .close = close_journal,
     .on_result = on_result,

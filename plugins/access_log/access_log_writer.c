@@ -23,7 +23,7 @@ typedef struct half {
 
 struct access_log_writer {
     char *path; /* NULL: standard error */
-    int fd;     /* the thread's, once it runs */
+    int fd;     /* the thread's, once it runs; -1: could not be opened yet */
     uint32_t reopen_ms;
     size_t queue_bytes;
     pthread_mutex_t lock; /* of what follows */
@@ -57,8 +57,8 @@ static bool is_elsewhere(const access_log_writer_t *writer)
 {
     struct stat path, mine;
 
-    return stat(writer->path, &path) != 0 || fstat(writer->fd, &mine) != 0 || path.st_ino != mine.st_ino ||
-           path.st_dev != mine.st_dev;
+    return writer->fd < 0 || stat(writer->path, &path) != 0 || fstat(writer->fd, &mine) != 0 ||
+           path.st_ino != mine.st_ino || path.st_dev != mine.st_dev;
 }
 
 /* Where it cannot be opened anew the old one is written on. */
@@ -72,7 +72,8 @@ static void look_at_path(access_log_writer_t *writer)
     fd = open_file(writer->path);
     if (fd < 0)
         return;
-    close(writer->fd);
+    if (writer->fd >= 0)
+        close(writer->fd);
     writer->fd = fd;
 }
 
@@ -122,7 +123,7 @@ static bool piece_written(access_log_writer_t *writer, const char *base, size_t 
     while (len > 0) {
         ssize_t wrote;
 
-        if (!takes_something(writer))
+        if (writer->fd < 0 || !takes_something(writer))
             return false;
         wrote = write(writer->fd, base, len);
         if (wrote < 0 && errno != EINTR && errno != EAGAIN)
@@ -249,7 +250,7 @@ static void release(access_log_writer_t *writer)
     free(writer);
 }
 
-access_log_writer_t *access_log_writer_new(const char *path, size_t queue_bytes, uint32_t reopen_ms)
+access_log_writer_t *access_log_writer_new(const char *path, size_t queue_bytes, uint32_t reopen_ms, bool may_wait)
 {
     access_log_writer_t *writer = calloc(1, sizeof(*writer));
     int why;
@@ -265,7 +266,7 @@ access_log_writer_t *access_log_writer_new(const char *path, size_t queue_bytes,
     writer->filling.base = malloc(queue_bytes);
     writer->writing.base = malloc(queue_bytes);
     writer->fd = path == NULL ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3) : open_file(path);
-    if (writer->fd >= 0 && writer->filling.base != NULL && writer->writing.base != NULL)
+    if ((writer->fd >= 0 || may_wait) && writer->filling.base != NULL && writer->writing.base != NULL)
         return writer;
     why = errno;
     release(writer);

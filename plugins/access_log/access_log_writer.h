@@ -15,8 +15,9 @@
 
 typedef struct access_log_writer access_log_writer_t;
 
-/* `path` NULL: standard error. NULL and errno if it cannot be opened. */
-access_log_writer_t *access_log_writer_new(const char *path, size_t queue_bytes, uint32_t reopen_ms);
+/* `path` NULL: standard error. NULL and errno if it cannot be opened; with `may_wait` it is tried again once in `reopen_ms`
+ * instead, and what is written meanwhile has failed. */
+access_log_writer_t *access_log_writer_new(const char *path, size_t queue_bytes, uint32_t reopen_ms, bool may_wait);
 /* Writes what is queued, for half a second at most. */
 void access_log_writer_free(access_log_writer_t *writer);
 

@@ -362,6 +362,21 @@ class AccessLog(Case):
             return self.lines("/o/json/16")
         wait_until(is_in_the_new_one)
 
+    def test_a_worker_begins_without_a_log_that_is_gone(self):
+        folder = pathlib.Path(tempfile.mkdtemp(dir=LOG.parent))
+        log = folder / "access.log"
+        sheaf = self.start(top=f'plugins: [{{use: access_log, file: "{log}", reopen: 10ms}}]', endpoints="")
+        worker, = sheaf.children()
+        shutil.rmtree(folder)
+        os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: sheaf.children() not in ([], [worker]), what="another worker")
+        self.assertEqual(sheaf.request("GET", "/o/json/18").status, 200)
+        folder.mkdir()
+        def is_written():
+            sheaf.request("GET", "/o/json/19")
+            return log.exists() and "/o/json/19" in log.read_text()
+        wait_until(is_written, what="a line")
+
 
 if __name__ == "__main__":
     unittest.main()

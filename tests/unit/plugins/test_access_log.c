@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "plugins/access_log/access_log_text.h"
@@ -220,7 +221,7 @@ static void a_long_value_is_cut_and_a_long_line_stays_json(void **unused)
 
 static void a_file_that_was_moved_away_is_made_anew(void **unused)
 {
-    access_log_writer_t *writer = access_log_writer_new(path, 65536, 10);
+    access_log_writer_t *writer = access_log_writer_new(path, 65536, 10, false);
 
     assert_true(access_log_writer_put(writer, "one\n", 4));
     for (int i = 0; i < 1000 && strcmp(content(path), "one\n") != 0; i++)
@@ -234,6 +235,29 @@ static void a_file_that_was_moved_away_is_made_anew(void **unused)
     assert_string_equal(content(path), "two\n");
 }
 
+static void what_cannot_be_opened_yet_is_tried_again(void **unused)
+{
+    access_log_writer_t *writer;
+    uint64_t failed = 0;
+
+    assert_int_equal(mkdir(path, 0700), 0); /* no file can be there */
+    assert_null(access_log_writer_new(path, 65536, 10, false));
+    writer = access_log_writer_new(path, 65536, 10, true);
+    assert_non_null(writer);
+    access_log_writer_put(writer, "one\n", 4);
+    for (int i = 0; i < 1000 && failed == 0; i++) {
+        poll(NULL, 0, 5);
+        failed = access_log_writer_failed(writer);
+    }
+    assert_int_equal(failed, 1);
+    assert_int_equal(rmdir(path), 0);
+    for (int i = 0; i < 1000 && access(path, F_OK) != 0; i++)
+        poll(NULL, 0, 5);
+    access_log_writer_put(writer, "two\n", 4);
+    access_log_writer_free(writer);
+    assert_string_equal(content(path), "two\n");
+}
+
 static void a_pipe_that_nobody_reads_holds_up_nobody(void **unused)
 {
     int ends[2], was = dup(STDERR_FILENO), dropped = 0;
@@ -242,7 +266,7 @@ static void a_pipe_that_nobody_reads_holds_up_nobody(void **unused)
 
     assert_int_equal(pipe(ends), 0);
     dup2(ends[1], STDERR_FILENO);
-    writer = access_log_writer_new(NULL, 65536, 1000);
+    writer = access_log_writer_new(NULL, 65536, 1000, false);
     dup2(was, STDERR_FILENO);
     memset(line, 'x', sizeof(line));
     line[sizeof(line) - 1] = '\n';
@@ -257,7 +281,7 @@ static void a_pipe_that_nobody_reads_holds_up_nobody(void **unused)
 
 static void a_full_disk_is_counted(void **unused)
 {
-    access_log_writer_t *writer = access_log_writer_new("/dev/full", 65536, 1000);
+    access_log_writer_t *writer = access_log_writer_new("/dev/full", 65536, 1000, false);
     uint64_t failed = 0;
 
     access_log_writer_put(writer, "one\ntwo\n", 8);
@@ -303,6 +327,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_direct_request_is_one_line_with_its_route, in_a_folder, without_it),
         cmocka_unit_test_setup_teardown(a_long_value_is_cut_and_a_long_line_stays_json, in_a_folder, without_it),
         cmocka_unit_test_setup_teardown(a_file_that_was_moved_away_is_made_anew, in_a_folder, without_it),
+        cmocka_unit_test_setup_teardown(what_cannot_be_opened_yet_is_tried_again, in_a_folder, without_it),
         cmocka_unit_test_setup_teardown(a_pipe_that_nobody_reads_holds_up_nobody, in_a_folder, without_it),
         cmocka_unit_test(a_full_disk_is_counted),
         cmocka_unit_test_setup_teardown(a_configuration_that_cannot_be_is_refused, in_a_folder, without_it),
