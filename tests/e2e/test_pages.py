@@ -17,6 +17,8 @@ PLUGINS = ROOT / "plugins"
 PAGES = sorted(PLUGINS.glob("*/README.md"))
 SECTIONS = ("listen", "upstreams", "plugins", "routes", "endpoints")
 FILES = {"keys": f"acme {hashlib.sha256(b'key').hexdigest()}\n", "jwt.secret": "s" * 64, "redis.password": "secret\n"}
+LEAST = {"api_key": "keys: /etc/sheaf/keys", "cors": 'origins: ["https://app.example"]', "example": "word: secret",
+         "ip_access": "deny: [192.0.2.0/24]", "jwt": "secret: /etc/sheaf/jwt.secret", "rate_limit": "limits: [{rate: 5, per: 1m}]"}
 REST = {"listen": '[{address: "127.0.0.1:0"}]', "routes": '[{match: "/rest", upstream: spare}]', "endpoints": "[{path: /batch}]"}
 
 
@@ -77,10 +79,23 @@ class Pages(unittest.TestCase):
         self.assertTrue(examples, page)
         for number, example in enumerate(examples):
             with self.subTest(page=page.parent.name, number=number):
-                path = folder / "sheaf.yaml"
-                path.write_text(re.sub("/(etc|var/log)/sheaf/", f"{folder}/", completed(example, page.parent.name)))
-                done = subprocess.run([SHEAF, "check", "-c", str(path)], capture_output=True, text=True, timeout=60)
-                self.assertEqual(done.returncode, 0, done.stderr)
+                self.check(folder, completed(example, page.parent.name))
+
+    def check(self, folder, conf):
+        path = folder / "sheaf.yaml"
+        path.write_text(re.sub("/(etc|var/log)/sheaf/", f"{folder}/", conf))
+        done = subprocess.run([SHEAF, "check", "-c", str(path)], capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_every_default_may_be_written(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in FILES.items():
+                (pathlib.Path(folder) / name).write_text(text)
+            for plugin, known in manual().items():
+                keys = [f"{key}: {told[1]}" for key, words in known.items() if "." not in key and (told := re.search("default (.*)$", words))]
+                whole = ", ".join([f"use: {plugin}", *filter(None, [LEAST.get(plugin)]), *keys])
+                with self.subTest(plugin=plugin):
+                    self.check(pathlib.Path(folder), completed(f"plugins:\n  - {{{whole}}}\n", plugin))
 
     def test_tables_have_the_keys_that_there_are(self):
         for page in PAGES:
