@@ -35,7 +35,7 @@ def is_configuration(block):
 def completed(block, plugin):
     """A whole configuration around what a page shows of one."""
     if block.startswith("redis:"):
-        block = f"plugins:\n  - use: {plugin}\n    limits: [{{rate: 5, per: 1m}}]\n    {block}"
+        block = "\n    ".join(["plugins:\n  - use: " + plugin, *filter(None, [LEAST.get(plugin)]), block])
     names = sorted({"spare", *re.findall(r"\bupstream: (\w+)", block)})
     missing = [f"{name}: {{servers: [\"http://127.0.0.1:9\"]}}" for name in names if not re.search(rf"^  {name}: ", block, re.M)]
     if re.search("^upstreams:", block, re.M):
