@@ -127,7 +127,7 @@ typedef enum sheaf_p_text {
     SHEAF_P_ITEM_ID = 8,
     SHEAF_P_CLIENT_IP = 9, /* whom trusted proxies say, else the peer */
     SHEAF_P_PEER_IP = 10,
-    SHEAF_P_SCHEME = 11,      /* http or https, of the client */
+    SHEAF_P_SCHEME = 11,      /* http or https: as trusted proxies say, else as it came */
     SHEAF_P_HOST = 12,        /* the client's Host */
     SHEAF_P_ERROR = 13,       /* why an item, or the request, failed here: "timeout"; empty when a backend answered */
     SHEAF_P_CERTIFICATE = 14, /* subject of the client's verified certificate */

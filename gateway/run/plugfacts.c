@@ -99,7 +99,7 @@ static sheaf_str_t text_of_request(sheaf_guest_t *guest, sheaf_p_text_t what)
     case SHEAF_P_PEER_IP:
         return ip_text(outer->peer);
     case SHEAF_P_SCHEME:
-        return outer->scheme;
+        return sheaf_forwarded_scheme(guest->caller->batch);
     case SHEAF_P_HOST:
         return outer->host;
     case SHEAF_P_ERROR:
