@@ -118,10 +118,10 @@ typedef enum sheaf_p_part {
 typedef enum sheaf_p_text {
     SHEAF_P_REQUEST_ID = 0,
     SHEAF_P_METHOD = 1, /* an item's; else the client's */
-    SHEAF_P_PATH = 2,   /* normalised, as it was routed: an item's; else the client's */
-    SHEAF_P_QUERY = 3,  /* behind the '?' of that */
+    SHEAF_P_PATH = 2,  /* normalised, as it was routed: an item's; else, and where it could not be routed, as it came */
+    SHEAF_P_QUERY = 3, /* behind the '?' of that */
     SHEAF_P_TARGET = 4, /* path and query as an item's backend gets them */
-    SHEAF_P_ROUTE = 5,  /* an item's template, /users/{id} */
+    SHEAF_P_ROUTE = 5,  /* an item's template, /users/{id}; not known where the method or the path has none */
     SHEAF_P_UPSTREAM_NAME = 6,
     SHEAF_P_ENDPOINT = 7, /* path of the endpoint; empty for a direct request */
     SHEAF_P_ITEM_ID = 8,

@@ -117,6 +117,17 @@ static bool is_of_item(sheaf_p_text_t what)
            what == SHEAF_P_ROUTE || what == SHEAF_P_UPSTREAM_NAME || what == SHEAF_P_ITEM_ID;
 }
 
+/* A direct request that was refused while it was planned has not become an item in every respect: then it is as it came. */
+static bool is_as_it_came(const sheaf_guest_t *guest, const sheaf_item_t *item, sheaf_p_text_t what)
+{
+    if (item == NULL || !is_of_item(what))
+        return true;
+    if (!guest->caller->is_direct)
+        return false;
+    return what == SHEAF_P_METHOD || (what == SHEAF_P_QUERY && item->exchange.target.base == NULL) ||
+           (what == SHEAF_P_PATH && item->path.base == NULL);
+}
+
 int sheaf_plugfacts_text(sheaf_p_ref_t ref, sheaf_p_text_t what, sheaf_p_str_t *ret_text)
 {
     sheaf_guest_t *guest = sheaf_guest_of(ref);
@@ -127,7 +138,7 @@ int sheaf_plugfacts_text(sheaf_p_ref_t ref, sheaf_p_text_t what, sheaf_p_str_t *
     if (guest == NULL)
         return 0;
     item = sheaf_plug_item(guest);
-    text = item != NULL && is_of_item(what) ? text_of_item(guest, item, what) : text_of_request(guest, what);
+    text = is_as_it_came(guest, item, what) ? text_of_request(guest, what) : text_of_item(guest, item, what);
     *ret_text = sheaf_plug_str(text);
     return text.base != NULL;
 }

@@ -26,6 +26,15 @@ class Facts(Case):
         sheaf = self.start(top=f"plugins: [{SEEN}]")
         self.assertEqual(sheaf.request("GET", "/o/echo", headers={"X-Forwarded-Proto": "https"}).headers["x-scheme"], "http")
 
+    def test_a_direct_request_that_is_refused_has_its_method_path_and_query(self):
+        for method, target, status in (("GET", "/nowhere?a=b", 404), ("PUT", "/readonly?a=b", 405), ("TRACE", "/o/echo?a=b", 405),
+                                       ("get", "/o/echo?a=b", 400), ("GET", "/o/%zz?a=b", 400), ("GET", "/o/a%2Fb?a=b", 400)):
+            with self.subTest(method=method, target=target):
+                answer = self.sheaf.request(method, target)
+                self.assertEqual(answer.status, status)
+                self.assertEqual([answer.headers.get(f"x-{name}") for name in ("method", "path", "query")],
+                                 [method, target.split("?")[0], "a=b"])
+
 
 if __name__ == "__main__":
     unittest.main()
