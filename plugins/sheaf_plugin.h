@@ -200,7 +200,8 @@ typedef struct sheaf_p_api {
     int (*header_at)(sheaf_p_ref_t ref, sheaf_p_part_t part, uint32_t index, sheaf_p_str_t *ret_name,
                      sheaf_p_str_t *ret_value);
     /* In place of all of that name; beside them; none of them. 0, or -1: not now, not this part, or no valid field (RFC 9110 5).
-     * Framing, hop-by-hop and trust fields (X-Forwarded-*) are Sheaf's and refused. */
+     * Framing, hop-by-hop and trust fields (X-Forwarded-*) are Sheaf's and refused. Of a REPLY all plugins together may change 256
+     * times, and not once its head is made. */
     int (*header_set)(sheaf_p_ref_t ref, sheaf_p_part_t part, const char *name, sheaf_p_str_t value);
     int (*header_add)(sheaf_p_ref_t ref, sheaf_p_part_t part, const char *name, sheaf_p_str_t value);
     int (*header_remove)(sheaf_p_ref_t ref, sheaf_p_part_t part, const char *name);

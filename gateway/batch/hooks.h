@@ -65,6 +65,7 @@ typedef struct sheaf_caller {
     uint64_t length;     /* of a direct answer's body as its head tells; UINT64_MAX: nobody knows */
     sheaf_kept_t kept;   /* of a direct answer */
     sheaf_edits_t reply; /* of its head */
+    bool has_head;       /* it is made: edits would come too late */
     sheaf_given_t given; /* after ANSWER */
 
     /* It was held and may be asked again: on_request or on_batch, as before. From the soon-queue. */

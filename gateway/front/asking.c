@@ -28,6 +28,7 @@ void sheaf_asking_edit(sheaf_visit_t *visit)
     const sheaf_edits_t *reply = &visit->caller.reply;
     h2o_req_t *req = visit->req;
 
+    visit->caller.has_head = true;
     for (uint32_t i = 0; i < reply->count; i++) {
         const sheaf_edit_t *edit = &reply->items[i];
         h2o_iovec_t name = h2o_strdup(&req->pool, edit->name.base, edit->name.len);

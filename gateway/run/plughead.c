@@ -290,7 +290,8 @@ static int edit(sheaf_p_ref_t ref, sheaf_p_part_t part, sheaf_edit_kind_t kind, 
         return -1;
     if (part != SHEAF_P_REPLY)
         return edit_list(guest, part, kind, field, value);
-    if (guest->caller->reply.count >= SHEAF_PLUG_FIELDS_MAX)
+    if (guest->caller->reply.count >= SHEAF_PLUG_FIELDS_MAX || guest->caller->has_head ||
+        guest->stage == SHEAF_STAGE_DONE)
         return -1;
     pool = guest->caller->batch->pool;
     sheaf_edits_add(&guest->caller->reply, pool, kind, sheaf_pool_dup(pool, field), sheaf_pool_dup(pool, value));

@@ -87,6 +87,18 @@ class Plugins(Case):
         self.assertEqual((seen["x-mark"], seen["x-forwarded-for"], "authorization" in seen), ("made", "127.0.0.1", False))
         self.assertEqual(answer.headers["x-mark"], "made")
 
+    def test_the_head_of_the_answer_is_changed_256_times_and_not_once_it_is_sent(self):
+        too_late = 'sheaf_plugin_too_late_total{plugin="rogue"}'
+        for path in ("/o/echo", "/nowhere"):
+            for headers, more in (({"x-rogue-request": "change"}, 44), ({"x-rogue-done": "1"}, 1)):
+                with self.subTest(path=path, headers=headers):
+                    before = self.sheaf.metrics()[too_late]
+                    self.sheaf.request("GET", path, headers=headers)
+                    wait_until(lambda: self.sheaf.metrics()[too_late] == before + more, what="the refusals")
+        before = self.sheaf.metrics()[too_late]
+        self.assertEqual(self.sheaf.batch(["/o/echo"], {"x-rogue-done": "1"}).status, 207)
+        wait_until(lambda: self.sheaf.metrics()[too_late] == before + 1, what="the refusal")
+
     def test_an_item_that_is_refused_does_not_read_what_another_was_answered(self):
         statuses = [result["status"] for result in self.run_items(
             "/guarded/echo", {"url": "/guarded/echo", "headers": {"x-word": "guarded"}}, "/guarded/echo")]

@@ -14,9 +14,11 @@ static const sheaf_p_key_t keys[] = {
     {.name = NULL},
 };
 
-enum { STALE };
+enum { STALE, TOO_LATE };
 
-static const sheaf_p_counter_t counters[] = {{"stale", "Late words that were recognised."}, {NULL, NULL}};
+static const sheaf_p_counter_t counters[] = {{"stale", "Late words that were recognised."},
+                                             {"too_late", "Changes of the answer's head that were refused."},
+                                             {NULL, NULL}};
 
 typedef struct rogue {
     const sheaf_p_api_t *api;
@@ -101,12 +103,23 @@ static sheaf_p_verdict_t mark(const rogue_t *self, sheaf_p_ref_t ref)
     return SHEAF_P_PASS;
 }
 
+/* Takes a field of the answer's head away, so many times. */
+static sheaf_p_verdict_t change(const rogue_t *self, sheaf_p_ref_t ref, uint32_t times)
+{
+    for (uint32_t i = 0; i < times; i++)
+        if (self->api->header_remove(ref, SHEAF_P_REPLY, "x-none") != 0)
+            self->api->count(self->worker, TOO_LATE, 1);
+    return SHEAF_P_PASS;
+}
+
 static sheaf_p_verdict_t obey(rogue_t *self, sheaf_p_ref_t ref, const char *what)
 {
     if (is(what, "mark"))
         return mark(self, ref);
     if (is(what, "count"))
         return count(self, ref);
+    if (is(what, "change"))
+        return change(self, ref, 300);
     if (is(what, "twice"))
         answer(self, ref, "one");
     if (is(what, "twice") || is(what, "answer-and-pass"))
@@ -186,6 +199,15 @@ static void on_body(void *data, sheaf_p_ref_t item)
         self->api->log(self->worker, SHEAF_P_WARN, "too late is not too late");
 }
 
+static void on_done(void *data, sheaf_p_ref_t request)
+{
+    const rogue_t *self = data;
+    sheaf_p_str_t value;
+
+    if (self->api->header(request, SHEAF_P_CLIENT, "x-rogue-done", 0, &value))
+        change(self, request, 1);
+}
+
 static int rogue_check(const sheaf_p_value_t *values, sheaf_p_fail_t *fail)
 {
     if (!is(values[REFUSE].text.base, "check"))
@@ -233,4 +255,5 @@ SHEAF_PLUGIN(rogue) = {
     .on_item = on_item,
     .on_result = on_result,
     .on_body = on_body,
+    .on_done = on_done,
 };
