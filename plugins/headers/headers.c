@@ -199,8 +199,10 @@ static int refuse(sheaf_p_fail_t *fail, const char *section, const char *key, sh
 static int check_names(const char *section, const sheaf_p_key_t *key, const sheaf_p_value_t *value, uint32_t step,
                        sheaf_p_fail_t *fail)
 {
+    int is_request = strcmp(section, keys[KEY_REQUEST].name) == 0;
+
     for (uint32_t i = 0; i < value->count; i += step) {
-        const char *why = headers_name_refused(value->texts[i]);
+        const char *why = headers_name_refused(value->texts[i], is_request);
 
         if (why != NULL)
             return refuse(fail, section, key->name, value->texts[i], why);

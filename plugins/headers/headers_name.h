@@ -6,8 +6,9 @@
 
 #define HEADERS_NAME_MAX 128 /* bytes */
 
-/* NULL, or why `name` cannot be changed: no token (RFC 9110 5.1), too long, or one that Sheaf writes itself. */
-const char *headers_name_refused(sheaf_p_str_t name);
+/* NULL, or why `name` cannot be changed on the way to a backend or (is_request 0) back: no token (RFC 9110 5.1), too long, or
+ * one that Sheaf writes itself. */
+const char *headers_name_refused(sheaf_p_str_t name, int is_request);
 
 /* Would a backend that turns names into variables (CGI and what came of it) take `name` for `other`, which is spelt otherwise?
  * X_User is HTTP_X_USER as X-User is. 1 or 0; the same name in another case is no alias. */

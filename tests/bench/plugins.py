@@ -28,7 +28,7 @@ def variants(rig):
         "ip_access": "{use: ip_access, allow: [127.0.0.0/8, 10.0.0.0/8]}",
         "api_key": f"{{use: api_key, keys: {rig.dir}/keys}}",
         "jwt": f"{{use: jwt, jwks: {rig.dir}/jwks, claims_to_headers: [{{claim: sub, header: x-user}}]}}",
-        "headers": "{use: headers, request: {remove: [x-debug], set: {x-client: \"${client_ip}\"}}, response: {remove: [server]}}",
+        "headers": "{use: headers, request: {remove: [x-debug], set: {x-client: \"${client_ip}\"}}, response: {remove: [x-powered-by]}}",
         "cors": "{use: cors, origins: [\"https://app.example\"]}",
         "rate_limit": "{use: rate_limit, limits: [{rate: 1000000000, per: 1s}]}",
         "access_log": f"{{use: access_log, file: {rig.dir}/access.log, lines: both}}",
