@@ -6,6 +6,11 @@
 #define KEYS_MAX  64
 #define DEPTH_MAX 3
 
+/* What a plugin of version 1.0 has; what later minor versions append comes behind it. */
+#define SIZE_1_0 136
+
+_Static_assert(SHEAF_P_ABI_MINOR > 0 || sizeof(sheaf_plugin_t) == SIZE_1_0, "1.0 ends where it ends");
+
 static sheaf_plugin_opener_t opener;
 
 void sheaf_plugin_register(sheaf_plugin_opener_t who)
@@ -72,14 +77,48 @@ sheaf_err_t sheaf_plugin_check(const sheaf_plugin_t *plugin, sheaf_fail_t *fail)
     if (plugin->abi_major != SHEAF_P_ABI_MAJOR || plugin->abi_minor > SHEAF_P_ABI_MINOR)
         return sheaf_fail(fail, SHEAF_ERR_CONFIG, "it needs version %u.%u of the plugin ABI, this Sheaf has %u.%u",
                           plugin->abi_major, plugin->abi_minor, SHEAF_P_ABI_MAJOR, SHEAF_P_ABI_MINOR);
-    if (plugin->size < sizeof(sheaf_plugin_t))
-        return sheaf_fail(fail, SHEAF_ERR_CONFIG, "its constant has %u bytes, %zu are needed", plugin->size,
-                          sizeof(sheaf_plugin_t));
+    if (plugin->size < SIZE_1_0)
+        return sheaf_fail(fail, SHEAF_ERR_CONFIG, "its constant has %u bytes, %u are needed", plugin->size, SIZE_1_0);
     if (!is_word(plugin->name, 32) || plugin->version == NULL || plugin->manual == NULL)
         return sheaf_fail(fail, SHEAF_ERR_CONFIG, "it has no name of a-z, 0-9 and `_`, no version, or no manual");
     if (check_names(plugin, fail) != SHEAF_OK)
         return SHEAF_ERR_CONFIG;
     return check_keys(plugin->keys, 0, fail);
+}
+
+/* --- one of another minor version --- */
+
+typedef struct widened {
+    const sheaf_plugin_t *from;
+    sheaf_plugin_t plugin;
+    struct widened *next;
+} widened_t;
+
+static widened_t *all_widened; /* a plugin stays for the life of the process, and so does what is made of it */
+
+void sheaf_plugin_widen(const sheaf_plugin_t *plugin, void *ret_wide, size_t size)
+{
+    memset(ret_wide, 0, size);
+    memcpy(ret_wide, plugin, plugin->size < size ? plugin->size : size);
+}
+
+/* What was built with an older header ends earlier: behind its end is nothing that we may read. */
+static const sheaf_plugin_t *as_ours(const sheaf_plugin_t *plugin)
+{
+    widened_t *made = all_widened;
+
+    if (plugin->size >= sizeof(*plugin))
+        return plugin;
+    while (made != NULL && made->from != plugin)
+        made = made->next;
+    if (made != NULL)
+        return &made->plugin;
+    made = sheaf_zalloc(sizeof(*made));
+    made->from = plugin;
+    sheaf_plugin_widen(plugin, &made->plugin, sizeof(made->plugin));
+    made->next = all_widened;
+    all_widened = made;
+    return &made->plugin;
 }
 
 /* --- where it is --- */
@@ -89,7 +128,7 @@ static const sheaf_plugin_t *checked(const sheaf_plugin_t *plugin, sheaf_str_t w
     sheaf_fail_t why;
 
     if (sheaf_plugin_check(plugin, &why) == SHEAF_OK)
-        return plugin;
+        return as_ours(plugin);
     sheaf_fail(fail, SHEAF_ERR_CONFIG, "the plugin `%.*s` cannot be used: %s", SHEAF_VALUE_ARG(where), why.detail);
     return NULL;
 }

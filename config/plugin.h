@@ -44,4 +44,8 @@ bool sheaf_plugin_has_file(const sheaf_plugin_t *plugin);
 /* Can this Sheaf run it? Its version of the ABI, its name, its keys and counters. */
 sheaf_err_t sheaf_plugin_check(const sheaf_plugin_t *plugin, sheaf_fail_t *fail);
 
+/* The constant of a plugin that was built with the header of another minor version, as one of `size` bytes: what it has not is 0,
+ * what is beyond is left out. */
+void sheaf_plugin_widen(const sheaf_plugin_t *plugin, void *ret_wide, size_t size);
+
 #endif

@@ -8,8 +8,8 @@
  * request is a request with one item. A plugin includes this header and nothing else of Sheaf.
  *
  * Compatibility: Sheaf refuses another major version. A minor version only appends: to the end of structs, whose `size` tells
- * where they end, and to enums. A plugin that uses what a later minor brought says so in abi_minor and is refused by an
- * older Sheaf.
+ * where they end, and to enums; structs without `size` stay as they are. A plugin that uses what a later minor brought says so in
+ * abi_minor and is refused by an older Sheaf.
  *
  * Handles (sheaf_p_ref_t and the like) are numbers, never pointers. One that has ended is recognised: every function that takes
  * it then does nothing and says so, so a late resume() harms nobody. 0 is never a handle.

@@ -1,0 +1,122 @@
+/* Which plugins this Sheaf can run: by the version of the ABI that they want, and the size of their constant. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "config/plugin.h"
+
+#define SIZE_1_0 136
+
+static sheaf_p_verdict_t pass(void *self, sheaf_p_ref_t ref)
+{
+    (void)self;
+    (void)ref;
+    return SHEAF_P_PASS;
+}
+
+/* What a later minor version may look like. */
+typedef struct longer {
+    sheaf_plugin_t now;
+    void (*on_later)(void *self);
+    uint64_t later;
+} longer_t;
+
+static longer_t shown;
+
+static const sheaf_plugin_t *open_shown(const char *path, sheaf_fail_t *fail)
+{
+    (void)path;
+    (void)fail;
+    return &shown.now;
+}
+
+/* Can one of `size` bytes be had that can do with `minor`? */
+static const sheaf_plugin_t *had(uint32_t size, uint16_t minor, sheaf_fail_t *fail)
+{
+    shown = (longer_t){.now = {.size = size,
+                               .abi_major = SHEAF_P_ABI_MAJOR,
+                               .abi_minor = minor,
+                               .name = "shown",
+                               .version = "1",
+                               .manual = "It is here.",
+                               .on_item = pass,
+                               .traits = SHEAF_P_GUARDS_NOTHING},
+                       .later = 7};
+    sheaf_plugin_register(open_shown);
+    return sheaf_plugin_of_file(SHEAF_STR("shown.so"), fail);
+}
+
+static void every_size_since_1_0_is_taken(void **state)
+{
+    const uint32_t sizes[] = {SIZE_1_0, sizeof(sheaf_plugin_t), sizeof(longer_t)};
+    sheaf_fail_t fail;
+
+    (void)state;
+    for (size_t i = 0; i < SHEAF_COUNT(sizes); i++) {
+        const sheaf_plugin_t *plugin = had(sizes[i], 0, &fail);
+
+        assert_non_null(plugin);
+        assert_string_equal(plugin->name, "shown");
+        assert_ptr_equal(plugin->on_item, pass);
+        assert_int_equal(plugin->traits, SHEAF_P_GUARDS_NOTHING);
+        assert_ptr_equal(had(sizes[i], 0, &fail), plugin); /* the same one, whenever it is asked for */
+    }
+}
+
+static void one_that_ends_before_1_0_does_is_refused(void **state)
+{
+    sheaf_fail_t fail;
+
+    (void)state;
+    assert_null(had(SIZE_1_0 - 8, 0, &fail));
+    assert_non_null(strstr(fail.detail, "its constant has 128 bytes, 136 are needed"));
+}
+
+static void one_that_needs_a_later_minor_is_refused(void **state)
+{
+    sheaf_fail_t fail;
+
+    (void)state;
+    assert_null(had(sizeof(longer_t), SHEAF_P_ABI_MINOR + 1, &fail));
+    assert_non_null(strstr(fail.detail, "it needs version 1."));
+}
+
+/* As this Sheaf will be to those of today, so is the longer one to it. */
+static void what_an_older_one_has_not_is_nothing(void **state)
+{
+    struct {
+        sheaf_plugin_t plugin;
+        char behind[sizeof(longer_t)];
+    } old;
+    sheaf_fail_t fail;
+    longer_t wide;
+
+    (void)state;
+    assert_non_null(had(SIZE_1_0, 0, &fail));
+    memset(&old, 0x5a, sizeof(old)); /* what lies behind it is not its own */
+    memcpy(&old.plugin, &shown.now, SIZE_1_0);
+    sheaf_plugin_widen(&old.plugin, &wide, sizeof(wide));
+    assert_ptr_equal(wide.now.on_item, pass);
+    assert_null(wide.on_later);
+    assert_int_equal(wide.later, 0);
+    assert_non_null(had(sizeof(longer_t), 0, &fail));
+    sheaf_plugin_widen(&shown.now, &wide.now, sizeof(wide.now));
+    assert_int_equal(wide.now.size, sizeof(longer_t));
+    assert_null(wide.on_later);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_size_since_1_0_is_taken),
+        cmocka_unit_test(one_that_ends_before_1_0_does_is_refused),
+        cmocka_unit_test(one_that_needs_a_later_minor_is_refused),
+        cmocka_unit_test(what_an_older_one_has_not_is_nothing),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
