@@ -107,6 +107,7 @@ static const char *const kind_names[] = {
     [SHEAF_KIND_OF_MAP] = "sections by name",
     [SHEAF_KIND_OF_PLUGINS] = "list of plugins",
     [SHEAF_KIND_OF_PAIRS] = "texts with ${...} by name",
+    [SHEAF_KIND_OF_INTEGER] = "number",
 };
 
 typedef struct unit {
@@ -131,7 +132,9 @@ static void print_range(FILE *file, const sheaf_key_t *key)
         [SHEAF_KIND_OF_NUMBER] = plain,   [SHEAF_KIND_OF_WORKERS] = plain, [SHEAF_KIND_OF_PERCENT] = percent,
         [SHEAF_KIND_OF_DURATION] = times, [SHEAF_KIND_OF_SIZE] = sizes,    [SHEAF_KIND_OF_MAP] = NULL};
 
-    if (key->max == 0 || units[key->kind] == NULL)
+    if (key->kind == SHEAF_KIND_OF_INTEGER)
+        fprintf(file, ", %" PRId64 " to %" PRId64, (int64_t)key->min, (int64_t)key->max);
+    if (key->kind >= SHEAF_COUNT(units) || key->max == 0 || units[key->kind] == NULL)
         return;
     fputs(", ", file);
     print_in(file, units[key->kind], key->min);

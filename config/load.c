@@ -7,6 +7,7 @@
 #include "config/late.h"
 #include "config/nearest.h"
 #include "config/plugin_load.h"
+#include "config/range.h"
 #include "config/table.h"
 #include "config/value.h"
 #include "config/word.h"
@@ -73,29 +74,6 @@ static void report_unknown_key(loader_t *loader, const sheaf_section_t *section,
 
 /* --- scalars --- */
 
-static bool in_range(loader_t *loader, const sheaf_key_t *key, const sheaf_yaml_t *node, uint64_t value)
-{
-    char low[SHEAF_VALUE_SHOWN], high[SHEAF_VALUE_SHOWN];
-
-    if (key->max == 0 || (value >= key->min && value <= key->max))
-        return true;
-    if (key->kind == SHEAF_KIND_OF_DURATION) {
-        sheaf_value_show_duration(key->min, low);
-        sheaf_value_show_duration(key->max, high);
-    } else if (key->kind == SHEAF_KIND_OF_SIZE) {
-        sheaf_value_show_size(key->min, low);
-        sheaf_value_show_size(key->max, high);
-    } else {
-        const char *unit = key->kind == SHEAF_KIND_OF_PERCENT ? "%" : "";
-
-        snprintf(low, sizeof(low), "%" PRIu64 "%s", key->min, unit);
-        snprintf(high, sizeof(high), "%" PRIu64 "%s", key->max, unit);
-    }
-    sheaf_report_error(loader->report, node->mark, "`%.*s` must be between %s and %s, not %.*s",
-                       SHEAF_STR_ARG(key->name), low, high, SHEAF_VALUE_ARG(node->text));
-    return false;
-}
-
 static sheaf_err_t load_upstream(const loader_t *loader, sheaf_str_t text, uint32_t *ret_index, sheaf_fail_t *fail)
 {
     named_t wanted = {text, 0};
@@ -127,6 +105,8 @@ static sheaf_err_t read_counted(const sheaf_key_t *key, sheaf_str_t text, uint64
         return sheaf_value_percent(text, ret_value, fail);
     if (key->kind == SHEAF_KIND_OF_WORKERS)
         return sheaf_value_workers(text, key->max, ret_value, fail);
+    if (key->kind == SHEAF_KIND_OF_INTEGER)
+        return sheaf_range_integer(text, ret_value, fail);
     return sheaf_value_number(text, ret_value, fail);
 }
 
@@ -136,7 +116,7 @@ static sheaf_err_t load_counted(loader_t *loader, const sheaf_key_t *key, const 
     uint64_t value;
     sheaf_err_t err = read_counted(key, node->text, &value, fail);
 
-    if (err != SHEAF_OK || !in_range(loader, key, node, value))
+    if (err != SHEAF_OK || !sheaf_range_has(loader->report, key, node, value))
         return err;
     if (key->kind == SHEAF_KIND_OF_WORKERS)
         *(uint32_t *)member = (uint32_t)value;

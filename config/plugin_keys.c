@@ -56,9 +56,15 @@ static void take_words(sheaf_key_t *key, const char *text)
     key->words = words;
 }
 
-static uint64_t not_negative(int64_t value)
+/* Numbers below 0 are another kind, whose bounds are both there. */
+static void take_range(sheaf_key_t *key, const sheaf_p_key_t *declared)
 {
-    return value < 0 ? 0 : (uint64_t)value;
+    bool is_negative = declared->type == SHEAF_P_NUMBER && declared->min < 0;
+
+    if (is_negative)
+        key->kind = SHEAF_KIND_OF_INTEGER;
+    key->min = declared->min < 0 && !is_negative ? 0 : (uint64_t)declared->min;
+    key->max = declared->max < 0 && !is_negative ? 0 : (uint64_t)declared->max;
 }
 
 static void make_key(sheaf_key_t *key, const char *section, const sheaf_p_key_t *declared, size_t offset)
@@ -66,11 +72,10 @@ static void make_key(sheaf_key_t *key, const char *section, const sheaf_p_key_t 
     *key = (sheaf_key_t){.name = sheaf_str_of(declared->name),
                          .fallback = declared->preset,
                          .is_required = declared->required != 0,
-                         .min = not_negative(declared->min),
-                         .max = not_negative(declared->max),
                          .manual = declared->manual,
                          .kind = kinds[declared->type],
                          .offset = offset};
+    take_range(key, declared);
     if (declared->type == SHEAF_P_WORD)
         take_words(key, declared->words);
     if (declared->keys == NULL)
@@ -219,6 +224,14 @@ static void take_sections(sheaf_pool_t *pool, const sheaf_p_key_t *declared, con
     value->sections = items;
 }
 
+/* Without a bound a number may be written that is more than a plugin can be told. */
+static int64_t number_of(const sheaf_key_t *key, uint64_t value)
+{
+    bool is_too_much = key->kind != SHEAF_KIND_OF_INTEGER && value > (uint64_t)INT64_MAX;
+
+    return is_too_much ? INT64_MAX : (int64_t)value;
+}
+
 static void take_value(sheaf_pool_t *pool, const sheaf_p_key_t *declared, const sheaf_key_t *key,
                        const sheaf_yaml_t *node, const char *member, sheaf_p_value_t *value)
 {
@@ -235,7 +248,7 @@ static void take_value(sheaf_pool_t *pool, const sheaf_p_key_t *declared, const 
     case SHEAF_P_NUMBER:
     case SHEAF_P_DURATION:
     case SHEAF_P_SIZE:
-        value->number = (int64_t) * (const uint64_t *)at;
+        value->number = number_of(key, *(const uint64_t *)at);
         break;
     case SHEAF_P_WORD:
         value->number = *(const uint8_t *)at;

@@ -48,6 +48,13 @@ static void put_number(FILE *file, const sheaf_key_t *key)
     fputs(key->kind == SHEAF_KIND_OF_WORKERS ? "}, {\"const\": \"auto\"}, " ENV_REF "]" : "}, " ENV_REF "]", file);
 }
 
+static void put_integer(FILE *file, const sheaf_key_t *key)
+{
+    fprintf(file,
+            "\"anyOf\": [{\"type\": \"integer\", \"minimum\": %" PRId64 ", \"maximum\": %" PRId64 "}, " ENV_REF "]",
+            (int64_t)key->min, (int64_t)key->max);
+}
+
 static void put_size(FILE *file, const sheaf_key_t *key)
 {
     fprintf(file, "\"anyOf\": [{\"type\": \"integer\", \"minimum\": %" PRIu64, key->min);
@@ -134,6 +141,8 @@ static void put_type(FILE *file, const sheaf_key_t *key)
         put_size(file, key);
     else if (key->kind == SHEAF_KIND_OF_NUMBER || key->kind == SHEAF_KIND_OF_WORKERS)
         put_number(file, key);
+    else if (key->kind == SHEAF_KIND_OF_INTEGER)
+        put_integer(file, key);
     else
         fputs(simple_kinds[key->kind], file);
 }

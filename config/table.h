@@ -42,7 +42,8 @@ typedef enum sheaf_key_kind {
     SHEAF_KIND_OF_LIST,
     SHEAF_KIND_OF_MAP,
     SHEAF_KIND_OF_PLUGINS,
-    SHEAF_KIND_OF_PAIRS, /* of a plugin: texts, name and value in turns */
+    SHEAF_KIND_OF_PAIRS,   /* of a plugin: texts, name and value in turns */
+    SHEAF_KIND_OF_INTEGER, /* of a plugin: may be negative; value, min and max are int64_t in the bits of uint64_t */
 } sheaf_key_kind_t;
 
 typedef struct sheaf_section sheaf_section_t;

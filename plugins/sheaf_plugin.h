@@ -78,13 +78,13 @@ typedef enum sheaf_p_type {
 } sheaf_p_type_t;
 
 typedef struct sheaf_p_key {
-    const char *name;               /* as written in YAML */
-    uint32_t type;                  /* sheaf_p_type_t */
-    uint32_t required;              /* not 0: its absence is an error */
-    const char *preset;             /* the default as YAML text; NULL: none */
-    int64_t min, max;               /* NUMBER, DURATION, SIZE; both 0: any that is not negative */
-    const char *words;              /* WORD: "token_bucket|sliding_window" */
-    const char *manual;             /* a sentence or more, for `sheaf keys` */
+    const char *name;   /* as written in YAML */
+    uint32_t type;      /* sheaf_p_type_t */
+    uint32_t required;  /* not 0: its absence is an error */
+    const char *preset; /* the default as YAML text; NULL: none */
+    int64_t min, max;   /* NUMBER, DURATION, SIZE; both 0: any that is not negative. NUMBER: min may be below 0 */
+    const char *words;  /* WORD: "token_bucket|sliding_window" */
+    const char *manual; /* a sentence or more, for `sheaf keys` */
     const struct sheaf_p_key *keys; /* LIST, SECTION; ends with a key whose name is NULL */
 } sheaf_p_key_t;
 

@@ -1,13 +1,17 @@
-/* Which plugins this Sheaf can run: by the version of the ABI that they want, and the size of their constant. */
+/* Which plugins this Sheaf can run: by the version of the ABI that they want, and the size of their constant. And what they are told
+ * of numbers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "config/plugin.h"
+#include "config/snapshot.h"
 
 #define SIZE_1_0 136
 
@@ -109,6 +113,88 @@ static void what_an_older_one_has_not_is_nothing(void **state)
     assert_null(wide.on_later);
 }
 
+/* --- numbers --- */
+
+static const sheaf_p_key_t keys[] = {
+    {.name = "offset", .type = SHEAF_P_NUMBER, .preset = "-3", .min = -10, .max = 10, .manual = "An offset."},
+    {.name = "depth", .type = SHEAF_P_NUMBER, .preset = "-1", .min = -5, .max = 0, .manual = "A depth."},
+    {.name = "any", .type = SHEAF_P_NUMBER, .preset = "1", .manual = "Any number."},
+    {.name = NULL},
+};
+static int64_t told[3];
+
+static int take_told(const sheaf_p_value_t *values, sheaf_p_fail_t *fail)
+{
+    (void)fail;
+    for (size_t i = 0; i < SHEAF_COUNT(told); i++)
+        told[i] = values[i].number;
+    return 0;
+}
+
+static const sheaf_plugin_t counting = {.size = sizeof(sheaf_plugin_t),
+                                        .abi_major = SHEAF_P_ABI_MAJOR,
+                                        .name = "counting",
+                                        .version = "1",
+                                        .manual = "It is here.",
+                                        .keys = keys,
+                                        .check = take_told};
+
+static const sheaf_plugin_t *open_counting(const char *path, sheaf_fail_t *fail)
+{
+    (void)path;
+    (void)fail;
+    return &counting;
+}
+
+/* The first line that is reported; "" when it loads. */
+static const char *said(const char *written)
+{
+    static char line[256];
+    char text[1024], *report;
+    sheaf_snapshot_t *snapshot;
+
+    sheaf_plugin_register(open_counting);
+    snprintf(text, sizeof(text), "listen: [{address: \"127.0.0.1:0\"}]\nplugins: [{file: counting.so%s}]\n", written);
+    snapshot = sheaf_snapshot_load("t", sheaf_str_of(text), &report);
+    snprintf(line, sizeof(line), "%.*s", (int)strcspn(report, "\n"), report);
+    free(report);
+    if (snapshot != NULL)
+        sheaf_snapshot_drop(snapshot);
+    return line;
+}
+
+static void a_number_is_below_0_where_its_key_says_so(void **state)
+{
+    (void)state;
+    assert_string_equal(said(""), "");
+    assert_int_equal(told[0], -3);
+    assert_int_equal(told[1], -1);
+    assert_string_equal(said(", offset: -10, depth: -5"), "");
+    assert_int_equal(told[0], -10);
+    assert_int_equal(told[1], -5);
+    assert_string_equal(said(", offset: 10, depth: 0"), "");
+    assert_int_equal(told[0], 10);
+    assert_int_equal(told[1], 0);
+}
+
+static void its_bounds_hold_on_both_sides_of_0(void **state)
+{
+    (void)state;
+    assert_non_null(strstr(said(", offset: -11"), "`offset` must be between -10 and 10, not -11"));
+    assert_non_null(strstr(said(", offset: 11"), "`offset` must be between -10 and 10, not 11"));
+    assert_non_null(strstr(said(", depth: 1"), "`depth` must be between -5 and 0, not 1"));
+    assert_non_null(strstr(said(", offset: --1"), "`--1` is no whole number"));
+    assert_non_null(strstr(said(", offset: -9223372036854775808"), "is no whole number"));
+    assert_non_null(strstr(said(", any: -1"), "`-1` is no whole number"));
+}
+
+static void one_without_a_bound_is_never_told_as_a_negative_one(void **state)
+{
+    (void)state;
+    assert_string_equal(said(", any: 18446744073709551615"), "");
+    assert_true(told[2] == INT64_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -116,6 +202,9 @@ int main(void)
         cmocka_unit_test(one_that_ends_before_1_0_does_is_refused),
         cmocka_unit_test(one_that_needs_a_later_minor_is_refused),
         cmocka_unit_test(what_an_older_one_has_not_is_nothing),
+        cmocka_unit_test(a_number_is_below_0_where_its_key_says_so),
+        cmocka_unit_test(its_bounds_hold_on_both_sides_of_0),
+        cmocka_unit_test(one_without_a_bound_is_never_told_as_a_negative_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
