@@ -142,6 +142,8 @@ struct sheaf_batch {
     sheaf_str_t base;     /* what relative urls are relative to, ends in '/' */
     sheaf_task_t pump;
     sheaf_deadline_t deadline;
+    sheaf_deadline_t next_turn;      /* of the loop, where the pump goes on (stretch) */
+    uint32_t answered;               /* by hooks, in this one */
     struct sheaf_ids *ids;           /* id -> index */
     struct sheaf_override *override; /* the last block made for items that override shared headers */
     uint32_t shared_client;          /* how many of `shared`, the first ones, are the client's: the rest is ours */

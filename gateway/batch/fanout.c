@@ -7,6 +7,7 @@
 #include "gateway/batch/expand.h"
 #include "gateway/batch/hooks.h"
 #include "gateway/batch/inherit.h"
+#include "gateway/batch/stretch.h"
 #include "gateway/batch/mirror.h"
 #include "gateway/batch/urgent.h"
 
@@ -36,6 +37,7 @@ void sheaf_fanout_fini(sheaf_batch_t *batch)
 {
     sheaf_soon_cancel(&batch->pump);
     sheaf_deadline_clear(batch->env.deadlines, &batch->deadline);
+    sheaf_stretch_fini(batch);
 }
 
 static void count_flying(const sheaf_batch_t *batch, int64_t by)
@@ -133,12 +135,12 @@ static void pump(sheaf_task_t *task)
             continue;
         if (batch->is_stopped)
             settle_rest(batch);
-        if (!launch_next(batch))
+        if (sheaf_stretch_is_over(batch) || !launch_next(batch))
             break;
     }
     if (batch->open == 0 && batch->count == batch->total)
         finish(batch);
-    else if (batch->flying == 0)
+    else if (batch->flying == 0 && !sheaf_deadline_is_set(&batch->next_turn))
         pause_clock(batch); /* something is ready and only the budget holds it: the client has to read first */
 }
 
@@ -153,6 +155,7 @@ static void give_back_all(sheaf_batch_t *batch)
 static void finish(sheaf_batch_t *batch)
 {
     batch->is_done = true;
+    sheaf_stretch_fini(batch);
     sheaf_soon_cancel(&batch->pump);
     sheaf_deadline_clear(batch->env.deadlines, &batch->deadline);
     count_flying(batch, -1);

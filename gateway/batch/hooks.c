@@ -1,6 +1,7 @@
 #include "gateway/batch/hooks.h"
 
 #include "gateway/batch/fanout.h"
+#include "gateway/batch/stretch.h"
 
 static void ask(sheaf_item_t *item);               /* sends it, settles it, or holds it    */
 static void on_again(sheaf_task_t *task);          /* whoever held it knows more           */
@@ -35,6 +36,7 @@ static void ask(sheaf_item_t *item)
         sheaf_fanout_send(item);
         break;
     case SHEAF_SAY_ANSWER:
+        sheaf_stretch_count(item->batch);
         sheaf_fanout_settle(item);
         break;
     case SHEAF_SAY_LATER:

@@ -1,0 +1,19 @@
+/* batch/stretch.h - how much of a batch is done at a stretch.
+ *
+ * What flies is bounded by `parallel`; an item that hooks answer never flies, and a batch may have thousands of them. After so
+ * many the pump rests until the next turn of the loop, so that other clients are served in between. */
+#ifndef SHEAF_BATCH_STRETCH_H
+#define SHEAF_BATCH_STRETCH_H
+
+#include "gateway/batch/batch.h"
+
+#define SHEAF_STRETCH_ITEMS 64
+
+/* Hooks have answered one more. */
+void sheaf_stretch_count(sheaf_batch_t *batch);
+/* Is it enough for this turn? Then the pump is called again in the next one. */
+bool sheaf_stretch_is_over(sheaf_batch_t *batch);
+/* The batch ends. */
+void sheaf_stretch_fini(sheaf_batch_t *batch);
+
+#endif
