@@ -193,16 +193,17 @@ bool sheaf_relocate_authority(sheaf_str_t authority, char room[256], sheaf_place
     return true;
 }
 
-/* What stands behind scheme and host; false when these are not our own. A path alone is. */
-static bool cut_authority(const sheaf_view_t *view, sheaf_str_t url, sheaf_str_t *ret_path)
+/* A url in two: what it names before its path, in `room`, and the rest; false when that is not our own. A path alone is, and
+ * names nothing. */
+static bool cut_authority(const sheaf_view_t *view, sheaf_str_t url, char room[SHEAF_HOST_MAX + 1],
+                          sheaf_place_t *ret_place, sheaf_str_t *ret_path)
 {
-    sheaf_place_t place = {.scheme = SHEAF_STR_NONE};
-    char room[SHEAF_HOST_MAX + 1];
     size_t len;
 
+    *ret_place = (sheaf_place_t){0};
     if (starts_with(url, SHEAF_STR("http://")) || starts_with(url, SHEAF_STR("https://"))) {
         len = span(url, ":");
-        place.scheme = len == 5 ? SHEAF_STR("https") : SHEAF_STR("http");
+        ret_place->scheme = len == 5 ? SHEAF_STR("https") : SHEAF_STR("http");
         url = behind(url, len + 3);
     } else if (sheaf_str_starts(url, SHEAF_STR("//")))
         url = behind(url, 2);
@@ -211,30 +212,68 @@ static bool cut_authority(const sheaf_view_t *view, sheaf_str_t url, sheaf_str_t
         return url.len > 0 && url.base[0] == '/';
     }
     len = span(url, "/?#");
-    if (!sheaf_relocate_authority(sheaf_str(url.base, len), room, &place) || !view->is_own(view->data, &place))
+    if (!sheaf_relocate_authority(sheaf_str(url.base, len), room, ret_place) || !view->is_own(view->data, ret_place))
         return false;
     *ret_path = behind(url, len);
     return true;
 }
 
+static bool has_slash(sheaf_str_t path)
+{
+    return path.len > 0 && path.base[path.len - 1] == '/';
+}
+
+/* The client's path for one of the backend. A folder has got its slash, for the route answers with it: unless another route
+ * leads to what the backend named. One that takes slashes away would send its client in circles otherwise. */
+static bool turn(const sheaf_view_t *view, sheaf_pool_t *pool, sheaf_str_t path, sheaf_str_t *ret_path)
+{
+    sheaf_str_t bare;
+
+    *ret_path = path;
+    if (view->way == NULL)
+        return true;
+    if (!sheaf_way_back_apply(view->way, pool, path, ret_path))
+        return false;
+    bare = sheaf_str(ret_path->base, ret_path->len - 1);
+    if (view->leads != NULL && has_slash(*ret_path) && !has_slash(path) && bare.len > 0 &&
+        view->leads(view->data, pool, bare, path))
+        *ret_path = bare;
+    return true;
+}
+
+/* What is written before the path all the same. */
+static sheaf_str_t kept_of(const sheaf_view_t *view, sheaf_pool_t *pool, const sheaf_place_t *place,
+                           sheaf_str_t written, sheaf_str_t target)
+{
+    if (view->keeps == NULL || place->scheme.base == NULL)
+        return SHEAF_STR("");
+    target.len = span(target, "#");
+    written = view->keeps(view->data, pool, place, written, target);
+    return written.base == NULL ? SHEAF_STR("") : written;
+}
+
 bool sheaf_relocate_url(const sheaf_view_t *view, sheaf_pool_t *pool, sheaf_str_t value, sheaf_str_t *ret_value)
 {
-    sheaf_str_t path, tail, made;
+    sheaf_str_t path, tail, made, written, kept;
+    char room[SHEAF_HOST_MAX + 1];
+    sheaf_place_t place;
     const char *dot;
 
-    if (!is_plain(value) || !cut_authority(view, value, &path))
+    if (!is_plain(value) || !cut_authority(view, value, room, &place, &path))
         return false;
+    written = sheaf_str(value.base, value.len - path.len);
     tail = behind(path, span(path, "?#"));
     path.len -= tail.len;
     if (path.len == 0)
         path = SHEAF_STR("/");
-    if (view->way == NULL)
-        made = path;
-    else if (!sheaf_way_back_apply(view->way, pool, path, &made))
+    if (!turn(view, pool, path, &made))
         return false;
     /* "//x" would name a host (RFC 3986 4.2) */
     dot = made.len > 1 && made.base[1] == '/' ? "/." : "";
     made = sheaf_pool_printf(pool, "%s%.*s%.*s", dot, SHEAF_STR_ARG(made), SHEAF_STR_ARG(tail));
+    kept = kept_of(view, pool, &place, written, made);
+    if (kept.len > 0)
+        made = sheaf_pool_printf(pool, "%.*s%.*s", SHEAF_STR_ARG(kept), SHEAF_STR_ARG(made));
     if (sheaf_str_eq(made, value))
         return false;
     *ret_value = made;

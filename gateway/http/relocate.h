@@ -2,7 +2,8 @@
  *
  * A backend knows its own name and its own paths; a client knows the gateway's. Location, Content-Location, Refresh and
  * the Path and Domain of Set-Cookie are turned back: the inverse of a route's rewrite, where it has one. A reference that
- * names the backend loses scheme and host and becomes a path, which is right whatever the client calls the gateway. What
+ * names the backend loses scheme and host and becomes a path, which is right whatever the client calls the gateway, unless
+ * the scheme is what it is about (sheaf_view_t.keeps). What
  * points elsewhere, cannot be turned back, or is no plain url stays as it came, byte for byte.
  *
  *   match /users/{id}, rewrite /v1/people/{id}
@@ -35,6 +36,12 @@ typedef struct sheaf_view {
     const sheaf_way_back_t *way; /* NULL: paths are the same on both sides */
     /* Is this the backend, or the gateway as the client named it? */
     bool (*is_own)(const void *data, const sheaf_place_t *place);
+    /* Of an own place, which was written as `written`: what stands before the client's `target` (path and query) all the same,
+     * in `pool`; absent: nothing. NULL: nothing ever. */
+    sheaf_str_t (*keeps)(const void *data, sheaf_pool_t *pool, const sheaf_place_t *place, sheaf_str_t written,
+                         sheaf_str_t target);
+    /* Is the client's `path` the backend's `own`? Asked of folders that were named without their slash. NULL: no. */
+    bool (*leads)(const void *data, sheaf_pool_t *pool, sheaf_str_t path, sheaf_str_t own);
     /* Is a cookie for `host` one for the backend, and not for the client's own host? */
     bool (*is_backend)(const void *data, sheaf_str_t host);
     const void *data;

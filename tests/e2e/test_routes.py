@@ -2,6 +2,7 @@
 import unittest
 
 from harness import END_HEADERS, END_STREAM, HEADERS, Case, Http2Client, Origin, RawClient, frame, literal, wait_until
+from recorder import Recorder
 
 
 class Exposure(Case):
@@ -228,6 +229,22 @@ class Places(Case):
             for name in ("Location", "Content-Location"):
                 with self.subTest(prefix=prefix, value=value, name=name):
                     self.assertEqual(self.both(prefix, name, value), want)
+
+    def test_redirects_of_a_backend_that_has_one_place_only_come_to_an_end(self):
+        backend = Recorder()
+        self.addCleanup(backend.close)
+        sheaf = self.start(upstreams=f'strict: {{servers: ["http://127.0.0.1:{backend.at}"]}}',
+                           routes='- {match: "/m", rewrite: "/inner", upstream: strict}\n'
+                                  '- {match: "/m/{rest...}", rewrite: "/inner/{rest...}", upstream: strict}')
+        told = b"HTTP/1.1 301 Moved\r\nContent-Length: 0\r\nLocation: %s\r\n\r\n"
+        for asked, location, want in (("/m/", b"/inner", "/m"), ("/m", b"/inner/", "/m/"), ("/m/x", b"/inner", "/m"),
+                                      ("/m/x", b"https://127.0.0.1:%d/inner/x" % backend.at, "https://shop.example/m/x"),
+                                      ("/m/x", b"https://127.0.0.1:%d/inner/y" % backend.at, "/m/y")):
+            with self.subTest(asked=asked, location=location):
+                backend.answer = told % location
+                direct = sheaf.request("GET", asked, headers={"Host": "shop.example"})
+                item = sheaf.batch([asked], {"Host": "shop.example"}).json["responses"][0]
+                self.assertEqual((direct.headers["location"], item["headers"]["location"]), (want, want))
 
     def test_cookies_are_the_gateways(self):
         for prefix, value, want in (

@@ -135,6 +135,98 @@ static void a_port_is_compared_as_it_is_written(void **state)
     expect(sim, rows, SHEAF_COUNT(rows));
 }
 
+/* Adds /m/{rest...}, which is /inner/{rest...} to its backend, as it asks for `item`. */
+static void plan_folder(sim_t *sim, const char *item)
+{
+    sheaf_pool_t *pool = sim->snapshot.pool;
+    uint32_t index = sim->snapshot.conf.routes.count;
+
+    sim_route(sim, "/m/{rest...}", NULL, "/inner/{rest...}");
+    name_servers(sim);
+    sim->snapshot.ways_back = sheaf_pool_zalloc(pool, 16 * sizeof(*sim->snapshot.ways_back));
+    sim->snapshot.ways_back[index] = sheaf_way_back_new(pool, SHEAF_STR("/m/{rest...}"), SHEAF_STR("/inner/{rest...}"));
+    sim_batch(sim, item);
+    sim_start(sim);
+}
+
+static void a_folder_is_told_with_the_slash_that_its_route_answers_with(void **state)
+{
+    plan_folder(*state, "p GET /m/x");
+    assert_string_equal(told(*state, "/inner"), "/m/");
+    assert_string_equal(told(*state, "/inner/"), "/m/");
+    finish(*state);
+}
+
+/* A backend that takes slashes away would be asked for the same again and again. */
+static void unless_another_route_leads_to_what_the_backend_named(void **state)
+{
+    sim_route(*state, "/m", NULL, "/inner");
+    plan_folder(*state, "p GET /m/");
+    assert_string_equal(told(*state, "/inner"), "/m");
+    assert_string_equal(told(*state, "/inner?a=/inner#b"), "/m?a=/inner#b");
+    assert_string_equal(told(*state, "http://a.internal:8080/inner"), "/m");
+    assert_string_equal(told(*state, "/inner/"), "/m/");
+    assert_string_equal(told(*state, "/inner/x"), "/m/x");
+    finish(*state);
+}
+
+static void a_route_that_leads_elsewhere_is_not_it(void **state)
+{
+    sim_route(*state, "/m", NULL, "/other");
+    plan_folder(*state, "p GET /m/");
+    assert_string_equal(told(*state, "/inner"), "/m/");
+    finish(*state);
+}
+
+static void nor_is_one_of_another_upstream(void **state)
+{
+    sim_t *sim = *state;
+
+    sim_route(sim, "/m", NULL, "/inner");
+    sim->snapshot.conf.routes.items[sim->snapshot.conf.routes.count - 1].upstream = 1;
+    plan_folder(sim, "p GET /m/");
+    assert_string_equal(told(sim, "/inner"), "/m/");
+    finish(sim);
+}
+
+static void a_redirect_to_https_of_a_backend_that_knows_the_clients_host_has_its_path_turned(void **state)
+{
+    sim_t *sim = *state;
+
+    plan_folder(sim, "p GET /m/x");
+    assert_string_equal(told(sim, "https://api.example/inner/x"), "https://api.example/inner/x");
+    sim_item(sim, "p")->exchange.host = sim->outer.host;
+    assert_string_equal(told(sim, "https://api.example/inner/x"), "https://api.example/m/x");
+    assert_string_equal(told(sim, "https://api.example:443/inner/y?a"), "https://api.example:443/m/y?a");
+    assert_string_equal(told(sim, "http://api.example/inner/y"), "/m/y");
+    assert_string_equal(told(sim, "https://api.example:8443/inner/x"), "https://api.example:8443/inner/x");
+    assert_string_equal(told(sim, "https://api.example/login"), "https://api.example/login");
+    finish(sim);
+}
+
+static void a_redirect_to_the_same_place_by_https_keeps_the_scheme(void **state)
+{
+    sim_t *sim = *state;
+
+    plan_folder(sim, "p GET /m/x?a=1");
+    assert_string_equal(told(sim, "https://a.internal:8080/inner/x?a=1"), "https://api.example/m/x?a=1");
+    assert_string_equal(told(sim, "https://a.internal:8080/inner/x?a=1#b"), "https://api.example/m/x?a=1#b");
+    assert_string_equal(told(sim, "http://a.internal:8080/inner/x?a=1"), "/m/x?a=1");
+    assert_string_equal(told(sim, "https://a.internal:8080/inner/x"), "/m/x");
+    assert_string_equal(told(sim, "https://a.internal:8080/inner/y?a=1"), "/m/y?a=1");
+    finish(sim);
+}
+
+static void but_not_where_nobody_knows_the_port_of_it(void **state)
+{
+    sim_t *sim = *state;
+
+    sim->outer.host = SHEAF_STR("api.example:8080");
+    plan_folder(sim, "p GET /m/x");
+    assert_string_equal(told(sim, "https://a.internal:8080/inner/x"), "/m/x");
+    finish(sim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -144,6 +236,13 @@ int main(void)
         SIM_STORY(a_trusted_proxy_says_what_the_client_speaks),
         SIM_STORY(others_may_say_of_schemes_what_they_like),
         SIM_STORY(a_port_is_compared_as_it_is_written),
+        SIM_STORY(a_folder_is_told_with_the_slash_that_its_route_answers_with),
+        SIM_STORY(unless_another_route_leads_to_what_the_backend_named),
+        SIM_STORY(a_route_that_leads_elsewhere_is_not_it),
+        SIM_STORY(nor_is_one_of_another_upstream),
+        SIM_STORY(a_redirect_to_https_of_a_backend_that_knows_the_clients_host_has_its_path_turned),
+        SIM_STORY(a_redirect_to_the_same_place_by_https_keeps_the_scheme),
+        SIM_STORY(but_not_where_nobody_knows_the_port_of_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,6 +21,13 @@ static bool is_backend(const void *data, sheaf_str_t host)
     return sheaf_str_eq(host, SHEAF_STR("a.b"));
 }
 
+/* Where it is asked, every folder is there without its slash. */
+static bool leads(const void *data, sheaf_pool_t *pool, sheaf_str_t path, sheaf_str_t own)
+{
+    insist(path.len > 0 && path.base[0] == '/' && own.len > 0 && own.base[own.len - 1] != '/');
+    return true;
+}
+
 static void insist_local(sheaf_str_t url)
 {
     insist(url.len > 0 && url.base[0] == '/');
@@ -48,7 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     sheaf_pool_t *pool = sheaf_pool_new();
     sheaf_str_t value = sheaf_str((const char *)data, size);
     sheaf_str_t match = sheaf_str_cut(&value, '\n'), rewrite = sheaf_str_cut(&value, '\n');
-    sheaf_view_t view = {.is_own = is_own, .is_backend = is_backend};
+    sheaf_view_t view = {.is_own = is_own, .is_backend = is_backend, .leads = leads};
 
     if (value.base != NULL && sheaf_header_value_is_valid(value)) {
         check(&view, pool, value);
