@@ -89,11 +89,22 @@ static sheaf_p_verdict_t refuse_full(memory_t *memory, sheaf_p_ref_t item)
     return refuse(memory, item, 503, "idempotency-full", "no key can be remembered now");
 }
 
+static sheaf_p_verdict_t refuse_running(memory_t *memory, sheaf_p_ref_t item)
+{
+    memory->api->count(memory->worker, COUNT_CONFLICTS, 1);
+    return refuse(memory, item, 409, "idempotency-running", "a request with this key is under way");
+}
+
 static sheaf_p_verdict_t replay(memory_t *memory, sheaf_p_ref_t item, const char *answer, uint32_t len)
 {
-    if (idempotency_answer_replay(memory->api, item, answer, len)) {
+    switch (idempotency_answer_replay(memory->api, item, answer, len)) {
+    case IDEMPOTENCY_KEPT:
         memory->api->count(memory->worker, COUNT_REPLAYED, 1);
         return SHEAF_P_ANSWER;
+    case IDEMPOTENCY_COMING:
+        return refuse_running(memory, item);
+    case IDEMPOTENCY_NOT_KEPT:
+        break;
     }
     memory->api->count(memory->worker, COUNT_CONFLICTS, 1);
     return refuse(memory, item, 409, "idempotency-answered", "this key has been answered, and the answer was not kept");
@@ -135,8 +146,7 @@ static sheaf_p_verdict_t act_on(memory_t *memory, sheaf_p_ref_t item, const idem
     case IDEMPOTENCY_NEW:
         return run(memory, item, hold);
     case IDEMPOTENCY_RUNNING:
-        memory->api->count(memory->worker, COUNT_CONFLICTS, 1);
-        return refuse(memory, item, 409, "idempotency-running", "a request with this key is under way");
+        return refuse_running(memory, item);
     case IDEMPOTENCY_OTHER:
         memory->api->count(memory->worker, COUNT_MISMATCHES, 1);
         return refuse(memory, item, 422, "idempotency-mismatch", "this key was used for another request");
@@ -208,30 +218,32 @@ static sheaf_p_verdict_t on_item(void *self, sheaf_p_ref_t item)
 
 /* --- when it is answered --- */
 
-/* Only what is there whole can be replayed. */
-static bool body_of(memory_t *memory, sheaf_p_ref_t item, sheaf_p_str_t *ret_body)
-{
-    int64_t is_direct = 0, status = 0;
-    sheaf_p_str_t length;
-
-    if (memory->api->body(item, SHEAF_P_RESULT, ret_body) == 1)
-        return true;
-    *ret_body = sheaf_p_str("", 0);
-    memory->api->number(item, SHEAF_P_IS_DIRECT, &is_direct);
-    memory->api->number(item, SHEAF_P_STATUS, &status);
-    return !is_direct || status == 204 || status == 205 ||
-           (memory->api->header(item, SHEAF_P_RESULT, "content-length", 0, &length) == 1 && length.len == 1 &&
-            length.base[0] == '0');
-}
-
 static void keep(memory_t *memory, sheaf_p_ref_t item, const idempotency_hold_t *hold)
 {
     idempotency_record_t record;
     sheaf_p_str_t body;
-    const bool is_whole = body_of(memory, item, &body);
 
-    idempotency_answer_keep(memory->api, item, is_whole, body, memory->answer, memory->conf.answer_bytes, &record);
+    if (memory->api->body(item, SHEAF_P_RESULT, &body) != 1)
+        body = sheaf_p_str("", 0);
+    idempotency_answer_keep(memory->api, item, body, memory->answer, memory->conf.answer_bytes, &record);
     finish(memory, hold, &record);
+}
+
+static void note(memory_t *memory, sheaf_p_ref_t item, const idempotency_hold_t *hold, idempotency_kept_t kept)
+{
+    idempotency_record_t record;
+
+    idempotency_answer_note(memory->api, item, kept, memory->answer, memory->conf.answer_bytes, &record);
+    finish(memory, hold, &record);
+}
+
+/* A direct answer's body goes to its client as it comes, for as long as that takes: that there is an answer must be known before. */
+static bool keep_later(memory_t *memory, sheaf_p_ref_t item, const idempotency_hold_t *hold)
+{
+    const bool is_coming = memory->api->keep_body(item, memory->conf.answer_bytes) == 0;
+
+    note(memory, item, hold, is_coming ? IDEMPOTENCY_COMING : IDEMPOTENCY_NOT_KEPT);
+    return is_coming;
 }
 
 static bool hold_of(memory_t *memory, sheaf_p_ref_t item, idempotency_hold_t *ret_hold)
@@ -244,23 +256,54 @@ static bool hold_of(memory_t *memory, sheaf_p_ref_t item, idempotency_hold_t *re
     return true;
 }
 
+static void let_go(memory_t *memory, sheaf_p_ref_t item)
+{
+    memory->api->set(item, memory->hold, sheaf_p_str("", 0));
+}
+
+/* Returns true if the body is still to come. */
+static bool end(memory_t *memory, sheaf_p_ref_t item, const idempotency_hold_t *hold)
+{
+    int64_t is_direct = 0;
+
+    switch (idempotency_answer_end(memory->api, item)) {
+    case IDEMPOTENCY_END_FINAL:
+        memory->api->number(item, SHEAF_P_IS_DIRECT, &is_direct);
+        if (is_direct)
+            return keep_later(memory, item, hold);
+        keep(memory, item, hold);
+        break;
+    case IDEMPOTENCY_END_FREE:
+        drop(memory, hold);
+        break;
+    case IDEMPOTENCY_END_DOUBT: /* it runs until its lease is over */
+        break;
+    }
+    return false;
+}
+
 static void on_result(void *self, sheaf_p_ref_t item)
 {
     memory_t *memory = self;
     idempotency_hold_t hold;
 
-    if (!hold_of(memory, item, &hold))
+    if (hold_of(memory, item, &hold) && !end(memory, item, &hold))
+        let_go(memory, item);
+}
+
+static void on_body(void *self, sheaf_p_ref_t item)
+{
+    memory_t *memory = self;
+    idempotency_hold_t hold;
+    sheaf_p_str_t body;
+
+    if (!hold_of(memory, item, &hold)) /* somebody else wants it */
         return;
-    switch (idempotency_answer_end(memory->api, item)) {
-    case IDEMPOTENCY_END_FINAL:
+    if (memory->api->body(item, SHEAF_P_RESULT, &body) == 1)
         keep(memory, item, &hold);
-        break;
-    case IDEMPOTENCY_END_FREE:
-        drop(memory, &hold);
-        break;
-    case IDEMPOTENCY_END_DOUBT: /* it runs until its lease is over */
-        break;
-    }
+    else
+        note(memory, item, &hold, IDEMPOTENCY_NOT_KEPT);
+    let_go(memory, item);
 }
 
 /* --- life --- */
@@ -342,5 +385,6 @@ SHEAF_PLUGIN(idempotency) = {
     .close = close_memory,
     .on_item = on_item,
     .on_result = on_result,
+    .on_body = on_body,
     .traits = SHEAF_P_GUARDS_NOTHING | SHEAF_P_REPLAYS,
 };

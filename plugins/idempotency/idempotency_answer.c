@@ -13,6 +13,14 @@ static bool is_text(sheaf_p_str_t text, const char *word)
 
 /* --- when it is answered --- */
 
+static uint16_t status_of(const sheaf_p_api_t *api, sheaf_p_ref_t item)
+{
+    int64_t status = 0;
+
+    api->number(item, SHEAF_P_STATUS, &status);
+    return (uint16_t)status;
+}
+
 /* These failures are those in which no backend was asked. */
 static bool is_unsent(sheaf_p_str_t error)
 {
@@ -39,12 +47,10 @@ static bool is_final(int64_t status)
 idempotency_end_t idempotency_answer_end(const sheaf_p_api_t *api, sheaf_p_ref_t item)
 {
     sheaf_p_str_t error;
-    int64_t status = 0;
 
     if (api->text(item, SHEAF_P_ERROR, &error) == 1 && error.len > 0)
         return is_unsent(error) ? IDEMPOTENCY_END_FREE : IDEMPOTENCY_END_DOUBT;
-    api->number(item, SHEAF_P_STATUS, &status);
-    return is_final(status) ? IDEMPOTENCY_END_FINAL : IDEMPOTENCY_END_FREE;
+    return is_final(status_of(api, item)) ? IDEMPOTENCY_END_FINAL : IDEMPOTENCY_END_FREE;
 }
 
 /* Not what was meant for that one answer, or is said anew. */
@@ -59,21 +65,25 @@ static bool is_kept_field(sheaf_p_str_t name)
     return true;
 }
 
-void idempotency_answer_keep(const sheaf_p_api_t *api, sheaf_p_ref_t item, bool is_whole, sheaf_p_str_t body,
-                             char *base, uint32_t room, idempotency_record_t *ret_record)
+void idempotency_answer_note(const sheaf_p_api_t *api, sheaf_p_ref_t item, idempotency_kept_t kept, char *base,
+                             uint32_t room, idempotency_record_t *ret_record)
+{
+    idempotency_record_begin(ret_record, base, room, status_of(api, item), kept);
+}
+
+void idempotency_answer_keep(const sheaf_p_api_t *api, sheaf_p_ref_t item, sheaf_p_str_t body, char *base,
+                             uint32_t room, idempotency_record_t *ret_record)
 {
     idempotency_record_t record;
     sheaf_p_str_t name, value;
-    int64_t status = 0;
 
-    api->number(item, SHEAF_P_STATUS, &status);
-    idempotency_record_begin(&record, base, room, (uint16_t)status, true);
+    idempotency_record_begin(&record, base, room, status_of(api, item), IDEMPOTENCY_KEPT);
     for (uint32_t i = 0; api->header_at(item, SHEAF_P_RESULT, i, &name, &value) == 1; i++)
         if (is_kept_field(name))
             idempotency_record_field(&record, name, value);
     idempotency_record_body(&record, body);
-    if (!is_whole || record.is_cut)
-        idempotency_record_begin(&record, base, room, (uint16_t)status, false);
+    if (record.is_cut)
+        idempotency_answer_note(api, item, IDEMPOTENCY_NOT_KEPT, base, room, &record);
     *ret_record = record;
 }
 
@@ -84,14 +94,17 @@ static void copy(sheaf_p_str_t text, char *buffer, size_t room)
     snprintf(buffer, room, "%.*s", (int)text.len, text.base);
 }
 
-bool idempotency_answer_replay(const sheaf_p_api_t *api, sheaf_p_ref_t item, const char *base, uint32_t len)
+idempotency_kept_t idempotency_answer_replay(const sheaf_p_api_t *api, sheaf_p_ref_t item, const char *base,
+                                             uint32_t len)
 {
     idempotency_reading_t reading, body;
     sheaf_p_str_t name, value;
     char text[256], type[256] = "";
 
-    if (!idempotency_reading_begin(&reading, base, len) || !reading.is_kept || !is_final(reading.status))
-        return false;
+    if (!idempotency_reading_begin(&reading, base, len) || !is_final(reading.status))
+        return IDEMPOTENCY_NOT_KEPT;
+    if (reading.kept != IDEMPOTENCY_KEPT)
+        return reading.kept == IDEMPOTENCY_COMING ? IDEMPOTENCY_COMING : IDEMPOTENCY_NOT_KEPT;
     for (body = reading; idempotency_reading_field(&body, &name, &value);)
         if (is_text(name, "content-type"))
             copy(value, type, sizeof(type));
@@ -102,5 +115,5 @@ bool idempotency_answer_replay(const sheaf_p_api_t *api, sheaf_p_ref_t item, con
             api->header_add(item, SHEAF_P_RESULT, text, value);
     }
     api->header_set(item, SHEAF_P_RESULT, KNOWN_AS, sheaf_p_str("true", 4));
-    return true;
+    return IDEMPOTENCY_KEPT;
 }

@@ -13,12 +13,15 @@ typedef enum idempotency_end {
 /* What the item's result means for its key. */
 idempotency_end_t idempotency_answer_end(const sheaf_p_api_t *api, sheaf_p_ref_t item);
 
-/* The item's result as a record in `room` bytes at `base`; without the body, and not kept, where it does not fit or `is_whole` is
- * false. */
-void idempotency_answer_keep(const sheaf_p_api_t *api, sheaf_p_ref_t item, bool is_whole, sheaf_p_str_t body,
-                             char *base, uint32_t room, idempotency_record_t *ret_record);
+/* The item's result as a record in `room` bytes at `base`, with `body`; one that is not kept where it does not fit. */
+void idempotency_answer_keep(const sheaf_p_api_t *api, sheaf_p_ref_t item, sheaf_p_str_t body, char *base,
+                             uint32_t room, idempotency_record_t *ret_record);
+/* No more than that it was given: not kept, or coming. */
+void idempotency_answer_note(const sheaf_p_api_t *api, sheaf_p_ref_t item, idempotency_kept_t kept, char *base,
+                             uint32_t room, idempotency_record_t *ret_record);
 
-/* Answers the item with a record. Returns false if it is none, or not one that was kept: nothing was said then. */
-bool idempotency_answer_replay(const sheaf_p_api_t *api, sheaf_p_ref_t item, const char *base, uint32_t len);
+/* Answers the item with a record that was kept. Anything else: nothing is said, and it is returned what it is. */
+idempotency_kept_t idempotency_answer_replay(const sheaf_p_api_t *api, sheaf_p_ref_t item, const char *base,
+                                             uint32_t len);
 
 #endif

@@ -30,11 +30,12 @@ static uint16_t get_16(const char *at)
     return (uint16_t)((uint8_t)at[0] | (uint16_t)((uint8_t)at[1] << 8));
 }
 
-void idempotency_record_begin(idempotency_record_t *record, char *base, uint32_t room, uint16_t status, bool is_kept)
+void idempotency_record_begin(idempotency_record_t *record, char *base, uint32_t room, uint16_t status,
+                              idempotency_kept_t kept)
 {
     *record = (idempotency_record_t){.base = base, .room = room};
     put_16(record, status);
-    put_16(record, is_kept);
+    put_16(record, (uint16_t)kept);
     put_16(record, 0);
 }
 
@@ -66,8 +67,11 @@ bool idempotency_reading_begin(idempotency_reading_t *reading, const char *base,
 {
     if (len < HEAD_BYTES)
         return false;
-    *reading =
-        (idempotency_reading_t){base + HEAD_BYTES, base + len, get_16(base), get_16(base + 4), get_16(base + 2) != 0};
+    *reading = (idempotency_reading_t){.at = base + HEAD_BYTES,
+                                       .end = base + len,
+                                       .status = get_16(base),
+                                       .fields = get_16(base + 4),
+                                       .kept = get_16(base + 2)};
     return true;
 }
 

@@ -19,8 +19,8 @@ static const char script_text[] = "local was = redis.call('GET', KEYS[1])\n"
                                   "  return redis.call('DEL', KEYS[1])\n"
                                   "end\n"
                                   "if ARGV[1] == 'finish' then\n"
-                                  "  if was and was ~= mine then return 0 end\n"
-                                  "  redis.call('SET', KEYS[1], 'A' .. ARGV[2] .. ARGV[5], 'PX', ARGV[4])\n"
+                                  "  if was and string.sub(was, 2, 49) ~= ARGV[2] .. ARGV[3] then return 0 end\n"
+                                  "  redis.call('SET', KEYS[1], 'A' .. ARGV[2] .. ARGV[3] .. ARGV[5], 'PX', ARGV[4])\n"
                                   "  return 1\n"
                                   "end\n"
                                   "if not was then\n"
@@ -29,14 +29,15 @@ static const char script_text[] = "local was = redis.call('GET', KEYS[1])\n"
                                   "end\n"
                                   "if string.sub(was, 2, 33) ~= ARGV[2] then return {'other', ''} end\n"
                                   "if string.sub(was, 1, 1) == 'R' then return {'running', ''} end\n"
-                                  "if #was - 33 > tonumber(ARGV[5]) then return {'done', ''} end\n"
-                                  "return {'done', string.sub(was, 34)}\n";
+                                  "if #was - 49 > tonumber(ARGV[5]) then return {'done', ''} end\n"
+                                  "return {'done', string.sub(was, 50)}\n";
 
 /* An end that Redis has not taken yet. */
 typedef struct owed {
     struct owed *next;
     uint64_t number;
     bool is_asked, is_drop;
+    bool is_old; /* a later one says more */
     idempotency_hold_t hold;
     uint64_t end_ms; /* until when it is remembered */
     uint32_t len;
@@ -158,10 +159,27 @@ static void say_full(idempotency_redis_t *redis)
     redis->is_full = true;
 }
 
+/* Of two ends of one run the later one is meant: the first must not be said again after it. Returns the end of the list. */
+static owed_t **supersede(idempotency_redis_t *redis, idempotency_ticket_t ticket)
+{
+    owed_t **at = &redis->owed;
+
+    while (*at != NULL) {
+        owed_t *owed = *at;
+
+        owed->is_old = owed->is_old || memcmp(&owed->hold.ticket, &ticket, sizeof(ticket)) == 0;
+        if (owed->is_old && !owed->is_asked)
+            forget(redis, at);
+        else
+            at = &owed->next;
+    }
+    return at;
+}
+
 static void owe(idempotency_redis_t *redis, const idempotency_hold_t *hold, bool is_drop, const char *answer,
                 uint32_t len)
 {
-    owed_t *owed = NULL, **at = &redis->owed;
+    owed_t *owed = NULL, **end;
 
     if (redis->owed_count < IDEMPOTENCY_OWED_MAX && redis->owed_bytes + len <= IDEMPOTENCY_OWED_BYTES)
         owed = malloc(sizeof(*owed) + len);
@@ -173,9 +191,8 @@ static void owe(idempotency_redis_t *redis, const idempotency_hold_t *hold, bool
     owed->end_ms = redis->api->now_ms(redis->worker) + (is_drop ? redis->conf->lease_ms : redis->conf->ttl_ms);
     if (len > 0)
         memcpy(owed->answer, answer, len);
-    while (*at != NULL)
-        at = &(*at)->next;
-    *at = owed;
+    end = supersede(redis, hold->ticket);
+    *end = owed;
     redis->owed_count++;
     redis->waiting++;
     redis->owed_bytes += len;
@@ -191,7 +208,7 @@ static void end_told(idempotency_redis_t *redis, uint64_t number, const redisRep
         at = &(*at)->next;
     if (*at == NULL)
         return;
-    if (reply != NULL && reply->type == REDIS_REPLY_INTEGER) {
+    if ((*at)->is_old || (reply != NULL && reply->type == REDIS_REPLY_INTEGER)) {
         forget(redis, at);
         return;
     }

@@ -1,11 +1,11 @@
 /* idempotency_redis.h - what runs and what was answered, by key, in Redis: known to every machine.
  *
- *   (none) --begin--> 'R' payload ticket --finish--> 'A' payload answer --ttl--> (none)
+ *   (none) --begin--> 'R' payload ticket --finish--> 'A' payload ticket answer --ttl--> (none)
  *                        \--drop, or its lease is over--> (none)
  *
  * Each is one run of a script, so nothing comes in between. Whoever holds a key has drawn its ticket at random; finish and drop do nothing
  * where another one's stands. Finish does write where nothing stands any more: what was done must be known, also by a Redis that has
- * lost what it was told, or after the lease.
+ * lost what it was told, or after the lease; and over the answer of its own that stands there, when more of it is known.
  *
  * Ends (finish, drop) that Redis did not take are owed: they are sent again, before anything else is asked, as soon as it is
  * there, until `ttl` is over; at most OWED_MAX of them and OWED_BYTES. */

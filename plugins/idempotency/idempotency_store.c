@@ -191,15 +191,15 @@ idempotency_found_t idempotency_store_begin(idempotency_store_t *store, const ui
     return found;
 }
 
-static void end(idempotency_store_t *store, idempotency_ticket_t ticket, uint64_t end_ms, const char *answer,
-                uint32_t len)
+static void end(idempotency_store_t *store, idempotency_ticket_t ticket, bool is_drop, uint64_t end_ms,
+                const char *answer, uint32_t len)
 {
     bucket_t *bucket = bucket_at(store, ticket.slot / SLOTS & (store->buckets - 1));
     slot_t *slot = slot_at(store, bucket, ticket.slot % SLOTS);
     uint64_t mine;
 
     lock(bucket, &mine);
-    if (slot->turn == ticket.turn && !slot->is_done) {
+    if (slot->turn == ticket.turn && !(is_drop && slot->is_done)) {
         slot->end_ms = end_ms;
         slot->is_done = 1;
         slot->len = len;
@@ -212,10 +212,10 @@ static void end(idempotency_store_t *store, idempotency_ticket_t ticket, uint64_
 void idempotency_store_finish(idempotency_store_t *store, idempotency_ticket_t ticket, uint64_t now_ms, uint64_t ttl_ms,
                               const char *answer, uint32_t len)
 {
-    end(store, ticket, now_ms + ttl_ms, answer, len);
+    end(store, ticket, false, now_ms + ttl_ms, answer, len);
 }
 
 void idempotency_store_drop(idempotency_store_t *store, idempotency_ticket_t ticket, uint64_t now_ms)
 {
-    end(store, ticket, now_ms, NULL, 0);
+    end(store, ticket, true, now_ms, NULL, 0);
 }

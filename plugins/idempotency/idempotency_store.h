@@ -60,7 +60,8 @@ idempotency_found_t idempotency_store_begin(idempotency_store_t *store, const ui
                                             idempotency_ticket_t *ret_ticket, char *ret_answer, uint32_t *ret_len,
                                             uint32_t *ret_evicted);
 
-/* Both do nothing where the slot has become another's. len at most answer_bytes. */
+/* Both do nothing where the slot has become another's. An answer may take the place of one that was there; it is not dropped
+ * any more. len at most answer_bytes. */
 void idempotency_store_finish(idempotency_store_t *store, idempotency_ticket_t ticket, uint64_t now_ms, uint64_t ttl_ms,
                               const char *answer, uint32_t len);
 void idempotency_store_drop(idempotency_store_t *store, idempotency_ticket_t ticket, uint64_t now_ms);

@@ -177,41 +177,83 @@ static void a_refusal_of_the_backend_is_remembered(void **unused)
     host_free(host);
 }
 
+static sheaf_p_ref_t direct_with(host_t *host, const char *body)
+{
+    sheaf_p_ref_t item, request = host_direct(host, "POST", "/orders", &item);
+
+    host_header(request, SHEAF_P_CLIENT, "idempotency-key", "k");
+    host_body(request, SHEAF_P_CLIENT, body);
+    return item;
+}
+
 static void a_direct_request_is_done_once(void **unused)
 {
     host_t *host = opened();
+    sheaf_p_ref_t item = direct_with(host, "{}"), again;
 
-    for (int i = 0; i < 3; i++) {
-        sheaf_p_ref_t item, request = host_direct(host, "POST", "/orders", &item);
+    assert_int_equal(host_ask_item(item), SHEAF_P_PASS);
+    answers(item, 201, "{\"id\":7}");
+    assert_int_equal(host_kept(item), 16384);
+    host_wind(host, 3600 * 1000); /* its client takes its time, longer than any lease */
+    again = direct_with(host, "{}");
+    refused(host, again, 409);
+    assert_string_equal(host_outcome(again).slug, "idempotency-running");
+    host_passed(item, 1);
 
-        host_header(request, SHEAF_P_CLIENT, "idempotency-key", "k");
-        host_body(request, SHEAF_P_CLIENT, i < 2 ? "{}" : "{\"other\":1}");
-        if (i == 0) {
-            assert_int_equal(host_ask_item(item), SHEAF_P_PASS);
-            host_result(item, 201); /* its body goes to the client as it comes */
-        } else {
-            refused(host, item, i == 1 ? 409 : 422);
-            assert_string_equal(host_outcome(item).slug, i == 1 ? "idempotency-answered" : "idempotency-mismatch");
-        }
-        host_done(request);
+    again = direct_with(host, "{}");
+    refused(host, again, 201);
+    assert_string_equal(host_outcome(again).body, "{\"id\":7}");
+    assert_string_equal(host_field(again, SHEAF_P_RESULT, "location"), "/orders/7");
+    assert_string_equal(host_field(again, SHEAF_P_RESULT, "idempotency-replayed"), "true");
+    refused(host, direct_with(host, "{\"other\":1}"), 422);
+    host_done(item);
+    refused(host, direct_with(host, "{}"), 201);
+    host_free(host);
+}
+
+static void a_direct_answer_that_is_cut_or_too_long_is_not_done_again_either(void **unused)
+{
+    char *large = calloc(1, 20001);
+
+    memset(large, 'x', 20000);
+    for (int i = 0; i < 2; i++) {
+        host_t *host = opened();
+        sheaf_p_ref_t item = direct_with(host, "{}"), again;
+
+        assert_int_equal(host_ask_item(item), SHEAF_P_PASS);
+        answers(item, 201, i == 0 ? "{\"id\":7}" : large);
+        host_passed(item, 0);
+        again = direct_with(host, "{}");
+        refused(host, again, 409);
+        assert_string_equal(host_outcome(again).slug, "idempotency-answered");
+        host_done(item);
+        refused(host, direct_with(host, "{}"), 409);
+        host_free(host);
     }
+    free(large);
+}
+
+static void a_body_that_somebody_else_wants_ends_nothing(void **unused)
+{
+    host_t *host = opened();
+    sheaf_p_ref_t item = direct_with(host, "{}");
+
+    assert_int_equal(host_ask_item(item), SHEAF_P_PASS);
+    answers(item, 500, "{}");
+    sheaf_plugin_idempotency.on_body(host_self(host), item);
+    assert_int_equal(host_ask_item(direct_with(host, "{}")), SHEAF_P_PASS);
     host_free(host);
 }
 
 static void an_answer_without_a_body_is_replayed_to_a_direct_request(void **unused)
 {
     host_t *host = opened();
+    sheaf_p_ref_t item = direct_with(host, "{}");
 
-    for (int i = 0; i < 2; i++) {
-        sheaf_p_ref_t item, request = host_direct(host, "POST", "/orders", &item);
-
-        host_header(request, SHEAF_P_CLIENT, "idempotency-key", "k");
-        assert_int_equal(host_ask_item(item), i == 0 ? SHEAF_P_PASS : SHEAF_P_ANSWER);
-        if (i == 0)
-            host_result(item, 204);
-        else
-            assert_int_equal(host_outcome(item).status, 204);
-    }
+    assert_int_equal(host_ask_item(item), SHEAF_P_PASS);
+    host_result(item, 204);
+    host_passed(item, 1);
+    refused(host, direct_with(host, "{}"), 204);
     host_free(host);
 }
 
@@ -356,7 +398,7 @@ static void bytes_that_are_no_record_are_not_read_as_one(void **unused)
     idempotency_reading_t reading;
     sheaf_p_str_t name, value;
 
-    idempotency_record_begin(&record, bytes, sizeof(bytes), 200, true);
+    idempotency_record_begin(&record, bytes, sizeof(bytes), 200, IDEMPOTENCY_KEPT);
     idempotency_record_field(&record, sheaf_p_str("a", 1), sheaf_p_str("bc", 2));
     idempotency_record_body(&record, sheaf_p_str("body", 4));
     assert_false(record.is_cut);
@@ -388,6 +430,8 @@ int main(void)
         cmocka_unit_test(what_may_still_run_at_its_backend_is_not_done_beside_it),
         cmocka_unit_test(a_refusal_of_the_backend_is_remembered),
         cmocka_unit_test(a_direct_request_is_done_once),
+        cmocka_unit_test(a_direct_answer_that_is_cut_or_too_long_is_not_done_again_either),
+        cmocka_unit_test(a_body_that_somebody_else_wants_ends_nothing),
         cmocka_unit_test(an_answer_without_a_body_is_replayed_to_a_direct_request),
         cmocka_unit_test(an_answer_that_is_too_large_is_not_done_again_either),
         cmocka_unit_test(a_key_is_free_again_after_its_ttl_or_its_lease),

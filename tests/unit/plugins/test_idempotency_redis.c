@@ -232,6 +232,54 @@ static void what_died_before_it_was_decided_is_told(void **unused)
     host_free(lax);
 }
 
+static sheaf_p_ref_t direct_with(host_t *host)
+{
+    sheaf_p_ref_t item, request = host_direct(host, "POST", "/orders", &item);
+
+    host_header(request, SHEAF_P_CLIENT, "idempotency-key", "k");
+    return item;
+}
+
+static void a_direct_answer_is_known_elsewhere_as_far_as_it_has_come(void **unused)
+{
+    host_t *one = gateway("deny"), *other = gateway("deny");
+    sheaf_p_ref_t item = direct_with(one), again = direct_with(other);
+
+    assert_int_equal(decided(one, item), 0);
+    answered(one, item, 201, "{\"id\":7}");
+    assert_int_equal(decided(other, again), 409);
+    assert_string_equal(host_outcome(again).slug, "idempotency-running");
+    host_passed(item, 1);
+    settle(one);
+    again = direct_with(other);
+    assert_int_equal(decided(other, again), 201);
+    assert_string_equal(host_outcome(again).body, "{\"id\":7}");
+    host_free(one);
+    host_free(other);
+}
+
+/* Redis is gone while the first half is told: what is said when it is back is the whole, and last. */
+static void of_two_ends_the_later_one_stands(void **unused)
+{
+    host_t *host = gateway("deny");
+    sheaf_p_ref_t item = direct_with(host), again;
+
+    assert_int_equal(decided(host, item), 0);
+    redis_server_kill(&server);
+    answers(item, 201, "{\"id\":7}");
+    until_lost(host);
+    host_passed(item, 1);
+    redis_server_start(&server);
+    for (int i = 0; i < 20; i++) {
+        host_wind(host, 500);
+        settle(host);
+    }
+    again = direct_with(host);
+    assert_int_equal(decided(host, again), 201);
+    assert_string_equal(host_outcome(again).body, "{\"id\":7}");
+    host_free(host);
+}
+
 static void what_ended_before_it_was_sent_leaves_its_key_free(void **unused)
 {
     host_t *host = gateway("deny");
@@ -463,6 +511,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_redis_that_stands_still_is_waited_for_no_longer_than_said, start, stop),
         cmocka_unit_test_setup_teardown(what_was_done_is_not_done_again_after_redis_died, start, stop),
         cmocka_unit_test_setup_teardown(what_died_before_it_was_decided_is_told, start, stop),
+        cmocka_unit_test_setup_teardown(a_direct_answer_is_known_elsewhere_as_far_as_it_has_come, start, stop),
+        cmocka_unit_test_setup_teardown(of_two_ends_the_later_one_stands, start, stop),
         cmocka_unit_test_setup_teardown(what_ended_before_it_was_sent_leaves_its_key_free, start, stop),
         cmocka_unit_test_setup_teardown(what_a_worker_said_last_is_heard, start, stop),
         cmocka_unit_test_setup_teardown(an_answer_that_others_keep_and_this_one_has_no_room_for_is_told_as_such, start,
