@@ -151,6 +151,13 @@ static bool has_room(const sheaf_mirrors_t *mirrors, const sheaf_mirror_conf_t *
     return true;
 }
 
+/* What `split` dealt to the mirror itself is there already: it would be done twice. */
+static bool is_wanted(const sheaf_mirrors_t *mirrors, const sheaf_mirror_conf_t *conf, const sheaf_item_t *item)
+{
+    return sheaf_mark_is_set(conf->mark) && !mirrors->is_closed && conf->upstream != item->exchange.upstream &&
+           is_dealt(conf, item);
+}
+
 void sheaf_mirrors_send(sheaf_mirrors_t *mirrors, const sheaf_item_t *item)
 {
     const sheaf_mirror_conf_t *conf = &item->route->mirror;
@@ -158,7 +165,7 @@ void sheaf_mirrors_send(sheaf_mirrors_t *mirrors, const sheaf_item_t *item)
     size_t size;
     copy_t *copy;
 
-    if (!sheaf_mark_is_set(conf->mark) || mirrors->is_closed || !is_dealt(conf, item))
+    if (!is_wanted(mirrors, conf, item))
         return;
     size = size_of(&item->exchange);
     if (!has_room(mirrors, conf, load, size))
@@ -220,11 +227,11 @@ sheaf_mirrors_t *sheaf_mirrors_new(const sheaf_batch_env_t *env)
 {
     const sheaf_conf_t *conf = &env->snapshot->conf;
     sheaf_mirrors_t *mirrors;
-    bool is_wanted = false;
+    uint32_t count = 0;
 
     for (uint32_t i = 0; i < conf->routes.count; i++)
-        is_wanted = is_wanted || sheaf_mark_is_set(conf->routes.items[i].mirror.mark);
-    if (!is_wanted)
+        count += sheaf_mark_is_set(conf->routes.items[i].mirror.mark);
+    if (count == 0)
         return NULL;
     mirrors = sheaf_zalloc(sizeof(*mirrors) + conf->routes.count * sizeof(mirrors->loads[0]));
     mirrors->env = *env;

@@ -59,7 +59,7 @@ static sheaf_mirror_conf_t *mirror_of(sim_t *sim, uint32_t route)
 static void mirror_route(sim_t *sim, uint32_t route)
 {
     *mirror_of(sim, route) = (sheaf_mirror_conf_t){
-        .mark = {1, 1}, .upstream = 0, .share_percent = 100, .max_in_flight = 100, .memory_bytes = 16 << 20};
+        .mark = {1, 1}, .upstream = 1, .share_percent = 100, .max_in_flight = 100, .memory_bytes = 16 << 20};
 }
 
 static void begin(sim_t *sim)
@@ -75,12 +75,17 @@ static void begin(sim_t *sim)
     assert_non_null(sim->mirrors);
 }
 
+static sheaf_upstream_conf_t upstreams[] = {{.timeout_ms = 10000},
+                                            {.timeout_ms = 10000}}; /* the second is the mirror */
+
 /* /users/{id} and /any/{rest...} have mirrors, /orders has none. */
 static int up(void **state)
 {
     sim_t *sim = sim_new();
 
     memset(&there, 0, sizeof(there));
+    sim->snapshot.conf.upstreams.items = upstreams;
+    sim->snapshot.conf.upstreams.count = SHEAF_COUNT(upstreams);
     there.dispatch = (sheaf_dispatch_t){.send = take, .cancel = drop};
     mirror_route(sim, 0);
     mirror_route(sim, 3);
@@ -269,6 +274,22 @@ static void a_share_of_the_items_is_copied(void **state)
     sim_drain(sim);
 }
 
+static void what_split_sends_there_itself_is_not_copied(void **state)
+{
+    static sheaf_split_conf_t splits[] = {{.upstream = 1, .share_percent = 100}};
+    sim_t *sim = *state;
+
+    sim->snapshot.conf.routes.items[3].split.items = splits;
+    sim->snapshot.conf.routes.items[3].split.count = 1;
+    sim_batch(sim, "a GET /any/1", "b GET /users/1");
+    sim_start(sim);
+    assert_int_equal(sim_item(sim, "a")->exchange.upstream, 1);
+    assert_int_equal(there.count, 1);
+    finish_copy(0, SHEAF_OK);
+    sim_answer(sim, "a", 200, "{}");
+    sim_answer(sim, "b", 200, "{}");
+}
+
 static sheaf_say_t answer_it(sheaf_hooks_t *self, sheaf_item_t *item)
 {
     sheaf_headers_t none = {0};
@@ -361,6 +382,7 @@ int main(void)
         STORY(beyond_the_bounds_nothing_is_copied_and_that_is_counted),
         STORY(what_copies_held_is_there_for_others_when_they_ended),
         STORY(a_share_of_the_items_is_copied),
+        STORY(what_split_sends_there_itself_is_not_copied),
         STORY(what_a_plugin_answers_is_not_copied),
         STORY(a_reload_lets_copies_end),
         STORY(the_end_of_the_worker_cuts_them),
