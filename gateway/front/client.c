@@ -70,6 +70,7 @@ void sheaf_client_accept(sheaf_front_t *front, sheaf_face_t *face, const char *a
     sheaf_frames_init(&client->frames, limits->control_frames, front->env.clock->now_ms);
     sheaf_stream_init(&client->stream);
     sheaf_pace_init(client);
+    client->uv = stream;
     client->sock = h2o_uv_socket_create(stream, on_handle_closed);
     h2o_socket_setpeername(client->sock, (struct sockaddr *)name, name_len); /* only copied */
     client->sock->on_close.cb = on_socket_closed;

@@ -16,6 +16,7 @@
 struct sheaf_client {
     sheaf_front_t *front;
     h2o_socket_t *sock;
+    uv_stream_t *uv;   /* below it */
     char *address;     /* of its listener, as configured: its settings are found by that, also after a reload */
     sheaf_link_t link; /* in front->clients */
     uint32_t requests; /* in progress */
@@ -27,6 +28,7 @@ struct sheaf_client {
     bool is_cut; /* shutdown(2) was called */
     sheaf_bucket_t aborts;
     sheaf_pace_t pace;
+    uint64_t held_bytes;        /* by its answers, when memory was last short */
     sheaf_crowd_group_t *group; /* the connections of its address; NULL: not counted */
 
     /* guard */

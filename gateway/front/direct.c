@@ -10,7 +10,7 @@
 #include "gateway/front/watchdog.h"
 #include "gateway/http/message.h"
 
-#define SEND_MOST    (64u << 10) /* per h2o_send: a client that takes so much in limits.send_timeout makes progress */
+#define SEND_MOST    (64u << 10) /* per h2o_send: a backend that waits may go on after each */
 #define IOVECS       64
 #define UNWATCHED_MS 250 /* a hang-up is noticed within a second; an answer that is quick never pays for the watch */
 

@@ -12,8 +12,8 @@
 
 #define STREAM_FROM         (64u << 10)  /* bytes that end the linger */
 #define AHEAD_MOST          (256u << 10) /* bytes encoded before the client took them */
-#define SEND_MOST           (64u << 10) /* per h2o_send: a client that takes so much in limits.send_timeout makes progress */
-#define LINGER_UNWATCHED_MS 500         /* a hang-up is noticed within a second, however long the linger */
+#define SEND_MOST           (64u << 10)  /* per h2o_send: results are given back after each */
+#define LINGER_UNWATCHED_MS 500          /* a hang-up is noticed within a second, however long the linger */
 #define GATHER_MS           5 /* a result that streams waits so long for company: a write is dear, a result small */
 #define IOVECS              64
 #define SQUEEZE_FROM        1024 /* a shorter answer fits a packet as it is */

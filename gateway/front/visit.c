@@ -392,24 +392,56 @@ void sheaf_visit_lose_kept(sheaf_front_t *front)
     }
 }
 
-void sheaf_visit_end_largest(sheaf_front_t *front)
+/* A direct answer is held by its visit, the results of a batch by the batch. */
+static uint64_t held_bytes(const sheaf_visit_t *visit)
 {
-    uint64_t most_bytes = LARGE_BYTES;
+    uint64_t waiting = visit->is_direct ? visit->out.len : 0;
+
+    return visit->batch == NULL ? waiting : waiting + visit->batch->held_bytes;
+}
+
+static bool may_end(const sheaf_visit_t *visit)
+{
+    return visit->req != NULL && !visit->client->is_cut;
+}
+
+/* Many answers of one connection, each of them small, are as much as one that is large. */
+static void add_up(sheaf_front_t *front)
+{
+    for (sheaf_link_t *link = front->clients.next; link != &front->clients; link = link->next)
+        SHEAF_OWNER(link, sheaf_client_t, link)->held_bytes = 0;
+    for (sheaf_link_t *link = front->visits.next; link != &front->visits; link = link->next) {
+        sheaf_visit_t *visit = SHEAF_OWNER(link, sheaf_visit_t, link);
+
+        if (may_end(visit))
+            visit->client->held_bytes += held_bytes(visit);
+    }
+}
+
+static sheaf_visit_t *largest_of(sheaf_front_t *front)
+{
     sheaf_visit_t *largest = NULL;
 
     for (sheaf_link_t *link = front->visits.next; link != &front->visits; link = link->next) {
         sheaf_visit_t *visit = SHEAF_OWNER(link, sheaf_visit_t, link);
 
-        if (visit->req == NULL || visit->batch == NULL || visit->client->is_cut ||
-            visit->batch->held_bytes < most_bytes)
-            continue;
-        largest = visit;
-        most_bytes = visit->batch->held_bytes;
+        if (may_end(visit) && (largest == NULL || visit->client->held_bytes > largest->client->held_bytes))
+            largest = visit;
     }
+    return largest != NULL && largest->client->held_bytes >= LARGE_BYTES ? largest : NULL;
+}
+
+void sheaf_visit_end_largest(sheaf_front_t *front)
+{
+    sheaf_visit_t *largest;
+
+    add_up(front);
+    largest = largest_of(front);
     if (largest == NULL)
         return;
     sheaf_count(front->env.metrics, SHEAF_METRIC_REFUSED_MEMORY, 1);
-    sheaf_log(SHEAF_LOG_WARN, "memory", "limits.memory is reached: the batch that holds most (%llu bytes) is given up",
-              (unsigned long long)most_bytes);
+    sheaf_log(SHEAF_LOG_WARN, "memory",
+              "limits.memory is reached: the connection whose answers hold most (%llu bytes) is given up",
+              (unsigned long long)largest->client->held_bytes);
     sheaf_visit_end(largest);
 }

@@ -17,6 +17,7 @@
 #include "gateway/batch/hooks.h"
 #include "gateway/codec/codec.h"
 #include "gateway/front/client.h"
+#include "gateway/front/patience.h"
 #include "gateway/front/verdict.h"
 
 typedef struct sheaf_mark_sent { /* item `index` is sent once so many bytes of the body are */
@@ -92,13 +93,17 @@ struct sheaf_visit {
     /* watchdog */
     uv_poll_t *hangup; /* NULL: not armed */
     struct sheaf_look {
-        uint64_t framed_bytes, written_bytes;
-        uint32_t window_updates;
-        int queued_bytes;
-    } look; /* at the last look */
+        uint64_t framed_bytes; /* of the answer */
+        uint64_t data_bytes;   /* within the window of the connection */
+        uint64_t taken_bytes;  /* by the kernel at the other end */
+        uint64_t given_bytes;  /* to the socket */
+    } look;                    /* at the last look */
     bool has_looked;
-    /* looks in a row without a move: of the answer, of the connection's window, of the kernel's queue */
-    uint32_t still_halves, shut_halves, stuck_halves;
+    uint64_t waits_since_ms, waited_ms;      /* for the client; the second since the last look */
+    uint64_t framed_at_bytes, data_at_bytes; /* given to the socket when these last grew */
+    sheaf_patience_t patience;               /* with the answer */
+    sheaf_patience_t window_patience;        /* with the window of the connection */
+    sheaf_patience_t kernel_patience;        /* with whoever reads it */
 };
 
 /* Ties a visit to `req`; the batch comes later. */
@@ -124,8 +129,8 @@ void sheaf_visit_end_all(sheaf_front_t *front);
 /* Gives up the copies of direct answers that are being kept (batch/kept.h). */
 void sheaf_visit_lose_kept(sheaf_front_t *front);
 
-/* Ends the visit whose batch holds the most result bytes, if these are 1 MiB or more: memory is short, and its client has
- * the most of it waiting. */
+/* Ends the connection whose answers, those of its batches and direct ones, hold the most bytes together, if these are 1 MiB
+ * or more: memory is short, and its client has the most of it waiting. */
 void sheaf_visit_end_largest(sheaf_front_t *front);
 
 #endif

@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 import unittest
 
 import pki
@@ -222,7 +223,22 @@ class GoneClients(Streaming):
 
 
 class Stalls(Streaming):
-    places = {"top": "limits: {send_timeout: 1s}"}
+    places = {"top": "limits: {send_timeout: 1s, idle_timeout: 1s, head_timeout: 1s, body_timeout: 1s, send_rate: 1MiB}"}
+    upstream = "timeout: 1s"
+
+    def test_an_event_now_and_then_lives_for_longer_than_all_limits(self):
+        client, exchange = self.begin()
+        other, exchange2 = self.begin_http2()
+        for says in (exchange, exchange2):
+            says.say(EVENTS)
+        client.read_until(b"\r\n\r\n")
+        for number in range(4):
+            time.sleep(2)  # the pace of the events
+            for says in (exchange, exchange2):
+                says.say(b"data: %d\n\n" % number)
+            client.read_until(b"data: %d\n\n" % number)
+            while not any(b"data: %d\n\n" % number in entry[3] for entry in other.frames):
+                other.read()
 
     def test_who_does_not_read_is_given_up_and_the_backend_hears_of_it(self):
         client, exchange = self.begin()

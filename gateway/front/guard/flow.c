@@ -39,6 +39,15 @@ sheaf_flow_t sheaf_flow_of(const h2o_req_t *req)
     return h2o_http2_window_get_window(&conn_of(req)->_write.window) <= 0 ? SHEAF_FLOW_CONN : SHEAF_FLOW_TURN;
 }
 
+/* What the window was opened by and is not open any more has been used. */
+uint64_t sheaf_flow_data(const h2o_req_t *req)
+{
+    if (req->version < 0x200)
+        return 0;
+    return sheaf_client_of((h2o_req_t *)req)->frames.window_bytes -
+           (uint64_t)h2o_http2_window_get_window(&conn_of(req)->_write.window);
+}
+
 bool sheaf_flow_is_writing(const h2o_req_t *req)
 {
     return req->version < 0x200 || conn_of(req)->_write.buf_in_flight != NULL;
@@ -64,6 +73,12 @@ sheaf_flow_t sheaf_flow_of(const h2o_req_t *req)
 {
     (void)req;
     return SHEAF_FLOW_KERNEL;
+}
+
+uint64_t sheaf_flow_data(const h2o_req_t *req)
+{
+    (void)req;
+    return 0;
 }
 
 bool sheaf_flow_is_writing(const h2o_req_t *req)

@@ -18,6 +18,9 @@ typedef enum sheaf_flow {
 /* What the bytes wait for that were handed to libh2o for `req`. */
 sheaf_flow_t sheaf_flow_of(const h2o_req_t *req);
 
+/* Bytes of DATA that went out on the connection of `req` within its window, ever, but for a constant; on HTTP/1 nothing. */
+uint64_t sheaf_flow_data(const h2o_req_t *req);
+
 /* Whether bytes of the connection of `req` are on their way to the kernel, which has not taken all of them yet. */
 bool sheaf_flow_is_writing(const h2o_req_t *req);
 

@@ -326,11 +326,23 @@ static void hold_windows(h2o_http2_conn_t *conn, sheaf_client_t *client)
     }
 }
 
+static uint32_t increment_of(const h2o_http2_frame_t *frame)
+{
+    h2o_http2_window_update_payload_t payload;
+    const char *why;
+    int is_of_stream;
+
+    if (h2o_http2_decode_window_update_payload(&payload, frame, &why, &is_of_stream) != 0)
+        return 0;
+    return payload.window_size_increment;
+}
+
 static void on_window_update(h2o_http2_conn_t *conn, sheaf_client_t *client, h2o_http2_frame_t *frame)
 {
     h2o_http2_stream_t *stream = frame->stream_id == 0 ? NULL : h2o_http2_conn_get_stream(conn, frame->stream_id);
 
-    client->frames.window_updates += frame->stream_id == 0;
+    if (frame->stream_id == 0)
+        client->frames.window_bytes += increment_of(frame);
     if (stream == NULL || stream->state != H2O_HTTP2_STREAM_STATE_END_STREAM || frame->length != 4)
         return;
     if (stream->output_window._avail <= 0)

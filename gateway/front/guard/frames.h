@@ -40,7 +40,7 @@ typedef struct sheaf_frames {
         bool is_reset;      /* NO_ERROR was sent */
     } cut[SHEAF_FRAMES_CUT_MOST];
     uint32_t next_cut;
-    uint32_t window_updates; /* of the connection, ever */
+    uint64_t window_bytes; /* by which the client has opened the window of the connection, ever */
     /* the trailers of a cut request, in several frames; 0: none */
     uint32_t trailers_of;
     uint8_t *trailers;
