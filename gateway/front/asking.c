@@ -103,11 +103,17 @@ static void ask(sheaf_visit_t *visit)
         visit->go_on(visit);
 }
 
+/* It may have been ended meanwhile, and libh2o not be done with it yet. */
+static bool is_unanswered(const sheaf_visit_t *visit)
+{
+    return visit->req != NULL && !visit->is_started && !visit->is_final;
+}
+
 static void on_go(sheaf_caller_t *caller)
 {
     sheaf_visit_t *visit = SHEAF_OWNER(caller, sheaf_visit_t, caller);
 
-    if (visit->is_held && visit->req != NULL && !visit->is_final)
+    if (visit->is_held && is_unanswered(visit))
         ask(visit);
 }
 
@@ -117,7 +123,7 @@ static void on_held_too_long(sheaf_deadline_t *node)
     sheaf_fail_t fail;
 
     visit->is_held = false;
-    if (visit->req == NULL || visit->is_final)
+    if (!is_unanswered(visit))
         return;
     visit->encode.encoder = NULL;
     sheaf_fail(&fail, SHEAF_ERR_TIMEOUT, "it was not decided in time whether the request may be answered");
