@@ -75,7 +75,7 @@ static void keep_headers(sheaf_item_t *item, const sheaf_answer_head_t *head)
 {
     unsigned left_out = SHEAF_HEADER_HOP_BY_HOP | (item->batch->is_direct ? 0 : SHEAF_HEADER_NOT_IN_RESULT);
     sheaf_policy_t policy = sheaf_route_response_policy(item->route);
-    bool has_list = lists_names(head), is_open = sheaf_policy_is_open(&policy);
+    bool has_list = lists_names(head), is_open = item->is_given || sheaf_policy_is_open(&policy);
     uint32_t size = head->header_count + 1, count = 0; /* one more: a problem may need a content-type */
     size_t text_len = 0;
     sheaf_header_t *kept;

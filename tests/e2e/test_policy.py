@@ -301,6 +301,8 @@ class SameIdentity(Decisions):
             sees={"x-user": None, "x_user": None, "x-attr": None, "x_attr": None}),
         Row("a bad token where none is needed", bearers("j-9", ", required: false"), 401, token("t" * 40), inherits=True),
         Row("a token of more than its size", bearers("j-10"), 401, token(sub="a" * 9000)),
+        Row("a challenge where the route lets few fields of answers through", bearers("j-11"), 401,
+            keys=", response_headers: {allow: [x-app-*], deny: [www-*]}", says={"www-authenticate": 'Bearer realm="sheaf"'}),
     ]
 
 
