@@ -17,11 +17,15 @@ static bool has_trait(const sheaf_plugin_conf_t *conf, sheaf_p_trait_t trait)
 
 /* --- required --- */
 
+static bool is_called(const sheaf_plugin_conf_t *conf, sheaf_str_t name)
+{
+    return sheaf_str_eq(conf->name, name) || sheaf_str_eq(sheaf_str_of(conf->plugin->name), name);
+}
+
 static bool is_among(const sheaf_plugins_t *plugins, sheaf_str_t name)
 {
     for (uint32_t i = 0; i < plugins->count; i++)
-        if (sheaf_str_eq(plugins->items[i]->name, name) ||
-            sheaf_str_eq(sheaf_str_of(plugins->items[i]->plugin->name), name))
+        if (is_called(plugins->items[i], name))
             return true;
     return false;
 }
@@ -52,6 +56,26 @@ static bool takes_items(const sheaf_conf_t *conf, const sheaf_route_conf_t *rout
     return conf->endpoints.count > 0 && (route->expose & 1u << SHEAF_EXPOSURE_BATCH) != 0;
 }
 
+static bool sees_items(const sheaf_plugins_t *plugins, sheaf_str_t name)
+{
+    for (uint32_t i = 0; i < plugins->count; i++)
+        if (is_called(plugins->items[i], name) && !is_blind(plugins->items[i]))
+            return true;
+    return false;
+}
+
+/* At the top one may be blind, but not when a route relies on it. */
+static void check_sight_of_required(sheaf_report_t *report, const sheaf_conf_t *conf, const sheaf_route_conf_t *route,
+                                    const sheaf_yaml_t *node)
+{
+    for (const sheaf_yaml_t *name = children(node, "require"); name != NULL; name = name->next)
+        if (!is_among(&route->plugins, name->text) && !sees_items(&conf->plugins, name->text))
+            sheaf_report_error(report, name->mark,
+                               "items of batches would get past `%.*s`, which is required: it is asked about requests "
+                               "only (it has no on_item)",
+                               SHEAF_VALUE_ARG(name->text));
+}
+
 static void check_sight(sheaf_report_t *report, const sheaf_conf_t *conf, const sheaf_route_conf_t *route,
                         const sheaf_yaml_t *node)
 {
@@ -59,6 +83,7 @@ static void check_sight(sheaf_report_t *report, const sheaf_conf_t *conf, const 
 
     if (!takes_items(conf, route))
         return;
+    check_sight_of_required(report, conf, route, node);
     for (uint32_t i = 0; i < route->plugins.count; i++, entry = entry->next)
         if (is_blind(route->plugins.items[i]))
             sheaf_report_error(report, entry->mark,

@@ -76,6 +76,9 @@ static void what_hears_of_requests_only_guards_no_route_that_takes_items(void **
     assert_string_equal(said("", "", "{file: whole}", ", expose: [direct]"), "");
     assert_string_equal(said("", "", "{file: guard}, {file: harmless}", ""), "");
     assert_string_equal(said("{file: whole}", "{file: sums}", "", ""), "");
+    assert_says(said("{file: whole}", "", "", ", require: [whole]"), "get past `whole`, which is required");
+    assert_string_equal(said("{file: guard}", "", "", ", require: [guard]"), "");
+    assert_string_equal(said("{file: whole}", "", "", ", require: [whole], expose: [direct]"), "");
 }
 
 static void a_guard_on_a_route_is_not_asked_behind_what_answers_for_others(void **state)
