@@ -1,9 +1,12 @@
 """Plugins in the gateway: asked in order, held, caught when they break the contract, refused when they do not fit."""
 import http.client
 import json
+import os
 import pathlib
+import shutil
 import signal
 import subprocess
+import tempfile
 import unittest
 
 from harness import SHEAF, Case, RawClient, wait_until
@@ -252,6 +255,24 @@ class Shared(Case):
         self.sheaf.signal(signal.SIGHUP)
         wait_until(lambda: self.sheaf.metrics()['sheaf_reloads_total{outcome="ok"}'] == before + 1, what="the reload")
         self.assertEqual([self.count() for _ in range(20)], list(range(41, 61)))
+
+    def test_a_file_that_was_replaced_is_not_taken_on_reload(self):
+        with tempfile.TemporaryDirectory(prefix="sheaf-e2e-") as folder:
+            name, new = pathlib.Path(folder) / "mine.so", pathlib.Path(folder) / "new.so"
+            shutil.copy(OBJECTS / "rogue_0.so", name)
+            sheaf = self.start(top=f"plugins: [{{file: {name}, field: x-one}}]")
+            one, two = ({"url": "/o/echo", "headers": {field: "none"}} for field in ("x-one", "x-two"))
+            self.assertEqual([result["status"] for result in self.run_items(one, two, sheaf=sheaf)], [500, 200])
+            shutil.copy(OBJECTS / "empty.so", new)
+            new.rename(name)
+            before = sheaf.metrics()['sheaf_reloads_total{outcome="ok"}']
+            sheaf.write_conf(top=f"plugins: [{{file: {name}, field: x-two}}]")
+            sheaf.signal(signal.SIGHUP)
+            wait_until(lambda: sheaf.metrics()['sheaf_reloads_total{outcome="ok"}'] == before + 1, what="the reload")
+            self.assertEqual([result["status"] for result in self.run_items(one, two, sheaf=sheaf)], [200, 500])
+            os.kill(sheaf.children()[0], signal.SIGKILL)
+            wait_until(lambda: sheaf.metrics()['sheaf_worker_restarts_total'] == 1, what="a new worker")
+            self.assertEqual([result["status"] for result in self.run_items(one, two, sheaf=sheaf)], [200, 500])
 
     def test_a_plugin_that_refuses_to_open_refuses_the_reload(self):
         failed = 'sheaf_reloads_total{outcome="failed"}'
