@@ -182,7 +182,7 @@ typedef struct sheaf_p_request {
     uint64_t timeout_ms; /* 0: the upstream's */
     uint64_t max_bytes;  /* of the answer; more is an error. At most 16 MiB */
     void *data;
-    /* Once, unless cancelled; never from inside call(). status 0: `error` says why. */
+    /* Once, unless cancelled; never from inside call(). status 0: `error` says why; "answer-too-large": it is more than max_bytes. */
     void (*on_answer)(void *data, uint32_t status, const sheaf_p_field_t *fields, uint32_t field_count,
                       sheaf_p_str_t body, const char *error);
     /* An item: sent to its upstream, with the Host that its backend is sent; `upstream` is -1 then. Value 0: none. */
@@ -326,7 +326,7 @@ typedef struct sheaf_plugin {
     void (*on_result)(void *self, sheaf_p_ref_t item);
     /* The body that keep_body() of any plugin asked for is here: body(item, SHEAF_P_RESULT) is 1. Or it will not be, and that is 0:
      * it was cut, it is too long, memory was short, its client went away first. Once, after on_result and before on_done; as soon as
-     * the backend is done, while its client may still be reading. Nothing can be changed any more; the item, its status and its head
+     * that is known, while its client may still be reading. Nothing can be changed any more; the item, its status and its head
      * can be read until on_done has returned. */
     void (*on_body)(void *self, sheaf_p_ref_t item);
     /* The request is over, answered or not; after the last on_result and on_body. A direct request stands for its item here too. */

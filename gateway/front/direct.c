@@ -123,13 +123,23 @@ static void on_head(sheaf_batch_t *batch, uint64_t content_length)
     wake(visit);
 }
 
+/* What is lost is told at once: somebody may wait for it. */
+static void keep_more(sheaf_visit_t *visit, const char *bytes, size_t len)
+{
+    sheaf_kept_t *kept = &visit->caller.kept;
+
+    sheaf_kept_put(kept, bytes, len);
+    if (kept->state == SHEAF_KEPT_LOST)
+        sheaf_hooks_tell_body(sheaf_batch_item(visit->batch, 0));
+}
+
 static void on_body(sheaf_batch_t *batch, const char *bytes, size_t len)
 {
     sheaf_visit_t *visit = batch->watch_data;
 
     sheaf_out_put(&visit->out, bytes, len);
     if (visit->caller.kept.is_filled)
-        sheaf_kept_put(&visit->caller.kept, bytes, len);
+        keep_more(visit, bytes, len);
     wake(visit);
 }
 
@@ -225,6 +235,8 @@ static void keep_so_far(sheaf_visit_t *visit)
     if (kept->state == SHEAF_KEPT_KEEPING && visit->front->memory.level != SHEAF_MEMORY_FINE)
         sheaf_kept_lose(kept);
     sheaf_kept_fill(kept, &visit->out);
+    if (kept->state == SHEAF_KEPT_LOST)
+        sheaf_hooks_tell_body(sheaf_batch_item(visit->batch, 0));
 }
 
 /* Plugins are told of a head that is sent, and not when it comes: a failure may take its place until then. */

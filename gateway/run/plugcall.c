@@ -101,6 +101,8 @@ static void on_done(sheaf_exchange_t *exchange, sheaf_err_t err, const char *det
     plug_call_t *call = call_of(exchange);
     const char *why = detail != NULL && detail[0] != '\0' ? detail : sheaf_err_title(err);
 
+    if (err == SHEAF_ERR_ANSWER_TOO_LARGE)
+        why = sheaf_err_slug(err); /* that is no fault of its backend: a plugin has to tell the two apart */
     sheaf_plugwait_over(&call->wait);
     tell(call, err == SHEAF_OK ? call->status : 0, err == SHEAF_OK ? "" : why);
     call_free(call);

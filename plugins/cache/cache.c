@@ -209,20 +209,20 @@ static int has_changed(const cache_ask_t *ask, const cache_head_t *answer, const
     return is_changed;
 }
 
-static const char *keep(cache_ask_t *ask, uint32_t status, const cache_head_t *head, const cache_head_t *question)
+static const char *keep(cache_ask_t *ask, uint32_t status, cache_head_t *head, const cache_head_t *question)
 {
     cache_landing_t landing = {.uri = ask->uri, .place = ask->place, .question = &ask->question, .head = head};
 
-    ask->cache->api->body(ask->item, SHEAF_P_RESULT, &landing.body);
-    if (is_incomplete(head, landing.body))
-        return "incomplete";
     landing.is_changed = has_changed(ask, head, question);
     landing.is_led = ask->role == CACHE_ROLE_LEADING;
     landing.is_personal = ask->is_personal || cache_ask_is_personal(ask->cache, ask->item, question);
     landing.asked_s = ask->asked_s;
     landing.asked_ms = ask->asked_ms;
     landing.status = status;
-    return cache_keep(ask->cache, &landing);
+    if (ask->is_direct)
+        return cache_pass(ask, &landing, head);
+    ask->cache->api->body(ask->item, SHEAF_P_RESULT, &landing.body);
+    return is_incomplete(head, landing.body) ? "incomplete" : cache_keep(ask->cache, &landing);
 }
 
 /* What most answers of most services are: they say nothing of being kept, nobody waits for them, and nothing is stored that
@@ -246,8 +246,6 @@ static const char *unfit(const cache_ask_t *ask)
         return "error";
     if (ask->is_head)
         return "method";
-    if (ask->is_direct)
-        return "streamed";
     return says_nothing(ask) ? "lifetime" : NULL;
 }
 
@@ -264,16 +262,39 @@ static const char *look_at(cache_ask_t *ask, uint32_t status)
     return refusal;
 }
 
+/* A backend that fails (RFC 5861 4): is there a stale answer that may be given instead? */
+static int has_stand_in(cache_ask_t *ask, uint32_t status)
+{
+    cache_t *cache = ask->cache;
+    cache_entry_t *entry;
+    sheaf_p_str_t error;
+    char how[64];
+
+    if ((status != 500 && status != 502 && status != 503 && status != 504) || (ask->control.said & CACHE_NO_CACHE) ||
+        (cache->api->text(ask->item, SHEAF_P_ERROR, &error) && cache_text_is(error, "plugin")))
+        return 0;
+    entry = cache_find(ask);
+    if (entry == NULL || !cache_rules_stands_in(&entry->facts, cache_age_s(cache, entry)))
+        return 0;
+    cache->api->count(cache->worker, CACHE_STALE, 1);
+    snprintf(how, sizeof(how), "fwd=stale; fwd-status=%u", status);
+    return cache_tell(ask, entry, how) == SHEAF_P_ANSWER;
+}
+
 static void answered(cache_ask_t *ask, uint32_t status)
 {
     cache_flight_t *flight = ask->flight;
-    const char *refusal = unfit(ask);
+    cache_landing_kind_t how = cache_pass_ended(ask);
+    const char *refusal;
 
-    if (refusal == NULL)
-        refusal = look_at(ask, status);
-    cache_tell_forwarded(ask, refusal);
-    if (flight != NULL)
-        cache_flight_land(flight, status >= 500);
+    if (!has_stand_in(ask, status)) {
+        refusal = unfit(ask);
+        if (refusal == NULL)
+            refusal = look_at(ask, status);
+        cache_tell_forwarded(ask, refusal);
+    }
+    if (flight != NULL && ask->role != CACHE_ROLE_PASSING)
+        cache_flight_land(flight, how);
 }
 
 static void cache_on_result(void *self, sheaf_p_ref_t item)
@@ -293,7 +314,16 @@ static void cache_on_result(void *self, sheaf_p_ref_t item)
         cache_tell_forwarded(ask, NULL);
     else if (ask->role == CACHE_ROLE_ALONE || ask->role == CACHE_ROLE_LEADING)
         answered(ask, (uint32_t)status);
-    cache_ask_free(ask);
+    if (ask->role != CACHE_ROLE_PASSING)
+        cache_ask_free(ask);
+}
+
+static void cache_on_body(void *self, sheaf_p_ref_t item)
+{
+    cache_ask_t *ask = cache_ask_find(self, item);
+
+    if (ask != NULL && ask->role == CACHE_ROLE_PASSING)
+        cache_pass_end(ask);
 }
 
 static void cache_on_done(void *self, sheaf_p_ref_t request)
@@ -315,6 +345,7 @@ SHEAF_PLUGIN(cache) = {
     .close = cache_close,
     .on_item = cache_on_item,
     .on_result = cache_on_result,
+    .on_body = cache_on_body,
     .on_done = cache_on_done,
     .traits = SHEAF_P_GUARDS_NOTHING | SHEAF_P_REPLAYS,
 };

@@ -261,8 +261,8 @@ static void read_item(cache_ask_t *ask)
     ask->role = is_for_the_cache(ask) ? CACHE_ROLE_ALONE : CACHE_ROLE_BYPASS;
     ask->forward = "bypass";
     ask->is_personal = cache_ask_is_personal(cache, ask->item, &ask->question);
-    /* a direct answer is streamed past the cache, that of HEAD has no body: nobody should wait for one */
-    ask->is_alone = ask->is_personal || ask->is_head || ask->is_direct || (ask->control.said & CACHE_NO_CACHE) != 0;
+    /* an answer to HEAD has no body: nobody should wait for one */
+    ask->is_alone = ask->is_personal || ask->is_head || (ask->control.said & CACHE_NO_CACHE) != 0;
 }
 
 /* --- asks that live --- */
@@ -340,7 +340,9 @@ void cache_ask_free(cache_ask_t *ask)
     *(ask->elder == NULL ? &ask->visit->asks : &ask->elder->sibling) = ask->sibling;
     if (ask->sibling != NULL)
         ask->sibling->elder = ask->elder;
+    ask->cache->passing_bytes -= ask->passing_bytes;
     cache_head_free(&ask->question);
+    cache_head_free(&ask->head);
     free(ask->uri);
     free(ask->place);
     free(ask);

@@ -9,7 +9,7 @@ int64_t cache_age_s(const cache_t *cache, const cache_entry_t *entry)
 }
 
 /* Who has said who he is gets only what is for all, and never learns what else is stored. */
-static cache_entry_t *find(cache_ask_t *ask)
+cache_entry_t *cache_find(cache_ask_t *ask)
 {
     cache_entry_t *entry = cache_store_find(ask->cache->store, ask->uri, ask->place, &ask->question);
 
@@ -105,12 +105,14 @@ static sheaf_p_verdict_t go(cache_ask_t *ask, const cache_entry_t *entry)
     flight = cache_flight_find(cache, ask->uri, ask->place);
     if (flight == NULL)
         return lead(ask, entry);
+    if (cache_flight_is_overdue(flight))
+        return go_alone(ask); /* whoever leads may be a client that reads slowly */
     return cache_flight_wait(flight, ask) == 0 ? SHEAF_P_LATER : go_alone(ask);
 }
 
 sheaf_p_verdict_t cache_decide(cache_ask_t *ask, int has_failed)
 {
-    cache_entry_t *entry = find(ask);
+    cache_entry_t *entry = cache_find(ask);
     cache_use_t use = CACHE_USE_REVALIDATE;
 
     if (entry != NULL)

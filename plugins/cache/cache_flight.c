@@ -39,6 +39,7 @@ cache_flight_t *cache_flight_new(cache_t *cache, const char *uri, const char *pl
         flight_free(flight);
         return NULL;
     }
+    flight->asked_ms = cache->api->now_ms(cache->worker);
     flight->leader = leader;
     if (leader != NULL)
         leader->flight = flight;
@@ -66,7 +67,7 @@ void cache_flight_drop(cache_flight_t *flight)
 
 /* --- who waits --- */
 
-static void stop_waiting(cache_ask_t *ask)
+static void let_go(cache_ask_t *ask)
 {
     cache_t *cache = ask->cache;
     cache_ask_t **at = &ask->flight->waiting;
@@ -77,10 +78,15 @@ static void stop_waiting(cache_ask_t *ask)
     cache->api->timer_stop(cache->worker, ask->timer);
     cache->waiting--;
     ask->flight = NULL;
+}
+
+static void stop_waiting(cache_ask_t *ask)
+{
+    let_go(ask);
     ask->is_alone = 1;
 }
 
-/* What has waited decides anew; once, since it is alone from now on. */
+/* What has waited decides anew; once, since it is alone from now on, or until its time is over. */
 static void wake(cache_ask_t *ask, int has_failed)
 {
     if (cache_decide(ask, has_failed) == SHEAF_P_PASS)
@@ -99,9 +105,11 @@ int cache_flight_wait(cache_flight_t *flight, cache_ask_t *ask)
 {
     cache_t *cache = flight->cache;
 
-    if (cache->collapse_ms == 0 || cache->waiting >= cache->max_waiting)
+    uint64_t waited_ms = cache->api->now_ms(cache->worker) - ask->asked_ms;
+
+    if (waited_ms >= cache->collapse_ms || cache->waiting >= cache->max_waiting)
         return -1;
-    ask->timer = cache->api->timer_start(cache->worker, cache->collapse_ms, on_time, ask);
+    ask->timer = cache->api->timer_start(cache->worker, cache->collapse_ms - waited_ms, on_time, ask);
     ask->role = CACHE_ROLE_WAITING;
     ask->flight = flight;
     ask->next_waiting = flight->waiting;
@@ -110,7 +118,14 @@ int cache_flight_wait(cache_flight_t *flight, cache_ask_t *ask)
     return 0;
 }
 
-void cache_flight_land(cache_flight_t *flight, int has_failed)
+int cache_flight_is_overdue(const cache_flight_t *flight)
+{
+    const cache_t *cache = flight->cache;
+
+    return cache->api->now_ms(cache->worker) - flight->asked_ms >= cache->collapse_ms;
+}
+
+void cache_flight_land(cache_flight_t *flight, cache_landing_kind_t how)
 {
     unlink_flight(flight); /* first: who decides anew must not find it */
     if (flight->leader != NULL)
@@ -118,8 +133,9 @@ void cache_flight_land(cache_flight_t *flight, int has_failed)
     while (flight->waiting != NULL) {
         cache_ask_t *ask = flight->waiting;
 
-        stop_waiting(ask);
-        wake(ask, has_failed);
+        let_go(ask);
+        ask->is_alone = how != CACHE_DESERTED;
+        wake(ask, how == CACHE_FAILED);
     }
     flight_free(flight);
 }
@@ -138,7 +154,7 @@ void cache_flight_leave(cache_ask_t *ask)
     flight->leader = NULL;
     ask->flight = NULL;
     if (!flight->is_calling)
-        cache_flight_land(flight, 0);
+        cache_flight_land(flight, CACHE_DESERTED);
 }
 
 void cache_flight_end_all(cache_t *cache)

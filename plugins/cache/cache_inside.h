@@ -4,11 +4,12 @@
  *                       |--> BYPASS             not for the cache
  *                       |--> ALONE              to the backend; its answer may be stored
  *                       |--> LEADING            to the backend, others wait for what it brings
+ *                       |      '--on_result--> PASSING    a direct request's: its body passes to the client and is copied
  *                       |--> VALIDATING         the cache asks the backend itself whether its answer still holds
  *                       '--> WAITING            for the one that leads, or validates
  *                                |--its flight has landed, or time is over--> decide again, alone from now on
  *
- * An ask lives from on_item to on_result, or on_done of its request; a flight as long as the ask or the call that leads it. */
+ * An ask lives from on_item to on_result (PASSING: on_body), or on_done of its request; a flight as long as the ask or the call that leads it. */
 #ifndef CACHE_INSIDE_H
 #define CACHE_INSIDE_H
 
@@ -32,6 +33,7 @@ typedef enum cache_role {
     CACHE_ROLE_LEADING,
     CACHE_ROLE_VALIDATING,
     CACHE_ROLE_WAITING,
+    CACHE_ROLE_PASSING,
 } cache_role_t;
 
 typedef struct cache cache_t;
@@ -64,6 +66,11 @@ struct cache_ask {
     cache_flight_t *flight; /* LEADING, VALIDATING, WAITING */
     cache_ask_t *next_waiting;
     sheaf_p_timer_t timer; /* WAITING */
+    /* PASSING: the answer, as far as it is here */
+    uint32_t status;
+    cache_head_t head;
+    uint64_t passing_bytes;
+    int is_led;
 };
 
 /* A question to the backend that others wait for. */
@@ -79,7 +86,7 @@ struct cache_flight {
     cache_head_t question;
     uint64_t serial; /* of the entry it asks about */
     int64_t asked_s;
-    uint64_t asked_ms;
+    uint64_t asked_ms; /* when it began */
 };
 
 #define CACHE_BUCKETS 1024u
@@ -101,6 +108,7 @@ struct cache {
     cache_ask_t *asks[CACHE_BUCKETS];
     cache_flight_t *flights[CACHE_BUCKETS];
     uint32_t waiting;
+    uint64_t passing_bytes; /* that copies may take; at most as much as the store */
 };
 
 /* --- cache_ask.c --- */
@@ -122,6 +130,8 @@ int cache_ask_is_personal(const cache_t *cache, sheaf_p_ref_t item, const cache_
 
 /* What becomes of it: ANSWER, PASS (to the backend) or LATER. `has_failed`: the backend just did. */
 sheaf_p_verdict_t cache_decide(cache_ask_t *ask, int has_failed);
+/* What is stored for it, and may be given to whoever asks it; NULL: nothing. */
+cache_entry_t *cache_find(cache_ask_t *ask);
 int64_t cache_age_s(const cache_t *cache, const cache_entry_t *entry);
 
 /* --- cache_flight.c --- */
@@ -132,8 +142,17 @@ cache_flight_t *cache_flight_new(cache_t *cache, const char *uri, const char *pl
 /* 0, or -1: too many wait already. */
 int cache_flight_wait(cache_flight_t *flight, cache_ask_t *ask);
 void cache_flight_leave(cache_ask_t *ask);
+/* Is it under way for so long that nobody should wait for it any more? */
+int cache_flight_is_overdue(const cache_flight_t *flight);
+
+typedef enum cache_landing_kind {
+    CACHE_LANDED,
+    CACHE_FAILED,   /* the backend did */
+    CACHE_DESERTED, /* whoever led went away: another leads instead */
+} cache_landing_kind_t;
+
 /* Whoever waits decides anew; frees it. */
-void cache_flight_land(cache_flight_t *flight, int has_failed);
+void cache_flight_land(cache_flight_t *flight, cache_landing_kind_t how);
 /* One nobody waits for. */
 void cache_flight_drop(cache_flight_t *flight);
 /* Without a word to anybody. */
@@ -162,10 +181,23 @@ typedef struct cache_landing {
 
 /* NULL: stored; else why not. Marks what is not worth waiting for. */
 const char *cache_keep(cache_t *cache, const cache_landing_t *landing);
+/* The same of a head whose body is still to come: NULL: it would be stored. */
+const char *cache_keep_would(cache_t *cache, const cache_landing_t *landing);
+/* It will not be stored, whatever its head says: marks it, and forgets what is stale beside it. */
+void cache_keep_not(cache_t *cache, const cache_landing_t *landing);
 /* A 304 for `entry` is here. 0: it holds again; -1: it does not, and is gone. */
 int cache_keep_refresh(cache_t *cache, cache_entry_t *entry, const cache_landing_t *not_modified);
 /* An unsafe method has succeeded (4.4). */
 void cache_keep_invalidate(cache_t *cache, sheaf_p_ref_t item);
+
+/* --- cache_pass.c --- */
+
+/* The answer of `landing` (no body yet) is a direct request's: has its body copied while it passes. NULL: it is PASSING. */
+const char *cache_pass(cache_ask_t *ask, const cache_landing_t *landing, cache_head_t *head);
+/* How its question to the backend has ended. */
+cache_landing_kind_t cache_pass_ended(const cache_ask_t *ask);
+/* It came, or will not: stores it, and whoever waited has it. Frees the ask. */
+void cache_pass_end(cache_ask_t *ask);
 
 /* --- cache_tell.c --- */
 

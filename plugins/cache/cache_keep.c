@@ -55,8 +55,6 @@ static const char *put(cache_t *cache, const cache_landing_t *landing, const cac
     cache_head_t selecting = {0};
     cache_entry_t *entry;
 
-    if (cache_store_is_spoiled(cache->store, landing->uri, landing->asked_ms))
-        return "invalidated";
     if (landing->body.len > cache->limits.entry_bytes)
         return "size";
     if (cache_vary_select(landing->head, landing->question, &selecting) != 0)
@@ -82,7 +80,7 @@ static void forget_stale(cache_t *cache, const cache_landing_t *landing)
         cache_store_remove(cache->store, entry);
 }
 
-static void not_stored(cache_t *cache, const cache_landing_t *landing)
+void cache_keep_not(cache_t *cache, const cache_landing_t *landing)
 {
     if (landing->status >= 500 || (landing->is_personal && !landing->is_led))
         return;
@@ -91,19 +89,43 @@ static void not_stored(cache_t *cache, const cache_landing_t *landing)
     cache_store_mark(cache->store, landing->uri, landing->place, cache->api->now_ms(cache->worker) + cache->mark_ms);
 }
 
-const char *cache_keep(cache_t *cache, const cache_landing_t *landing)
+/* What the head says. */
+static const char *judge(const cache_t *cache, const cache_landing_t *landing, cache_facts_t *ret_facts)
 {
     const char *refusal;
-    cache_facts_t facts;
 
-    cache_facts_read(landing->head, landing->asked_s, cache->api->wall_s(cache->worker), cache->heuristic, &facts);
-    refusal = cache_rules_refusal(landing->status, landing->head, &facts, landing->is_personal);
+    cache_facts_read(landing->head, landing->asked_s, cache->api->wall_s(cache->worker), cache->heuristic, ret_facts);
+    refusal = cache_rules_refusal(landing->status, landing->head, ret_facts, landing->is_personal);
     if (refusal == NULL && landing->is_changed)
         refusal = "changed";
+    if (refusal == NULL && cache_store_is_spoiled(cache->store, landing->uri, landing->asked_ms))
+        refusal = "invalidated";
+    return refusal;
+}
+
+const char *cache_keep(cache_t *cache, const cache_landing_t *landing)
+{
+    cache_facts_t facts;
+    const char *refusal = judge(cache, landing, &facts);
+
     if (refusal == NULL)
         refusal = put(cache, landing, &facts);
     if (refusal != NULL)
-        not_stored(cache, landing);
+        cache_keep_not(cache, landing);
+    return refusal;
+}
+
+const char *cache_keep_would(cache_t *cache, const cache_landing_t *landing)
+{
+    cache_head_t selecting = {0};
+    cache_facts_t facts;
+    const char *refusal = judge(cache, landing, &facts);
+
+    if (refusal == NULL && cache_vary_select(landing->head, landing->question, &selecting) != 0)
+        refusal = "vary";
+    cache_head_free(&selecting);
+    if (refusal != NULL)
+        cache_keep_not(cache, landing);
     return refusal;
 }
 

@@ -144,9 +144,9 @@ static void on_answer(void *data, uint32_t status, const sheaf_p_field_t *fields
     cache_flight_t *flight = data;
     cache_head_t head = {0};
     cache_landing_t landing = {.uri = flight->uri, .place = flight->place, .question = &flight->question, .body = body};
-    int is_taken, has_failed = status == 0 || status >= 500;
+    int is_taken, is_large = status == 0 && error != NULL && strcmp(error, "answer-too-large") == 0;
+    int has_failed = (status == 0 && !is_large) || status >= 500;
 
-    (void)error;
     flight->is_calling = 0;
     landing.is_led = 1;
     landing.asked_s = flight->asked_s;
@@ -154,11 +154,13 @@ static void on_answer(void *data, uint32_t status, const sheaf_p_field_t *fields
     landing.status = status;
     landing.head = &head;
     is_taken = read_fields(fields, count, &head) == 0 && take(flight, &landing);
+    if (is_large)
+        cache_keep_not(flight->cache, &landing);
     cache_head_free(&head);
     if (flight->leader != NULL && tell_leader(flight, status, is_taken, has_failed) != 0) {
         flight->leader->role = CACHE_ROLE_LEADING; /* goes itself; others still wait for what it brings */
         flight->cache->api->resume(flight->leader->item);
         return;
     }
-    cache_flight_land(flight, has_failed);
+    cache_flight_land(flight, has_failed ? CACHE_FAILED : CACHE_LANDED);
 }

@@ -270,6 +270,9 @@ static int api_keep_body(sheaf_p_ref_t ref, uint64_t max_bytes)
         return -1;
     if (thing->bodies[SHEAF_P_RESULT] != NULL && strlen(thing->bodies[SHEAF_P_RESULT]) > max_bytes)
         return -1;
+    for (const host_field_t *field = thing->heads[SHEAF_P_RESULT]; field != NULL; field = field->next)
+        if (strcasecmp(field->name, "content-length") == 0 && strtoull(field->value, NULL, 10) > max_bytes)
+            return -1;
     thing->is_kept = 1;
     thing->kept = (int64_t)max_bytes;
     return 0;

@@ -77,27 +77,6 @@ static void another_query_host_scheme_place_is_another_key(void **state)
     host_free(host);
 }
 
-static void a_direct_request_is_answered_with_what_an_item_brought_and_the_other_way_not(void **state)
-{
-    host_t *host = opened(NULL, NULL);
-    sheaf_p_ref_t item, request = host_direct(host, "GET", "/b", &item);
-
-    (void)state;
-    assert_string_equal(ask(item), "-"); /* streamed past the cache */
-    host_header(item, SHEAF_P_RESULT, "Cache-Control", "max-age=60");
-    host_result(item, 200);
-    assert_string_equal(status_of(item), "sheaf; fwd=uri-miss; detail=streamed");
-    assert_string_equal(get(host, "/b"), "-");
-    host_done(request);
-
-    fill(host, "/a", "max-age=60", NULL, "x");
-    host_direct(host, "GET", "/a", &item);
-    host_fact(item, SHEAF_P_UPSTREAM_NAME, "users");
-    host_fact(item, SHEAF_P_ROUTE, "/users/{id}");
-    assert_string_equal(ask(item), "x");
-    host_free(host);
-}
-
 static void head_is_answered_from_get_and_stores_nothing(void **state)
 {
     host_t *host = opened(NULL, NULL);
@@ -272,7 +251,6 @@ int main(void)
         cmocka_unit_test(what_is_fresh_is_answered_with_its_age),
         cmocka_unit_test(rfc9211_it_is_said_why_the_backend_was_asked),
         cmocka_unit_test(another_query_host_scheme_place_is_another_key),
-        cmocka_unit_test(a_direct_request_is_answered_with_what_an_item_brought_and_the_other_way_not),
         cmocka_unit_test(head_is_answered_from_get_and_stores_nothing),
         cmocka_unit_test(rfc9111_4_3_2_conditions_of_the_client_are_judged_by_the_store),
         cmocka_unit_test(rfc9111_5_2_1_7_only_if_cached_is_never_forwarded),
