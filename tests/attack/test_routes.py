@@ -76,5 +76,45 @@ class Routes(Attack):
                     self.assertNotIn(b"forged", answer.body)
 
 
+class Stored(Attack):
+    """A backend that tells everybody what it was told, and lets it be stored: what one client said must reach no other.
+    (Its Date is always the same, and so its answers are old.)"""
+    places = {"top": "plugins: [{use: cache}, {use: headers, response: {set: {cache-control: max-age=2000000000}}}]"}
+    UNKEYED = ("x-forwarded-host", "x-forwarded-proto", "x-forwarded-for", "x-forwarded-port", "forwarded", "x-real-ip", "x-host",
+               "x-original-url", "x-rewrite-url", "x-http-method-override", "x-method-override", "x-forwarded-prefix",
+               "x-forwarded-scheme", "x-original-host", "authorization", "cookie", "x-api-key", "x-auth-token")
+
+    def answers(self, target):
+        yield "item", self.sheaf.batch([target]).body
+        yield "direct", self.sheaf.request("GET", target).body
+
+    def test_no_field_of_a_direct_request_is_stored_for_others(self):
+        for number, name in enumerate(name for unkeyed in self.UNKEYED for name in {unkeyed, unkeyed.replace("-", "_"), unkeyed.upper()}):
+            target = f"/o/echo/{number}"
+            with self.subTest(name=name):
+                self.assertEqual(self.sheaf.request("GET", target, headers={name: "forged"}).status, 200)
+                for way, body in self.answers(target):
+                    self.assertNotIn(b"forged", body, way)
+
+    def test_no_body_or_range_of_a_direct_request_is_stored_for_others(self):
+        self.assertIn(b"forged", self.sheaf.request("GET", "/o/echo/fat", b"forged").body)
+        self.assertIn(b"forged", self.sheaf.request("GET", "/o/echo/part", headers={"Range": "bytes=0-9, forged"}).body)
+        for target in ("/o/echo/fat", "/o/echo/part"):
+            for way, body in self.answers(target):
+                self.assertNotIn(b"forged", body, way)
+
+    def test_what_a_client_breaks_off_is_not_stored(self):
+        client = RawClient(self.sheaf.at)
+        client.send(b"GET /o/drip/40 HTTP/1.1\r\nHost: h\r\n\r\n")
+        client.read_until(b"stored\r\n")
+        client.reset()
+        answer = self.sheaf.request("GET", "/o/drip/40", headers={"Host": "h"})
+        self.assertEqual(len(answer.body), 40)
+
+    def test_what_was_stored_is_for_everybody(self):
+        self.sheaf.request("GET", "/o/echo/fine")
+        self.assertIn(b"hit", self.sheaf.batch(["/o/echo/fine"]).body)
+
+
 if __name__ == "__main__":
     unittest.main()
