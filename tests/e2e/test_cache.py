@@ -248,8 +248,10 @@ class Cache(Case):
             self.name = f"cut-{len(chunked)}"
             target = self.url(cc="max-age=60", pad=3000, cut=1, **chunked)
             for _ in range(2):
-                with self.assertRaises((http.client.IncompleteRead, ConnectionError)):
-                    self.ask("direct", target)
+                try:
+                    self.assertEqual(self.ask("direct", target).status, 502)  # cut before its head was sent
+                except (http.client.IncompleteRead, ConnectionError):
+                    pass
             self.assertEqual(self.keeper.count(self.name), 2)
 
     def test_what_is_too_large_passes_and_is_not_stored(self):
