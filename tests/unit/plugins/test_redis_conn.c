@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "plugins/redis/redis_conn.h"
 #include "tests/plugins/host.h"
@@ -182,6 +183,26 @@ static void an_answer_that_is_too_large_costs_the_connection_alone(void **unused
     }
 }
 
+static void who_waits_for_an_answer_that_breaks_off_is_told_so(void **unused)
+{
+    static const char answer[] = "*2\r\n:17\r\n$6\r\na\r\nb\r\n\r\n";
+
+    for (size_t cut = 0; cut < sizeof(answer) - 1; cut++) {
+        bench_t *bench = bench_new();
+
+        assert_true(ask(bench, 1, sheaf_p_str("", 0)));
+        assert_true(ask(bench, 2, sheaf_p_str("", 0)));
+        settle(bench);
+        if (cut > 0)
+            say(bench, answer, cut);
+        shutdown(bench->liar.conn, SHUT_WR);
+        until_told(bench, 2);
+        assert_int_equal(bench->silences, 2);
+        assert_int_equal(host_counted(bench->host, "lost"), 1);
+        bench_free(bench);
+    }
+}
+
 static void an_answer_as_large_as_agreed_is_one(void **unused)
 {
     bench_t *bench = bench_new();
@@ -236,6 +257,7 @@ int main(void)
         cmocka_unit_test(an_answer_may_come_in_any_two_pieces),
         cmocka_unit_test(a_script_that_redis_does_not_know_is_sent_whole_once),
         cmocka_unit_test(an_answer_that_is_too_large_costs_the_connection_alone),
+        cmocka_unit_test(who_waits_for_an_answer_that_breaks_off_is_told_so),
         cmocka_unit_test(an_answer_as_large_as_agreed_is_one),
         cmocka_unit_test(what_is_asked_of_one_that_does_not_listen_is_bounded),
         cmocka_unit_test(a_question_that_does_not_fit_is_not_asked),
