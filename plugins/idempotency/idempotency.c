@@ -112,7 +112,11 @@ static sheaf_p_verdict_t replay(memory_t *memory, sheaf_p_ref_t item, const char
 
 static bool hold_for(memory_t *memory, sheaf_p_ref_t item, const idempotency_hold_t *hold)
 {
-    return memory->api->set(item, memory->hold, sheaf_p_str((const char *)hold, sizeof(*hold))) == 0;
+    if (memory->api->set(item, memory->hold, sheaf_p_str((const char *)hold, sizeof(*hold))) != 0)
+        return false;
+    if (memory->redis != NULL)
+        idempotency_redis_hold(memory->redis, hold);
+    return true;
 }
 
 static sheaf_p_verdict_t run(memory_t *memory, sheaf_p_ref_t item, const idempotency_hold_t *hold)

@@ -6,12 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "idempotency_held.h"
+
 #define AGAIN_MS   1000
 #define FRAME_ROOM 1024 /* an error of Redis is as long as that at most */
 
 /* One script for all three, so that Redis knows it when an end is told: nobody may be there to send it whole then.
  * KEYS[1] the key; ARGV: what is done, payload, ticket, milliseconds; then for `begin` how long an answer may be here, for `finish`
- * the answer. `begin` returns {what was found, the answer}, the others a number. */
+ * the answer. `begin` returns {what was found, the answer}; what the others return says nothing but that they were done. */
 static const char script_text[] = "local was = redis.call('GET', KEYS[1])\n"
                                   "local mine = 'R' .. ARGV[2] .. ARGV[3]\n"
                                   "if ARGV[1] == 'drop' then\n"
@@ -23,6 +25,7 @@ static const char script_text[] = "local was = redis.call('GET', KEYS[1])\n"
                                   "  redis.call('SET', KEYS[1], 'A' .. ARGV[2] .. ARGV[3] .. ARGV[5], 'PX', ARGV[4])\n"
                                   "  return 1\n"
                                   "end\n"
+                                  "if ARGV[1] == 'hold' and was then return 0 end\n"
                                   "if not was then\n"
                                   "  redis.call('SET', KEYS[1], mine, 'PX', ARGV[4])\n"
                                   "  return {'new', ''}\n"
@@ -51,7 +54,8 @@ struct idempotency_redis {
     idempotency_redis_events_t events;
     redis_conn_t *conn;
     redis_script_t script;
-    redis_question_t question;    /* of one call at a time */
+    redis_question_t question; /* of one call at a time */
+    idempotency_held_t *held;
     owed_t *owed;                 /* the oldest first */
     uint32_t owed_count, waiting; /* waiting: those that are not asked */
     uint64_t owed_bytes, last_number;
@@ -59,9 +63,10 @@ struct idempotency_redis {
     sheaf_p_timer_t again;
 };
 
-/* Behind a question. owed: number of an end; 0: it is a beginning. */
+/* Behind a question. owed: number of an end; 0: it is a beginning, or says that it has begun. */
 typedef struct note {
     uint64_t owed;
+    uint64_t is_hold;
     sheaf_p_ref_t item;
     idempotency_hold_t hold;
 } note_t;
@@ -252,6 +257,8 @@ static void on_answer(void *owner, const void *data, const redisReply *reply)
     note_t note;
 
     memcpy(&note, data, sizeof(note));
+    if (note.is_hold)
+        return;
     if (note.owed != 0)
         end_told(redis, note.owed, reply);
     else
@@ -274,15 +281,42 @@ bool idempotency_redis_begin(idempotency_redis_t *redis, sheaf_p_ref_t item, con
     return redis_conn_ask(redis->conn, question, &note, sizeof(note));
 }
 
+void idempotency_redis_hold(idempotency_redis_t *redis, const idempotency_hold_t *hold)
+{
+    const uint64_t now_ms = redis->api->now_ms(redis->worker);
+
+    idempotency_held_add(redis->held, hold, now_ms + redis->conf->lease_ms, now_ms);
+}
+
 void idempotency_redis_finish(idempotency_redis_t *redis, const idempotency_hold_t *hold, const char *answer,
                               uint32_t len)
 {
+    idempotency_held_remove(redis->held, hold->ticket);
     owe(redis, hold, false, answer, len);
 }
 
 void idempotency_redis_drop(idempotency_redis_t *redis, const idempotency_hold_t *hold)
 {
+    idempotency_held_remove(redis->held, hold->ticket);
     owe(redis, hold, true, NULL, 0);
+}
+
+/* --- a Redis that is back --- */
+
+static bool say_held(void *data, const idempotency_hold_t *hold, uint64_t left_ms)
+{
+    idempotency_redis_t *redis = data;
+    const note_t note = {.is_hold = true};
+
+    return redis_conn_ask(redis->conn, question_about(redis, "hold", hold, left_ms), &note, sizeof(note));
+}
+
+static void on_dialed(void *owner)
+{
+    idempotency_redis_t *redis = owner;
+
+    idempotency_held_each(redis->held, redis->api->now_ms(redis->worker), say_held, redis);
+    pay(redis);
 }
 
 /* --- life --- */
@@ -293,8 +327,10 @@ idempotency_redis_t *idempotency_redis_new(const sheaf_p_api_t *api, sheaf_p_wor
     idempotency_redis_t *redis = calloc(1, sizeof(*redis));
     redis_conn_conf_t conn = conf->redis;
 
-    if (redis == NULL)
+    if (redis == NULL || (redis->held = idempotency_held_new()) == NULL) {
+        free(redis);
         return NULL;
+    }
     redis->api = api;
     redis->worker = worker;
     redis->conf = conf;
@@ -303,10 +339,12 @@ idempotency_redis_t *idempotency_redis_new(const sheaf_p_api_t *api, sheaf_p_wor
     conn.answer_bytes = conf->answer_bytes + FRAME_ROOM;
     conn.lost_counter = events->lost_counter;
     conn.on_answer = on_answer;
+    conn.on_dialed = on_dialed;
     conn.owner = redis;
     redis->conn = redis_conn_new(api, worker, &conn);
     if (redis->conn != NULL)
         return redis;
+    idempotency_held_free(redis->held);
     free(redis);
     return NULL;
 }
@@ -319,5 +357,6 @@ void idempotency_redis_free(idempotency_redis_t *redis)
     redis_conn_free(redis->conn);
     while (redis->owed != NULL)
         forget(redis, &redis->owed);
+    idempotency_held_free(redis->held);
     free(redis);
 }

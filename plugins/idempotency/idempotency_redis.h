@@ -7,6 +7,7 @@
  * where another one's stands. Finish does write where nothing stands any more: what was done must be known, also by a Redis that has
  * lost what it was told, or after the lease; and over the answer of its own that stands there, when more of it is known.
  *
+ * What this worker runs is said again (hold) to a Redis that it had lost, before anything else: it may have forgotten it.
  * Ends (finish, drop) that Redis did not take are owed: they are sent again, before anything else is asked, as soon as it is
  * there, until `ttl` is over; at most OWED_MAX of them and OWED_BYTES. */
 #ifndef IDEMPOTENCY_REDIS_H
@@ -36,6 +37,9 @@ void idempotency_redis_free(idempotency_redis_t *redis);
 
 /* Returns false if Redis cannot be asked now: on_found will not come, and the key is not held. */
 bool idempotency_redis_begin(idempotency_redis_t *redis, sheaf_p_ref_t item, const idempotency_hold_t *hold);
+
+/* It is sent with that: until it ends, or its lease is over, a Redis that is dialed again is told of it once more. */
+void idempotency_redis_hold(idempotency_redis_t *redis, const idempotency_hold_t *hold);
 
 void idempotency_redis_finish(idempotency_redis_t *redis, const idempotency_hold_t *hold, const char *answer,
                               uint32_t len);

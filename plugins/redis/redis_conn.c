@@ -40,7 +40,8 @@ struct redis_conn {
     sheaf_p_timer_t deadline, rest;
 };
 
-static void dial(void *data);                                              /* DOWN: makes a context            */
+static void on_rested(void *data);                                         /* DOWN for long enough: dials again   */
+static void dial(redis_conn_t *conn);                                      /* DOWN: makes a context            */
 static void on_connect(const redisAsyncContext *context, int status);      /* UP, or back to DOWN              */
 static void greet(redis_conn_t *conn);                                     /* AUTH, SELECT: before any question */
 static void on_reply(redisAsyncContext *context, void *reply, void *data); /* an answer, or the end            */
@@ -121,12 +122,20 @@ static void go_down(redis_conn_t *conn)
                                                       : conn->rest_ms * 2;
     conn->api->random(&chance, 1); /* workers and machines do not come back all at once */
     conn->api->timer_stop(conn->worker, conn->rest);
-    conn->rest = conn->api->timer_start(conn->worker, conn->rest_ms + conn->rest_ms * chance / 1024, dial, conn);
+    conn->rest = conn->api->timer_start(conn->worker, conn->rest_ms + conn->rest_ms * chance / 1024, on_rested, conn);
 }
 
-static void dial(void *data)
+static void on_rested(void *data)
 {
     redis_conn_t *conn = data;
+
+    dial(conn);
+    if (conn->context != NULL && conn->conf.on_dialed != NULL)
+        conn->conf.on_dialed(conn->conf.owner);
+}
+
+static void dial(redis_conn_t *conn)
+{
     const redis_address_t *at = &conn->conf.address;
     redisAsyncContext *context =
         at->port == 0 ? redisAsyncConnectUnix(at->host) : redisAsyncConnect(at->host, at->port);

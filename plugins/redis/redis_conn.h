@@ -30,6 +30,8 @@ typedef struct redis_conn_conf {
     /* Once for each question that was taken, with a copy of its note. reply NULL: there is no answer, in time or at all.
      * Never from inside ask, never after free. May ask again. */
     void (*on_answer)(void *owner, const void *note, const struct redisReply *reply);
+    /* NULL, or: it is dialed again, and what is asked now is what is asked first. Redis may know nothing any more. */
+    void (*on_dialed)(void *owner);
     void *owner;
 } redis_conn_conf_t;
 

@@ -221,6 +221,20 @@ class IdempotencyInRedis(Case):
         wait_until(lambda: self.tried("other") == 200)
         self.assertGreater(sum(value for name, value in self.sheaf.metrics().items() if name.startswith("sheaf_plugin_undecided_total")), 0)
 
+    def test_nor_while_it_still_runs_when_redis_is_back(self):
+        item, before = self.item("n", path="delay/6000"), self.served()
+        end = self.run_aside(item)
+        wait_until(lambda: self.origin.count()["flying"] > 0)
+        self.redis.kill()
+        self.redis.start()
+        wait_until(lambda: self.tried("fresh") == 200)
+        wait_until(lambda: self.tried("fresh-too", sheaf=self.second) == 200)
+        self.assert_problem(self.run_item(item), 409, "idempotency-running")
+        self.assert_problem(self.run_item(item, sheaf=self.second), 409, "idempotency-running")
+        self.assertEqual(end()[0]["status"], 200)
+        self.assertEqual(self.replayed(item, self.sheaf)["headers"]["idempotency-replayed"], "true")
+        self.assertEqual(self.served() - before, 3)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -189,6 +189,17 @@ static void until_lost(host_t *host)
     assert_true(host_counted(host, "redis_lost") > 0);
 }
 
+/* A rest, longer than the first ones are, in steps that are shorter than any timeout. */
+static void come_back(host_t *host)
+{
+    for (int i = 0; i < 50; i++) {
+        host_wind(host, 50);
+        while (host_poll(host, 20) > 0)
+            continue;
+    }
+    settle(host);
+}
+
 /* Redis dies while it runs, and has forgotten everything when it is back. */
 static void what_was_done_is_not_done_again_after_redis_died(void **unused)
 {
@@ -202,13 +213,33 @@ static void what_was_done_is_not_done_again_after_redis_died(void **unused)
     answered(host, item, 201, "{\"id\":7}");
     assert_int_equal(tried(host, "k", "{}"), 503);
     redis_server_start(&server);
-    for (int i = 0; i < 20; i++) { /* the longest rest, and what it found out meanwhile */
-        host_wind(host, 500);
-        settle(host);
-    }
+    come_back(host);
     assert_int_equal(tried(host, "k", "{}"), 201);
     assert_int_equal(host_counted(host, "run"), 1);
     host_free(host);
+}
+
+/* It runs still when Redis is back and has forgotten it. */
+static void what_runs_is_told_to_a_redis_that_is_back(void **unused)
+{
+    host_t *host = gateway("deny"), *other = gateway("deny");
+    sheaf_p_ref_t item = item_with(host, "k", "{}"), over = item_with(host, "o", "{}");
+
+    assert_int_equal(decided(host, item), 0);
+    assert_int_equal(decided(host, over), 0);
+    answered(host, over, 500, "{}");
+    redis_server_kill(&server);
+    until_lost(host);
+    redis_server_start(&server);
+    come_back(host);
+    come_back(other);
+    assert_int_equal(tried(other, "k", "{}"), 409);
+    assert_int_equal(tried(host, "k", "{\"a\":1}"), 422);
+    assert_int_equal(tried(other, "o", "{}"), 0);
+    answered(host, item, 201, "{\"id\":7}");
+    assert_int_equal(tried(other, "k", "{}"), 201);
+    host_free(host);
+    host_free(other);
 }
 
 static void what_died_before_it_was_decided_is_told(void **unused)
@@ -270,10 +301,7 @@ static void of_two_ends_the_later_one_stands(void **unused)
     until_lost(host);
     host_passed(item, 1);
     redis_server_start(&server);
-    for (int i = 0; i < 20; i++) {
-        host_wind(host, 500);
-        settle(host);
-    }
+    come_back(host);
     again = direct_with(host);
     assert_int_equal(decided(host, again), 201);
     assert_string_equal(host_outcome(again).body, "{\"id\":7}");
@@ -510,6 +538,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_comes_back_after_its_lease_changes_nothing_of_the_next_one, start, stop),
         cmocka_unit_test_setup_teardown(a_redis_that_stands_still_is_waited_for_no_longer_than_said, start, stop),
         cmocka_unit_test_setup_teardown(what_was_done_is_not_done_again_after_redis_died, start, stop),
+        cmocka_unit_test_setup_teardown(what_runs_is_told_to_a_redis_that_is_back, start, stop),
         cmocka_unit_test_setup_teardown(what_died_before_it_was_decided_is_told, start, stop),
         cmocka_unit_test_setup_teardown(a_direct_answer_is_known_elsewhere_as_far_as_it_has_come, start, stop),
         cmocka_unit_test_setup_teardown(of_two_ends_the_later_one_stands, start, stop),
