@@ -207,15 +207,27 @@ static void copy_free(copy_t *copy)
     free(copy);
 }
 
+static sheaf_metric_t outcome_of(sheaf_err_t err)
+{
+    switch (err) {
+    case SHEAF_OK:
+    case SHEAF_ERR_ANSWER_TOO_LARGE:
+        return SHEAF_METRIC_MIRROR_ANSWERED;
+    case SHEAF_ERR_QUEUE_FULL:
+        return SHEAF_METRIC_MIRROR_BUSY;
+    default:
+        return SHEAF_METRIC_MIRROR_FAILED;
+    }
+}
+
 /* Its upstream is in the middle of something: what follows from the last one comes later. */
 static void on_done(sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail)
 {
     copy_t *copy = SHEAF_OWNER(exchange, copy_t, exchange);
     sheaf_mirrors_t *mirrors = copy->mirrors;
-    bool is_answered = err == SHEAF_OK || err == SHEAF_ERR_ANSWER_TOO_LARGE;
 
     (void)detail;
-    sheaf_count(mirrors->env.metrics, is_answered ? SHEAF_METRIC_MIRROR_ANSWERED : SHEAF_METRIC_MIRROR_FAILED, 1);
+    sheaf_count(mirrors->env.metrics, outcome_of(err), 1);
     copy_free(copy);
     if (mirrors->on_ended != NULL && sheaf_list_is_empty(&mirrors->copies))
         sheaf_soon(mirrors->env.soon, &mirrors->over);

@@ -153,6 +153,14 @@ class Troubles(Mirrored):
         self.ask(sheaf)
         wait_until(lambda: self.count("failed", sheaf) == 21)
 
+    def test_a_mirror_without_a_connection_to_spare(self):
+        self.mirror.answer = MUTE
+        sheaf = self.restart(shadow="timeout: 2s, max_connections: 2, max_waiting: 3")
+        self.ask(sheaf)
+        self.assertEqual((self.in_flight(sheaf), self.count("busy", sheaf)), (5, 16))
+        wait_until(lambda: self.in_flight(sheaf) == 0)
+        self.assertEqual((self.count("busy", sheaf), self.count("failed", sheaf)), (19, 2))
+
     def test_its_breaker_opens_for_copies_alone(self):
         sheaf = self.restart(mirror_at=free_port(), shadow="breaker: {requests: 5}")
         for _ in range(3):
