@@ -1,9 +1,12 @@
 """idempotency: decided alike for a direct request, an item and an element of a bulk; over several gateways, through Redis."""
 import http.client
+import pathlib
 import unittest
 
 import redis_server
-from harness import Case, wait_until
+from harness import SHEAF, Case, wait_until
+
+OBJECT = pathlib.Path(SHEAF).resolve().parent / "plugins/idempotency.so"
 
 
 HOST = {"Host": "api.example"}  # all gateways are asked by one name: another one is another request
@@ -121,12 +124,22 @@ class ThreeWaysInRedis(ThreeWays):
         wait_until(lambda: self.item("echo", "up", 1)["status"] == 200)
 
 
+class ThreeWaysShared(ThreeWaysInRedis):
+    """The same source as a shared object, with what it is built with."""
+    @classmethod
+    def setUpClass(cls):
+        cls.redis = redis_server.RedisServer(cls)
+        mine = route("once", f"{KEYS}, {redis(cls.redis, 'on_error: deny')}").replace("use: idempotency", f"file: {OBJECT}")
+        cls.places = {**ThreeWays.places, "routes": mine}
+        super(ThreeWaysInRedis, cls).setUpClass()
+
+
 @unittest.skipUnless(redis_server.IS_THERE, "there is no redis-server")
 class IdempotencyInRedis(Case):
     @classmethod
     def setUpClass(cls):
         cls.redis = redis_server.RedisServer(cls)
-        cls.places = {"routes": route("once", redis(cls.redis, "on_error: deny")) + route("lax", redis(cls.redis, "on_error: allow, prefix: lax")),
+        cls.places = {"routes": route("once", redis(cls.redis, "on_error: deny")) + route("lax", redis(cls.redis, "on_error: allow, prefix: lax")) + route("brief", "ttl: 3s, " + redis(cls.redis, "prefix: brief")),
                       "endpoints": '- {path: /bulk, kind: bulk, each: {method: POST, url: "/once/echo", headers: {idempotency-key: "${item/key}"}, body: "${item}"}}'}
         super().setUpClass()
 
@@ -188,6 +201,14 @@ class IdempotencyInRedis(Case):
         self.assertEqual(end()[0]["status"], 200)
         self.assertEqual(self.replayed(item, self.second)["headers"]["idempotency-replayed"], "true")
         self.assertEqual(self.served() - before, 1)
+
+    def test_when_its_time_is_over_it_is_new_everywhere(self):
+        item, before = self.item("t", to="brief"), self.served()
+        self.run_item(item)
+        again = self.replayed(item, self.second)
+        self.assertEqual(again["headers"].get("idempotency-replayed"), "true")
+        wait_until(lambda: "idempotency-replayed" not in self.replayed(item, self.second)["headers"])
+        self.assertEqual(self.served() - before, 2)
 
     def test_a_batch_that_is_sent_again_elsewhere_is_not_done_again(self):
         items = [{"id": str(n), "method": "POST", "url": "/once/echo", "body": {"n": n}} for n in range(20)]
