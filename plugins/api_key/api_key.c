@@ -10,7 +10,7 @@
 #define KEY_MAX        1024 /* bytes of what a client shows */
 #define SHOWN_NAME_MAX 64
 #define CONSUMER       "consumer"
-/* TAKEN and the header's name: set on an item whose key was taken away from its question. It says whether that was its OWN, which
+/* TAKEN and the header's name, or "?" and the parameter's: set on an item whose key was taken away from its question. It says whether that was its OWN, which
  * nobody can look at any more, or the one of the OUTER request. */
 #define TAKEN "api_key.taken."
 #define OWN   "own"
@@ -29,9 +29,7 @@ static const sheaf_p_key_t keys[] = {
                 .manual = "The header that has the key."},
     [QUERY] = {.name = "query",
                .type = SHEAF_P_TEXT,
-               .manual =
-                   "A query parameter that may have it, where the header is not there. It stays in the url, so this "
-                   "needs `forward: true`."},
+               .manual = "A query parameter that may have it, where the header is not there."},
     [REQUIRED] = {.name = "required",
                   .type = SHEAF_P_BOOL,
                   .preset = "true",
@@ -41,7 +39,10 @@ static const sheaf_p_key_t keys[] = {
                          .preset = "false",
                          .manual =
                              "true: a batch without a key is read, and each of its items must bring a key of its own."},
-    [FORWARD] = {.name = "forward", .type = SHEAF_P_BOOL, .preset = "false", .manual = "Whether backends get the key."},
+    [FORWARD] = {.name = "forward",
+                 .type = SHEAF_P_BOOL,
+                 .preset = "false",
+                 .manual = "Whether backends get the key, in the header or in the url."},
     {.name = NULL},
 };
 
@@ -60,6 +61,7 @@ typedef struct keeper {
     sheaf_p_worker_t *worker;
     api_key_table_t *table;
     char header[SHOWN_NAME_MAX + 1], taken[SHOWN_NAME_MAX + sizeof(TAKEN)];
+    char parameter[SHOWN_NAME_MAX + 1], taken_query[SHOWN_NAME_MAX + sizeof(TAKEN "?")];
     sheaf_p_str_t query;
     bool is_required, takes_anonymous_batch, is_forwarded;
     EVP_MD *digest;
@@ -137,11 +139,12 @@ static bool read_query(const keeper_t *self, asker_t *asker, sheaf_p_ref_t ref)
     return count > 0;
 }
 
-static bool was_taken(const keeper_t *self, sheaf_p_ref_t item, const char *whose)
+/* name      `taken` or `taken_query` */
+static bool was_taken(const keeper_t *self, sheaf_p_ref_t item, const char *name, const char *whose)
 {
     sheaf_p_str_t value;
 
-    return self->api->get(item, self->taken, &value) && value.len == strlen(whose) &&
+    return self->api->get(item, name, &value) && value.len == strlen(whose) &&
            memcmp(value.base, whose, value.len) == 0;
 }
 
@@ -165,11 +168,12 @@ static void find_key(const keeper_t *self, asker_t *asker)
         refuse_second(self, asker);
         return;
     }
-    if (asker->is_item && was_taken(self, asker->ref, OWN)) {
+    if (asker->is_item &&
+        (was_taken(self, asker->ref, self->taken, OWN) || was_taken(self, asker->ref, self->taken_query, OWN))) {
         asker->kind = TAKEN_KEY;
         return;
     }
-    if (asker->is_item && was_taken(self, asker->ref, OUTER) && read_head(self, asker, SHEAF_P_CLIENT)) {
+    if (asker->is_item && was_taken(self, asker->ref, self->taken, OUTER) && read_head(self, asker, SHEAF_P_CLIENT)) {
         refuse_second(self, asker);
         return;
     }
@@ -221,7 +225,13 @@ static bool set_attributes(const keeper_t *self, const asker_t *asker, const api
     return true;
 }
 
-static void strip(const keeper_t *self, const asker_t *asker)
+static void strip_query(const keeper_t *self, const asker_t *asker)
+{
+    if (self->query.len > 0 && self->api->query_remove(asker->ref, self->parameter) > 0)
+        self->api->set(asker->ref, self->taken_query, sheaf_p_str(OWN, strlen(OWN)));
+}
+
+static void strip_header(const keeper_t *self, const asker_t *asker)
 {
     sheaf_p_str_t own, outer = {NULL, 0};
     bool is_outers;
@@ -243,8 +253,10 @@ static sheaf_p_verdict_t grant(const keeper_t *self, const asker_t *asker, const
         return SHEAF_P_ANSWER;
     }
     self->api->count(self->worker, key != NULL ? ACCEPTED : ANONYMOUS, 1);
-    if (asker->is_item && !self->is_forwarded)
-        strip(self, asker);
+    if (asker->is_item && !self->is_forwarded) {
+        strip_header(self, asker);
+        strip_query(self, asker);
+    }
     return SHEAF_P_PASS;
 }
 
@@ -357,8 +369,6 @@ static int api_key_check(const sheaf_p_value_t *values, sheaf_p_fail_t *fail)
         return refuse_value(fail, "header", "it has letters, digits and -_. only, at most 64");
     if (values[QUERY].is_set && !is_name(values[QUERY].text))
         return refuse_value(fail, "query", "it has letters, digits and -_. only, at most 64");
-    if (values[QUERY].is_set && values[FORWARD].number == 0)
-        return refuse_value(fail, "query", "a key in the url reaches backends: say so with `forward: true`");
     table = read_table(values, fail);
     api_key_table_free(table);
     return table != NULL ? 0 : -1;
@@ -386,6 +396,8 @@ static void *api_key_open(const sheaf_p_open_t *open, sheaf_p_fail_t *fail)
     memcpy(self->header, values[HEADER].text.base, values[HEADER].text.len); /* bounded by api_key_check */
     snprintf(self->taken, sizeof(self->taken), TAKEN "%s", self->header);
     self->query = values[QUERY].is_set ? values[QUERY].text : sheaf_p_str(NULL, 0);
+    memcpy(self->parameter, self->query.base != NULL ? self->query.base : "", self->query.len); /* bounded as well */
+    snprintf(self->taken_query, sizeof(self->taken_query), TAKEN "?%s", self->parameter);
     self->is_required = values[REQUIRED].number != 0;
     self->takes_anonymous_batch = values[ANONYMOUS_BATCH].number != 0;
     self->is_forwarded = values[FORWARD].number != 0;

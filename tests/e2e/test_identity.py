@@ -32,16 +32,18 @@ USERS = f'{{name: users, use: jwt, everywhere: false, jwks: "{FOLDER}/jwks", {CL
 WRITERS = f'{{name: writers, use: jwt, everywhere: false, jwks: "{FOLDER}/jwks", scopes: [write]}}'
 STRIPPERS = f'{{name: strippers, use: jwt, everywhere: false, jwks: "{FOLDER}/jwks", forward: false}}'
 PARTNERS = f'{{name: partners, use: api_key, everywhere: false, keys: "{FOLDER}/keys"}}'
+LINKS = f'{{name: links, use: api_key, everywhere: false, keys: "{FOLDER}/keys", query: key}}'
 ROUTES = """- {match: "/jwt/{rest...}", rewrite: "/{rest...}", upstream: origin, plugins: [users]}
             - {match: "/writers/{rest...}", rewrite: "/{rest...}", upstream: origin, plugins: [writers]}
             - {match: "/key/{rest...}", rewrite: "/{rest...}", upstream: origin, plugins: [partners]}
+            - {match: "/link/{rest...}", rewrite: "/{rest...}", upstream: origin, plugins: [links]}
             - {match: "/once/{rest...}", rewrite: "/{rest...}", upstream: origin, coalesce: true, plugins: [users]}"""
 ROUTES += """
             - {match: "/safe/{rest...}", rewrite: "/{rest...}", upstream: origin, plugins: [users], forward_credentials: false}
             - {match: "/twice/{rest...}", rewrite: "/{rest...}", upstream: origin, plugins: [strippers, writers]}"""
 BULKS = """- {path: /bulk, kind: bulk, each: {method: GET, url: "/${item/route}/echo"}}
            - {path: "/parts/{route}", kind: aggregate, items: [{id: part, url: "/${params.route}/echo"}]}"""
-TOP = f"plugins: [{USERS}, {WRITERS}, {STRIPPERS}, {PARTNERS}]"
+TOP = f"plugins: [{USERS}, {WRITERS}, {STRIPPERS}, {PARTNERS}, {LINKS}]"
 
 
 def bearer(name):
@@ -249,6 +251,16 @@ class Identity(Case):
             self.assertNotIn("x-api-key", self.headers_of(result))
         direct = self.sheaf.request("GET", "/key/echo", headers={"X-Api-Key": "alpha-key"})
         self.assertNotIn("x-api-key", {name.lower() for name, _ in direct.json["headers"]})
+
+    def test_a_key_in_the_url_does_not_either(self):
+        for query, seen in (("?key=alpha-key", ""), ("?a=1&key=alpha-key&b=%20", "?a=1&b=%20"), ("?key=alpha-key&a=1", "?a=1"),
+                            ("?k%65y=alpha-key", "")):
+            with self.subTest(query=query):
+                direct = self.sheaf.request("GET", f"/link/echo{query}")
+                self.assertEqual((direct.status, direct.json["target"]), (200, f"/echo{seen}"))
+                result = self.run_as({}, f"/link/echo{query}")[0]
+                self.assertEqual(result["body"]["target"], f"/echo{seen}")
+        self.assertEqual(self.sheaf.request("GET", "/link/echo?key=wrong").status, 401)
 
 
 class Everywhere(Case):
