@@ -3,6 +3,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+static char *number; /* NULL: posts are not numbered */
+static unsigned long long posts;
 
 void die(const char *why)
 {
@@ -30,8 +34,25 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf)
         client->on_answer(client);
 }
 
+void client_number(const uv_buf_t *post)
+{
+    posts = uv_hrtime(); /* nor like those of an earlier run */
+    number = memmem(post->base, post->len, CLIENT_NUMBER, sizeof(CLIENT_NUMBER) - 1);
+}
+
+static void put_number(void)
+{
+    char digits[sizeof(CLIENT_NUMBER)];
+
+    if (number == NULL)
+        return;
+    snprintf(digits, sizeof(digits), "%016llx", posts++);
+    memcpy(number, digits, sizeof(digits) - 1);
+}
+
 static void client_write(client_t *client)
 {
+    put_number();
     answer_reset(&client->answer);
     if (uv_write(&client->write, (uv_stream_t *)&client->tcp, client->post, 1, NULL) != 0)
         die("cannot write");

@@ -30,6 +30,10 @@ void client_connect(uv_loop_t *loop, const struct sockaddr_in *address, const uv
 /* Posts again; the last answer is forgotten. */
 void client_post(client_t *client);
 
+/* Where `post` has CLIENT_NUMBER the number of each post of this program stands instead, so that no two are alike. */
+#define CLIENT_NUMBER "################"
+void client_number(const uv_buf_t *post);
+
 _Noreturn void die(const char *why);
 
 #endif

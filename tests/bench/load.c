@@ -3,7 +3,8 @@
  *   load PORT BODY_FILE TYPE ACCEPT MARK N CONNECTIONS SECONDS [HEADER]
  *
  * Each connection posts the bytes of BODY_FILE to /batch, reads the whole answer (Content-Length or chunked), counts
- * MARK in it (it must stand there N times) and posts again. HEADER is one more field of the request. Prints
+ * MARK in it (it must stand there N times) and posts again. HEADER is one more field of the request; of CLIENT_NUMBER in
+ * it (client.h) no two posts have the same. Prints
  * {"batches":..,"bad":..,"missing":..,"seconds":..,"p50_us":..,"p99_us":..}; exits 1 when an answer was bad. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,6 +86,7 @@ int main(int argc, char **argv)
     load.post.base = post_read(argv[2], argv[3], argv[4], argc == 10 ? argv[9] : "", &load.post.len);
     if (load.post.base == NULL)
         die("cannot read the batch");
+    client_number(&load.post);
     load.mark = argv[5];
     load.n = (unsigned)atoi(argv[6]);
     load.latencies_us = malloc(LATENCIES * sizeof(uint32_t));

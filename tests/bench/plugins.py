@@ -8,6 +8,7 @@ from rig import JSON, ROOT
 
 N = 100
 KEY = "a-key-of-the-bench"
+NUMBER = "#" * 16  # load.c puts another one in its place each time
 
 
 def token():
@@ -22,7 +23,7 @@ def variants(rig):
     bearer, jwks = token()
     (rig.dir / "jwks").write_text(jwks)
     (rig.dir / "keys").write_text(f"bench {hashlib.sha256(KEY.encode()).hexdigest()}\n")
-    head = f"Authorization: Bearer {bearer}\r\nX-Api-Key: {KEY}\r\nOrigin: https://app.example"
+    head = f"Authorization: Bearer {bearer}\r\nX-Api-Key: {KEY}\r\nOrigin: https://app.example\r\nIdempotency-Key: b-{NUMBER}"
     return {
         "none": "",
         "ip_access": "{use: ip_access, allow: [127.0.0.0/8, 10.0.0.0/8]}",
@@ -34,6 +35,7 @@ def variants(rig):
         "access_log": f"{{use: access_log, file: {rig.dir}/access.log, lines: both}}",
         "cache": "{use: cache}",  # who asks says who he is: looked up, sent, looked at again
         "trace": "{use: trace, ratio: \"0.01\"}",
+        "idempotency": "{use: idempotency, methods: [GET], entries: 65536, max_answer: 1KiB}",  # each batch has a new key
     }, head
 
 
