@@ -97,6 +97,16 @@ class Pages(unittest.TestCase):
                 with self.subTest(plugin=plugin):
                     self.check(pathlib.Path(folder), completed(f"plugins:\n  - {{{whole}}}\n", plugin))
 
+    def test_every_plugin_loads_as_a_shared_object(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in FILES.items():
+                (pathlib.Path(folder) / name).write_text(text)
+            for plugin in [name for name, known in manual().items() if "file" not in known]:  # that key would be two things
+                path = pathlib.Path(SHEAF).resolve().parent / "plugins" / f"{plugin}.so"
+                whole = ", ".join([f'file: "{path}"', *filter(None, [LEAST.get(plugin)])])
+                with self.subTest(plugin=plugin):
+                    self.check(pathlib.Path(folder), completed(f"plugins:\n  - {{{whole}}}\n", plugin))
+
     def test_tables_have_the_keys_that_there_are(self):
         for page in PAGES:
             with self.subTest(page=page.parent.name):
