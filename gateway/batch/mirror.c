@@ -6,6 +6,7 @@
 #include "gateway/batch/ids.h"
 
 #define TIMEOUT_PRESET_MS 30000 /* where the upstream has none */
+#define MEMORY_PART       8 /* of limits.memory, for the copies of all routes: originals are refused for want of it */
 
 /* What the copies of one route hold now. */
 typedef struct load {
@@ -17,6 +18,7 @@ struct sheaf_mirrors {
     sheaf_link_t copies;
     sheaf_task_t over;
     bool is_closed; /* takes no more */
+    uint64_t bytes; /* of all routes */
     void (*on_ended)(void *data);
     void *data;
     load_t loads[]; /* by the snapshot's routes */
@@ -136,6 +138,13 @@ static bool is_dealt(const sheaf_mirror_conf_t *conf, const sheaf_item_t *item)
     return conf->share_percent >= 100 || sheaf_chance_next(&chance) % 100 < conf->share_percent;
 }
 
+static bool has_memory(const sheaf_mirrors_t *mirrors, const sheaf_mirror_conf_t *conf, const load_t *load, size_t size)
+{
+    uint64_t most = mirrors->env.snapshot->conf.limits.memory_bytes / MEMORY_PART;
+
+    return load->bytes + size <= conf->memory_bytes && mirrors->bytes + size <= most;
+}
+
 static bool has_room(const sheaf_mirrors_t *mirrors, const sheaf_mirror_conf_t *conf, const load_t *load, size_t size)
 {
     sheaf_metrics_t *metrics = mirrors->env.metrics;
@@ -144,7 +153,7 @@ static bool has_room(const sheaf_mirrors_t *mirrors, const sheaf_mirror_conf_t *
         sheaf_count(metrics, SHEAF_METRIC_MIRROR_BUSY, 1);
         return false;
     }
-    if (size > conf->memory_bytes || load->bytes > conf->memory_bytes - size) {
+    if (!has_memory(mirrors, conf, load, size)) {
         sheaf_count(metrics, SHEAF_METRIC_MIRROR_MEMORY, 1);
         return false;
     }
@@ -174,6 +183,7 @@ void sheaf_mirrors_send(sheaf_mirrors_t *mirrors, const sheaf_item_t *item)
     copy->load = load;
     load->count++;
     load->bytes += size;
+    mirrors->bytes += size;
     sheaf_list_push_back(&mirrors->copies, &copy->link);
     sheaf_gauge(mirrors->env.metrics, SHEAF_METRIC_MIRRORS_IN_FLIGHT, 1);
     mirrors->env.dispatch->send(mirrors->env.dispatch, &copy->exchange);
@@ -202,6 +212,7 @@ static void copy_free(copy_t *copy)
 
     copy->load->count--;
     copy->load->bytes -= copy->size;
+    mirrors->bytes -= copy->size;
     sheaf_list_remove(&copy->link);
     sheaf_gauge(mirrors->env.metrics, SHEAF_METRIC_MIRRORS_IN_FLIGHT, -1);
     free(copy);

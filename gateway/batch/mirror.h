@@ -5,9 +5,9 @@
  *
  * A copy is what the backend gets, after policy and plugins: method, target, header fields and body are the same, and no
  * field tells it from the original. It owns all of that, so the item, its batch and its client may be gone long before it
- * ends; what it holds is bounded by `mirror` of the route, and what goes beyond is not copied. It is sent once: neither
- * `retry` nor `hedge` nor `fallback` apply, and its upstream's breaker and outlier hear of it as of any exchange. Nothing
- * of it reaches the item.
+ * ends. What copies hold is bounded by `mirror` of the route, and for all routes together by a part of limits.memory; what
+ * goes beyond is not copied. A copy is sent once: neither `retry` nor `hedge` nor `fallback` apply, and its upstream's
+ * breaker and outlier hear of it as of any exchange. Nothing of it reaches the item.
  *
  * One sheaf_mirrors_t per epoch. NULL where no route has a mirror: a pointer test is all that it costs then. */
 #ifndef SHEAF_BATCH_MIRROR_H

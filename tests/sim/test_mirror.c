@@ -86,6 +86,7 @@ static int up(void **state)
     memset(&there, 0, sizeof(there));
     sim->snapshot.conf.upstreams.items = upstreams;
     sim->snapshot.conf.upstreams.count = SHEAF_COUNT(upstreams);
+    sim->snapshot.conf.limits.memory_bytes = 512 << 20;
     there.dispatch = (sheaf_dispatch_t){.send = take, .cancel = drop};
     mirror_route(sim, 0);
     mirror_route(sim, 3);
@@ -229,6 +230,28 @@ static void beyond_the_bounds_nothing_is_copied_and_that_is_counted(void **state
     finish_copy(0, SHEAF_OK);
     finish_copy(0, SHEAF_OK);
     for (const char *id = "abcd"; *id != '\0'; id++)
+        sim_answer(sim, (const char[]){*id, '\0'}, 200, "{}");
+}
+
+static void all_routes_together_leave_memory_to_originals(void **state)
+{
+    sim_t *sim = *state;
+    char a[60000], b[60000];
+
+    sim->snapshot.conf.limits.memory_bytes = 800000;
+    memset(a, 'x', sizeof(a));
+    memset(b, 'x', sizeof(b));
+    memcpy(a, "a PATCH /users/1 body ", 22);
+    memcpy(b, "b PATCH /any/1 body ", 20);
+    a[sizeof(a) - 1] = b[sizeof(b) - 1] = '\0';
+    sim_batch(sim, a, b, "c GET /any/1");
+    sim_start(sim);
+    assert_int_equal(there.count, 2);
+    assert_true(sheaf_str_eq(there.flying[1]->method, SHEAF_STR("GET")));
+    assert_int_equal(counted(sim, SHEAF_METRIC_MIRROR_MEMORY), 1);
+    finish_copy(0, SHEAF_OK);
+    finish_copy(0, SHEAF_OK);
+    for (const char *id = "abc"; *id != '\0'; id++)
         sim_answer(sim, (const char[]){*id, '\0'}, 200, "{}");
 }
 
@@ -380,6 +403,7 @@ int main(void)
         STORY(an_item_that_fails_does_not_take_its_copy_along),
         STORY(an_answer_is_read_to_its_bound),
         STORY(beyond_the_bounds_nothing_is_copied_and_that_is_counted),
+        STORY(all_routes_together_leave_memory_to_originals),
         STORY(what_copies_held_is_there_for_others_when_they_ended),
         STORY(a_share_of_the_items_is_copied),
         STORY(what_split_sends_there_itself_is_not_copied),
