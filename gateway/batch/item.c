@@ -64,7 +64,7 @@ static bool tell_place(sheaf_item_t *item, const sheaf_header_t *header, sheaf_s
 {
     sheaf_view_t view;
 
-    if (!item->route->rewrite_back || item->is_given)
+    if (item->is_given || !item->route->rewrite_back)
         return false;
     view = sheaf_view_of(item);
     return sheaf_relocate(&view, item->pool, header->name, header->value, ret_value);
@@ -74,8 +74,8 @@ static bool tell_place(sheaf_item_t *item, const sheaf_header_t *header, sheaf_s
 static void keep_headers(sheaf_item_t *item, const sheaf_answer_head_t *head)
 {
     unsigned left_out = SHEAF_HEADER_HOP_BY_HOP | (item->batch->is_direct ? 0 : SHEAF_HEADER_NOT_IN_RESULT);
-    sheaf_policy_t policy = sheaf_route_response_policy(item->route);
-    bool has_list = lists_names(head), is_open = item->is_given || sheaf_policy_is_open(&policy);
+    sheaf_policy_t policy = item->is_given ? (sheaf_policy_t){0} : sheaf_route_response_policy(item->route);
+    bool has_list = lists_names(head), is_open = sheaf_policy_is_open(&policy);
     uint32_t size = head->header_count + 1, count = 0; /* one more: a problem may need a content-type */
     size_t text_len = 0;
     sheaf_header_t *kept;

@@ -223,6 +223,64 @@ static void hooks_are_told_of_the_answer_that_goes_out(void **state)
     assert_int_equal(told.status, 200);
 }
 
+static void on_replace(sheaf_hooks_t *self, sheaf_item_t *item)
+{
+    static const sheaf_given_t given = {200, {"text/plain", 10}, {"instead", 7}};
+
+    step('r');
+    sheaf_item_replace(item, &given, &(sheaf_headers_t){0});
+}
+
+static void on_kept(sheaf_hooks_t *self, sheaf_item_t *item)
+{
+    step(item->batch->caller->kept.state == SHEAF_KEPT_WHOLE ? 'w' : 'l');
+}
+
+static void another_answer_ends_what_still_comes_of_the_first(void **state)
+{
+    sim_t *sim = *state;
+    sheaf_hooks_t replacing = {.on_item = on_asked, .on_result = on_replace};
+    sheaf_item_t *item;
+
+    sim->hooks = &replacing;
+    item = begin(sim, "GET", "/any/1", NULL);
+    sim_head(sim, "0", 503, "text/plain", 1000);
+    sim_body(sim, "0", "sorry", 5);
+    sheaf_direct_tell_head(sim->batch);
+    assert_string_equal(told.steps, "hbri");
+    assert_string_equal(sim_flying(sim), "");
+    assert_int_equal(item->status, 200);
+    assert_string_equal(sim_text(item), "instead");
+    sim_drain(sim);
+    assert_string_equal(told.steps, "hbrid");
+
+    item = begin(sim, "GET", "/any/1", NULL); /* all of it came at once */
+    sim_head(sim, "0", 503, "text/plain", 5);
+    sim_end(sim, "0", SHEAF_OK, "");
+    assert_string_equal(told.steps, "hrid");
+    assert_string_equal(sim_text(item), "instead");
+}
+
+static void how_keeping_the_body_ended_is_told_once(void **state)
+{
+    sim_t *sim = *state;
+    sheaf_hooks_t keeping = {.on_item = on_asked, .on_result = on_result, .on_body = on_kept};
+    sheaf_caller_t caller = {.is_direct = true};
+
+    sim->hooks = &keeping;
+    begin(sim, "GET", "/any/1", NULL);
+    sim->batch->caller = &caller;
+    sheaf_hooks_tell_body(sim_item(sim, "0")); /* nobody asked */
+    sheaf_kept_ask(&caller.kept, 10);
+    sheaf_kept_put(&caller.kept, "12", 2);
+    sheaf_kept_end(&caller.kept, true);
+    sheaf_hooks_tell_body(sim_item(sim, "0"));
+    sheaf_hooks_tell_body(sim_item(sim, "0"));
+    assert_string_equal(told.steps, "w");
+    assert_null(caller.kept.body);
+    sim_answer(sim, "0", 200, "");
+}
+
 static void a_backend_that_is_silent_is_late_and_not_its_batch(void **state)
 {
     sim_t *sim = *state;
@@ -342,6 +400,8 @@ int main(void)
         STORY(a_failure_before_the_head_is_the_whole_answer),
         STORY(a_failure_within_the_body_is_told),
         STORY(hooks_are_told_of_the_answer_that_goes_out),
+        STORY(another_answer_ends_what_still_comes_of_the_first),
+        STORY(how_keeping_the_body_ended_is_told_once),
         STORY(a_backend_that_is_silent_is_late_and_not_its_batch),
         STORY(a_client_that_goes_takes_its_exchange_along),
         STORY(a_body_goes_with_any_method),

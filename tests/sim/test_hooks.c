@@ -1,5 +1,5 @@
 /* Who is asked before an item flies, and told of its answer: the seam alone, with hooks that go by the item's id: r... is
- * refused, h... is held until the test lets it go, all others pass. */
+ * refused, h... is held until the test lets it go, all others pass; what x... is answered another answer takes the place of. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -41,7 +41,13 @@ static void on_result(sheaf_hooks_t *self, sheaf_item_t *item)
 {
     size_t len = strlen(seen.told_ids);
 
+    static const sheaf_given_t given = {200, {"text/plain", 10}, {"instead", 7}};
+    sheaf_headers_t fields = {0};
+
     assert_true(item->state != SHEAF_ITEM_SETTLED);
+    sheaf_headers_add(&fields, item->pool, SHEAF_STR("location"), SHEAF_STR("/there"));
+    if (item->id.base[0] == 'x')
+        sheaf_item_replace(item, &given, &fields);
     seen.told++;
     snprintf(seen.told_ids + len, sizeof(seen.told_ids) - len, "%s%.*s:%u", len > 0 ? " " : "", SHEAF_STR_ARG(item->id),
              item->status);
@@ -203,6 +209,31 @@ static void items_that_are_asked_about_share_no_exchange(void **state)
     sim_answer(sim, "b", 200, "{}");
 }
 
+static void another_answer_takes_the_place_of_any(void **state)
+{
+    sim_t *sim = *state;
+    static const char *const ids[] = {"xa", "xb", "xc", "xn"};
+
+    sim->sends = false;
+    sim_batch(sim, "xa GET /any/1", "xb GET /any/2", "xc GET /any/3", "xn GET /nowhere", "d GET /any/4 after xb");
+    sim_start(sim);
+    sim_answer(sim, "xa", 503, "{\"a\":1}");
+    sim_break(sim, "xb", SHEAF_ERR_RESET);
+    sim->cookie = "s=1";
+    sim_answer(sim, "xc", 200, "{}");
+    assert_string_equal(sim_flying(sim), "d");
+    for (size_t i = 0; i < SHEAF_COUNT(ids); i++) {
+        const sheaf_item_t *item = sim_item(sim, ids[i]);
+
+        assert_int_equal(item->status, 200);
+        assert_int_equal(item->err, SHEAF_OK);
+        assert_string_equal(sim_text(item), "instead");
+        assert_int_equal(item->answer.count, 2); /* and nothing of the other one */
+    }
+    sim_answer(sim, "d", 200, "{}");
+    assert_int_equal(sim->batch->succeeded, 5);
+}
+
 #define STORY(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -217,6 +248,7 @@ int main(void)
         STORY(a_client_that_leaves_ends_what_is_held),
         STORY(every_item_is_told_of_once_whatever_became_of_it),
         STORY(items_that_are_asked_about_share_no_exchange),
+        STORY(another_answer_takes_the_place_of_any),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
