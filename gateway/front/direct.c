@@ -6,6 +6,7 @@
 #include "gateway/batch/hooks.h"
 #include "gateway/front/admission.h"
 #include "gateway/front/asking.h"
+#include "gateway/front/guard/flow.h"
 #include "gateway/front/responder.h"
 #include "gateway/front/watchdog.h"
 #include "gateway/http/message.h"
@@ -295,6 +296,8 @@ static void break_off(sheaf_visit_t *visit)
     if (visit->req->version < 0x101 && visit->length == UINT64_MAX)
         close_by_reset(visit);
     visit->is_sending = visit->is_cut_short = true;
+    if (sheaf_flow_break(visit->req)) /* on_request_gone did the rest */
+        return;
     h2o_send(visit->req, NULL, 0, H2O_SEND_STATE_ERROR);
 }
 

@@ -132,6 +132,7 @@ class Lengths(Streaming):
         exchange.close()
         frames = client.until(RST_STREAM, 1)
         self.assertFalse(any(kind == DATA and flags & END_STREAM for kind, flags, _, _ in frames))
+        self.assertEqual(frames[-1][3], struct.pack(">I", 2))  # INTERNAL_ERROR: not the client's fault
         _, exchange = self.begin_http2(3, client)
         exchange.say(HEAD + b"Content-Length: 2\r\n\r\nok")
         self.assertEqual(client.until(DATA, 3, END_STREAM)[-1][3], b"ok")

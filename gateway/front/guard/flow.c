@@ -5,7 +5,7 @@
 
 #if SHEAF_GUARD_IS_ON
 
-#define CANCEL 8 /* RFC 9113 7 */
+enum { INTERNAL_ERROR = 2, CANCEL = 8 }; /* RFC 9113 7 */
 
 static h2o_http2_stream_t *stream_of(const h2o_req_t *req)
 {
@@ -53,18 +53,32 @@ bool sheaf_flow_is_writing(const h2o_req_t *req)
     return req->version < 0x200 || conn_of(req)->_write.buf_in_flight != NULL;
 }
 
-bool sheaf_flow_reset(h2o_req_t *req)
+/* At once: nothing of it is on its way to the kernel. */
+static bool reset(h2o_req_t *req, int code)
 {
     h2o_http2_conn_t *conn = conn_of(req);
     h2o_http2_stream_t *stream = stream_of(req);
 
-    if (sheaf_flow_of(req) != SHEAF_FLOW_STREAM || conn->state >= H2O_HTTP2_CONN_STATE_IS_CLOSING)
+    if (conn->state >= H2O_HTTP2_CONN_STATE_IS_CLOSING)
         return false;
     sheaf_frames_forget(&sheaf_client_of(req)->frames, stream->stream_id);
-    h2o_http2_encode_rst_stream_frame(&conn->_write.buf, stream->stream_id, CANCEL);
+    h2o_http2_encode_rst_stream_frame(&conn->_write.buf, stream->stream_id, code);
     h2o_http2_conn_request_write(conn);
-    h2o_http2_stream_reset(conn, stream); /* at once: nothing of it is on its way to the kernel */
+    h2o_http2_stream_reset(conn, stream);
     return true;
+}
+
+bool sheaf_flow_reset(h2o_req_t *req)
+{
+    return sheaf_flow_of(req) == SHEAF_FLOW_STREAM && reset(req, CANCEL);
+}
+
+bool sheaf_flow_break(h2o_req_t *req)
+{
+    if (req->version < 0x200 || stream_of(req)->state != H2O_HTTP2_STREAM_STATE_SEND_BODY ||
+        h2o_http2_stream_has_pending_data(stream_of(req)))
+        return false;
+    return reset(req, INTERNAL_ERROR);
 }
 
 #else
@@ -88,6 +102,12 @@ bool sheaf_flow_is_writing(const h2o_req_t *req)
 }
 
 bool sheaf_flow_reset(h2o_req_t *req)
+{
+    (void)req;
+    return false;
+}
+
+bool sheaf_flow_break(h2o_req_t *req)
 {
     (void)req;
     return false;

@@ -29,4 +29,8 @@ bool sheaf_flow_is_writing(const h2o_req_t *req);
  * when the connection is ending anyway. Not to be called below libh2o. */
 bool sheaf_flow_reset(h2o_req_t *req);
 
+/* The same, with INTERNAL_ERROR, for an answer that was begun and cannot be ended; all of it that was sent is out. libh2o
+ * would say PROTOCOL_ERROR, which blames the client: some never use the connection again. */
+bool sheaf_flow_break(h2o_req_t *req);
+
 #endif
