@@ -8,8 +8,9 @@
 
 #include "idempotency_held.h"
 
-#define AGAIN_MS   1000
-#define FRAME_ROOM 1024 /* an error of Redis is as long as that at most */
+#define AGAIN_MIN_MS 1000
+#define AGAIN_MAX_MS 30000
+#define FRAME_ROOM   1024 /* an error of Redis is as long as that at most */
 
 /* One script for all three, so that Redis knows it when an end is told: nobody may be there to send it whole then.
  * KEYS[1] the key; ARGV: what is done, payload, ticket, milliseconds; then for `begin` how long an answer may be here, for `finish`
@@ -58,7 +59,7 @@ struct idempotency_redis {
     idempotency_held_t *held;
     owed_t *owed;                 /* the oldest first */
     uint32_t owed_count, waiting; /* waiting: those that are not asked */
-    uint64_t owed_bytes, last_number;
+    uint64_t owed_bytes, last_number, again_ms;
     bool is_full; /* something was not taken into the list, and that was said */
     sheaf_p_timer_t again;
 };
@@ -122,6 +123,17 @@ static void forget(idempotency_redis_t *redis, owed_t **at)
     free(owed);
 }
 
+/* What was not taken now is told again, less and less often until something is taken. */
+static void rest(idempotency_redis_t *redis)
+{
+    if (redis->waiting == 0 || redis->again.value != 0)
+        return;
+    redis->again_ms = redis->again_ms == 0                 ? AGAIN_MIN_MS
+                      : redis->again_ms * 2 > AGAIN_MAX_MS ? AGAIN_MAX_MS
+                                                           : redis->again_ms * 2;
+    redis->again = redis->api->timer_start(redis->worker, redis->again_ms, on_again, redis);
+}
+
 /* Those that wait, in their order, as far as Redis takes them. */
 static void pay(idempotency_redis_t *redis)
 {
@@ -143,8 +155,7 @@ static void pay(idempotency_redis_t *redis)
         }
         at = &owed->next;
     }
-    if (redis->waiting > 0 && redis->again.value == 0)
-        redis->again = redis->api->timer_start(redis->worker, AGAIN_MS, on_again, redis);
+    rest(redis);
 }
 
 static void on_again(void *data)
@@ -214,13 +225,13 @@ static void end_told(idempotency_redis_t *redis, uint64_t number, const redisRep
     if (*at == NULL)
         return;
     if ((*at)->is_old || (reply != NULL && reply->type == REDIS_REPLY_INTEGER)) {
+        redis->again_ms = 0;
         forget(redis, at);
         return;
     }
     (*at)->is_asked = false;
     redis->waiting++;
-    if (redis->again.value == 0)
-        redis->again = redis->api->timer_start(redis->worker, AGAIN_MS, on_again, redis);
+    rest(redis);
 }
 
 /* --- what is found --- */
@@ -271,11 +282,6 @@ bool idempotency_redis_begin(idempotency_redis_t *redis, sheaf_p_ref_t item, con
     const note_t note = {.item = item, .hold = *hold};
     redis_question_t *question;
 
-    if (redis->waiting > 0) { /* what was done must be known before anybody asks for it */
-        pay(redis);
-        if (redis->waiting > 0)
-            return false;
-    }
     question = question_about(redis, "begin", hold, redis->conf->lease_ms);
     redis_question_print(question, "%" PRIu32, redis->conf->answer_bytes);
     return redis_conn_ask(redis->conn, question, &note, sizeof(note));
@@ -315,8 +321,8 @@ static void on_dialed(void *owner)
 {
     idempotency_redis_t *redis = owner;
 
-    idempotency_held_each(redis->held, redis->api->now_ms(redis->worker), say_held, redis);
     pay(redis);
+    idempotency_held_each(redis->held, redis->api->now_ms(redis->worker), say_held, redis);
 }
 
 /* --- life --- */

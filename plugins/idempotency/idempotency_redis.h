@@ -7,9 +7,9 @@
  * where another one's stands. Finish does write where nothing stands any more: what was done must be known, also by a Redis that has
  * lost what it was told, or after the lease; and over the answer of its own that stands there, when more of it is known.
  *
- * What this worker runs is said again (hold) to a Redis that it had lost, before anything else: it may have forgotten it.
- * Ends (finish, drop) that Redis did not take are owed: they are sent again, before anything else is asked, as soon as it is
- * there, until `ttl` is over; at most OWED_MAX of them and OWED_BYTES. */
+ * Ends (finish, drop) that Redis did not take are owed until `ttl` is over: at most OWED_MAX of them and OWED_BYTES. When it had
+ * been lost they are the first that it is told, then what this worker runs (hold): it may have forgotten all of it. What it
+ * refuses, or is late with, is told again after 1 to 30 seconds. */
 #ifndef IDEMPOTENCY_REDIS_H
 #define IDEMPOTENCY_REDIS_H
 

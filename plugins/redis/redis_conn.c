@@ -31,6 +31,7 @@ struct redis_conn {
     redisAsyncContext *context; /* NULL: DOWN */
     redis_guard_t guard;
     bool is_ending;
+    bool is_fresh; /* nothing has been asked on this connection */
     sheaf_p_watch_t watch;
     uint32_t events;
     asked_t *first, **last; /* those not told */
@@ -147,6 +148,7 @@ static void dial(redis_conn_t *conn)
         return;
     }
     conn->context = context;
+    conn->is_fresh = true;
     redis_guard_init(&conn->guard, context, conn->conf.answer_bytes);
     conn->heard_ms = conn->api->now_ms(conn->worker);
     context->data = conn;
@@ -339,10 +341,12 @@ bool redis_conn_ask(redis_conn_t *conn, const redis_question_t *question, const 
     if (asked == NULL)
         return false;
     asked->end_ms = conn->api->now_ms(conn->worker) + conn->conf.timeout_ms;
+    asked->is_eval = conn->is_fresh;
     if (!send_asked(conn, asked)) {
         free(asked);
         return false;
     }
+    conn->is_fresh = false;
     *conn->last = asked;
     conn->last = &asked->next;
     if (conn->deadline.value == 0)

@@ -5,8 +5,9 @@
  *
  * Questions are pipelined on the one connection, at most REDIS_ASKED_MAX and REDIS_ASKED_BYTES at once; of each the answer is waited
  * for no longer than `timeout_ms`. While it is DOWN none can be asked; it dials again after a rest that doubles from 100 ms to
- * 5 s. Password and database are sent first on every connection. A script is asked by its SHA-1, and sent whole where Redis
- * does not know it. */
+ * 5 s. Password and database are sent first on every connection. A script is sent whole by the first question on a
+ * connection, so that all are decided in the order they are asked in; then asked by its SHA-1, and sent whole again where Redis
+ * has forgotten it. */
 #ifndef REDIS_CONN_H
 #define REDIS_CONN_H
 
@@ -30,7 +31,7 @@ typedef struct redis_conn_conf {
     /* Once for each question that was taken, with a copy of its note. reply NULL: there is no answer, in time or at all.
      * Never from inside ask, never after free. May ask again. */
     void (*on_answer)(void *owner, const void *note, const struct redisReply *reply);
-    /* NULL, or: it is dialed again, and what is asked now is what is asked first. Redis may know nothing any more. */
+    /* NULL, or: it is dialed again, and what is asked now is decided first. Redis may know nothing any more. */
     void (*on_dialed)(void *owner);
     void *owner;
 } redis_conn_conf_t;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "tests/plugins/redis_liar.h"
 #include "tests/plugins/redis_server.h"
@@ -461,6 +462,51 @@ static void what_is_no_answer_is_none(void **unused)
     }
 }
 
+/* Answers all that has come with an error; how many questions it was. */
+static int refuse_all(redis_liar_t *liar)
+{
+    char heard[16384];
+    int count = 0;
+    ssize_t len;
+
+    while ((len = recv(liar->conn, heard, sizeof(heard) - 1, MSG_DONTWAIT)) > 0) {
+        heard[len] = 0;
+        for (const char *at = heard; (at = strstr(at, "\r\nEVAL")) != NULL; at++, count++)
+            redis_liar_say(liar, "-OOM no\r\n", 9);
+    }
+    return count;
+}
+
+static void a_redis_that_refuses_is_told_less_and_less_often(void **unused)
+{
+    redis_liar_t liar;
+    host_t *host;
+    sheaf_p_ref_t item;
+    int asked = 0;
+
+    redis_liar_new(&liar);
+    host = gateway_at(liar.address, "allow");
+    assert_null(host_open(host));
+    redis_liar_accept(&liar);
+    item = item_with(host, "k", "{}");
+    assert_int_equal(host_ask_item(item), SHEAF_P_LATER);
+    host_poll(host, 50);
+    assert_int_equal(refuse_all(&liar), 1);
+    wait_for(host, item);
+    assert_false(host_outcome(item).is_answered);
+    answers(item, 201, "{}");
+    for (int i = 0; i < 600; i++) { /* a minute */
+        host_wind(host, 100);
+        while (host_poll(host, 1) > 0)
+            continue;
+        asked += refuse_all(&liar);
+    }
+    assert_in_range(asked, 4, 8); /* at once, after 1, 2, 4, 8, 16, 30 seconds */
+    assert_int_equal(host_counted(host, "redis_lost"), 0);
+    host_free(host);
+    redis_liar_free(&liar);
+}
+
 static void what_redis_does_not_take_is_bounded_and_told_once(void **unused)
 {
     redis_liar_t liar;
@@ -528,6 +574,7 @@ int main(void)
     const struct CMUnitTest lies[] = {
         cmocka_unit_test(an_answer_may_come_in_any_two_pieces),
         cmocka_unit_test(what_is_no_answer_is_none),
+        cmocka_unit_test(a_redis_that_refuses_is_told_less_and_less_often),
         cmocka_unit_test(what_redis_does_not_take_is_bounded_and_told_once),
         cmocka_unit_test(a_configuration_that_cannot_be_is_refused),
     };
