@@ -81,14 +81,24 @@ static sheaf_p_str_t bytes_of(const void *base, size_t len)
     return sheaf_p_str(base, len);
 }
 
+static void write_hex(const uint8_t hash[IDEMPOTENCY_HASH], char *ret_hex)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (int i = 0; i < IDEMPOTENCY_HASH; i++) {
+        ret_hex[2 * i] = digits[hash[i] >> 4];
+        ret_hex[2 * i + 1] = digits[hash[i] & 15];
+    }
+    ret_hex[2 * IDEMPOTENCY_HASH] = 0;
+}
+
 static redis_question_t *question_about(idempotency_redis_t *redis, const char *what, const idempotency_hold_t *hold,
                                         uint64_t ms)
 {
     redis_question_t *question = &redis->question;
     char hex[2 * IDEMPOTENCY_HASH + 1];
 
-    for (int i = 0; i < IDEMPOTENCY_HASH; i++)
-        snprintf(hex + 2 * i, 3, "%02x", hold->key[i]);
+    write_hex(hold->key, hex);
     redis_question_begin(question, &redis->script);
     redis_question_key(question, "%.*s%s", (int)redis->conf->prefix.len, redis->conf->prefix.base, hex);
     redis_question_print(question, "%s", what);
@@ -195,6 +205,7 @@ static owed_t **supersede(idempotency_redis_t *redis, idempotency_ticket_t ticke
 static void owe(idempotency_redis_t *redis, const idempotency_hold_t *hold, bool is_drop, const char *answer,
                 uint32_t len)
 {
+    const uint64_t now_ms = redis->api->now_ms(redis->worker);
     owed_t *owed = NULL, **end;
 
     if (redis->owed_count < IDEMPOTENCY_OWED_MAX && redis->owed_bytes + len <= IDEMPOTENCY_OWED_BYTES)
@@ -204,15 +215,16 @@ static void owe(idempotency_redis_t *redis, const idempotency_hold_t *hold, bool
         return;
     }
     *owed = (owed_t){.number = ++redis->last_number, .is_drop = is_drop, .hold = *hold, .len = len};
-    owed->end_ms = redis->api->now_ms(redis->worker) + (is_drop ? redis->conf->lease_ms : redis->conf->ttl_ms);
+    owed->end_ms = now_ms + (is_drop ? redis->conf->lease_ms : redis->conf->ttl_ms);
     if (len > 0)
         memcpy(owed->answer, answer, len);
     end = supersede(redis, hold->ticket);
     *end = owed;
     redis->owed_count++;
-    redis->waiting++;
     redis->owed_bytes += len;
-    pay(redis);
+    owed->is_asked = ask_end(redis, owed, now_ms); /* alone: those that were refused have their own time */
+    redis->waiting += !owed->is_asked;
+    rest(redis);
 }
 
 /* Taken, or not: an error may be over the next time. */

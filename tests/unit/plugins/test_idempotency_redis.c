@@ -502,6 +502,15 @@ static void a_redis_that_refuses_is_told_less_and_less_often(void **unused)
         asked += refuse_all(&liar);
     }
     assert_in_range(asked, 4, 8); /* at once, after 1, 2, 4, 8, 16, 30 seconds */
+
+    item = item_with(host, "l", "{}");
+    assert_int_equal(host_ask_item(item), SHEAF_P_LATER);
+    host_poll(host, 50);
+    refuse_all(&liar);
+    wait_for(host, item);
+    answers(item, 201, "{}");
+    host_poll(host, 50);
+    assert_int_equal(refuse_all(&liar), 1); /* a new one brings nobody else's along */
     assert_int_equal(host_counted(host, "redis_lost"), 0);
     host_free(host);
     redis_liar_free(&liar);
