@@ -144,6 +144,8 @@ static void arm_progress(sheaf_visit_t *visit)
 
 static void stop_waiting(sheaf_visit_t *visit)
 {
+    if (!sheaf_deadline_is_set(&visit->progress))
+        return;
     visit->waited_ms += visit->front->env.clock->now_ms - visit->waits_since_ms;
     sheaf_deadline_clear(visit->front->env.deadlines, &visit->progress);
 }
@@ -197,7 +199,6 @@ static void on_half_time(sheaf_deadline_t *node)
     struct sheaf_look now = look_at(visit);
     bool is_stuck;
 
-    stop_waiting(visit);
     visit->waited_ms = limits_of(visit)->send_timeout_ms / 2; /* what a clock that was late adds is not the client's */
     if (!visit->has_looked) {
         begin_looking(visit, &now);
