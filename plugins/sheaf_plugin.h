@@ -326,7 +326,7 @@ typedef struct sheaf_plugin {
     /* Its answer is here, from a backend, from a plugin, or a failure; for a direct request its head. */
     void (*on_result)(void *self, sheaf_p_ref_t item);
     /* The body that keep_body() of any plugin asked for is here: body(item, SHEAF_P_RESULT) is 1. Or it will not be, and that is 0:
-     * it was cut, it is too long, memory was short, its client went away first. Once, after on_result and before on_done; as soon as
+     * it was cut, it is too long, memory was short, its client went away first, another plugin's answer took its place. Once, after on_result and before on_done; as soon as
      * that is known, while its client may still be reading. Nothing can be changed any more; the item, its status and its head
      * can be read until on_done has returned. */
     void (*on_body)(void *self, sheaf_p_ref_t item);

@@ -40,6 +40,10 @@ void sheaf_kept_take(sheaf_kept_t *kept, sheaf_buf_t *body)
 {
     if (kept->state != SHEAF_KEPT_KEEPING)
         return;
+    if (body != NULL && body->len > kept->most_bytes) {
+        sheaf_kept_lose(kept);
+        return;
+    }
     sheaf_buf_drop(kept->body);
     kept->body = body == NULL ? NULL : sheaf_buf_hold(body);
     kept->state = SHEAF_KEPT_WHOLE;

@@ -30,7 +30,7 @@ void sheaf_kept_ask(sheaf_kept_t *kept, uint64_t most_bytes);
 void sheaf_kept_put(sheaf_kept_t *kept, const char *bytes, size_t len);
 /* The same of all that waits in `out`, once: what came before somebody asked. */
 void sheaf_kept_fill(sheaf_kept_t *kept, const sheaf_out_t *out);
-/* `body` (NULL: it is empty) is all of it, and is held. */
+/* `body` (NULL: it is empty) is all of it, and is held; LOST when that is too long. */
 void sheaf_kept_take(sheaf_kept_t *kept, sheaf_buf_t *body);
 /* No more comes: it is whole, or was cut. */
 void sheaf_kept_end(sheaf_kept_t *kept, bool is_whole);

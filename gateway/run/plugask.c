@@ -278,9 +278,27 @@ static sheaf_say_t on_item(sheaf_hooks_t *self, sheaf_item_t *item)
     return ask(item_guest_of(guests_of(self), item), SHEAF_STAGE_ITEM);
 }
 
-/* What is said of it from here on is said of the new answer. */
-static void replace(sheaf_guest_t *guest)
+static void tell(sheaf_guest_t *guest, uint32_t at);
+
+/* Who wanted the body of the answer that was here, in front of `at`: it will not come. */
+static void tell_replaced(sheaf_guest_t *guest, uint32_t at)
 {
+    guest->stage = SHEAF_STAGE_BODY;
+    guest->is_replaced = true;
+    guest->is_given = false; /* the head that is shown is still the old one */
+    for (uint32_t i = chain_count(guest); i-- > at;)
+        tell(guest, i);
+    guest->stage = SHEAF_STAGE_RESULT;
+    guest->is_keeping = guest->is_replaced = false;
+    sheaf_kept_lose(&guest->caller->kept);
+    guest->caller->kept = (sheaf_kept_t){0};
+}
+
+/* What is said of it from here on is said of the new answer. */
+static void replace(sheaf_guest_t *guest, uint32_t at)
+{
+    if (guest->is_keeping)
+        tell_replaced(guest, at);
     sheaf_item_replace(guest->item, &guest->given, &guest->fields);
     guest->fields = (sheaf_headers_t){0};
     guest->is_given = guest->owns_result = false;
@@ -297,10 +315,10 @@ static void tell(sheaf_guest_t *guest, uint32_t at)
     guest->asker = instance;
     guest->is_told = guest->stage == SHEAF_STAGE_RESULT;
     hook(instance->self, guest->ref);
-    if (guest->is_told && guest->is_given)
-        replace(guest);
     guest->is_told = false;
     sheaf_plug_leave(instance, before);
+    if (guest->stage == SHEAF_STAGE_RESULT && guest->is_given)
+        replace(guest, at);
 }
 
 static void tell_backwards(sheaf_guest_t *guest, sheaf_stage_t stage)

@@ -21,7 +21,7 @@ static int kept_body(const sheaf_guest_t *guest, sheaf_p_str_t *ret_body)
     const sheaf_kept_t *kept = &guest->caller->kept;
     const sheaf_buf_t *buf = guest->caller->is_direct ? kept->body : guest->item->body;
 
-    if (guest->caller->is_direct && kept->state != SHEAF_KEPT_WHOLE)
+    if (guest->is_replaced || (guest->caller->is_direct && kept->state != SHEAF_KEPT_WHOLE))
         return 0;
     return buf == NULL ? 1 : give_buf(buf, ret_body);
 }

@@ -81,6 +81,7 @@ typedef struct sheaf_guest {
     bool is_asking;          /* its hook runs */
     bool is_told;            /* its on_result runs */
     bool is_keeping;         /* an item's: somebody wants its body */
+    bool is_replaced;        /* and is told just now that another answer took its place */
     bool is_waiting;         /* it said LATER */
     bool is_resumed, is_given, is_faulty;
     bool owns_question, owns_result; /* headers were copied before they were changed */

@@ -207,6 +207,21 @@ class Kept(Case):
                     self.assertNotIn("x-gone", headers)
         self.assertEqual(self.faults(), 0)
 
+    def test_who_wanted_the_body_of_an_answer_that_was_replaced_is_told_that_it_does_not_come(self):
+        rogue = ROGUE.replace("}", ", field: x-outer, name: outer}")
+        sheaf = self.start(top=f"plugins: [{rogue}, {ROGUE}]")
+        for way in ("direct", "item"):
+            for path, length in (("/bytes/500", 500), ("/chunked/90000", 90000), ("/drip/10", 10)):
+                with self.subTest(way=way, path=path):
+                    sheaf.err.clear()
+                    headers = {"x-rogue-result": "keep100000", "x-outer-result": "replace"}
+                    if way == "direct":
+                        self.assertEqual(sheaf.request("GET", "/o" + path, headers=headers).body, b"in its place")
+                    else:
+                        self.assertEqual(sheaf.batch(["/o" + path], headers).json["responses"][0]["body"], "in its place")
+                    wait_until(lambda: [line for line in sheaf.err if "kept no 0 bytes of 200" in line], what="the word")
+                    self.assertEqual(len([line for line in sheaf.err if "bytes of" in line]), 2)  # each of the two, once
+
     def faults(self):
         return self.sheaf.metrics()["sheaf_plugin_faults_total"]
 

@@ -166,8 +166,10 @@ static void on_result(void *data, sheaf_p_ref_t item)
 {
     rogue_t *self = data;
     sheaf_p_str_t value;
+    char name[64];
 
-    if (!self->api->header(item, SHEAF_P_QUESTION, "x-rogue-result", 0, &value))
+    snprintf(name, sizeof(name), "%s-result", self->field);
+    if (!self->api->header(item, SHEAF_P_QUESTION, name, 0, &value))
         return;
     if (value.len > 4 && memcmp(value.base, "keep", 4) == 0) /* keepN: up to N bytes */
         self->api->header_set(item, SHEAF_P_RESULT, "x-kept",

@@ -101,6 +101,13 @@ static void a_body_that_is_there_is_held_and_not_copied(void **state)
     sheaf_buf_drop(body);
     is_text(&kept, "there");
     sheaf_kept_lose(&kept);
+    kept = (sheaf_kept_t){0};
+    body = sheaf_buf_new(16, 16);
+    sheaf_buf_append(body, "there", 5);
+    sheaf_kept_ask(&kept, 4);
+    sheaf_kept_take(&kept, body);
+    assert_int_equal(kept.state, SHEAF_KEPT_LOST);
+    sheaf_buf_drop(body);
 }
 
 int main(void)
