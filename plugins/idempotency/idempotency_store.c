@@ -159,6 +159,32 @@ static idempotency_found_t known(const idempotency_store_t *store, const slot_t 
     return IDEMPOTENCY_DONE;
 }
 
+/* A worker may die between any two of these: whose the slot is holds only when all of it is there. */
+static void take_over(slot_t *slot, const uint8_t *key, const uint8_t *payload, uint64_t end_ms)
+{
+    slot->end_ms = 0;
+    atomic_thread_fence(memory_order_release);
+    slot->turn++;
+    slot->is_done = 0;
+    memcpy(slot->key, key, IDEMPOTENCY_HASH);
+    memcpy(slot->payload, payload, IDEMPOTENCY_HASH);
+    atomic_thread_fence(memory_order_release);
+    slot->end_ms = end_ms;
+}
+
+/* Here too: what lay in the slot before was another's, and half an answer is none. */
+static void put_answer(slot_t *slot, uint64_t end_ms, const char *answer, uint32_t len)
+{
+    slot->is_done = 0;
+    atomic_thread_fence(memory_order_release);
+    if (len > 0)
+        memcpy(slot->answer, answer, len);
+    slot->len = len;
+    slot->end_ms = end_ms;
+    atomic_thread_fence(memory_order_release);
+    slot->is_done = 1;
+}
+
 idempotency_found_t idempotency_store_begin(idempotency_store_t *store, const uint8_t key[IDEMPOTENCY_HASH],
                                             const uint8_t payload[IDEMPOTENCY_HASH], uint64_t now_ms, uint64_t lease_ms,
                                             idempotency_ticket_t *ret_ticket, char *ret_answer, uint32_t *ret_len,
@@ -179,11 +205,7 @@ idempotency_found_t idempotency_store_begin(idempotency_store_t *store, const ui
         found = known(store, slot, payload, ret_answer, ret_len);
     } else if ((slot = choose(store, bucket, now_ms, &number)) != NULL) {
         *ret_evicted = is_alive(slot, now_ms);
-        slot->turn++;
-        slot->end_ms = now_ms + lease_ms;
-        slot->is_done = 0;
-        memcpy(slot->key, key, IDEMPOTENCY_HASH);
-        memcpy(slot->payload, payload, IDEMPOTENCY_HASH);
+        take_over(slot, key, payload, now_ms + lease_ms);
         *ret_ticket = (idempotency_ticket_t){place * SLOTS + number, slot->turn};
         found = IDEMPOTENCY_NEW;
     }
@@ -199,13 +221,8 @@ static void end(idempotency_store_t *store, idempotency_ticket_t ticket, bool is
     uint64_t mine;
 
     lock(bucket, &mine);
-    if (slot->turn == ticket.turn && !(is_drop && slot->is_done)) {
-        slot->end_ms = end_ms;
-        slot->is_done = 1;
-        slot->len = len;
-        if (len > 0)
-            memcpy(slot->answer, answer, len);
-    }
+    if (slot->turn == ticket.turn && !(is_drop && slot->is_done))
+        put_answer(slot, end_ms, answer, len);
     unlock(bucket, mine);
 }
 
