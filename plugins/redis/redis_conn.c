@@ -171,14 +171,29 @@ static void on_connect(const redisAsyncContext *context, int status)
     conn->heard_ms = conn->api->now_ms(conn->worker);
 }
 
-static void on_greeted(redisAsyncContext *context, void *reply, void *data)
+static bool is_error(const redisReply *reply, const char *word)
 {
-    const redisReply *said = reply;
+    return reply != NULL && reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, word, strlen(word)) == 0;
+}
+
+static void on_password(redisAsyncContext *context, void *reply, void *data)
+{
     redis_conn_t *conn = data;
 
     (void)context;
-    if (said != NULL && said->type == REDIS_REPLY_ERROR)
-        conn->api->log(conn->worker, SHEAF_P_ERROR_LEVEL, "redis refuses the password or the database");
+    if (is_error(reply, ""))
+        conn->api->log(conn->worker, SHEAF_P_ERROR_LEVEL, "redis refuses the password");
+}
+
+/* It would go on in database 0, and what it says from there is of somebody else. */
+static void on_database(redisAsyncContext *context, void *reply, void *data)
+{
+    redis_conn_t *conn = data;
+
+    if (!is_error(reply, ""))
+        return;
+    conn->api->log(conn->worker, SHEAF_P_ERROR_LEVEL, "redis refuses the database");
+    redisAsyncFree(context);
 }
 
 static void greet(redis_conn_t *conn)
@@ -186,12 +201,12 @@ static void greet(redis_conn_t *conn)
     const redis_conn_conf_t *conf = &conn->conf;
 
     if (conf->password.len > 0 && conf->user.len > 0)
-        redisAsyncCommand(conn->context, on_greeted, conn, "AUTH %b %b", conf->user.base, conf->user.len,
+        redisAsyncCommand(conn->context, on_password, conn, "AUTH %b %b", conf->user.base, conf->user.len,
                           conf->password.base, conf->password.len);
     else if (conf->password.len > 0)
-        redisAsyncCommand(conn->context, on_greeted, conn, "AUTH %b", conf->password.base, conf->password.len);
+        redisAsyncCommand(conn->context, on_password, conn, "AUTH %b", conf->password.base, conf->password.len);
     if (conf->database > 0)
-        redisAsyncCommand(conn->context, on_greeted, conn, "SELECT %lld", (long long)conf->database);
+        redisAsyncCommand(conn->context, on_database, conn, "SELECT %lld", (long long)conf->database);
 }
 
 /* --- questions --- */
@@ -266,9 +281,10 @@ static bool send_asked(redis_conn_t *conn, asked_t *asked)
     return true;
 }
 
-static bool is_unknown_script(const redisReply *reply)
+/* Somebody answers and has no data: it is being loaded, or another one is the master now. */
+static bool is_away(const redisReply *reply)
 {
-    return reply != NULL && reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOSCRIPT", 8) == 0;
+    return is_error(reply, "LOADING") || is_error(reply, "MASTERDOWN") || is_error(reply, "READONLY");
 }
 
 static void heard(redis_conn_t *conn)
@@ -285,13 +301,14 @@ static void on_reply(redisAsyncContext *context, void *data_reply, void *data)
     redis_conn_t *conn = asked->conn;
     const redisReply *reply = data_reply;
 
-    (void)context;
     conn->asked_count--;
     conn->asked_bytes -= asked->bytes;
-    if (reply != NULL)
+    if (is_away(reply))
+        redisAsyncFree(context); /* what is asked behind this must not be answered before this is told again */
+    else if (reply != NULL)
         heard(conn);
     /* Redis was restarted, or never saw it. What the other one sent first is behind us in the pipeline. */
-    if (is_unknown_script(reply) && !asked->is_told && !asked->is_eval && !conn->is_ending) {
+    if (is_error(reply, "NOSCRIPT") && !asked->is_told && !asked->is_eval && !conn->is_ending) {
         asked->is_eval = true;
         if (send_asked(conn, asked))
             return;

@@ -1,11 +1,11 @@
 /* redis_conn.h - one worker's connection to Redis, on the loop of the worker.
  *
  *   DOWN --rest is over--> DIALING --connected--> UP
- *     ^_____ cannot, closed, silent for a second, answers too much _____/
+ *     ^_____ cannot, closed, silent for a second, answers too much, has no data _____/
  *
  * Questions are pipelined on the one connection, at most REDIS_ASKED_MAX and REDIS_ASKED_BYTES at once; of each the answer is waited
  * for no longer than `timeout_ms`. While it is DOWN none can be asked; it dials again after a rest that doubles from 100 ms to
- * 5 s. Password and database are sent first on every connection. A script is sent whole by the first question on a
+ * 5 s. Password and database are sent first on every connection; one that refuses the database is left. A script is sent whole by the first question on a
  * connection, so that all are decided in the order they are asked in; then asked by its SHA-1, and sent whole again where Redis
  * has forgotten it. */
 #ifndef REDIS_CONN_H

@@ -37,8 +37,8 @@ typedef struct bench {
     redis_liar_t liar;
     redis_conn_t *conn;
     redis_script_t script;
-    int told, silences, note; /* note: of the last one that was told */
-    char said[2000];          /* what was told: texts in <>, numbers */
+    int told, silences, dialed, note; /* note: of the last one that was told */
+    char said[2000];                  /* what was told: texts in <>, numbers */
 } bench_t;
 
 static void write_reply(char *said, const redisReply *reply)
@@ -63,10 +63,20 @@ static void on_answer(void *owner, const void *note, const redisReply *reply)
         write_reply(bench->said, reply);
 }
 
-static bench_t *bench_new(void)
+static void on_dialed(void *owner)
+{
+    ((bench_t *)owner)->dialed++;
+}
+
+static bench_t *bench_in(int64_t database)
 {
     bench_t *bench = calloc(1, sizeof(*bench));
-    redis_conn_conf_t conf = {.timeout_ms = 5000, .answer_bytes = ANSWER_BYTES, .on_answer = on_answer, .owner = bench};
+    redis_conn_conf_t conf = {.database = database,
+                              .timeout_ms = 5000,
+                              .answer_bytes = ANSWER_BYTES,
+                              .on_answer = on_answer,
+                              .on_dialed = on_dialed,
+                              .owner = bench};
 
     bench->host = host_new(&plugin);
     assert_null(host_open(bench->host));
@@ -77,6 +87,11 @@ static bench_t *bench_new(void)
     assert_non_null(bench->conn);
     redis_liar_accept(&bench->liar);
     return bench;
+}
+
+static bench_t *bench_new(void)
+{
+    return bench_in(0);
 }
 
 static void bench_free(bench_t *bench)
@@ -178,6 +193,43 @@ static void a_script_is_sent_whole_first_and_where_redis_does_not_know_it(void *
     bench_free(bench);
 }
 
+static void one_that_refuses_the_database_is_not_believed(void **unused)
+{
+    bench_t *bench = bench_in(20);
+
+    assert_true(ask(bench, 1, sheaf_p_str("", 0)));
+    settle(bench);
+    say(bench, "-ERR DB index is out of range\r\n:17\r\n", 36);
+    until_told(bench, 1);
+    assert_int_equal(bench->silences, 1);
+    assert_int_equal(host_counted(bench->host, "lost"), 1);
+    assert_string_equal(host_logged(bench->host),
+                        "error redis refuses the database\nwarn redis is lost, or cannot be reached\n");
+    bench_free(bench);
+}
+
+/* The second question is answered by data that are older than what the first one was to tell. */
+static void one_that_has_no_data_yet_is_not_back(void **unused)
+{
+    static const char *const words[] = {"-LOADING it\r\n:1\r\n", "-MASTERDOWN x\r\n:1\r\n", "-READONLY one\r\n:1\r\n"};
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        bench_t *bench = bench_new();
+
+        assert_true(ask(bench, 1, sheaf_p_str("", 0)));
+        assert_true(ask(bench, 2, sheaf_p_str("", 0)));
+        settle(bench);
+        say(bench, words[i], strlen(words[i]));
+        until_told(bench, 2);
+        assert_int_equal(bench->note, 2);
+        assert_int_equal(bench->silences, 1);
+        assert_false(ask(bench, 3, sheaf_p_str("", 0)));
+        host_wind(bench->host, 200);
+        assert_int_equal(bench->dialed, 1);
+        bench_free(bench);
+    }
+}
+
 /* More than was agreed, however it is said: whoever asked is told that there is no answer, and that is all. */
 static void an_answer_that_is_too_large_costs_the_connection_alone(void **unused)
 {
@@ -274,6 +326,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_answer_may_come_in_any_two_pieces),
         cmocka_unit_test(a_script_is_sent_whole_first_and_where_redis_does_not_know_it),
+        cmocka_unit_test(one_that_refuses_the_database_is_not_believed),
+        cmocka_unit_test(one_that_has_no_data_yet_is_not_back),
         cmocka_unit_test(an_answer_that_is_too_large_costs_the_connection_alone),
         cmocka_unit_test(who_waits_for_an_answer_that_breaks_off_is_told_so),
         cmocka_unit_test(an_answer_as_large_as_agreed_is_one),
