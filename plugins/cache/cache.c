@@ -238,9 +238,12 @@ static int says_nothing(const cache_ask_t *ask)
 }
 
 /* NULL: it has to be looked at. */
-static const char *unfit(const cache_ask_t *ask)
+static const char *unfit(const cache_ask_t *ask, uint32_t status)
 {
     sheaf_p_str_t text;
+
+    if (status == 304)
+        return "status"; /* to the conditions of who asked: it tells nothing of what others would get */
 
     if (ask->cache->api->text(ask->item, SHEAF_P_ERROR, &text) && text.len > 0)
         return "error";
@@ -288,7 +291,7 @@ static void answered(cache_ask_t *ask, uint32_t status)
     const char *refusal;
 
     if (!has_stand_in(ask, status)) {
-        refusal = unfit(ask);
+        refusal = unfit(ask, status);
         if (refusal == NULL)
             refusal = look_at(ask, status);
         cache_tell_forwarded(ask, refusal);

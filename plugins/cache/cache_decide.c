@@ -95,12 +95,20 @@ static sheaf_p_verdict_t lead(cache_ask_t *ask, const cache_entry_t *entry)
     return SHEAF_P_LATER;
 }
 
+/* Whose own conditions go to the backend may get a 304 there, which is of no use to anybody else. */
+static int is_for_nobody_else(const cache_ask_t *ask, const cache_entry_t *entry)
+{
+    return ask->is_alone || (entry == NULL && (cache_head_has(&ask->question, "if-none-match") ||
+                                               cache_head_has(&ask->question, "if-modified-since")));
+}
+
 static sheaf_p_verdict_t go(cache_ask_t *ask, const cache_entry_t *entry)
 {
     cache_t *cache = ask->cache;
     cache_flight_t *flight;
 
-    if (ask->is_alone || cache_store_is_marked(cache->store, ask->uri, ask->place, cache->api->now_ms(cache->worker)))
+    if (is_for_nobody_else(ask, entry) ||
+        cache_store_is_marked(cache->store, ask->uri, ask->place, cache->api->now_ms(cache->worker)))
         return go_alone(ask);
     flight = cache_flight_find(cache, ask->uri, ask->place);
     if (flight == NULL)
