@@ -232,7 +232,8 @@ typedef struct sheaf_p_api {
     int (*set)(sheaf_p_ref_t ref, const char *name, sheaf_p_str_t value);
     int (*get)(sheaf_p_ref_t ref, const char *name, sheaf_p_str_t *ret_value);
 
-    /* The text of a TEMPLATE or a value of FIELDS, filled in. 1, or 0: what it names is not there. */
+    /* The text of a TEMPLATE or a value of FIELDS, filled in. 1, or 0: what it names is not there, or is an attribute that
+     * was set to nothing. */
     int (*expand)(sheaf_p_ref_t ref, sheaf_p_str_t text, sheaf_p_str_t *ret_text);
 
     /* Instead of the backend, or (for a request) of the whole batch. Fields may be set on RESULT (an item) or REPLY (a request)

@@ -111,7 +111,8 @@ static int piece_text(sheaf_p_ref_t ref, const sheaf_piece_t *piece, sheaf_p_str
         name = sheaf_pool_cstr(sheaf_plug_scratch(), piece->text);
         return sheaf_plughead_get(ref, (sheaf_p_part_t)piece->what, name, 0, ret_text);
     case SHEAF_PIECE_ATTRIBUTE:
-        return api_get(ref, sheaf_pool_cstr(sheaf_plug_scratch(), piece->text), ret_text);
+        /* one that was set to nothing covers what its request has of it: nobody is logged in */
+        return api_get(ref, sheaf_pool_cstr(sheaf_plug_scratch(), piece->text), ret_text) && ret_text->len > 0;
     }
     return 0;
 }

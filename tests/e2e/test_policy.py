@@ -298,6 +298,8 @@ class SameIdentity(Decisions):
         Row("a token that is over", bearers("j-4"), 401, token(exp=1), inherits=True),
         Row("a token without the scope", bearers("j-5", ", scopes: [write]"), 403, token(), inherits=True),
         Row("a token with the scope", bearers("j-6", ", scopes: [write]"), 200, token(scope="read write"), inherits=True),
+        Row("a token that names nobody", bearers("j-nobody"), 200, {**token(sub=None), "X-User": "root", "X-Attr": "root"}, inherits=True,
+            sees={"x-user": None, "x-attr": None}),
         Row("a user by header", bearers("j-7"), 200, {**token(), "X-User": "root", "X_User": "root", "X-Attr": "root"},
             sees={"x-user": "ann", "x_user": None, "x-attr": "ann"}),
         Row("a user by header without a token", bearers("j-8", ", required: false"), 200,

@@ -387,7 +387,7 @@ static int variable(sheaf_p_ref_t ref, const char *name, sheaf_p_str_t *ret_valu
         if (strncmp(name, parts[i], strlen(parts[i])) == 0)
             return api_header(ref, (sheaf_p_part_t)i, name + strlen(parts[i]), 0, ret_value);
     if (strncmp(name, "attr.", 5) == 0)
-        return api_get(ref, name + 5, ret_value);
+        return api_get(ref, name + 5, ret_value) && ret_value->len > 0;
     for (int i = 0; i < HOST_TEXTS; i++)
         if (strcmp(name, texts[i]) == 0)
             return api_text(ref, (sheaf_p_text_t)i, ret_value);
