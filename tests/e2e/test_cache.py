@@ -1,5 +1,6 @@
 """The cache: what is answered from memory, to whom, and when the backend is asked, for items, elements and direct requests."""
 import concurrent.futures
+import gzip
 import http.client
 import http.server
 import json
@@ -15,7 +16,7 @@ WAYS = ("direct", "item", "element")
 
 
 class Keeper(http.server.ThreadingHTTPServer):
-    """A backend whose answer is in the path, /NAME/HOW: cc (Cache-Control), etag, vary, cookie, status, pad (bytes), chunked, cut; it
+    """A backend whose answer is in the path, /NAME/HOW: cc (Cache-Control), etag, vary, cookie, status, pad (bytes), chunked, cut, gzip; it
     counts what it was asked, and holds answers while `gate` is closed, their bodies while `body_gate` is."""
     daemon_threads = True
 
@@ -49,7 +50,11 @@ class Answers(http.server.BaseHTTPRequestHandler):
         who = self.headers.get(query.get("who", ""), "nobody")
         body = b"" if is_same else json.dumps({"n": len(self.server.asked), "who": who, "host": self.headers["Host"],
                                                    "pad": "x" * query.get("pad", 0)}).encode()
+        is_coded = "gzip" in query and "gzip" in self.headers.get("accept-encoding", "") and not is_same
+        body = gzip.compress(body) if is_coded else body
         self.send_response(304 if is_same else status)
+        if is_coded:
+            self.send_header("Content-Encoding", "gzip")
         for name, field in (("cc", "Cache-Control"), ("vary", "Vary"), ("cookie", "Set-Cookie"), ("location", "Location")):
             if name in query:
                 self.send_header(field, query[name])
@@ -226,6 +231,20 @@ class Cache(Case):
                         self.assertEqual((again.status, again.body), (200, brought.body))
                         self.assertRegex(again.cache, r"^sheaf; hit; ttl=(60|5\d)$")
                 self.assertEqual(self.keeper.count(self.name), 1)
+
+    def test_an_item_reads_what_a_direct_request_brought_coded(self):
+        target = self.url(cc="max-age=60", gzip=1, vary="Accept-Encoding")
+        coded = self.sheaf.request("GET", f"/k/{target}", headers={"Accept-Encoding": "gzip"})
+        self.assertEqual(coded.headers["content-encoding"], "gzip")
+        again = self.sheaf.request("GET", f"/k/{target}", headers={"Accept-Encoding": "gzip"})
+        self.assertEqual((again.body, again.headers["content-encoding"]), (coded.body, "gzip"))
+        item = self.run_item({"url": f"/k/{target}", "headers": {"Accept-Encoding": "gzip"}})
+        self.assertIn("hit", item["headers"]["cache-status"])
+        self.assertEqual(item["body"], json.loads(gzip.decompress(coded.body)))
+        self.assertNotIn("content-encoding", item["headers"])
+        plain = self.ask("direct", target)
+        self.assertEqual(plain.cache, "sheaf; fwd=vary-miss; stored")
+        self.assertEqual(self.keeper.count(self.name), 2)
 
     def test_a_client_has_304_for_what_a_direct_request_brought(self):
         target = self.url(cc="max-age=60", etag="a")
