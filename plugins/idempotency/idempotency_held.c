@@ -61,6 +61,11 @@ void idempotency_held_remove(idempotency_held_t *held, idempotency_ticket_t tick
         forget(held, at);
 }
 
+bool idempotency_held_is_empty(const idempotency_held_t *held)
+{
+    return held->count == 0;
+}
+
 void idempotency_held_each(const idempotency_held_t *held, uint64_t now_ms,
                            bool (*say)(void *data, const idempotency_hold_t *hold, uint64_t left_ms), void *data)
 {

@@ -19,6 +19,8 @@ void idempotency_held_free(idempotency_held_t *held);
 void idempotency_held_add(idempotency_held_t *held, const idempotency_hold_t *hold, uint64_t end_ms, uint64_t now_ms);
 void idempotency_held_remove(idempotency_held_t *held, idempotency_ticket_t ticket);
 
+bool idempotency_held_is_empty(const idempotency_held_t *held);
+
 /* Each of those whose lease is not over, until `say` returns false. */
 void idempotency_held_each(const idempotency_held_t *held, uint64_t now_ms,
                            bool (*say)(void *data, const idempotency_hold_t *hold, uint64_t left_ms), void *data);

@@ -62,7 +62,11 @@ struct idempotency_redis {
     uint64_t owed_bytes, last_number, again_ms;
     bool is_full; /* something was not taken into the list, and that was said */
     sheaf_p_timer_t again;
+    idempotency_redis_t *next; /* of this worker */
 };
+
+/* Those of this worker: while a new configuration is in use an older one may have things to tell still. */
+static idempotency_redis_t *alive;
 
 /* Behind a question. owed: number of an end; 0: it is a beginning, or says that it has begun. */
 typedef struct note {
@@ -202,29 +206,39 @@ static owed_t **supersede(idempotency_redis_t *redis, idempotency_ticket_t ticke
     return at;
 }
 
+static bool has_room(const idempotency_redis_t *redis, uint32_t len)
+{
+    return redis->owed_count < IDEMPOTENCY_OWED_MAX && redis->owed_bytes + len <= IDEMPOTENCY_OWED_BYTES;
+}
+
+/* Told alone: those that were refused have their own time. */
+static void append(idempotency_redis_t *redis, owed_t **end, owed_t *owed)
+{
+    owed->number = ++redis->last_number;
+    owed->next = NULL;
+    *end = owed;
+    redis->owed_count++;
+    redis->owed_bytes += owed->len;
+    owed->is_asked = ask_end(redis, owed, redis->api->now_ms(redis->worker));
+    redis->waiting += !owed->is_asked;
+    rest(redis);
+}
+
 static void owe(idempotency_redis_t *redis, const idempotency_hold_t *hold, bool is_drop, const char *answer,
                 uint32_t len)
 {
     const uint64_t now_ms = redis->api->now_ms(redis->worker);
-    owed_t *owed = NULL, **end;
+    owed_t *owed = has_room(redis, len) ? malloc(sizeof(*owed) + len) : NULL;
 
-    if (redis->owed_count < IDEMPOTENCY_OWED_MAX && redis->owed_bytes + len <= IDEMPOTENCY_OWED_BYTES)
-        owed = malloc(sizeof(*owed) + len);
     if (owed == NULL) {
         say_full(redis);
         return;
     }
-    *owed = (owed_t){.number = ++redis->last_number, .is_drop = is_drop, .hold = *hold, .len = len};
+    *owed = (owed_t){.is_drop = is_drop, .hold = *hold, .len = len};
     owed->end_ms = now_ms + (is_drop ? redis->conf->lease_ms : redis->conf->ttl_ms);
     if (len > 0)
         memcpy(owed->answer, answer, len);
-    end = supersede(redis, hold->ticket);
-    *end = owed;
-    redis->owed_count++;
-    redis->owed_bytes += len;
-    owed->is_asked = ask_end(redis, owed, now_ms); /* alone: those that were refused have their own time */
-    redis->waiting += !owed->is_asked;
-    rest(redis);
+    append(redis, supersede(redis, hold->ticket), owed);
 }
 
 /* Taken, or not: an error may be over the next time. */
@@ -289,11 +303,38 @@ static void on_answer(void *owner, const void *data, const redisReply *reply)
                                is_done ? reply->element[1]->str : NULL, is_done ? (uint32_t)reply->element[1]->len : 0);
 }
 
+/* --- those of older configurations --- */
+
+static bool is_same_place(const idempotency_redis_t *a, const idempotency_redis_t *b)
+{
+    const redis_conn_conf_t *one = &a->conf->redis, *other = &b->conf->redis;
+
+    return strcmp(one->address.host, other->address.host) == 0 && one->address.port == other->address.port &&
+           one->database == other->database && a->conf->prefix.len == b->conf->prefix.len &&
+           memcmp(a->conf->prefix.base, b->conf->prefix.base, a->conf->prefix.len) == 0;
+}
+
+/* It has lost Redis, and something to tell it first when it is back. */
+static bool is_untold(const idempotency_redis_t *redis)
+{
+    return !redis_conn_is_back(redis->conn) && (redis->owed_count > 0 || !idempotency_held_is_empty(redis->held));
+}
+
+static bool may_ask(const idempotency_redis_t *asks)
+{
+    for (const idempotency_redis_t *redis = alive; redis != NULL; redis = redis->next)
+        if (redis != asks && is_untold(redis) && is_same_place(asks, redis))
+            return false;
+    return true;
+}
+
 bool idempotency_redis_begin(idempotency_redis_t *redis, sheaf_p_ref_t item, const idempotency_hold_t *hold)
 {
     const note_t note = {.item = item, .hold = *hold};
     redis_question_t *question;
 
+    if (!may_ask(redis))
+        return false;
     question = question_about(redis, "begin", hold, redis->conf->lease_ms);
     redis_question_print(question, "%" PRIu32, redis->conf->answer_bytes);
     return redis_conn_ask(redis->conn, question, &note, sizeof(note));
@@ -360,19 +401,71 @@ idempotency_redis_t *idempotency_redis_new(const sheaf_p_api_t *api, sheaf_p_wor
     conn.on_dialed = on_dialed;
     conn.owner = redis;
     redis->conn = redis_conn_new(api, worker, &conn);
-    if (redis->conn != NULL)
-        return redis;
-    idempotency_held_free(redis->held);
-    free(redis);
-    return NULL;
+    if (redis->conn == NULL) {
+        idempotency_held_free(redis->held);
+        free(redis);
+        return NULL;
+    }
+    redis->next = alive;
+    alive = redis;
+    return redis;
+}
+
+/* Returns another one that asks the same place; NULL: there is none. */
+static idempotency_redis_t *leave(const idempotency_redis_t *redis)
+{
+    idempotency_redis_t **at = &alive, *heir;
+
+    while (*at != redis)
+        at = &(*at)->next;
+    *at = redis->next;
+    for (heir = alive; heir != NULL && !is_same_place(redis, heir);)
+        heir = heir->next;
+    return heir;
+}
+
+static bool hold_for(void *data, const idempotency_hold_t *hold, uint64_t left_ms)
+{
+    idempotency_redis_t *heir = data;
+    const uint64_t now_ms = heir->api->now_ms(heir->worker);
+
+    idempotency_held_add(heir->held, hold, now_ms + left_ms, now_ms);
+    say_held(heir, hold, left_ms); /* or when it is dialed */
+    return true;
+}
+
+/* What was heard of it already is told once more: that does no harm. */
+static void bequeath(idempotency_redis_t *redis, idempotency_redis_t *heir)
+{
+    owed_t **end = &heir->owed;
+
+    idempotency_held_each(redis->held, redis->api->now_ms(redis->worker), hold_for, heir);
+    while (*end != NULL)
+        end = &(*end)->next;
+    while (redis->owed != NULL) {
+        owed_t *owed = redis->owed;
+
+        if (owed->is_old || owed->end_ms <= heir->api->now_ms(heir->worker) || !has_room(heir, owed->len)) {
+            forget(redis, &redis->owed);
+            continue;
+        }
+        redis->owed = owed->next;
+        append(heir, end, owed);
+        end = &owed->next;
+    }
 }
 
 void idempotency_redis_free(idempotency_redis_t *redis)
 {
+    idempotency_redis_t *heir;
+
     if (redis == NULL)
         return;
+    heir = leave(redis);
     redis->api->timer_stop(redis->worker, redis->again);
     redis_conn_free(redis->conn);
+    if (heir != NULL)
+        bequeath(redis, heir);
     while (redis->owed != NULL)
         forget(redis, &redis->owed);
     idempotency_held_free(redis->held);

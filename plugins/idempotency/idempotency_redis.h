@@ -9,7 +9,8 @@
  *
  * Ends (finish, drop) that Redis did not take are owed until `ttl` is over: at most OWED_MAX of them and OWED_BYTES. When it had
  * been lost they are the first that it is told, then what this worker runs (hold): it may have forgotten all of it. What it
- * refuses, or is late with, is told again after 1 to 30 seconds. */
+ * refuses, or is late with, is told again after 1 to 30 seconds. Who is freed hands all of it on to another one of this worker
+ * that asks the same place (a new configuration's); while it lives and has Redis to tell of it first, that one asks nothing. */
 #ifndef IDEMPOTENCY_REDIS_H
 #define IDEMPOTENCY_REDIS_H
 

@@ -371,6 +371,11 @@ bool redis_conn_ask(redis_conn_t *conn, const redis_question_t *question, const 
     return true;
 }
 
+bool redis_conn_is_back(const redis_conn_t *conn)
+{
+    return conn->context != NULL && conn->rest_ms == 0;
+}
+
 bool redis_conn_is_there(const redis_conn_t *conn)
 {
     return conn->context != NULL && conn->api->now_ms(conn->worker) - conn->heard_ms < SILENCE_MS;

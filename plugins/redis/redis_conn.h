@@ -43,6 +43,9 @@ void redis_conn_free(redis_conn_t *conn);
 /* Returns false if it cannot be asked now: on_answer will not come. Question and note are copied. */
 bool redis_conn_ask(redis_conn_t *conn, const redis_question_t *question, const void *note, size_t note_len);
 
+/* It was never lost, or has answered since. */
+bool redis_conn_is_back(const redis_conn_t *conn);
+
 /* It is there, or was a moment ago: a question it has not answered in time, or that it has no room for, may be the fault of
  * those who ask. */
 bool redis_conn_is_there(const redis_conn_t *conn);

@@ -1,5 +1,6 @@
 """idempotency: decided alike for a direct request, an item and an element of a bulk; over several gateways, through Redis."""
 import http.client
+import signal
 import pathlib
 import unittest
 
@@ -255,6 +256,21 @@ class IdempotencyInRedis(Case):
         self.assertEqual(end()[0]["status"], 200)
         self.assertEqual(self.replayed(item, self.sheaf)["headers"]["idempotency-replayed"], "true")
         self.assertEqual(self.served() - before, 3)
+
+    def test_nor_when_the_configuration_is_replaced_meanwhile(self):
+        sheaf = self.second
+        item, before = self.item("c", path="delay/6000"), self.served()
+        end = self.run_aside(item, sheaf=sheaf)
+        wait_until(lambda: self.origin.count()["flying"] > 0)
+        self.redis.kill()
+        sheaf.signal(signal.SIGHUP)
+        wait_until(lambda: sheaf.metrics()['sheaf_reloads_total{outcome="ok"}'] == 1)
+        self.redis.start()
+        wait_until(lambda: self.tried("fresh", sheaf=sheaf) == 200)
+        self.assert_problem(self.run_item(item, sheaf=sheaf), 409, "idempotency-running")
+        self.assertEqual(end()[0]["status"], 200)
+        self.assertEqual(self.replayed(item, sheaf)["headers"]["idempotency-replayed"], "true")
+        self.assertEqual(self.served() - before, 2)
 
 
 if __name__ == "__main__":

@@ -321,15 +321,64 @@ static void what_ended_before_it_was_sent_leaves_its_key_free(void **unused)
     host_free(host);
 }
 
+/* Redis dies and forgets; the configuration is replaced meanwhile. The new one's connection is there first. */
+static host_t *reloaded_while_redis_died(host_t *old)
+{
+    host_t *new;
+
+    redis_server_kill(&server);
+    until_lost(old);
+    new = gateway("deny");
+    redis_server_start(&server);
+    for (int i = 0; i < 20; i++) {
+        host_wind(new, 500);
+        settle(new);
+    }
+    return new;
+}
+
+static void what_is_owed_outlives_a_reload(void **unused)
+{
+    host_t *old = gateway("deny"), *new;
+    sheaf_p_ref_t item = item_with(old, "k", "{}");
+
+    assert_int_equal(decided(old, item), 0);
+    new = reloaded_while_redis_died(old);
+    answers(item, 201, "{\"id\":7}");
+    assert_int_equal(tried(new, "k", "{}"), 503); /* the old one comes first */
+    host_free(old);
+    settle(new);
+    assert_int_equal(tried(new, "k", "{}"), 201);
+    host_free(new);
+}
+
+static void and_so_does_what_nobody_knows_the_end_of(void **unused)
+{
+    host_t *old = gateway("deny"), *new;
+    sheaf_p_ref_t item = item_with(old, "k", "{}");
+
+    assert_int_equal(decided(old, item), 0);
+    new = reloaded_while_redis_died(old);
+    assert_int_equal(tried(new, "k", "{}"), 503);
+    host_fact(item, SHEAF_P_ERROR, "timeout");
+    host_result(item, 504);
+    host_free(old);
+    settle(new);
+    assert_int_equal(tried(new, "k", "{}"), 409);
+    assert_int_equal(tried(new, "l", "{}"), 0);
+    host_free(new);
+}
+
 static void what_a_worker_said_last_is_heard(void **unused)
 {
-    host_t *one = gateway("deny"), *other = gateway("deny");
+    host_t *one = gateway("deny"), *other;
     sheaf_p_ref_t item = item_with(one, "k", "{}");
     uint32_t status = 409;
 
     assert_int_equal(decided(one, item), 0);
     answers(item, 201, "{}");
     host_free(one);
+    other = gateway("deny");
     for (int i = 0; i < 100 && status == 409; i++)
         status = tried(other, "k", "{}");
     assert_int_equal(status, 201);
@@ -599,6 +648,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_direct_answer_is_known_elsewhere_as_far_as_it_has_come, start, stop),
         cmocka_unit_test_setup_teardown(of_two_ends_the_later_one_stands, start, stop),
         cmocka_unit_test_setup_teardown(what_ended_before_it_was_sent_leaves_its_key_free, start, stop),
+        cmocka_unit_test_setup_teardown(what_is_owed_outlives_a_reload, start, stop),
+        cmocka_unit_test_setup_teardown(and_so_does_what_nobody_knows_the_end_of, start, stop),
         cmocka_unit_test_setup_teardown(what_a_worker_said_last_is_heard, start, stop),
         cmocka_unit_test_setup_teardown(an_answer_that_others_keep_and_this_one_has_no_room_for_is_told_as_such, start,
                                         stop),
