@@ -31,6 +31,17 @@ static void check_rewrite(sheaf_report_t *report, sheaf_snapshot_t *snapshot, co
             sheaf_way_back_new(pool, route->match, sheaf_pool_dup(pool, rewrite->text));
 }
 
+/* The word for one of `expose`: from here on only that is looked at. */
+static void check_batch(sheaf_report_t *report, sheaf_route_conf_t *route, const sheaf_yaml_t *node)
+{
+    if (route->batch)
+        return;
+    route->expose &= ~(1u << SHEAF_EXPOSURE_BATCH);
+    if (route->expose == 0)
+        sheaf_report_error(report, member_mark(node, "batch"),
+                           "`batch: false` leaves nobody who may ask what `expose: [batch]` shows to batches alone");
+}
+
 static void check_fallback(sheaf_report_t *report, const sheaf_route_conf_t *route, const sheaf_yaml_t *node)
 {
     if (route->fallback != UINT32_MAX && route->fallback == route->upstream)
@@ -104,6 +115,7 @@ static void check_members(sheaf_report_t *report, sheaf_snapshot_t *snapshot, co
                           sheaf_route_conf_t *route)
 {
     check_rewrite(report, snapshot, node, route);
+    check_batch(report, route, node);
     check_fallback(report, route, node);
     check_split(report, route, node);
     check_mirror(report, route, node);

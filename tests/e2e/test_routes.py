@@ -8,11 +8,13 @@ from recorder import Recorder
 class Exposure(Case):
     places = {"routes": '- {match: "/admin/{rest...}", rewrite: "/echo", upstream: origin, expose: [direct]}\n'
                         '- {match: "/inner", rewrite: "/echo", upstream: origin, expose: [batch]}\n'
+                        '- {match: "/alone", rewrite: "/echo", upstream: origin, batch: false}\n'
                         '- {match: "/{all...}", rewrite: "/echo", upstream: origin}'}
 
     def test_an_item_finds_nothing_where_batches_are_not_let_in(self):
         before = self.origin.count()["served"]
-        for url in ("/admin/x", "/admin/", "/%61dmin/x", "/x/../admin/x", "/x/%2e%2e/admin/x", "admin/x", "/./admin/x?y"):
+        for url in ("/admin/x", "/admin/", "/%61dmin/x", "/x/../admin/x", "/x/%2e%2e/admin/x", "admin/x", "/./admin/x?y",
+                    "/alone", "/%61lone"):
             with self.subTest(url=url):
                 self.assert_problem(self.run_item(url), 404, "no-route")
         self.assertEqual(self.origin.count()["served"], before)
@@ -27,8 +29,9 @@ class Exposure(Case):
         self.assert_problem(second, 404, "no-route")
 
     def test_a_request_finds_what_is_for_requests(self):
-        statuses = [self.sheaf.request("GET", path).status for path in ("/admin/x", "/inner", "/x/../inner", "/%69nner", "/y")]
-        self.assertEqual(statuses, [200, 404, 404, 404, 200])
+        statuses = [self.sheaf.request("GET", path).status
+                    for path in ("/admin/x", "/alone", "/inner", "/x/../inner", "/%69nner", "/y")]
+        self.assertEqual(statuses, [200, 200, 404, 404, 404, 200])
 
 
 class Hosts(Case):
