@@ -186,7 +186,9 @@ typedef struct sheaf_p_request {
     /* Once, unless cancelled; never from inside call(). status 0: `error` says why; "answer-too-large": it is more than max_bytes. */
     void (*on_answer)(void *data, uint32_t status, const sheaf_p_field_t *fields, uint32_t field_count,
                       sheaf_p_str_t body, const char *error);
-    /* An item: sent to its upstream, with the Host that its backend is sent; `upstream` is -1 then. Value 0: none. */
+    /* An item: sent to its upstream, with the Host that its backend is sent; `upstream` is -1 then. What the item's route keeps from
+     * its backends is left out of `fields`, what it keeps from its clients out of the answer, in which places are as the client sees
+     * them. Value 0: none. */
     sheaf_p_ref_t like;
 } sheaf_p_request_t;
 

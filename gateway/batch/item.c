@@ -62,11 +62,13 @@ static char *room_for_head(sheaf_item_t *item, size_t size)
 /* True when what the backend says of a place is another thing to the client. */
 static bool tell_place(sheaf_item_t *item, const sheaf_header_t *header, sheaf_str_t *ret_value)
 {
+    sheaf_stance_t stance;
     sheaf_view_t view;
 
     if (item->is_given || !item->route->rewrite_back)
         return false;
-    view = sheaf_view_of(item);
+    stance = sheaf_stance_of(item);
+    view = sheaf_view_of(&stance);
     return sheaf_relocate(&view, item->pool, header->name, header->value, ret_value);
 }
 

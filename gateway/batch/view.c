@@ -33,15 +33,14 @@ static uint32_t port_in(const sheaf_place_t *place, sheaf_str_t scheme)
     return place->port == (sheaf_str_eq(scheme, SHEAF_STR("https")) ? 443 : 80) ? 0 : place->port;
 }
 
-static bool is_clients(const sheaf_batch_t *batch, const sheaf_place_t *place)
+static bool is_clients(const sheaf_stance_t *at, const sheaf_place_t *place)
 {
-    sheaf_str_t scheme = sheaf_forwarded_scheme(batch);
     char room[SHEAF_HOST_MAX + 1];
     sheaf_place_t own;
 
-    return sheaf_relocate_authority(batch->outer->host, room, &own) && sheaf_str_eq(own.host, place->host) &&
-           port_in(&own, scheme) == port_in(place, scheme) &&
-           (place->scheme.base == NULL || sheaf_str_eq(place->scheme, scheme));
+    return sheaf_relocate_authority(at->client_host, room, &own) && sheaf_str_eq(own.host, place->host) &&
+           port_in(&own, at->scheme) == port_in(place, at->scheme) &&
+           (place->scheme.base == NULL || sheaf_str_eq(place->scheme, at->scheme));
 }
 
 /* Is it one of the upstream's servers? `is_host`: whatever the port. */
@@ -58,10 +57,10 @@ static bool is_server(const sheaf_conf_t *conf, uint32_t upstream, const sheaf_p
     return false;
 }
 
-static bool is_any_server(const sheaf_item_t *item, const sheaf_place_t *place, bool is_host)
+static bool is_any_server(const sheaf_stance_t *at, const sheaf_place_t *place, bool is_host)
 {
-    const sheaf_conf_t *conf = &item->batch->env.snapshot->conf;
-    const sheaf_route_conf_t *route = item->route;
+    const sheaf_conf_t *conf = &at->snapshot->conf;
+    const sheaf_route_conf_t *route = at->route;
 
     for (uint32_t i = 0; i < route->split.count; i++)
         if (is_server(conf, route->split.items[i].upstream, place, is_host))
@@ -69,61 +68,58 @@ static bool is_any_server(const sheaf_item_t *item, const sheaf_place_t *place, 
     return is_server(conf, route->upstream, place, is_host) || is_server(conf, route->fallback, place, is_host);
 }
 
-static const sheaf_way_back_t *way_of(const sheaf_item_t *item)
+static const sheaf_way_back_t *way_of(const sheaf_stance_t *at)
 {
-    const sheaf_snapshot_t *snapshot = item->batch->env.snapshot;
+    const sheaf_snapshot_t *snapshot = at->snapshot;
 
-    return snapshot->ways_back == NULL ? NULL : snapshot->ways_back[item->route - snapshot->conf.routes.items];
+    return snapshot->ways_back == NULL ? NULL : snapshot->ways_back[at->route - snapshot->conf.routes.items];
 }
 
 /* Does the client's own host have the usual port of its scheme? Then its name without one is it by any scheme. */
-static bool has_usual_port(const sheaf_batch_t *batch, char room[SHEAF_HOST_MAX + 1], sheaf_place_t *ret_own)
+static bool has_usual_port(const sheaf_stance_t *at, char room[SHEAF_HOST_MAX + 1], sheaf_place_t *ret_own)
 {
-    return sheaf_relocate_authority(batch->outer->host, room, ret_own) &&
-           port_in(ret_own, sheaf_forwarded_scheme(batch)) == 0;
+    return sheaf_relocate_authority(at->client_host, room, ret_own) && port_in(ret_own, at->scheme) == 0;
 }
 
 /* Where backends are sent the client's host, a redirect of theirs to https names it with a path of their own. */
-static bool is_clients_by_other_scheme(const sheaf_item_t *item, const sheaf_place_t *place)
+static bool is_clients_by_other_scheme(const sheaf_stance_t *at, const sheaf_place_t *place)
 {
     char room[SHEAF_HOST_MAX + 1];
     sheaf_place_t own;
 
-    return way_of(item) != NULL && place->scheme.base != NULL && port_in(place, place->scheme) == 0 &&
-           names(item->exchange.host, place) && has_usual_port(item->batch, room, &own) &&
-           sheaf_str_eq(own.host, place->host);
+    return way_of(at) != NULL && place->scheme.base != NULL && port_in(place, place->scheme) == 0 &&
+           names(at->host, place) && has_usual_port(at, room, &own) && sheaf_str_eq(own.host, place->host);
 }
 
 /* A Host that was sent may be the client's own: then it says nothing of the backend. */
 static bool is_own(const void *data, const sheaf_place_t *place)
 {
-    const sheaf_item_t *item = data;
+    const sheaf_stance_t *at = data;
 
-    if (is_any_server(item, place, false))
+    if (is_any_server(at, place, false))
         return true;
-    if (names(item->batch->outer->host, place))
-        return is_clients(item->batch, place) || is_clients_by_other_scheme(item, place);
-    return names(item->exchange.host, place);
+    if (names(at->client_host, place))
+        return is_clients(at, place) || is_clients_by_other_scheme(at, place);
+    return names(at->host, place);
 }
 
 static bool is_backend(const void *data, sheaf_str_t host)
 {
-    const sheaf_item_t *item = data;
+    const sheaf_stance_t *at = data;
     sheaf_place_t place = {.host = host};
 
-    return !names_host(item->batch->outer->host, host) &&
-           (names_host(item->exchange.host, host) || is_any_server(item, &place, true));
+    return !names_host(at->client_host, host) && (names_host(at->host, host) || is_any_server(at, &place, true));
 }
 
 /* --- redirects to where the client is --- */
 
 /* Is `target` what the client asked for? */
-static bool is_here(const sheaf_item_t *item, sheaf_str_t target)
+static bool is_here(const sheaf_stance_t *at, sheaf_str_t target)
 {
-    sheaf_str_t path = sheaf_str_cut(&target, '?'), query = item->exchange.target, none = SHEAF_STR("");
+    sheaf_str_t path = sheaf_str_cut(&target, '?'), query = at->target, none = SHEAF_STR("");
 
     sheaf_str_cut(&query, '?');
-    return sheaf_str_eq(path, item->path) &&
+    return sheaf_str_eq(path, at->path) &&
            sheaf_str_eq(query.base == NULL ? none : query, target.base == NULL ? none : target);
 }
 
@@ -132,41 +128,77 @@ static bool is_here(const sheaf_item_t *item, sheaf_str_t target)
 static sheaf_str_t keeps(const void *data, sheaf_pool_t *pool, const sheaf_place_t *place, sheaf_str_t written,
                          sheaf_str_t target)
 {
-    const sheaf_item_t *item = data;
+    const sheaf_stance_t *at = data;
     char room[SHEAF_HOST_MAX + 1];
     sheaf_place_t own;
 
-    if (sheaf_str_eq(place->scheme, sheaf_forwarded_scheme(item->batch)))
+    if (sheaf_str_eq(place->scheme, at->scheme))
         return SHEAF_STR_NONE;
-    if (!is_any_server(item, place, false) && is_clients_by_other_scheme(item, place))
+    if (!is_any_server(at, place, false) && is_clients_by_other_scheme(at, place))
         return written;
-    if (!is_here(item, target) || !has_usual_port(item->batch, room, &own))
+    if (!is_here(at, target) || !has_usual_port(at, room, &own))
         return SHEAF_STR_NONE;
     return sheaf_pool_printf(pool, "%.*s://%.*s", SHEAF_STR_ARG(place->scheme), SHEAF_STR_ARG(own.host));
 }
 
-static bool leads_by(const sheaf_item_t *item, sheaf_str_t method, sheaf_pool_t *pool, sheaf_str_t path,
+static bool leads_by(const sheaf_stance_t *at, sheaf_str_t method, sheaf_pool_t *pool, sheaf_str_t path,
                      sheaf_str_t own)
 {
-    sheaf_exposure_t who = item->batch->is_direct ? SHEAF_EXPOSURE_DIRECT : SHEAF_EXPOSURE_BATCH;
     sheaf_match_t match;
     const sheaf_route_conf_t *route =
-        sheaf_snapshot_route(item->batch->env.snapshot, item->batch->outer->host, path, method, who, pool, &match);
+        sheaf_snapshot_route(at->snapshot, at->client_host, path, method, at->who, pool, &match);
 
-    if (route == NULL || route->upstream != item->route->upstream)
+    if (route == NULL || route->upstream != at->route->upstream)
         return false;
     return sheaf_str_eq(route->rewrite == NULL ? path : sheaf_rewrite_apply(route->rewrite, &match, pool), own);
 }
 
 static bool leads(const void *data, sheaf_pool_t *pool, sheaf_str_t path, sheaf_str_t own)
 {
-    const sheaf_item_t *item = data;
+    const sheaf_stance_t *at = data;
 
-    return leads_by(item, SHEAF_STR("GET"), pool, path, own) || leads_by(item, item->exchange.method, pool, path, own);
+    return leads_by(at, SHEAF_STR("GET"), pool, path, own) || leads_by(at, at->method, pool, path, own);
 }
 
-sheaf_view_t sheaf_view_of(const sheaf_item_t *item)
+sheaf_stance_t sheaf_stance_of(const sheaf_item_t *item)
 {
-    return (sheaf_view_t){
-        .way = way_of(item), .is_own = is_own, .keeps = keeps, .leads = leads, .is_backend = is_backend, .data = item};
+    const sheaf_batch_t *batch = item->batch;
+
+    return (sheaf_stance_t){
+        .snapshot = batch->env.snapshot,
+        .route = item->route,
+        .who = batch->is_direct ? SHEAF_EXPOSURE_DIRECT : SHEAF_EXPOSURE_BATCH,
+        .client_host = batch->outer->host,
+        .scheme = sheaf_forwarded_scheme(batch),
+        .host = item->exchange.host,
+        .method = item->exchange.method,
+        .path = item->path,
+        .target = item->exchange.target,
+    };
+}
+
+static void keep(sheaf_str_t *text, sheaf_pool_t *pool)
+{
+    if (text->base != NULL)
+        *text = sheaf_pool_dup(pool, *text);
+}
+
+void sheaf_stance_keep(sheaf_stance_t *stance, sheaf_pool_t *pool)
+{
+    keep(&stance->client_host, pool);
+    keep(&stance->scheme, pool);
+    keep(&stance->host, pool);
+    keep(&stance->method, pool);
+    keep(&stance->path, pool);
+    keep(&stance->target, pool);
+}
+
+sheaf_view_t sheaf_view_of(const sheaf_stance_t *stance)
+{
+    return (sheaf_view_t){.way = way_of(stance),
+                          .is_own = is_own,
+                          .keeps = keeps,
+                          .leads = leads,
+                          .is_backend = is_backend,
+                          .data = stance};
 }

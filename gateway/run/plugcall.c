@@ -1,6 +1,8 @@
 /* run/plugcall.c - requests of plugins through an upstream of the configuration. */
 #include <stdlib.h>
 
+#include "gateway/batch/inherit.h"
+#include "gateway/batch/view.h"
 #include "gateway/http/message.h"
 #include "gateway/run/plughost_inside.h"
 
@@ -13,6 +15,7 @@ typedef struct plug_call {
     sheaf_pool_t *pool; /* the question, and the head of the answer */
     sheaf_buf_t *body;
     sheaf_headers_t fields;
+    sheaf_stance_t stance; /* of the item that it is like; no route: it is like none */
     uint64_t timeout_ms, max_bytes;
     uint16_t status;
     bool is_sent;
@@ -46,6 +49,26 @@ static void end_call(sheaf_wait_t *wait)
 
 /* --- the answer --- */
 
+/* A plugin may answer clients with it, and what plugins answer is looked at by nobody: so it is as the item's answer would be. */
+static void take_answered(plug_call_t *call, const sheaf_header_t *header)
+{
+    const sheaf_route_conf_t *route = call->stance.route;
+    sheaf_str_t value = header->value;
+    sheaf_policy_t policy;
+    sheaf_view_t view;
+
+    if (route != NULL) {
+        policy = sheaf_route_response_policy(route);
+        view = sheaf_view_of(&call->stance);
+        if (!sheaf_policy_passes(&policy, header->name))
+            return;
+        if (route->rewrite_back)
+            sheaf_relocate(&view, call->pool, header->name, header->value, &value);
+    }
+    sheaf_headers_add(&call->fields, call->pool, sheaf_pool_dup(call->pool, header->name),
+                      sheaf_pool_dup(call->pool, value));
+}
+
 static bool on_head(sheaf_exchange_t *exchange, const sheaf_answer_head_t *head)
 {
     plug_call_t *call = call_of(exchange);
@@ -54,8 +77,7 @@ static bool on_head(sheaf_exchange_t *exchange, const sheaf_answer_head_t *head)
         return false;
     call->status = head->status;
     for (uint32_t i = 0; i < head->header_count; i++)
-        sheaf_headers_add(&call->fields, call->pool, sheaf_pool_dup(call->pool, head->headers[i].name),
-                          sheaf_pool_dup(call->pool, head->headers[i].value));
+        take_answered(call, &head->headers[i]);
     return true;
 }
 
@@ -134,7 +156,18 @@ static void send_call(sheaf_wait_t *wait)
     guests->dispatch->send(guests->dispatch, exchange);
 }
 
-static bool take_fields(plug_call_t *call, const sheaf_p_request_t *request)
+/* A field of the client's that the item's route keeps from its backends. What Sheaf says itself, what plugins gave the item and what
+ * this one adds goes along. */
+static bool is_denied(const plug_call_t *call, const sheaf_guest_t *like, sheaf_str_t name)
+{
+    sheaf_p_str_t value;
+
+    return like != NULL && (sheaf_header_classify(name) & SHEAF_HEADER_TRUST) == 0 &&
+           !sheaf_inherit_passes(like->item, name) && sheaf_headers_find(&like->vouched, name) == NULL &&
+           sheaf_plughead_get(like->ref, SHEAF_P_QUESTION, sheaf_pool_cstr(call->pool, name), 0, &value);
+}
+
+static bool take_fields(plug_call_t *call, const sheaf_p_request_t *request, const sheaf_guest_t *like)
 {
     for (uint32_t i = 0; i < request->field_count; i++) {
         sheaf_str_t name = sheaf_str(request->fields[i].name.base, request->fields[i].name.len);
@@ -145,6 +178,8 @@ static bool take_fields(plug_call_t *call, const sheaf_p_request_t *request)
         name = sheaf_header_lower(call->pool, sheaf_pool_dup(call->pool, name));
         if ((sheaf_header_classify(name) & (SHEAF_HEADER_HOP_BY_HOP | SHEAF_HEADER_FRAMING)) != 0)
             return false;
+        if (is_denied(call, like, name))
+            continue;
         sheaf_headers_add(&call->exchange.headers, call->pool, name, sheaf_pool_dup(call->pool, value));
     }
     return true;
@@ -159,24 +194,30 @@ static bool is_target(sheaf_p_str_t target)
     return target.len > 0 && target.len <= 8192 && target.base[0] == '/';
 }
 
+static bool is_like(const sheaf_p_request_t *request)
+{
+    return request->size >= offsetof(sheaf_p_request_t, like) + sizeof(request->like) && request->like.value != 0;
+}
+
+static bool take_upstream(plug_call_t *call, const sheaf_p_request_t *request)
+{
+    call->exchange.upstream = (uint32_t)request->upstream;
+    return request->upstream >= 0 && request->upstream < call->wait.worker->guests->snapshot->conf.upstreams.count;
+}
+
 /* One that is like an item goes where that goes, and its backend is sent the same host. Not over a reload: the numbers of upstreams
  * are those of a configuration. */
-static bool take_place(plug_call_t *call, const sheaf_p_request_t *request)
+static bool take_place(plug_call_t *call, const sheaf_guest_t *like)
 {
-    const sheaf_guests_t *guests = call->wait.worker->guests;
     sheaf_exchange_t *exchange = &call->exchange;
-    const sheaf_guest_t *guest;
 
-    if (request->size < offsetof(sheaf_p_request_t, like) + sizeof(request->like) || request->like.value == 0) {
-        exchange->upstream = (uint32_t)request->upstream;
-        return request->upstream >= 0 && request->upstream < guests->snapshot->conf.upstreams.count;
-    }
-    guest = sheaf_guest_of(request->like);
-    if (guest == NULL || guest->item == NULL || guest->guests != guests || guest->item->route == NULL)
+    if (like == NULL || like->item == NULL || like->guests != call->wait.worker->guests || like->item->route == NULL)
         return false;
-    exchange->upstream = guest->item->exchange.upstream;
-    if (guest->item->exchange.host.base != NULL)
-        exchange->host = sheaf_pool_dup(call->pool, guest->item->exchange.host);
+    exchange->upstream = like->item->exchange.upstream;
+    if (like->item->exchange.host.base != NULL)
+        exchange->host = sheaf_pool_dup(call->pool, like->item->exchange.host);
+    call->stance = sheaf_stance_of(like->item);
+    sheaf_stance_keep(&call->stance, call->pool);
     return true;
 }
 
@@ -184,9 +225,10 @@ static bool take_question(plug_call_t *call, const sheaf_p_request_t *request)
 {
     sheaf_exchange_t *exchange = &call->exchange;
     sheaf_str_t method = sheaf_str(request->method.base, request->method.len);
+    const sheaf_guest_t *like = is_like(request) ? sheaf_guest_of(request->like) : NULL;
 
-    if (!take_place(call, request) || request->on_answer == NULL || !is_target(request->target) ||
-        !sheaf_method_normalise(call->pool, method, &exchange->method))
+    if (!(is_like(request) ? take_place(call, like) : take_upstream(call, request)) || request->on_answer == NULL ||
+        !is_target(request->target) || !sheaf_method_normalise(call->pool, method, &exchange->method))
         return false;
     exchange->sink = &sink;
     exchange->target = sheaf_pool_dup(call->pool, sheaf_str(request->target.base, request->target.len));
@@ -196,7 +238,7 @@ static bool take_question(plug_call_t *call, const sheaf_p_request_t *request)
     exchange->is_idempotent = exchange->is_repeatable = sheaf_method_is_idempotent(exchange->method);
     exchange->is_direct = true;
     exchange->flow = call->wait.worker;
-    return take_fields(call, request);
+    return take_fields(call, request, like);
 }
 
 sheaf_p_call_t sheaf_plugcall(sheaf_p_worker_t *worker, const sheaf_p_request_t *request)

@@ -34,7 +34,8 @@ static const char *told(sim_t *sim, const char *url)
 {
     static char text[256];
     sheaf_item_t *item = sim_item(sim, "p");
-    sheaf_view_t view = sheaf_view_of(item);
+    sheaf_stance_t stance = sheaf_stance_of(item);
+    sheaf_view_t view = sheaf_view_of(&stance);
     sheaf_str_t value = sheaf_str_of(url);
 
     sheaf_relocate_url(&view, item->pool, value, &value);
