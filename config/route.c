@@ -64,9 +64,14 @@ static void check_mirror(sheaf_report_t *report, const sheaf_route_conf_t *route
 {
     const sheaf_yaml_t *upstream = sheaf_yaml_get(sheaf_yaml_get(node, SHEAF_STR("mirror")), SHEAF_STR("upstream"));
 
-    if (upstream != NULL && route->mirror.upstream != UINT32_MAX && route->mirror.upstream == route->upstream)
+    if (upstream == NULL || route->mirror.upstream == UINT32_MAX)
+        return;
+    if (route->mirror.upstream == route->upstream)
         sheaf_report_error(report, upstream->mark,
                            "`mirror` must be another upstream than the route's, which would be asked everything twice");
+    else if (route->mirror.upstream == route->fallback)
+        sheaf_report_error(report, upstream->mark,
+                           "`mirror` must be another upstream than `fallback`, which would be asked twice");
 }
 
 /* The default is an absent one from here on. */
