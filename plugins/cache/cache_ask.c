@@ -171,7 +171,9 @@ static char *with_field(char *place, const char *name, const cache_head_t *quest
         parts[1].base = "\n"; /* not there is not the same as empty */
         parts[2] = value;
     }
-    return cache_head_find(question, name, 1, &value) ? NULL : joined(parts, 3);
+    if (cache_head_find(question, name, 1, &value) || cache_head_has_alias(question, name))
+        return NULL;
+    return joined(parts, 3);
 }
 
 /* Fields that were configured to be part of the key stand in the place. */

@@ -110,6 +110,18 @@ int cache_head_has(const cache_head_t *head, const char *name)
     return cache_head_find(head, name, 0, &value);
 }
 
+int cache_head_has_alias(const cache_head_t *head, const char *name)
+{
+    sheaf_p_str_t value;
+    const char *found;
+    size_t at = 0;
+
+    while (cache_head_next(head, &at, &found, &value))
+        if (strcmp(found, name) != 0 && cache_text_is_alike(sheaf_p_str(found, strlen(found)), name))
+            return 1;
+    return 0;
+}
+
 void cache_head_take(cache_head_t *head, cache_head_t *from)
 {
     cache_head_free(head);

@@ -24,6 +24,8 @@ int cache_head_next(const cache_head_t *head, size_t *at, const char **ret_name,
 /* The nth of that (lower-case) name. 1, or 0. */
 int cache_head_find(const cache_head_t *head, const char *name, uint32_t nth, sheaf_p_str_t *ret_value);
 int cache_head_has(const cache_head_t *head, const char *name);
+/* One by another spelling of that name, with '_' for '-': a backend that makes variables of names takes it for the same. */
+int cache_head_has_alias(const cache_head_t *head, const char *name);
 /* Takes over from `from`, which is empty afterwards. */
 void cache_head_take(cache_head_t *head, cache_head_t *from);
 

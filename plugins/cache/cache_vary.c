@@ -66,13 +66,16 @@ static void put_value(char *dst, size_t *len, sheaf_p_str_t value, int is_casele
     }
 }
 
-/* "-": not there; "+..." : all fields of that name. -1: too long. */
+/* "-": not there; "+..." : all fields of that name. -1: too long, or there by another spelling as well, of which nobody knows whether
+ * the backend reads it. */
 static int normalise(const cache_head_t *question, const char *name, char *dst, sheaf_p_str_t *ret_value)
 {
     sheaf_p_str_t value, as_text = {name, strlen(name)};
     int is_caseless = cache_text_is_one_of(as_text, caseless);
     size_t len = 0;
 
+    if (cache_head_has_alias(question, name))
+        return -1;
     for (uint32_t i = 0; cache_head_find(question, name, i, &value); i++) {
         put(dst, &len, i == 0 ? '+' : ',');
         put_value(dst, &len, cache_text_trim(value), is_caseless);
@@ -81,18 +84,6 @@ static int normalise(const cache_head_t *question, const char *name, char *dst, 
         put(dst, &len, '-');
     *ret_value = sheaf_p_str(dst, len);
     return len <= CACHE_VARY_VALUE ? 0 : -1;
-}
-
-static int has_alike(const cache_head_t *question, size_t len, const char *wanted)
-{
-    sheaf_p_str_t value;
-    const char *name;
-    size_t at = 0;
-
-    while (cache_head_next(question, &at, &name, &value))
-        if (strlen(name) == len && cache_text_is_alike(sheaf_p_str(name, len), wanted))
-            return 1;
-    return 0;
 }
 
 static int select_field(const cache_head_t *question, sheaf_p_str_t name, cache_head_t *selecting)
@@ -107,7 +98,7 @@ static int select_field(const cache_head_t *question, sheaf_p_str_t name, cache_
         return 0;
     if (cache_text_is_alike_one_of(name, unseen))
         return -1;
-    if (cache_text_is_alike_one_of(name, secrets) && has_alike(question, name.len, lower))
+    if (cache_text_is_alike_one_of(name, secrets) && cache_head_has(question, lower))
         return -1;
     if (normalise(question, lower, text, &value) != 0)
         return -1;

@@ -3,7 +3,7 @@
  *
  * Values are compared normalised: fields of one name are one list, spaces around commas and semicolons do not count, and
  * neither does case where the field's meaning knows none (Accept and the like). A field that is not there matches only one
- * that is not there. */
+ * that is not there. A question that has one by another spelling, with '_' for '-', matches nothing. */
 #ifndef CACHE_VARY_H
 #define CACHE_VARY_H
 

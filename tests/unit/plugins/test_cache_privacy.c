@@ -199,6 +199,11 @@ static void fields_may_be_made_part_of_the_key(void **state)
     assert_string_equal(get_with(host, "/a", "x-lang", "de"), "deutsch");
     assert_string_equal(get_with(host, "/a", "x-lang", "en"), "-");
     assert_string_equal(get(host, "/a"), "-");
+    item = item_of(host, "GET", "/b");
+    host_header(item, SHEAF_P_QUESTION, "X_Lang", "evil");
+    ask(item);
+    answer(item, 200, "max-age=60", "evil");
+    assert_string_equal(get(host, "/b"), "-");
     host_free(host);
 }
 

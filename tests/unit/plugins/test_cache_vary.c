@@ -101,6 +101,18 @@ static void credentials_are_not_kept_to_compare_with(void **state)
     assert_int_equal(suits("vary: cookie", "", "cookie: a=1"), 0);
 }
 
+/* Backends that make variables of names take x_tenant for x-tenant: nobody else may be told what that one was. */
+static void a_field_by_another_spelling_is_not_taken_for_none(void **state)
+{
+    (void)state;
+    assert_int_equal(suits("vary: x-tenant", "x_tenant: evil", ""), -1);
+    assert_int_equal(suits("vary: x-tenant", "x-tenant: a|X_Tenant: evil", "x-tenant: a"), -1);
+    assert_int_equal(suits("vary: x_tenant", "x-tenant: evil", ""), -1);
+    assert_int_equal(suits("vary: x-tenant", "", "x_tenant: a"), 0);
+    assert_int_equal(suits("content-encoding: gzip", "accept_encoding: gzip", ""), -1);
+    assert_int_equal(suits("vary: x-tenant", "x_tenants: a", ""), 1);
+}
+
 static void an_encoded_answer_depends_on_accept_encoding_without_a_word(void **state)
 {
     (void)state;
@@ -151,6 +163,7 @@ int main(void)
         cmocka_unit_test(rfc9111_4_1_a_star_is_never_stored),
         cmocka_unit_test(what_sheaf_writes_itself_cannot_be_compared_and_is_not_stored),
         cmocka_unit_test(credentials_are_not_kept_to_compare_with),
+        cmocka_unit_test(a_field_by_another_spelling_is_not_taken_for_none),
         cmocka_unit_test(an_encoded_answer_depends_on_accept_encoding_without_a_word),
         cmocka_unit_test(an_answer_for_an_origin_depends_on_it_without_a_word),
         cmocka_unit_test(oversized_vary_is_not_stored),
