@@ -282,19 +282,23 @@ static void send_more(sheaf_visit_t *visit)
     h2o_send(visit->req, bufs, count, visit->is_final ? H2O_SEND_STATE_FINAL : H2O_SEND_STATE_IN_PROGRESS);
 }
 
-/* A client of HTTP/1.0 that was told no length takes the end of the connection for that of the answer: it gets a reset. */
-static void close_by_reset(const sheaf_visit_t *visit)
+/* A client of HTTP/1.0 that was told no length takes the end of the connection for that of the answer: it gets a reset.
+ * Over TLS close_notify would still say that all is there (RFC 9112 9.8), so nothing more is written. */
+static void close_unended(sheaf_visit_t *visit)
 {
     const struct linger at_once = {.l_onoff = 1};
 
-    setsockopt(sheaf_client_fd(visit->client), SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    if (visit->client->tls != NULL)
+        sheaf_client_cut(visit->client);
+    else
+        setsockopt(sheaf_client_fd(visit->client), SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
 }
 
 /* HTTP/1 closes the connection before the end of the answer, HTTP/2 resets the stream. */
 static void break_off(sheaf_visit_t *visit)
 {
     if (visit->req->version < 0x101 && visit->length == UINT64_MAX)
-        close_by_reset(visit);
+        close_unended(visit);
     visit->is_sending = visit->is_cut_short = true;
     if (sheaf_flow_break(visit->req)) /* on_request_gone did the rest */
         return;

@@ -6,6 +6,7 @@ import json
 import pathlib
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import threading
@@ -13,7 +14,7 @@ import time
 import unittest
 
 import pki
-from harness import (DATA, END_HEADERS, END_STREAM, HEADERS, ROOT, RST_STREAM, WINDOW_UPDATE, Case, Http2Client, RawClient, frame,
+from harness import (DATA, DEADLINE, END_HEADERS, END_STREAM, HEADERS, ROOT, RST_STREAM, WINDOW_UPDATE, Case, Http2Client, RawClient, frame,
                      literal, wait_until)
 from scripted import HEAD, Scripted
 from slow_reader import kib
@@ -124,6 +125,26 @@ class Lengths(Streaming):
         with self.assertRaises(ConnectionResetError):
             self.assertEqual(client.sock.recv(100), b"")
             self.fail("an end like that of a whole answer")
+
+    def test_over_tls_by_the_lack_of_an_end(self):
+        authority = pki.Pki()
+        self.addCleanup(authority.folder.cleanup)
+        sheaf = self.start(**self.places, listener=", " + pki.tls_yaml(authority.make("localhost")))
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            with self.subTest(version=version):
+                client = socket.create_connection(("127.0.0.1", sheaf.at), timeout=DEADLINE)
+                client = authority.context(version=version).wrap_socket(client, server_hostname="localhost", suppress_ragged_eofs=False)
+                self.addCleanup(client.close)
+                client.sendall(b"GET /s/x HTTP/1.0\r\n\r\n")
+                exchange = self.backend.take()
+                exchange.say(HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+                answer = b""
+                while not answer.endswith(b"hello"):
+                    answer += client.recv(65536)
+                exchange.close()
+                with self.assertRaises((ssl.SSLEOFError, ConnectionResetError)):
+                    self.assertEqual(client.recv(100), b"")
+                    self.fail("an end like that of a whole answer")
 
     def test_over_http2_its_stream_is_reset_and_the_others_live(self):
         client, exchange = self.begin_http2()
