@@ -121,6 +121,12 @@ class Refusals(Case):
         self.refused("GET", "/o/echo", 501, "upgrade", Connection="Upgrade", Upgrade="websocket")
         self.assertEqual(self.sheaf.request("GET", "/o/echo", headers={"Connection": "Upgrade", "Upgrade": "h2c"}).status, 200)
 
+    def test_an_offer_of_http10_is_none(self):
+        client = RawClient(self.sheaf.at)
+        client.send(b"GET /o/echo HTTP/1.0\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        self.assertEqual(client.read_response().status, 200)
+        client.close()
+
     def test_a_loop(self):
         self.refused("GET", "/o/echo", 508, "loop", Via="1.1 sheaf")
 

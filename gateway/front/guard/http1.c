@@ -52,9 +52,10 @@ static bool names_other_than_h2c(sheaf_str_t protocols)
     return false;
 }
 
+/* RFC 9110 7.8: one in HTTP/1.0 is to be ignored. */
 static bool asks_for_upgrade(const sheaf_wire_head_t *head)
 {
-    for (uint32_t i = 0; i < head->header_count; i++)
+    for (uint32_t i = 0; i < head->header_count && head->minor_version > 0; i++)
         if (is_upgrade(&head->headers[i]) && names_other_than_h2c(head->headers[i].value))
             return true;
     return false;
