@@ -192,6 +192,15 @@ class Messages(Attack):
             stream += 4
         self.assertEqual(wrong, {}, f"{len(wrong)} of {len(ROWS)} rows")
 
+    def test_content_that_does_not_come_is_missed_by_routes_too(self):
+        for length, status in ((b"5", 400), (b"0", 200)):
+            client = self.http2()
+            pairs = head((b"content-length", length), path=b"/o/echo", content_type=None)
+            self.send(client, 1, pairs, body=None)
+            frames = client.until(DATA, 1, END_STREAM)
+            document = json.loads(b"".join(payload for kind, _, _, payload in frames if kind == DATA))
+            self.assertEqual(document.get("status", 200), status, document)
+
     @staticmethod
     def is_refusal(found):
         return found in ("problem 400", "problem 405", "problem 501", "problem None")

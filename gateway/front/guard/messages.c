@@ -168,6 +168,15 @@ static int answer_fault(sheaf_client_t *client, h2o_req_t *req, const char **err
     return H2O_HTTP2_ERROR_INVALID_HEADER_CHAR;
 }
 
+/* Nothing follows such a head, and libh2o counts no bytes then (RFC 9113 8.1.1). */
+static bool lacks_content(h2o_req_t *req)
+{
+    const h2o_http2_stream_t *stream = stream_of(req);
+
+    return stream->_req_body == NULL && stream->_expected_content_length != SIZE_MAX &&
+           stream->_expected_content_length > 0;
+}
+
 /* What only the second reader saw. A Host alone is the authority (RFC 9113 8.3.1). */
 static const char *fault_of_seen(h2o_req_t *req, const sheaf_shadow_seen_t *seen)
 {
@@ -177,6 +186,8 @@ static const char *fault_of_seen(h2o_req_t *req, const sheaf_shadow_seen_t *seen
         return ":scheme is neither http nor https";
     if (seen->hosts > 1 || seen->content_lengths > 1)
         return seen->hosts > 1 ? "more than one Host" : "more than one Content-Length";
+    if (lacks_content(req))
+        return "a Content-Length, and no content";
     if (seen->hosts == 1 && req->input.authority.base == NULL)
         req->input.authority = h2o_strdup(&req->pool, host.base, host.len);
     if (seen->hosts == 1 && !sheaf_str_ieq(host, str_of(req->input.authority)))
