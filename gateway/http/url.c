@@ -183,20 +183,33 @@ static sheaf_err_t put_next(writer_t *writer, sheaf_str_t text, size_t *at, shea
     }
 }
 
+/* "..;x": servlet containers cut parameters off before they remove dot segments, and leave the route's prefix. */
+static bool is_dots_with_parameters(const writer_t *writer)
+{
+    sheaf_str_t rest = sheaf_str(writer->segment, (size_t)(writer->at - writer->segment));
+    uint32_t dots = 0;
+
+    for (; dots < 2 && sheaf_str_starts(rest, SHEAF_STR(".")); dots++)
+        rest = sheaf_str(rest.base + 1, rest.len - 1);
+    return dots > 0 && (sheaf_str_starts(rest, SHEAF_STR(";")) || sheaf_str_starts(rest, SHEAF_STR("%3B")));
+}
+
 /* Ends the open segment. Dot segments go at once (RFC 3986 5.2.4), so that "/a/../b" never grows beyond its input and
  * the walk back only passes bytes that it removes: linear in all. */
-static void end_segment(writer_t *writer, bool has_slash)
+static sheaf_err_t end_segment(writer_t *writer, bool has_slash, sheaf_fail_t *fail)
 {
     size_t len = (size_t)(writer->at - writer->segment);
     bool is_dot = len == 1 && writer->segment[0] == '.';
     bool is_dots = len == 2 && memcmp(writer->segment, "..", 2) == 0;
 
     writer->encoded = 0;
+    if (is_dots_with_parameters(writer))
+        return refuse(fail, "the url holds a dot segment with parameters");
     if (!is_dot && !is_dots) {
         if (has_slash)
             *writer->at++ = '/';
         writer->segment = writer->at;
-        return;
+        return SHEAF_OK;
     }
     if (is_dots && writer->segment > writer->root + 1) {
         writer->segment--;
@@ -204,23 +217,26 @@ static void end_segment(writer_t *writer, bool has_slash)
             writer->segment--;
     }
     writer->at = writer->segment;
+    return SHEAF_OK;
 }
 
 /* Writes the path in front of `?`, `*at` ends behind it. */
 static sheaf_err_t write_path(writer_t *writer, sheaf_str_t text, size_t *at, sheaf_fail_t *fail)
 {
-    while (*at < text.len && text.base[*at] != '?') {
-        if (text.base[*at] == '/') {
-            end_segment(writer, true);
-            *at += 1;
+    sheaf_err_t err = SHEAF_OK;
+
+    while (err == SHEAF_OK && *at < text.len && text.base[*at] != '?') {
+        if (text.base[*at] != '/') {
+            err = put_next(writer, text, at, fail);
             continue;
         }
-        sheaf_err_t err = put_next(writer, text, at, fail);
-
-        if (err != SHEAF_OK)
-            return err;
+        err = end_segment(writer, true, fail);
+        *at += 1;
     }
-    end_segment(writer, false);
+    if (err == SHEAF_OK)
+        err = end_segment(writer, false, fail);
+    if (err != SHEAF_OK)
+        return err;
     /* "/.//host" and "/a/..//host" end up here: sent as they are, some servers would read a host */
     if (writer->at - writer->root > 1 && writer->root[1] == '/')
         return refuse(fail, "the url's path begins with //");

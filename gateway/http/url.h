@@ -4,8 +4,8 @@
  * `base` (RFC 3986 5.3). Refused: absolute URLs (any scheme), `//host`, fragment, control characters, backslash,
  * malformed percent-encoding, %00, and userinfo by way of those. Bytes RFC 3986 does not allow (space, quotes, braces,
  * `|`, `^`, backtick, non-ASCII) are percent-encoded; unreserved characters that came percent-encoded are decoded, hex
- * is upper-cased; dot segments, also percent-encoded ones, are removed (6.2.2). %2F (and %5C) in the path is only noted:
- * the route decides. */
+ * is upper-cased; dot segments, also percent-encoded ones, are removed (6.2.2), and with parameters ("..;a") refused. %2F
+ * (and %5C) in the path is only noted: the route decides. */
 #ifndef SHEAF_HTTP_URL_H
 #define SHEAF_HTTP_URL_H
 

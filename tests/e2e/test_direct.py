@@ -50,7 +50,8 @@ class Requests(Case):
 
     def test_no_path_leads_round_the_router(self):
         for path, status in (("/o/../o/echo", 200), ("/x/%2e%2e/o/echo", 200), ("/%6f/echo", 200), ("/o/a%2fb", 400),
-                             ("/kept/a%2Fecho", 404), ("/o/%00", 400), ("/o/%zz", 400), ("//o/echo", 400), ("/nothing", 404)):
+                             ("/kept/a%2Fecho", 404), ("/o/%00", 400), ("/o/%zz", 400),
+                             ("/o/..;/echo", 400), ("/o/%2e%2e;a/echo", 400), ("//o/echo", 400), ("/nothing", 404)):
             with self.subTest(path=path):
                 self.assertEqual(self.sheaf.request("GET", path).status, status)
 

@@ -23,7 +23,7 @@ class Urls(Case):
 
     def test_urls_that_leave_the_house_are_400(self):
         urls = ["http://127.0.0.1/o/text", "HTTP://h/o/text", "//h/o/text", "//u@h/o/text", "/o/text#fragment",
-                "/o\\text", "/o/%5ctext", "/o/a%2fb", "/o/a%2Fb", "/o/%00", "/kept/%00", "/o/\r\nX: y", "/o/\u0000",
+                "/o\\text", "/o/%5ctext", "/o/a%2fb", "/o/a%2Fb", "/o/%00", "/o/..;/echo", "/o/%2e.%3Ba/echo", "/kept/%00", "/o/\r\nX: y", "/o/\u0000",
                 "/o/text?a=\r\n", "/o/\u007f", "\\\\h\\x", "/o/%zz", "/o/%2", "ftp:x", "javascript:1", ""]
         before = self.origin.count()["served"]
         for url, status in self.statuses(*urls).items():

@@ -26,6 +26,7 @@ static void insist_no_dot_segments(sheaf_str_t path)
         sheaf_str_t segment = sheaf_str_cut(&path, '/');
 
         insist(!sheaf_str_eq(segment, SHEAF_STR(".")) && !sheaf_str_eq(segment, SHEAF_STR("..")));
+        insist(!sheaf_str_starts(segment, SHEAF_STR(".;")) && !sheaf_str_starts(segment, SHEAF_STR("..;")));
     }
 }
 
