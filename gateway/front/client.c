@@ -17,7 +17,7 @@ static void on_socket_closed(void *data)
     sheaf_stream_forget(client);
     sheaf_pace_end(client);
     sheaf_shadow_fini(&client->shadow);
-    sheaf_frames_fini(&client->frames);
+    sheaf_cuts_fini(&client->frames.cuts);
     sheaf_list_remove(&client->link);
     if (client->lingering_fd >= 0)
         sheaf_lingering_start(front, client->lingering_fd);

@@ -61,7 +61,7 @@ static sheaf_err_t take_on(sheaf_visit_t *visit, sheaf_fail_t *fail)
 {
     sheaf_err_t err;
 
-    if (sheaf_frames_why_cut(visit->req) == SHEAF_ERR_TOO_LARGE) {
+    if (sheaf_cuts_why(visit->req) == SHEAF_ERR_TOO_LARGE) {
         sheaf_front_say_too_large(visit->front, fail);
         return SHEAF_ERR_TOO_LARGE;
     }

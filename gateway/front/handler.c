@@ -94,7 +94,7 @@ static bool is_plain(sheaf_str_t coding)
 static sheaf_err_t check_size(const sheaf_front_t *front, h2o_req_t *req, const sheaf_endpoint_conf_t *endpoint,
                               sheaf_fail_t *fail)
 {
-    if (sheaf_frames_why_cut(req) == SHEAF_ERR_TOO_LARGE) {
+    if (sheaf_cuts_why(req) == SHEAF_ERR_TOO_LARGE) {
         sheaf_front_say_too_large(front, fail);
         return SHEAF_ERR_TOO_LARGE;
     }
@@ -206,8 +206,8 @@ int sheaf_handler_on_request(h2o_handler_t *self, h2o_req_t *req)
         sheaf_lingering_keep(visit->client);
         return refuse(visit, &fail);
     }
-    if (sheaf_front_memory(front) == SHEAF_MEMORY_FULL || sheaf_frames_why_cut(req) == SHEAF_ERR_OVERLOADED) {
-        if (sheaf_frames_why_cut(req) == SHEAF_OK)
+    if (sheaf_front_memory(front) == SHEAF_MEMORY_FULL || sheaf_cuts_why(req) == SHEAF_ERR_OVERLOADED) {
+        if (sheaf_cuts_why(req) == SHEAF_OK)
             sheaf_count(front->env.metrics, SHEAF_METRIC_REFUSED_MEMORY, 1);
         sheaf_fail(&fail, SHEAF_ERR_OVERLOADED, SHEAF_FRONT_NO_MEMORY);
         return refuse(visit, &fail);

@@ -61,7 +61,7 @@ static bool reset(h2o_req_t *req, int code)
 
     if (conn->state >= H2O_HTTP2_CONN_STATE_IS_CLOSING)
         return false;
-    sheaf_frames_forget(&sheaf_client_of(req)->frames, stream->stream_id);
+    sheaf_cuts_tell(&sheaf_client_of(req)->frames.cuts, stream->stream_id);
     h2o_http2_encode_rst_stream_frame(&conn->_write.buf, stream->stream_id, code);
     h2o_http2_conn_request_write(conn);
     h2o_http2_stream_reset(conn, stream);

@@ -1,7 +1,5 @@
 #include "gateway/front/guard/frames.h"
 
-#include <stdlib.h>
-
 #include "gateway/front/client.h"
 #include "gateway/front/guard/internal.h"
 #include "gateway/front/guard/streams.h"
@@ -13,54 +11,17 @@
 #define SUM_EVERY          16  /* DATA frames: how often the buffered bodies are added up */
 #define NO_WINDOW          (INT32_MAX / 2)
 
-/* req->env is where libh2o keeps what is known of a request beside its headers. */
-static char too_large[] = "too-large", overloaded[] = "overloaded", malformed[] = "malformed";
-
-sheaf_err_t sheaf_frames_why_cut(const h2o_req_t *req)
-{
-    const char *mark = req->env.size > 0 ? req->env.entries[0].base : NULL;
-
-    if (mark == too_large)
-        return SHEAF_ERR_TOO_LARGE;
-    if (mark == overloaded)
-        return SHEAF_ERR_OVERLOADED;
-    return mark == malformed ? SHEAF_ERR_BAD_REQUEST : SHEAF_OK;
-}
-
 void sheaf_frames_init(sheaf_frames_t *frames, uint64_t burst, uint64_t now_ms)
 {
     sheaf_bucket_init(&frames->control, burst, now_ms);
     frames->last_stream = UINT32_MAX;
 }
 
-static void mark(h2o_req_t *req, sheaf_err_t why)
-{
-    char *base = why == SHEAF_ERR_TOO_LARGE ? too_large : why == SHEAF_ERR_OVERLOADED ? overloaded : malformed;
-
-    h2o_vector_reserve(&req->pool, &req->env, 1);
-    req->env.entries[0] = h2o_iovec_init(base, strlen(base));
-    req->env.size = 1;
-}
-
-static void remember(sheaf_frames_t *frames, uint32_t stream_id, bool is_reset)
-{
-    uint32_t slot = frames->next_cut++ % SHEAF_FRAMES_CUT_MOST;
-
-    frames->cut[slot].stream_id = stream_id;
-    frames->cut[slot].is_reset = is_reset;
-}
-
-void sheaf_frames_cut(sheaf_frames_t *frames, h2o_req_t *req, uint32_t stream_id, sheaf_err_t why)
-{
-    mark(req, why);
-    remember(frames, stream_id, false);
-}
-
 void sheaf_frames_refuse(sheaf_frames_t *frames, uint32_t stream_id, bool has_body)
 {
     frames->refused = stream_id;
     if (has_body)
-        remember(frames, stream_id, true);
+        sheaf_cuts_remember(&frames->cuts, stream_id, true);
 }
 
 bool sheaf_frames_pay(sheaf_client_t *client, double cost)
@@ -72,84 +33,7 @@ bool sheaf_frames_pay(sheaf_client_t *client, double cost)
     return false;
 }
 
-static int slot_of(const sheaf_frames_t *frames, uint32_t stream_id)
-{
-    for (int i = 0; i < SHEAF_FRAMES_CUT_MOST; i++) {
-        if (frames->cut[i].stream_id == stream_id)
-            return i;
-    }
-    return -1;
-}
-
-void sheaf_frames_forget(sheaf_frames_t *frames, uint32_t stream_id)
-{
-    int slot = slot_of(frames, stream_id);
-
-    if (slot >= 0)
-        frames->cut[slot].is_reset = true;
-}
-
-void sheaf_frames_fini(sheaf_frames_t *frames)
-{
-    free(frames->trailers);
-    frames->trailers = NULL;
-}
-
 #if SHEAF_GUARD_IS_ON
-
-/* A frame that libh2o reads without doing anything. */
-static void blank(h2o_http2_frame_t *frame)
-{
-    static const uint8_t nothing[8];
-
-    frame->type = H2O_HTTP2_FRAME_TYPE_PING;
-    frame->flags = H2O_HTTP2_FRAME_FLAG_ACK;
-    frame->stream_id = 0;
-    frame->payload = nothing;
-    frame->length = sizeof(nothing);
-}
-
-/* What libh2o does with the windows of DATA that it takes. */
-static void refill(h2o_http2_conn_t *conn, uint32_t stream_id, h2o_http2_window_t *window, uint32_t used,
-                   const h2o_http2_settings_t *ours)
-{
-    ssize_t missing;
-
-    h2o_http2_window_consume_window(window, used);
-    missing = (ssize_t)ours->initial_window_size - h2o_http2_window_get_window(window);
-    if (missing * 2 <= (ssize_t)ours->initial_window_size)
-        return;
-    h2o_http2_encode_window_update_frame(&conn->_write.buf, stream_id, (int32_t)missing);
-    h2o_http2_window_update(window, missing);
-    h2o_http2_conn_request_write(conn);
-}
-
-/* A live stream carries the mark, one that is gone may still be remembered. */
-static bool is_cut(const sheaf_frames_t *frames, const h2o_http2_stream_t *stream, uint32_t stream_id)
-{
-    if (stream != NULL)
-        return stream->state != H2O_HTTP2_STREAM_STATE_RECV_BODY && sheaf_frames_why_cut(&stream->req) != SHEAF_OK;
-    return slot_of(frames, stream_id) >= 0;
-}
-
-static void swallow(h2o_http2_conn_t *conn, sheaf_frames_t *frames, h2o_http2_stream_t *stream,
-                    h2o_http2_frame_t *frame, const h2o_http2_settings_t *ours)
-{
-    int slot = slot_of(frames, frame->stream_id);
-
-    refill(conn, 0, &conn->_input_window, frame->length, ours);
-    if ((frame->flags & H2O_HTTP2_FRAME_FLAG_END_STREAM) != 0) {
-        if (slot >= 0)
-            frames->cut[slot].stream_id = 0;
-    } else if (stream != NULL) {
-        refill(conn, frame->stream_id, &stream->input_window, frame->length, ours);
-    } else if (!frames->cut[slot].is_reset) {
-        frames->cut[slot].is_reset = true;
-        h2o_http2__encode_rst_stream_frame(&conn->_write.buf, frame->stream_id, 0);
-        h2o_http2_conn_request_write(conn);
-    }
-    blank(frame);
-}
 
 static bool is_over(const h2o_http2_stream_t *stream, const h2o_http2_frame_t *frame, uint64_t most)
 {
@@ -178,8 +62,8 @@ static void on_data(h2o_http2_conn_t *conn, sheaf_client_t *client, h2o_http2_fr
 
     if (frame->stream_id == 0 || conn->state >= H2O_HTTP2_CONN_STATE_HALF_CLOSED)
         return;
-    if (is_cut(&client->frames, stream, frame->stream_id)) {
-        swallow(conn, &client->frames, stream, frame, ours);
+    if (sheaf_cuts_are_of(&client->frames.cuts, stream, frame->stream_id)) {
+        sheaf_cuts_swallow(conn, &client->frames.cuts, frame, ours);
         return;
     }
     if (stream == NULL || stream->state != H2O_HTTP2_STREAM_STATE_RECV_BODY)
@@ -192,88 +76,10 @@ static void on_data(h2o_http2_conn_t *conn, sheaf_client_t *client, h2o_http2_fr
     h2o_buffer_consume(&stream->_req_body, stream->_req_body->size); /* a reload may have made it too much already */
     stream->_expected_content_length = SIZE_MAX;
     if ((frame->flags & H2O_HTTP2_FRAME_FLAG_END_STREAM) == 0)
-        sheaf_frames_cut(&client->frames, &stream->req, frame->stream_id, why);
+        sheaf_cuts_add(&client->frames.cuts, &stream->req, frame->stream_id, why);
     else
-        mark(&stream->req, why);
+        sheaf_cuts_mark(&stream->req, why);
     frame->flags |= H2O_HTTP2_FRAME_FLAG_END_STREAM;
-}
-
-/* --- trailers of a request that was cut short: decoded for the sake of the table only --- */
-
-/* 0, or what ends the connection. */
-static int decode_trailers(h2o_http2_conn_t *conn, sheaf_frames_t *frames, uint32_t stream_id, const uint8_t *block,
-                           size_t len, const char **err_desc)
-{
-    size_t content_length;
-    h2o_req_t scratch;
-    int status;
-
-    h2o_init_request(&scratch, &conn->super, NULL);
-    status = h2o_hpack_parse_headers(&scratch, &conn->_input_header_table, block, len, NULL, &content_length, NULL,
-                                     err_desc);
-    h2o_mem_clear_pool(&scratch.pool); /* it has no answer to dispose of */
-    if (slot_of(frames, stream_id) >= 0)
-        frames->cut[slot_of(frames, stream_id)].stream_id = 0;
-    return status == H2O_HTTP2_ERROR_INVALID_HEADER_CHAR ? H2O_HTTP2_ERROR_PROTOCOL : status;
-}
-
-static int too_many_trailers(sheaf_client_t *client, const char **err_desc)
-{
-    sheaf_count(client->front->env.metrics, SHEAF_METRIC_REFUSED_CONTINUATION, 1);
-    *err_desc = "too many bytes of trailers";
-    return H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM;
-}
-
-/* One piece of them; libh2o sees no frame of it. */
-static int keep_trailers(h2o_http2_conn_t *conn, sheaf_client_t *client, const uint8_t *piece, size_t len, bool is_last,
-                         const char **err_desc)
-{
-    sheaf_frames_t *frames = &client->frames;
-    int status;
-
-    if (frames->trailers_len + len > sheaf_front_limits(client->front)->headers_size_bytes)
-        return too_many_trailers(client, err_desc);
-    frames->trailers = sheaf_realloc(frames->trailers, frames->trailers_len + len + 1);
-    memcpy(frames->trailers + frames->trailers_len, piece, len);
-    frames->trailers_len += len;
-    frames->is_in_head = !is_last;
-    if (!is_last)
-        return 0;
-    status = decode_trailers(conn, frames, frames->trailers_of, frames->trailers, frames->trailers_len, err_desc);
-    frames->trailers_of = 0;
-    frames->trailers_len = 0;
-    sheaf_frames_fini(frames);
-    return status;
-}
-
-static int on_trailers(h2o_http2_conn_t *conn, sheaf_client_t *client, h2o_http2_frame_t *frame, const char **err_desc)
-{
-    h2o_http2_stream_t *stream = h2o_http2_conn_get_stream(conn, frame->stream_id);
-    bool is_last = (frame->flags & H2O_HTTP2_FRAME_FLAG_END_HEADERS) != 0;
-    h2o_http2_headers_payload_t payload;
-
-    if (frame->stream_id == 0 || !is_cut(&client->frames, stream, frame->stream_id) ||
-        h2o_http2_decode_headers_payload(&payload, frame, err_desc) != 0)
-        return 0;
-    client->frames.trailers_of = frame->stream_id;
-    blank(frame);
-    return keep_trailers(conn, client, payload.headers, payload.headers_len, is_last, err_desc);
-}
-
-/* Between the pieces nothing else may come (RFC 9113 6.10). */
-static int on_more_trailers(h2o_http2_conn_t *conn, sheaf_client_t *client, h2o_http2_frame_t *frame,
-                            const char **err_desc)
-{
-    const uint8_t *piece = frame->payload;
-    size_t len = frame->length;
-    bool is_last = (frame->flags & H2O_HTTP2_FRAME_FLAG_END_HEADERS) != 0;
-
-    if (frame->type != H2O_HTTP2_FRAME_TYPE_CONTINUATION || frame->stream_id != client->frames.trailers_of) {
-        *err_desc = "expected CONTINUATION frame";
-        return H2O_HTTP2_ERROR_PROTOCOL;
-    }
-    blank(frame);
-    return keep_trailers(conn, client, piece, len, is_last, err_desc);
 }
 
 /* --- what costs a connection its patience (facts 14, 15) --- */
@@ -295,7 +101,7 @@ static double cost_of(h2o_http2_conn_t *conn, const sheaf_client_t *client, cons
             return 1;
         /* libh2o answers each with a reset */
         return h2o_http2_conn_get_stream(conn, frame->stream_id) == NULL &&
-               slot_of(&client->frames, frame->stream_id) < 0;
+               !sheaf_cuts_has(&client->frames.cuts, frame->stream_id);
     case H2O_HTTP2_FRAME_TYPE_HEADERS:
         return 0;
     case H2O_HTTP2_FRAME_TYPE_CONTINUATION:
@@ -347,7 +153,7 @@ static void on_window_update(h2o_http2_conn_t *conn, sheaf_client_t *client, h2o
         return;
     if (stream->output_window._avail <= 0)
         sheaf_count(client->front->env.metrics, SHEAF_METRIC_GUARD_LIFTED, 1);
-    blank(frame);
+    sheaf_guard_blank(frame);
 }
 
 /* --- bodies that wait (fact 11) --- */
@@ -442,8 +248,8 @@ static ssize_t judge(h2o_http2_conn_t *conn, sheaf_client_t *client, h2o_http2_f
     client->objection.err = SHEAF_OK; /* of a request that libh2o reset before anyone asked */
     if (!sheaf_frames_pay(client, cost_of(conn, client, frame)))
         return refuse(client, SHEAF_METRIC_REFUSED_CONTROL, "too many control frames", err_desc);
-    if (client->frames.trailers_of != 0) {
-        status = on_more_trailers(conn, client, frame, err_desc);
+    if (client->frames.cuts.trailers_of != 0) {
+        status = sheaf_cuts_take_more(conn, client, frame, err_desc);
         keep_pace(conn, client, frame);
         return status != 0 ? status : used;
     }
@@ -454,7 +260,7 @@ static ssize_t judge(h2o_http2_conn_t *conn, sheaf_client_t *client, h2o_http2_f
         on_data(conn, client, frame, ours);
         break;
     case H2O_HTTP2_FRAME_TYPE_HEADERS:
-        status = on_trailers(conn, client, frame, err_desc);
+        status = sheaf_cuts_take_trailers(conn, client, frame, err_desc);
         break;
     case H2O_HTTP2_FRAME_TYPE_CONTINUATION:
         if (conn->state >= H2O_HTTP2_CONN_STATE_HALF_CLOSED || is_head_too_large(conn, client, frame))
@@ -468,7 +274,7 @@ static ssize_t judge(h2o_http2_conn_t *conn, sheaf_client_t *client, h2o_http2_f
         break;
     default:
         if (frame->type > H2O_HTTP2_FRAME_TYPE_CONTINUATION)
-            blank(frame);
+            sheaf_guard_blank(frame);
         break;
     }
     keep_pace(conn, client, frame);

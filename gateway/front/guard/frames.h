@@ -13,16 +13,13 @@
  * 15  frames that do no work are paid from a bucket (limits.control_frames).
  * 20  a body over the limit is refused with REFUSED_STREAM, which tells the client to send it again. The first DATA frame
  *     that goes over the largest max_body, or that belongs to a content-length which does, is made the last one of its
- *     request: the handler answers 413 at once. What the client still sends is thrown away, with its flow control
- *     windows kept open until the answer is out; then RST_STREAM(NO_ERROR) asks it to stop (RFC 9113 8.1). Its trailers,
- *     in however many frames, are decoded for the sake of the HPACK table and thrown away. */
+ *     request: the handler answers 413 at once. What the client still sends is for cuts.h. */
 #ifndef SHEAF_FRONT_GUARD_FRAMES_H
 #define SHEAF_FRONT_GUARD_FRAMES_H
 
 #include "gateway/front/bucket.h"
+#include "gateway/front/guard/cuts.h"
 #include "gateway/front/guard/guard.h"
-
-#define SHEAF_FRAMES_CUT_MOST 16
 
 /* Per connection. */
 typedef struct sheaf_frames {
@@ -32,41 +29,20 @@ typedef struct sheaf_frames {
     uint32_t last_stream; /* after a GOAWAY that named it: requests beyond are not taken; UINT32_MAX: none was sent */
     uint32_t refused;     /* the stream whose reset is about to be written and means REFUSED_STREAM; 0: none */
     bool is_http2;
-    bool is_in_head; /* between HEADERS and the CONTINUATION that ends it */
-    /* streams whose request was cut short and whose client may not know it yet; the oldest is forgotten first, and
-     * libh2o then answers its frames with RST_STREAM(STREAM_CLOSED) */
-    struct {
-        uint32_t stream_id; /* 0: free */
-        bool is_reset;      /* NO_ERROR was sent */
-    } cut[SHEAF_FRAMES_CUT_MOST];
-    uint32_t next_cut;
+    bool is_in_head;       /* between HEADERS and the CONTINUATION that ends it */
     uint64_t window_bytes; /* by which the client has opened the window of the connection, ever */
-    /* the trailers of a cut request, in several frames; 0: none */
-    uint32_t trailers_of;
-    uint8_t *trailers;
-    size_t trailers_len;
+    sheaf_cuts_t cuts;
 } sheaf_frames_t;
 
 void sheaf_frames_init(sheaf_frames_t *frames, uint64_t burst, uint64_t now_ms);
-void sheaf_frames_fini(sheaf_frames_t *frames);
 
 struct sheaf_client;
 
 /* Takes `cost` from the budget of control frames; false when it is used up, and counted. */
 bool sheaf_frames_pay(struct sheaf_client *client, double cost);
 
-/* SHEAF_OK, or why the body of `req` is only the beginning of what was to come: TOO_LARGE, or OVERLOADED when the worker
- * had no memory for the rest. */
-sheaf_err_t sheaf_frames_why_cut(const h2o_req_t *req);
-
-/* Marks `req`, whose stream is still being sent: whatever else comes for it is thrown away. */
-void sheaf_frames_cut(sheaf_frames_t *frames, h2o_req_t *req, uint32_t stream_id, sheaf_err_t why);
-
 /* The reset of this stream, which libh2o is about to write, becomes REFUSED_STREAM. With `has_body`, whatever else comes
  * for it is thrown away. */
 void sheaf_frames_refuse(sheaf_frames_t *frames, uint32_t stream_id, bool has_body);
-
-/* The stream was reset: if its request was cut, its client is not told so once more. */
-void sheaf_frames_forget(sheaf_frames_t *frames, uint32_t stream_id);
 
 #endif

@@ -163,7 +163,7 @@ static int answer_fault(sheaf_client_t *client, h2o_req_t *req, const char **err
         client->front->env.metrics,
         client->objection.err == SHEAF_ERR_OVERLOADED ? SHEAF_METRIC_REFUSED_MEMORY : SHEAF_METRIC_REFUSED_HTTP2, 1);
     if (stream->_req_body != NULL)
-        sheaf_frames_cut(&client->frames, req, stream->stream_id, SHEAF_ERR_BAD_REQUEST);
+        sheaf_cuts_add(&client->frames.cuts, req, stream->stream_id, SHEAF_ERR_BAD_REQUEST);
     *err_desc = client->objection.why;
     return H2O_HTTP2_ERROR_INVALID_HEADER_CHAR;
 }

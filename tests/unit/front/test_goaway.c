@@ -146,11 +146,11 @@ static void a_request_that_was_cut_bears_the_reason(void **state)
 
         memset(&req, 0, sizeof(req));
         h2o_mem_init_pool(&req.pool);
-        assert_int_equal(sheaf_frames_why_cut(&req), SHEAF_OK);
-        sheaf_frames_cut(&kit->client.frames, &req, (uint32_t)i * 2 + 1, reasons[i]);
-        assert_int_equal(sheaf_frames_why_cut(&req), reasons[i]);
-        assert_int_equal(kit->client.frames.cut[i].stream_id, i * 2 + 1);
-        assert_false(kit->client.frames.cut[i].is_reset);
+        assert_int_equal(sheaf_cuts_why(&req), SHEAF_OK);
+        sheaf_cuts_add(&kit->client.frames.cuts, &req, (uint32_t)i * 2 + 1, reasons[i]);
+        assert_int_equal(sheaf_cuts_why(&req), reasons[i]);
+        assert_int_equal(kit->client.frames.cuts.slots[i].stream_id, i * 2 + 1);
+        assert_false(kit->client.frames.cuts.slots[i].is_reset);
         h2o_mem_clear_pool(&req.pool);
     }
 }
@@ -160,13 +160,13 @@ static void of_the_streams_that_were_cut_the_oldest_is_forgotten(void **state)
     kit_t *kit = *state;
     sheaf_frames_t *frames = &kit->client.frames;
 
-    for (uint32_t i = 0; i <= SHEAF_FRAMES_CUT_MOST; i++)
+    for (uint32_t i = 0; i <= SHEAF_CUTS_MOST; i++)
         sheaf_frames_refuse(frames, i * 2 + 1, true);
-    assert_int_equal(frames->cut[0].stream_id, SHEAF_FRAMES_CUT_MOST * 2 + 1);
-    assert_int_equal(frames->cut[1].stream_id, 3);
-    assert_true(frames->cut[0].is_reset); /* nobody needs to be told again */
+    assert_int_equal(frames->cuts.slots[0].stream_id, SHEAF_CUTS_MOST * 2 + 1);
+    assert_int_equal(frames->cuts.slots[1].stream_id, 3);
+    assert_true(frames->cuts.slots[0].is_reset); /* nobody needs to be told again */
     sheaf_frames_refuse(frames, 99, false);
-    assert_int_equal(frames->cut[1].stream_id, 3); /* a request without a body: nothing else comes */
+    assert_int_equal(frames->cuts.slots[1].stream_id, 3); /* a request without a body: nothing else comes */
     assert_int_equal(frames->refused, 99);
 }
 
