@@ -277,6 +277,9 @@ static bool end(memory_t *memory, sheaf_p_ref_t item, const idempotency_hold_t *
             return keep_later(memory, item, hold);
         keep(memory, item, hold);
         break;
+    case IDEMPOTENCY_END_UNSEEN:
+        note(memory, item, hold, IDEMPOTENCY_NOT_KEPT);
+        break;
     case IDEMPOTENCY_END_FREE:
         drop(memory, hold);
         break;

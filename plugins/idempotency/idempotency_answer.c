@@ -49,7 +49,9 @@ idempotency_end_t idempotency_answer_end(const sheaf_p_api_t *api, sheaf_p_ref_t
     sheaf_p_str_t error;
 
     if (api->text(item, SHEAF_P_ERROR, &error) == 1 && error.len > 0)
-        return is_unsent(error) ? IDEMPOTENCY_END_FREE : IDEMPOTENCY_END_DOUBT;
+        return is_unsent(error)                     ? IDEMPOTENCY_END_FREE
+               : is_text(error, "answer-too-large") ? IDEMPOTENCY_END_UNSEEN
+                                                    : IDEMPOTENCY_END_DOUBT;
     return is_final(status_of(api, item)) ? IDEMPOTENCY_END_FINAL : IDEMPOTENCY_END_FREE;
 }
 

@@ -5,9 +5,10 @@
 #include "idempotency_record.h"
 
 typedef enum idempotency_end {
-    IDEMPOTENCY_END_FINAL, /* it is what it is */
-    IDEMPOTENCY_END_FREE,  /* a second try might do better: it was not sent, or failed, or may not yet */
-    IDEMPOTENCY_END_DOUBT, /* a backend may have been asked and may still be at it */
+    IDEMPOTENCY_END_FINAL,  /* it is what it is */
+    IDEMPOTENCY_END_UNSEEN, /* a backend answered, and the answer was not taken */
+    IDEMPOTENCY_END_FREE,   /* a second try might do better: it was not sent, or failed, or may not yet */
+    IDEMPOTENCY_END_DOUBT,  /* a backend may have been asked and may still be at it */
 } idempotency_end_t;
 
 /* What the item's result means for its key. */

@@ -2,16 +2,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "plugins/idempotency/idempotency_record.h"
-#include "plugins/idempotency/idempotency_store.h"
 #include "tests/unit/plugins/idempotency_host.h"
 
 static void what_was_done_is_not_done_again(void **unused)
@@ -170,6 +165,22 @@ static void what_may_still_run_at_its_backend_is_not_done_beside_it(void **unuse
     }
 }
 
+/* What the gateway would not take for its length was done all the same. */
+static void an_answer_that_no_client_got_was_one(void **unused)
+{
+    host_t *host = opened();
+    sheaf_p_ref_t item = item_with(host, "k", "{}"), again;
+
+    assert_int_equal(host_ask_item(item), SHEAF_P_PASS);
+    host_fact(item, SHEAF_P_ERROR, "answer-too-large");
+    host_result(item, 502);
+    host_wind(host, 60000); /* longer than the lease */
+    again = item_with(host, "k", "{}");
+    refused(host, again, 409);
+    assert_string_equal(host_outcome(again).slug, "idempotency-answered");
+    host_free(host);
+}
+
 static void a_refusal_of_the_backend_is_remembered(void **unused)
 {
     host_t *host = opened();
@@ -316,40 +327,6 @@ static void what_is_not_protected_passes_and_what_is_no_key_does_not(void **unus
     host_free(host);
 }
 
-static void of_a_full_bucket_the_oldest_answer_goes_and_never_what_runs(void **unused)
-{
-    idempotency_store_t store;
-    void *memory = calloc(1, idempotency_store_bytes(8, 64));
-    uint8_t key[IDEMPOTENCY_HASH] = {0}, payload[IDEMPOTENCY_HASH] = {0};
-    idempotency_ticket_t ticket, tickets[8];
-    char answer[64];
-    uint32_t len, evicted;
-
-    idempotency_store_init(&store, memory, 8, 64, (const uint64_t[2]){1, 2});
-    for (uint8_t i = 0; i < 8; i++) {
-        key[31] = i;
-        assert_int_equal(idempotency_store_begin(&store, key, payload, 1000, 5000, &tickets[i], answer, &len, &evicted),
-                         IDEMPOTENCY_NEW);
-    }
-    key[31] = 8;
-    assert_int_equal(idempotency_store_begin(&store, key, payload, 1000, 5000, &ticket, answer, &len, &evicted),
-                     IDEMPOTENCY_FULL);
-    idempotency_store_finish(&store, tickets[5], 1000, 9000, "five", 4);
-    idempotency_store_finish(&store, tickets[3], 1000, 8000, "three", 5);
-    assert_int_equal(idempotency_store_begin(&store, key, payload, 1000, 5000, &ticket, answer, &len, &evicted),
-                     IDEMPOTENCY_NEW);
-    assert_int_equal(evicted, 1);
-    key[31] = 5;
-    assert_int_equal(idempotency_store_begin(&store, key, payload, 1000, 5000, &ticket, answer, &len, &evicted),
-                     IDEMPOTENCY_DONE);
-    assert_memory_equal(answer, "five", len);
-    idempotency_store_drop(&store, tickets[3], 1000); /* its slot is another's */
-    key[31] = 8;
-    assert_int_equal(idempotency_store_begin(&store, key, payload, 1000, 5000, &ticket, answer, &len, &evicted),
-                     IDEMPOTENCY_RUNNING);
-    free(memory);
-}
-
 /* Which keys make which others be forgotten is another matter in each gateway. */
 static void nobody_can_aim_at_a_bucket(void **unused)
 {
@@ -373,72 +350,6 @@ static void nobody_can_aim_at_a_bucket(void **unused)
         host_free(host);
     }
     assert_memory_not_equal(evicted[0], evicted[1], sizeof(evicted[0]));
-}
-
-static void a_lock_that_a_dead_worker_left_is_taken_over(void **unused)
-{
-    idempotency_store_t store;
-    uint64_t *memory = calloc(1, idempotency_store_bytes(8, 64));
-    uint8_t key[IDEMPOTENCY_HASH] = {0};
-    idempotency_ticket_t ticket;
-    char answer[64];
-    uint32_t len, evicted;
-
-    memory[8] = 1; /* behind the secret the lock of the only bucket, from long ago */
-    idempotency_store_init(&store, memory, 8, 64, (const uint64_t[2]){1, 2});
-    assert_int_equal(idempotency_store_begin(&store, key, key, 1000, 5000, &ticket, answer, &len, &evicted),
-                     IDEMPOTENCY_NEW);
-    assert_int_equal(memory[8], 0);
-    idempotency_store_init(&store, memory, 8, 64, (const uint64_t[2]){3, 4}); /* another worker's has come later */
-    assert_int_equal(store.secret[0], 1);
-    assert_int_equal(store.secret[1], 2);
-    free(memory);
-}
-
-#define LARGE 8192
-
-/* Ends while it copies an answer, of which the last half cannot be read. */
-static void die_in_the_middle(idempotency_store_t *store, idempotency_ticket_t ticket)
-{
-    pid_t pid = fork();
-    int status;
-
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        char *answer = mmap(NULL, LARGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-        signal(SIGSEGV, SIG_DFL);
-        mprotect(answer + LARGE / 2, LARGE / 2, PROT_NONE);
-        idempotency_store_finish(store, ticket, 1000, 9000, answer, LARGE);
-        _exit(0);
-    }
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFSIGNALED(status));
-}
-
-/* The slot holds the answer of somebody else still. */
-static void an_answer_that_a_dying_worker_was_writing_is_none(void **unused)
-{
-    const uint64_t size = idempotency_store_bytes(8, LARGE);
-    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    uint8_t key[IDEMPOTENCY_HASH] = {1};
-    idempotency_store_t store;
-    idempotency_ticket_t ticket;
-    char *answer = calloc(1, LARGE);
-    uint32_t len, evicted;
-
-    idempotency_store_init(&store, memory, 8, LARGE, (const uint64_t[2]){1, 2});
-    idempotency_store_begin(&store, (const uint8_t[IDEMPOTENCY_HASH]){0}, key, 0, 10, &ticket, answer, &len, &evicted);
-    idempotency_store_finish(&store, ticket, 0, 10, "another's", 9);
-    assert_int_equal(idempotency_store_begin(&store, key, key, 1000, 5000, &ticket, answer, &len, &evicted),
-                     IDEMPOTENCY_NEW);
-    die_in_the_middle(&store, ticket);
-    assert_int_equal(idempotency_store_begin(&store, key, key, 5999, 5000, &ticket, answer, &len, &evicted),
-                     IDEMPOTENCY_RUNNING);
-    assert_int_equal(idempotency_store_begin(&store, key, key, 6000, 5000, &ticket, answer, &len, &evicted),
-                     IDEMPOTENCY_NEW);
-    free(answer);
-    munmap(memory, size);
 }
 
 static void bytes_that_are_no_record_are_not_read_as_one(void **unused)
@@ -478,6 +389,7 @@ int main(void)
         cmocka_unit_test(the_key_of_a_batch_is_each_items_by_its_id),
         cmocka_unit_test(what_failed_may_be_tried_again),
         cmocka_unit_test(what_may_still_run_at_its_backend_is_not_done_beside_it),
+        cmocka_unit_test(an_answer_that_no_client_got_was_one),
         cmocka_unit_test(a_refusal_of_the_backend_is_remembered),
         cmocka_unit_test(a_direct_request_is_done_once),
         cmocka_unit_test(a_direct_answer_that_is_cut_or_too_long_is_not_done_again_either),
@@ -486,10 +398,7 @@ int main(void)
         cmocka_unit_test(an_answer_that_is_too_large_is_not_done_again_either),
         cmocka_unit_test(a_key_is_free_again_after_its_ttl_or_its_lease),
         cmocka_unit_test(what_is_not_protected_passes_and_what_is_no_key_does_not),
-        cmocka_unit_test(of_a_full_bucket_the_oldest_answer_goes_and_never_what_runs),
         cmocka_unit_test(nobody_can_aim_at_a_bucket),
-        cmocka_unit_test(a_lock_that_a_dead_worker_left_is_taken_over),
-        cmocka_unit_test(an_answer_that_a_dying_worker_was_writing_is_none),
         cmocka_unit_test(bytes_that_are_no_record_are_not_read_as_one),
     };
 
