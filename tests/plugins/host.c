@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 _Noreturn void host_wrong(const char *what, const char *name)
 {
@@ -105,6 +104,7 @@ const sheaf_p_api_t *host_api(void)
     api.major = SHEAF_P_ABI_MAJOR;
     api.minor = SHEAF_P_ABI_MINOR;
     host_heads_api(&api);
+    host_facts_api(&api);
     host_time_api(&api);
     api.count = api_count;
     api.log = api_log;
@@ -186,7 +186,7 @@ void *host_self(host_t *host)
     return host->self;
 }
 
-static void thing_free(host_thing_t *thing)
+void host_thing_free(host_thing_t *thing)
 {
     for (int i = 0; i < 4; i++) {
         host_fields_free(&thing->heads[i]);
@@ -211,7 +211,7 @@ void host_free(host_t *host)
         host_thing_t *thing = host->things;
 
         host->things = thing->next;
-        thing_free(thing);
+        host_thing_free(thing);
     }
     if (host->first == host) {
         host_values_free(host);
@@ -293,7 +293,7 @@ sheaf_p_ref_t host_direct(host_t *host, const char *method, const char *target, 
     return request;
 }
 
-static host_thing_t *living(sheaf_p_ref_t ref)
+host_thing_t *host_living(sheaf_p_ref_t ref)
 {
     host_thing_t *thing = host_thing(ref);
 
@@ -304,12 +304,12 @@ static host_thing_t *living(sheaf_p_ref_t ref)
 
 void host_header(sheaf_p_ref_t ref, sheaf_p_part_t part, const char *name, const char *value)
 {
-    host_field_add(host_head(living(ref), part), name, value, strlen(value));
+    host_field_add(host_head(host_living(ref), part), name, value, strlen(value));
 }
 
 void host_body(sheaf_p_ref_t ref, sheaf_p_part_t part, const char *text)
 {
-    host_thing_t *thing = living(ref);
+    host_thing_t *thing = host_living(ref);
 
     thing = part == SHEAF_P_CLIENT ? thing->request : thing;
     free(thing->bodies[part]);
@@ -318,7 +318,7 @@ void host_body(sheaf_p_ref_t ref, sheaf_p_part_t part, const char *text)
 
 void host_fact(sheaf_p_ref_t ref, sheaf_p_text_t what, const char *text)
 {
-    host_thing_t *thing = living(ref);
+    host_thing_t *thing = host_living(ref);
 
     free(thing->texts[what]);
     thing->texts[what] = text == NULL ? NULL : host_copy(text, strlen(text));
@@ -326,7 +326,7 @@ void host_fact(sheaf_p_ref_t ref, sheaf_p_text_t what, const char *text)
 
 void host_number(sheaf_p_ref_t ref, sheaf_p_number_t what, int64_t number)
 {
-    host_thing_t *thing = living(ref);
+    host_thing_t *thing = host_living(ref);
 
     thing->has_number[what] = 1;
     thing->numbers[what] = number;
@@ -337,178 +337,4 @@ void host_attribute(sheaf_p_ref_t ref, const char *name, const char *value)
     sheaf_p_str_t text = {value, strlen(value)};
 
     host_api()->set(ref, name, text);
-}
-
-/* --- hooks --- */
-
-static void check_verdict(const host_thing_t *thing, sheaf_p_verdict_t verdict)
-{
-    const char *name = thing->host->plugin->name;
-
-    if (verdict == SHEAF_P_PASS && thing->outcome.is_answered)
-        host_wrong("passes what it has answered", name);
-    if (verdict == SHEAF_P_ANSWER && !thing->outcome.is_answered)
-        host_wrong("says that it has answered and has not", name);
-    if (verdict != SHEAF_P_PASS && verdict != SHEAF_P_ANSWER && verdict != SHEAF_P_LATER)
-        host_wrong("says what is no verdict", name);
-}
-
-static sheaf_p_verdict_t ask(sheaf_p_ref_t ref, sheaf_p_verdict_t (*hook)(void *self, sheaf_p_ref_t ref))
-{
-    host_thing_t *thing = living(ref);
-    sheaf_p_verdict_t verdict;
-
-    if (hook == NULL)
-        return SHEAF_P_PASS;
-    thing->outcome.is_resumed = 0;
-    verdict = hook(thing->host->self, ref);
-    host_loans_end(thing->host);
-    check_verdict(thing, verdict);
-    thing->outcome.is_waiting = verdict == SHEAF_P_LATER && !thing->outcome.is_answered && !thing->outcome.is_resumed;
-    if (verdict == SHEAF_P_PASS)
-        thing->in_item = 0;
-    return verdict;
-}
-
-sheaf_p_verdict_t host_ask_request(sheaf_p_ref_t ref)
-{
-    return ask(ref, living(ref)->host->plugin->on_request);
-}
-
-sheaf_p_verdict_t host_ask_batch(sheaf_p_ref_t ref)
-{
-    return ask(ref, living(ref)->host->plugin->on_batch);
-}
-
-sheaf_p_verdict_t host_ask_item(sheaf_p_ref_t ref)
-{
-    living(ref)->in_item = 1;
-    return ask(ref, living(ref)->host->plugin->on_item);
-}
-
-void host_result(sheaf_p_ref_t ref, uint32_t status)
-{
-    host_thing_t *thing = living(ref);
-
-    if (status != 0)
-        host_number(ref, SHEAF_P_STATUS, status);
-    thing->in_item = 0;
-    thing->in_result = 1;
-    if (thing->host->plugin->on_result != NULL)
-        thing->host->plugin->on_result(thing->host->self, ref);
-    thing->in_result = 0;
-    host_loans_end(thing->host);
-    if (!thing->request->numbers[SHEAF_P_IS_DIRECT] || thing->is_replaced)
-        host_passed(ref, 1);
-}
-
-void host_passed(sheaf_p_ref_t ref, int is_whole)
-{
-    host_thing_t *thing = living(ref);
-
-    if (!thing->is_kept)
-        return;
-    thing->is_kept = 0;
-    thing->in_body = 1;
-    thing->is_whole = is_whole;
-    if (thing->host->plugin->on_body != NULL)
-        thing->host->plugin->on_body(thing->host->self, ref);
-    thing->in_body = 0;
-    host_loans_end(thing->host);
-}
-
-int64_t host_kept(sheaf_p_ref_t ref)
-{
-    const host_thing_t *thing = living(ref);
-
-    return thing->is_kept ? thing->kept : -1;
-}
-
-void host_done(sheaf_p_ref_t ref)
-{
-    host_thing_t *request = living(ref)->request, **at;
-    host_t *host = request->host;
-
-    for (host_thing_t *thing = host->things; thing != NULL; thing = thing->next)
-        if (thing->request == request && thing->is_kept)
-            host_passed((sheaf_p_ref_t){thing->value}, 0);
-    ref.value = request->value;
-    if (host->plugin->on_done != NULL)
-        host->plugin->on_done(host->self, ref);
-    host_loans_end(host);
-    for (at = &host->things; *at != NULL;) {
-        host_thing_t *thing = *at;
-
-        if (thing->request != request || thing == request) {
-            at = &thing->next;
-            continue;
-        }
-        *at = thing->next;
-        thing_free(thing);
-    }
-    for (at = &host->things; *at != request;)
-        at = &(*at)->next;
-    *at = request->next;
-    thing_free(request);
-}
-
-/* --- outcomes --- */
-
-host_outcome_t host_outcome(sheaf_p_ref_t ref)
-{
-    host_outcome_t outcome = living(ref)->outcome;
-
-    outcome.content_type = outcome.content_type == NULL ? "" : outcome.content_type;
-    outcome.body = outcome.body == NULL ? "" : outcome.body;
-    outcome.slug = outcome.slug == NULL ? "" : outcome.slug;
-    outcome.detail = outcome.detail == NULL ? "" : outcome.detail;
-    return outcome;
-}
-
-const char *host_field(sheaf_p_ref_t ref, sheaf_p_part_t part, const char *name)
-{
-    host_thing_t *thing = living(ref);
-    const char *sep = "";
-    char text[8192] = "";
-    size_t len = 0;
-
-    for (host_field_t *field = *host_head(thing, part); field != NULL; field = field->next)
-        if (strcasecmp(field->name, name) == 0) {
-            len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s", sep, field->value);
-            sep = ", ";
-            if (len >= sizeof(text))
-                host_wrong("too much of one field", name);
-        }
-    return host_lend(thing->host, text, len + 1).base;
-}
-
-const char *host_attribute_of(sheaf_p_ref_t ref, const char *name)
-{
-    sheaf_p_str_t value = {NULL, 0};
-    host_thing_t *thing = living(ref);
-    const char *text;
-    char *copy;
-
-    if (!host_api()->get(ref, name, &value))
-        return "";
-    copy = host_copy(value.base, value.len);
-    text = host_lend(thing->host, copy, value.len + 1).base;
-    free(copy);
-    return text;
-}
-
-uint64_t host_counted(host_t *host, const char *counter)
-{
-    for (uint32_t i = 0; host->plugin->counters != NULL && host->plugin->counters[i].name != NULL; i++)
-        if (strcmp(host->plugin->counters[i].name, counter) == 0)
-            return host->counted[i];
-    host_wrong("no such counter", counter);
-}
-
-const char *host_logged(host_t *host)
-{
-    free(host->told);
-    host->told = host->log;
-    host->log = NULL;
-    return host->told == NULL ? "" : host->told;
 }

@@ -87,6 +87,9 @@ char *host_copy(const char *base, size_t len);
 /* A copy that is freed when the hook ends. */
 sheaf_p_str_t host_lend(host_t *host, const char *base, size_t len);
 void host_loans_end(host_t *host);
+/* Ends the test when it is stale. */
+host_thing_t *host_living(sheaf_p_ref_t ref);
+void host_thing_free(host_thing_t *thing);
 
 /* host_values.c */
 void host_values_free(host_t *host);
@@ -99,8 +102,12 @@ host_thing_t *host_thing(sheaf_p_ref_t ref); /* NULL: stale */
 void host_known(host_t *host, host_t *instead);
 host_field_t **host_head(host_thing_t *thing, sheaf_p_part_t part);
 void host_field_add(host_field_t **head, const char *name, const char *value, size_t len);
+void host_field_remove(host_field_t **head, const char *name);
 void host_fields_free(host_field_t **head);
 void host_heads_api(sheaf_p_api_t *api);
+
+/* host_facts.c: that part of the api */
+void host_facts_api(sheaf_p_api_t *api);
 
 /* host_time.c: that part of the api */
 void host_time_api(sheaf_p_api_t *api);
