@@ -160,6 +160,43 @@ static void check_endpoints(sheaf_report_t *report, const sheaf_yaml_t *root, co
         check_order(report, &conf->plugins, &conf->endpoints.items[i].plugins, children(node, "plugins"));
 }
 
+/* --- unheard --- */
+
+static const sheaf_plugin_conf_t *heeder_among(const sheaf_plugins_t *plugins)
+{
+    for (uint32_t i = 0; i < plugins->count; i++)
+        if (has_trait(plugins->items[i], SHEAF_P_HEEDS_ANSWERS))
+            return plugins->items[i];
+    return NULL;
+}
+
+static const sheaf_plugin_conf_t *heeder_of(const sheaf_conf_t *conf, const sheaf_route_conf_t *route)
+{
+    const sheaf_plugin_conf_t *heeder = heeder_among(&conf->plugins);
+
+    if (heeder == NULL)
+        heeder = heeder_among(&route->plugins);
+    for (uint32_t i = 0; i < conf->endpoints.count && heeder == NULL && takes_items(conf, route); i++)
+        heeder = heeder_among(&conf->endpoints.items[i].plugins);
+    return heeder;
+}
+
+/* Without these what is for one would look as if it were for all. */
+static void check_heard(sheaf_report_t *report, const sheaf_conf_t *conf, const sheaf_route_conf_t *route,
+                        const sheaf_yaml_t *node)
+{
+    static const char *const needed[] = {"cache-control", "vary"};
+    const sheaf_plugin_conf_t *heeder = heeder_of(conf, route);
+    const sheaf_yaml_t *list = sheaf_yaml_get(node, SHEAF_STR("response_headers"));
+    sheaf_policy_t policy = sheaf_route_response_policy(route);
+
+    for (size_t i = 0; i < SHEAF_COUNT(needed) && heeder != NULL; i++)
+        if (!sheaf_policy_passes(&policy, sheaf_str_of(needed[i])))
+            sheaf_report_error(report, list != NULL ? list->mark : node->mark,
+                               "`%.*s` goes by `%s` of answers, which this keeps from it as from clients",
+                               SHEAF_STR_ARG(heeder->name), needed[i]);
+}
+
 void sheaf_guards_check(sheaf_report_t *report, const sheaf_yaml_t *root, const sheaf_conf_t *conf)
 {
     static const sheaf_plugins_t nobody = {NULL, 0};
@@ -175,5 +212,6 @@ void sheaf_guards_check(sheaf_report_t *report, const sheaf_yaml_t *root, const 
     for (uint32_t i = 0; i < conf->routes.count; i++, node = node->next) {
         check_sight(report, conf, &conf->routes.items[i], node);
         check_route(report, conf, &conf->routes.items[i], node);
+        check_heard(report, conf, &conf->routes.items[i], node);
     }
 }

@@ -302,6 +302,9 @@ typedef enum sheaf_p_trait {
     SHEAF_P_GUARDS_NOTHING = 1,
     /* In on_item it answers with what a backend once said. Guards must be asked before it, wherever both are. */
     SHEAF_P_REPLAYS = 2,
+    /* It goes by what answers say of being kept. A route that keeps Cache-Control or Vary from its clients keeps it from plugins as
+     * well, and is refused where this one stands. */
+    SHEAF_P_HEEDS_ANSWERS = 4,
 } sheaf_p_trait_t;
 
 typedef struct sheaf_plugin {

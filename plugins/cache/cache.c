@@ -350,5 +350,5 @@ SHEAF_PLUGIN(cache) = {
     .on_result = cache_on_result,
     .on_body = cache_on_body,
     .on_done = cache_on_done,
-    .traits = SHEAF_P_GUARDS_NOTHING | SHEAF_P_REPLAYS,
+    .traits = SHEAF_P_GUARDS_NOTHING | SHEAF_P_REPLAYS | SHEAF_P_HEEDS_ANSWERS,
 };

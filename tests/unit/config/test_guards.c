@@ -28,6 +28,7 @@ static const sheaf_plugin_t plugins[] = {
     {HEAD, .name = "harmless", .on_request = pass, .traits = SHEAF_P_GUARDS_NOTHING},
     {HEAD, .name = "writer", .on_item = pass, .traits = SHEAF_P_GUARDS_NOTHING},
     {HEAD, .name = "store", .on_item = pass, .traits = SHEAF_P_GUARDS_NOTHING | SHEAF_P_REPLAYS},
+    {HEAD, .name = "reader", .on_item = pass, .traits = SHEAF_P_GUARDS_NOTHING | SHEAF_P_HEEDS_ANSWERS},
 };
 
 /* Files are called like the plugins in them. */
@@ -110,6 +111,20 @@ static void one_that_stands_further_up_as_well_is_asked_there(void **state)
     assert_says(said(both, "store", "guard", ""), "`guard` is asked behind `store`");
 }
 
+static void what_goes_by_answers_sees_what_they_say(void **state)
+{
+    const char *without = ", response_headers: {deny: [x-a, vary]}", *few = ", response_headers: {allow: [vary, x-*]}";
+    const char *enough = ", response_headers: {allow: [vary, cache-*]}";
+
+    (void)state;
+    assert_says(said("", "", "{file: reader}", without), "t:5:75: error: `reader` goes by `vary` of answers");
+    assert_says(said("{file: reader}", "", "", without), "`reader` goes by `vary`");
+    assert_says(said("", "{file: reader}", "", few), "`reader` goes by `cache-control`");
+    assert_string_equal(said("", "{file: reader}", "", ", response_headers: {deny: [vary]}, expose: [direct]"), "");
+    assert_string_equal(said("{file: reader}", "", "", enough), "");
+    assert_string_equal(said("{file: store}", "", "", without), "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -117,6 +132,7 @@ int main(void)
         cmocka_unit_test(a_guard_on_a_route_is_not_asked_behind_what_answers_for_others),
         cmocka_unit_test(nor_is_one_of_the_same_list_or_of_an_endpoint),
         cmocka_unit_test(one_that_stands_further_up_as_well_is_asked_there),
+        cmocka_unit_test(what_goes_by_answers_sees_what_they_say),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -218,6 +218,7 @@ static void every_value_is_that_of_1_0(void **state)
     VALUE(SHEAF_P_WRITABLE, 2);
     VALUE(SHEAF_P_GUARDS_NOTHING, 1);
     VALUE(SHEAF_P_REPLAYS, 2);
+    VALUE(SHEAF_P_HEEDS_ANSWERS, 4);
 }
 
 int main(void)
