@@ -17,7 +17,7 @@ static void an_out_gives_back_in_order_whatever_the_size_of_the_bites(void **sta
 
     sheaf_out_init(&out);
     for (int i = 0; i < 50000; i++)
-        sheaf_buf_append(large, "0123456789" + i % 10, 1);
+        sheaf_buf_append(large, &"0123456789"[i % 10], 1);
     sheaf_buf_append(small, "small", 5);
     for (int i = 0; i < 3; i++) {
         sheaf_out_str(&out, SHEAF_STR("head "));

@@ -302,14 +302,8 @@ static void keys_that_are_of_no_use_are_skipped(void **state)
 
 static void a_document_that_is_none_is_refused_and_a_huge_one_bounded(void **state)
 {
-    static const char *const rows[] = {"",
-                                       "x",
-                                       "[]",
-                                       "{}",
-                                       "{\"keys\":{}}",
-                                       "{\"keys\":[],\"keys\":[]}",
-                                       "{\"keys\":[]} "
-                                       "{}"};
+    static const char *const rows[] = {
+        "", "x", "[]", "{}", "{\"keys\":{}}", "{\"keys\":[],\"keys\":[]}", "{\"keys\":[]} {}"};
     const char *why = NULL;
     char *many = malloc(70 * 100);
     size_t at = (size_t)sprintf(many, "{\"keys\":[");

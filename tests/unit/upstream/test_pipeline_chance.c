@@ -156,7 +156,8 @@ static void assert_its_own(const ask_t *ask, int number)
 
     if (ask->has_head)
         assert_int_equal(ask->status, status_of(number));
-    snprintf(body, sizeof(body), has_body ? "#%d" : "", number);
+    if (has_body)
+        snprintf(body, sizeof(body), "#%d", number);
     if (ask->err == SHEAF_OK)
         assert_answer(ask, (uint16_t)status_of(number), body);
     else /* it was within its answer, or may not be asked twice */
