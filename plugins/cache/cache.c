@@ -202,6 +202,8 @@ static int has_changed(const cache_ask_t *ask, const cache_head_t *answer, const
     cache_head_t selecting;
     int is_changed;
 
+    if (cache_ask_is_moved(ask, question))
+        return 1;
     if (cache_vary_select(answer, &ask->question, &selecting) != 0)
         return 0; /* is not stored anyhow */
     is_changed = !cache_vary_matches(&selecting, question);

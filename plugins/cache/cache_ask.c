@@ -252,6 +252,20 @@ static int is_for_the_cache(cache_ask_t *ask)
     return ask->uri != NULL && ask->place != NULL;
 }
 
+/* What the key is made of is looked at again. */
+int cache_ask_is_moved(const cache_ask_t *ask, const cache_head_t *question)
+{
+    char *place;
+    int is_moved;
+
+    if (has_body(ask) || (traits_of(question) & DETOUR))
+        return 1;
+    place = with_keyed(ask->cache, place_of(ask->cache, ask->item, question), question);
+    is_moved = place == NULL || strcmp(place, ask->place) != 0;
+    free(place);
+    return is_moved;
+}
+
 static void read_item(cache_ask_t *ask)
 {
     cache_t *cache = ask->cache;

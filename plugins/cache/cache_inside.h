@@ -124,6 +124,8 @@ void cache_ask_end_everything(cache_t *cache);
 /* Scheme, host, path and query; NULL: no memory, or too long. To be freed. */
 char *cache_ask_uri(const cache_t *cache, sheaf_p_ref_t item);
 int cache_ask_head(const cache_t *cache, sheaf_p_ref_t item, sheaf_p_part_t part, cache_head_t *ret_head);
+/* Is `question`, which was sent, another one than was looked for: by its target, a field of the key, or a body? */
+int cache_ask_is_moved(const cache_ask_t *ask, const cache_head_t *question);
 int cache_ask_is_personal(const cache_t *cache, sheaf_p_ref_t item, const cache_head_t *question);
 
 /* --- cache_decide.c --- */

@@ -88,6 +88,31 @@ static void a_question_that_was_changed_after_the_cache_was_asked_keeps_the_answ
     host_free(host);
 }
 
+/* Of what an answer depends on without a word, the key is made: that may not be another one either. */
+static void a_question_that_was_moved_after_the_cache_was_asked_keeps_the_answer_out(void **state)
+{
+    static const char *const names[] = {"X-Lang", "X-Original-URL", "target", "body"};
+    host_t *host = opened("key_fields", "X-Lang");
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        sheaf_p_ref_t item = item_of(host, "GET", "/a");
+
+        ask(item);
+        if (i < 2)
+            host_header(item, SHEAF_P_QUESTION, names[i], "/blue");
+        else if (i == 2)
+            host_fact(item, SHEAF_P_TARGET, "/blue");
+        else
+            host_body(item, SHEAF_P_QUESTION, "blue");
+        answer(item, 200, "public, max-age=60", "blue's");
+        assert_string_equal(status_of(item), "sheaf; fwd=uri-miss; detail=changed");
+        host_done(item);
+        assert_string_equal(get(host, "/a"), "-");
+    }
+    host_free(host);
+}
+
 static void set_cookie_of_one_reaches_no_other(void **state)
 {
     host_t *host = opened(NULL, NULL);
@@ -215,6 +240,7 @@ int main(void)
         cmocka_unit_test(an_identity_that_a_plugin_found_counts_as_well),
         cmocka_unit_test(an_identity_found_after_the_cache_was_asked_keeps_the_answer_out),
         cmocka_unit_test(a_question_that_was_changed_after_the_cache_was_asked_keeps_the_answer_out),
+        cmocka_unit_test(a_question_that_was_moved_after_the_cache_was_asked_keeps_the_answer_out),
         cmocka_unit_test(set_cookie_of_one_reaches_no_other),
         cmocka_unit_test(fields_that_frameworks_take_for_the_url_get_past_the_store),
         cmocka_unit_test(what_the_backend_is_told_of_host_and_scheme_is_of_the_key),
