@@ -152,7 +152,7 @@ static bool is_busy(void)
 static void assert_its_own(const ask_t *ask, int number)
 {
     bool has_body = status_of(number) != 304 && !sheaf_str_eq(ask->exchange.method, SHEAF_STR("HEAD"));
-    char body[8] = "";
+    char body[16] = "";
 
     if (ask->has_head)
         assert_int_equal(ask->status, status_of(number));
