@@ -77,6 +77,24 @@ static uint32_t deal(const sheaf_item_t *item)
     return sheaf_route_upstream(item->route, sheaf_chance_next(&chance));
 }
 
+static bool has_other_route(const sheaf_item_t *item, sheaf_str_t path, sheaf_exposure_t who)
+{
+    sheaf_match_t match;
+    const sheaf_route_conf_t *route = sheaf_snapshot_route(item->batch->env.snapshot, item->batch->outer->host, path,
+                                                           item->exchange.method, who, item->pool, &match);
+
+    return route != NULL ? route != item->route : match.allow.base != NULL;
+}
+
+/* A backend that reads the path in another way would answer for another route, whose guards nobody has asked. */
+static bool leads_elsewhere(const sheaf_item_t *item)
+{
+    sheaf_str_t bare = sheaf_url_bare(item->pool, item->path);
+
+    return bare.base != item->path.base &&
+           (has_other_route(item, bare, SHEAF_EXPOSURE_DIRECT) || has_other_route(item, bare, SHEAF_EXPOSURE_BATCH));
+}
+
 static sheaf_err_t find_route(sheaf_item_t *item, const sheaf_url_t *url, sheaf_fail_t *fail)
 {
     const sheaf_snapshot_t *snapshot = item->batch->env.snapshot;
@@ -94,6 +112,9 @@ static sheaf_err_t find_route(sheaf_item_t *item, const sheaf_url_t *url, sheaf_
         allow(item, match.allow);
         return sheaf_fail(fail, SHEAF_ERR_ITEM_NOT_ALLOWED, "the route allows %.*s", SHEAF_STR_ARG(match.allow));
     }
+    if (leads_elsewhere(item))
+        return sheaf_fail(fail, SHEAF_ERR_ITEM_URL,
+                          "without parameters and empty segments the path is another route's");
     if (url->has_encoded_slash && item->route->encoded_slashes == SHEAF_ENCODED_SLASHES_REFUSE)
         return sheaf_fail(fail, SHEAF_ERR_ITEM_URL, "the path holds an encoded slash or backslash");
     item->exchange.upstream = deal(item);

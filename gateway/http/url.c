@@ -326,6 +326,26 @@ sheaf_err_t sheaf_url_normalise(sheaf_pool_t *pool, sheaf_str_t text, sheaf_str_
     return rewrite(pool, text, base, ret_url, fail);
 }
 
+/* --- other readings --- */
+
+sheaf_str_t sheaf_url_bare(sheaf_pool_t *pool, sheaf_str_t path)
+{
+    bool is_parameter = false;
+    char *bytes, *at;
+
+    if (memchr(path.base, ';', path.len) == NULL && memmem(path.base, path.len, "//", 2) == NULL)
+        return path;
+    bytes = at = sheaf_pool_alloc(pool, path.len);
+    for (size_t i = 0; i < path.len; i++) {
+        char byte = path.base[i];
+
+        is_parameter = byte != '/' && (is_parameter || byte == ';');
+        if (!is_parameter && (byte != '/' || at == bytes || at[-1] != '/'))
+            *at++ = byte;
+    }
+    return sheaf_str(bytes, (size_t)(at - bytes));
+}
+
 /* --- the name of a segment --- */
 
 static bool is_dot(sheaf_str_t text, size_t *at)

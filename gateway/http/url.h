@@ -37,4 +37,8 @@ bool sheaf_url_names_nothing(sheaf_str_t path, size_t at);
 sheaf_err_t sheaf_url_normalise(sheaf_pool_t *pool, sheaf_str_t text, sheaf_str_t base, size_t limit_bytes,
                                 sheaf_url_t *ret_url, sheaf_fail_t *fail);
 
+/* A normalised path as servers read it to whom parameters (";a" in a segment) and empty segments mean nothing: `path`
+ * itself where there are none, else in `pool`. */
+sheaf_str_t sheaf_url_bare(sheaf_pool_t *pool, sheaf_str_t path);
+
 #endif

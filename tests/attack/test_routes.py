@@ -1,5 +1,6 @@
 """What a client may say to be taken where it may not go: hosts, hidden routes, fields in every spelling, names, places."""
 import itertools
+import json
 import unittest
 
 from harness import Attack, RawClient
@@ -10,6 +11,8 @@ PLACES = {
               '- {match: "/x", rewrite: "/echo/open", upstream: origin}\n'
               '- {match: "/hidden", rewrite: "/echo/hidden", upstream: origin, expose: [direct]}\n'
               '- {match: "/inner", rewrite: "/echo/inner", upstream: origin, expose: [batch]}\n'
+              '- {match: "/deep/in/{rest...}", rewrite: "/echo/in", upstream: origin}\n'
+              '- {match: "/deep/get", methods: [GET], rewrite: "/echo/get", upstream: origin}\n'
               '- {match: "/guarded", rewrite: "/echo", upstream: origin, forward_credentials: false, '
               'request_headers: {deny: [x-internal-*, x-role]}}\n'
               '- {match: "/{all...}", rewrite: "/echo/all", upstream: origin}'}
@@ -62,6 +65,26 @@ class Routes(Attack):
                 direct = self.raw(f"GET {url.replace('hidden', 'inner').replace('%68idden', '%69nner')} HTTP/1.1\r\nHost: h\r\n\r\n"
                                   if url.startswith("/") else "GET /inner HTTP/1.1\r\nHost: h\r\n\r\n")
                 self.assertNotEqual(self.reached(direct), "/echo/inner")
+
+    def ways(self, url):
+        """What a url reaches directly, as an item, as an element of a bulk and as a part of an aggregate."""
+        yield self.reached(self.raw(f"GET {url} HTTP/1.1\r\nHost: h\r\n\r\n"))
+        bulk = {"path": "/bulk", "kind": "bulk", "each": {"method": "GET", "url": url}}
+        part = {"path": "/parts", "kind": "aggregate", "items": [{"id": "a", "method": "GET", "url": url}]}
+        sheaf = self.start(routes=PLACES["routes"], endpoints=f"- {json.dumps(bulk)}\n- {json.dumps(part)}")
+        for answer in (sheaf.batch([url]), sheaf.post([{}], path="/bulk"), sheaf.request("GET", "/parts")):
+            result = answer.json["responses"][0]
+            yield result["body"].get("target") if result["status"] == 200 else result["status"]
+
+    def test_no_path_that_others_read_otherwise_leads_round_a_route(self):
+        for url in ("/deep//in/x", "/deep;a/in/x", "/deep/in;b/x", "/deep/;/in/x", "/deep///in;a=1/x", "/hidden;a", "/inner;a", "/guarded;a=1",
+                    "/deep;/get"):
+            with self.subTest(url=url):
+                self.assertEqual(list(self.ways(url)), [400] * 4)
+        for url in ("/deep/other;a=1//x", "/a//b;c", "/deep/in/x;a//b"):
+            with self.subTest(url=url):
+                self.assertEqual(list(self.ways(url)), ["/echo/in" if "/in/" in url else "/echo/all"] * 4)
+        self.assertEqual(self.raw("POST /deep;/get HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n").status, 400)
 
     def test_no_spelling_brings_a_denied_field_to_the_backend(self):
         for name in (*spellings("x-internal-user"), *spellings("x-role"), *spellings("authorization"), *spellings("cookie"),

@@ -136,6 +136,20 @@ static void refused_urls_say_why(void **state)
     sheaf_pool_free(pool);
 }
 
+static void parameters_and_empty_segments_are_ornament(void **state)
+{
+    static const char *const rows[][2] = {
+        {"/", "/"},          {"/a/b", "/a/b"},         {"/a//b", "/a/b"},   {"/a///b//", "/a/b/"}, {"/a;x/b", "/a/b"},
+        {"/a/;x/b", "/a/b"}, {"/a;x=1;y/b;z", "/a/b"}, {"/a/b/;", "/a/b/"}, {"/a%3Bx", "/a%3Bx"},  {"/;a//;b/c", "/c"},
+    };
+    sheaf_pool_t *pool = sheaf_pool_new();
+
+    (void)state;
+    for (size_t i = 0; i < SHEAF_COUNT(rows); i++)
+        assert_true(sheaf_str_eq(sheaf_url_bare(pool, sheaf_str_of(rows[i][0])), sheaf_str_of(rows[i][1])));
+    sheaf_pool_free(pool);
+}
+
 static void a_url_is_held_to_its_limit(void **state)
 {
     sheaf_fail_t fail;
@@ -164,6 +178,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(accepted_urls_come_out_normalised),
         cmocka_unit_test(refused_urls_say_why),
+        cmocka_unit_test(parameters_and_empty_segments_are_ornament),
         cmocka_unit_test(a_url_is_held_to_its_limit),
         cmocka_unit_test(a_normalised_url_is_passed_through_without_a_copy),
     };
