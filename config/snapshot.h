@@ -65,9 +65,9 @@ const sheaf_endpoint_conf_t *sheaf_snapshot_endpoint(const sheaf_snapshot_t *sna
 /* Is there an endpoint at `path`, whatever its method? */
 bool sheaf_snapshot_has_endpoint(const sheaf_snapshot_t *snapshot, sheaf_str_t path);
 
-/* The route that answers `method` at `path`, which is normalised, of `host`, as Host has it, to those whom `who` names, or NULL. `*ret_match` has the
- * parameters; or, where routes of the path answer other methods, those of them that are for `who` as `allow`, in `pool`:
- * absent when none is. */
+/* The route that answers `method` at `path`, which is normalised, of `host`, as Host has it, to those whom `who` names, or
+ * NULL. `*ret_match` has the parameters; or, where routes of the path answer other methods, those of them that are for
+ * `who` as `allow`, in `pool`: absent when none is. */
 const sheaf_route_conf_t *sheaf_snapshot_route(const sheaf_snapshot_t *snapshot, sheaf_str_t host, sheaf_str_t path,
                                                sheaf_str_t method, sheaf_exposure_t who, sheaf_pool_t *pool,
                                                sheaf_match_t *ret_match);

@@ -1,4 +1,5 @@
-/* front/visit.h - one request, for a batch or a route, from the handler to its last byte: where libh2o's request and our batch meet.
+/* front/visit.h - one request, for a batch or a route, from the handler to its last byte: where libh2o's request and our
+ * batch meet.
  *
  *            handler
  *               |
