@@ -50,17 +50,9 @@ static sheaf_err_t check_keys(const sheaf_p_key_t *keys, uint32_t depth, sheaf_f
     return SHEAF_OK;
 }
 
-bool sheaf_plugin_has_file(const sheaf_plugin_t *plugin)
-{
-    for (uint32_t i = 0; plugin->keys != NULL && plugin->keys[i].name != NULL; i++)
-        if (strcmp(plugin->keys[i].name, "file") == 0)
-            return true;
-    return false;
-}
-
 static sheaf_err_t check_names(const sheaf_plugin_t *plugin, sheaf_fail_t *fail)
 {
-    static const char *const ours[] = {"name", "use", "everywhere"};
+    static const char *const ours[] = {"name", "use", "file", "everywhere"};
 
     for (uint32_t i = 0; plugin->keys != NULL && plugin->keys[i].name != NULL; i++)
         for (size_t k = 0; k < SHEAF_COUNT(ours); k++)
@@ -164,13 +156,7 @@ const sheaf_plugin_t *sheaf_plugin_of_file(sheaf_str_t path, sheaf_fail_t *fail)
     text[path.len] = '\0';
     plugin = opener(text, &why);
     if (plugin != NULL)
-        plugin = checked(plugin, path, fail);
-    else
-        sheaf_fail(fail, SHEAF_ERR_CONFIG, "the plugin `%.*s` cannot be loaded: %.180s", SHEAF_VALUE_ARG(path),
-                   why.detail);
-    if (plugin == NULL || !sheaf_plugin_has_file(plugin))
-        return plugin;
-    sheaf_fail(fail, SHEAF_ERR_CONFIG, "the plugin `%.*s` has a key `file` of its own: it must be built in",
-               SHEAF_VALUE_ARG(path));
+        return checked(plugin, path, fail);
+    sheaf_fail(fail, SHEAF_ERR_CONFIG, "the plugin `%.*s` cannot be loaded: %.180s", SHEAF_VALUE_ARG(path), why.detail);
     return NULL;
 }

@@ -38,9 +38,6 @@ void sheaf_plugin_register(sheaf_plugin_opener_t opener);
 const sheaf_plugin_t *sheaf_plugin_built_in(sheaf_str_t name, sheaf_fail_t *fail);
 const sheaf_plugin_t *sheaf_plugin_of_file(sheaf_str_t path, sheaf_fail_t *fail);
 
-/* Does it declare a key called `file`? Then that is its own, and it cannot be named by `file` itself. */
-bool sheaf_plugin_has_file(const sheaf_plugin_t *plugin);
-
 /* Can this Sheaf run it? Its version of the ABI, its name, its keys and counters. */
 sheaf_err_t sheaf_plugin_check(const sheaf_plugin_t *plugin, sheaf_fail_t *fail);
 

@@ -121,12 +121,6 @@ static sheaf_key_t own_key(const char *name, sheaf_key_kind_t kind, size_t offse
     return (sheaf_key_t){.name = sheaf_str_of(name), .kind = kind, .offset = offset, .manual = manual};
 }
 
-/* One that has a `file` of its own does not get ours. */
-static uint32_t own_of(const sheaf_plugin_t *plugin)
-{
-    return sheaf_plugin_has_file(plugin) ? OWN - 1 : OWN;
-}
-
 static void add_own(sheaf_key_t *keys, const sheaf_plugin_t *plugin)
 {
     keys[0] = own_key("everywhere", SHEAF_KIND_OF_BOOL, offsetof(sheaf_plugin_head_t, is_everywhere),
@@ -137,15 +131,12 @@ static void add_own(sheaf_key_t *keys, const sheaf_plugin_t *plugin)
                 "What it is called in the log, in metrics and by endpoints and routes. Default: that of the plugin.");
     keys[2] = own_key("use", SHEAF_KIND_OF_ENUM, offsetof(sheaf_plugin_head_t, use), "A plugin that is built in.");
     take_words(&keys[2], plugin->name);
-    if (own_of(plugin) < OWN)
-        return;
     keys[3] = own_key("file", SHEAF_KIND_OF_TEXT, offsetof(sheaf_plugin_head_t, file),
                       "A plugin in a shared object, instead of use.");
 }
 
 static const made_t *made_of(const sheaf_plugin_t *plugin)
 {
-    uint32_t own = own_of(plugin);
     made_t *made;
 
     for (made = all; made != NULL; made = made->next)
@@ -154,10 +145,10 @@ static const made_t *made_of(const sheaf_plugin_t *plugin)
     made = sheaf_zalloc(sizeof(*made));
     made->plugin = plugin;
     made->top =
-        make_section(join("plugin", "_", sheaf_str_of(plugin->name)), plugin->keys, sizeof(sheaf_plugin_head_t), own);
+        make_section(join("plugin", "_", sheaf_str_of(plugin->name)), plugin->keys, sizeof(sheaf_plugin_head_t), OWN);
     add_own((sheaf_key_t *)(uintptr_t)made->top->keys, plugin);
     made->inner = (sheaf_section_t){made->top->name, made->top->size, made->top->keys + 1, made->top->key_count - 1};
-    made->own = (sheaf_section_t){made->top->name, made->top->size, made->top->keys + own, made->top->key_count - own};
+    made->own = (sheaf_section_t){made->top->name, made->top->size, made->top->keys + OWN, made->top->key_count - OWN};
     made->next = all;
     all = made;
     return made;

@@ -31,7 +31,7 @@ static const sheaf_plugin_t *find_plugin(sheaf_loader_t *loader, const sheaf_yam
     plugin = use != NULL ? sheaf_plugin_built_in(use->text, &fail) : sheaf_plugin_of_file(file->text, &fail);
     if (plugin == NULL)
         sheaf_report_error(loader->report, use != NULL ? use->mark : file->mark, "%s", fail.detail);
-    else if (use != NULL && file != NULL && !sheaf_plugin_has_file(plugin))
+    else if (use != NULL && file != NULL)
         sheaf_report_error(loader->report, file->mark, "a plugin has either `use` or `file`");
     return plugin;
 }

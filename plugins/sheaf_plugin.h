@@ -77,7 +77,7 @@ typedef enum sheaf_p_type {
     SHEAF_P_SECTION = 13,  /* one section with `keys`, in `sections` */
 } sheaf_p_type_t;
 
-/* `name`, `use` and `everywhere` are keys of Sheaf's own; so is `file`, of a shared object. */
+/* `name`, `use`, `file` and `everywhere` are keys of Sheaf's own. */
 typedef struct sheaf_p_key {
     const char *name;   /* as written in YAML */
     uint32_t type;      /* sheaf_p_type_t */

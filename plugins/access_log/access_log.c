@@ -10,7 +10,7 @@
 #include "access_log_writer.h"
 
 enum {
-    KEY_FILE,
+    KEY_PATH,
     KEY_LINES,
     KEY_FORMAT,
     KEY_FIELDS,
@@ -47,10 +47,10 @@ static const struct {
 } of_direct[] = {{SHEAF_P_ROUTE, ACCESS_LOG_ROUTE}, {SHEAF_P_UPSTREAM_NAME, ACCESS_LOG_UPSTREAM}};
 
 static const sheaf_p_key_t keys[] = {
-    {.name = "file",
+    {.name = "path",
      .type = SHEAF_P_TEXT,
      .preset = "stderr",
-     .manual = "A path, or stderr. May be moved away at any time."},
+     .manual = "Where the file is, or stderr. It may be moved away at any time."},
     {.name = "lines",
      .type = SHEAF_P_WORD,
      .preset = "request",
@@ -145,8 +145,8 @@ static int check(const sheaf_p_value_t *values, sheaf_p_fail_t *fail)
         return failed(fail, key, why);
     if (!is_text(values[KEY_FORMAT].text, "json") && values[KEY_FIELDS].count > 0)
         return failed(fail, "fields", "are for `format: json`");
-    if (values[KEY_FILE].text.len == 0 || values[KEY_FILE].text.len > 4095)
-        return failed(fail, "file", "must be a path, or stderr");
+    if (values[KEY_PATH].text.len == 0 || values[KEY_PATH].text.len > 4095)
+        return failed(fail, "path", "must be that of a file, or stderr");
     return 0;
 }
 
@@ -217,7 +217,7 @@ static uint64_t mark_of(const char *path)
 
 static uint64_t shared_bytes(const sheaf_p_value_t *values)
 {
-    return is_text(values[KEY_FILE].text, "stderr") ? 0 : sizeof(_Atomic uint64_t);
+    return is_text(values[KEY_PATH].text, "stderr") ? 0 : sizeof(_Atomic uint64_t);
 }
 
 /* A file that cannot be opened is a mistake in a configuration that is new. Where a worker has had it open before (`opened` has its
@@ -250,10 +250,10 @@ static void *open_journal(const sheaf_p_open_t *open, sheaf_p_fail_t *fail)
     journal->secrets = (access_log_secrets_t){values[KEY_MASK_QUERY].texts, values[KEY_MASK_HEADERS].texts,
                                               values[KEY_MASK_QUERY].count, values[KEY_MASK_HEADERS].count};
     read_format(values, journal, &key);
-    snprintf(path, sizeof(path), "%.*s", (int)values[KEY_FILE].text.len, values[KEY_FILE].text.base);
+    snprintf(path, sizeof(path), "%.*s", (int)values[KEY_PATH].text.len, values[KEY_PATH].text.base);
     journal->writer = writer_of(values, path, open->shared);
     if (journal->writer == NULL) {
-        snprintf(fail->key, sizeof(fail->key), "file");
+        snprintf(fail->key, sizeof(fail->key), "path");
         snprintf(fail->why, sizeof(fail->why), "%.140s: %s", path, strerror(errno));
         free(journal);
         return NULL;

@@ -32,7 +32,7 @@ def variants(rig):
         "headers": "{use: headers, request: {remove: [x-debug], set: {x-client: \"${client_ip}\"}}, response: {remove: [x-powered-by]}}",
         "cors": "{use: cors, origins: [\"https://app.example\"]}",
         "rate_limit": "{use: rate_limit, limits: [{rate: 1000000000, per: 1s}]}",
-        "access_log": f"{{use: access_log, file: {rig.dir}/access.log, lines: both}}",
+        "access_log": f"{{use: access_log, path: {rig.dir}/access.log, lines: both}}",
         "cache": "{use: cache}",  # who asks says who he is: looked up, sent, looked at again
         "trace": "{use: trace, ratio: \"0.01\"}",
         "idempotency": "{use: idempotency, methods: [GET], entries: 65536, max_answer: 1KiB}",  # each batch has a new key

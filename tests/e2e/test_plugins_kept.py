@@ -301,8 +301,8 @@ class IdempotencyTwice(Case):
 
 
 class AccessLog(Case):
-    places = {"workers": 2, "top": f'plugins: [{{use: access_log, file: "{LOG}", lines: both, reopen: 10ms, mask_query: [pin]}}, {{use: example, word: banned}}, '
-                             f'{{use: access_log, file: "{VERSIONS}", fields: [url, http_version], reopen: 10ms}}]',
+    places = {"workers": 2, "top": f'plugins: [{{use: access_log, path: "{LOG}", lines: both, reopen: 10ms, mask_query: [pin]}}, {{use: example, word: banned}}, '
+                             f'{{use: access_log, path: "{VERSIONS}", fields: [url, http_version], reopen: 10ms}}]',
               "endpoints": '- {path: /bulk, kind: bulk, each: {method: GET, url: "/o/json/${item/n}?pin=1"}}'}
 
     def lines(self, request_id_or_path):
@@ -372,7 +372,7 @@ class AccessLog(Case):
     def test_a_worker_begins_without_a_log_that_is_gone(self):
         folder = pathlib.Path(tempfile.mkdtemp(dir=LOG.parent))
         log = folder / "access.log"
-        sheaf = self.start(top=f'plugins: [{{use: access_log, file: "{log}", reopen: 10ms}}]', endpoints="")
+        sheaf = self.start(top=f'plugins: [{{use: access_log, path: "{log}", reopen: 10ms}}]', endpoints="")
         worker, = sheaf.children()
         shutil.rmtree(folder)
         os.kill(worker, signal.SIGKILL)

@@ -122,7 +122,7 @@ class Privileges(Case):
                 folder = pathlib.Path(self.sheaf_dir())
                 os.chown(folder, self.nobody.pw_uid, self.nobody.pw_gid)
                 log, path = folder / "access.log", folder / "sheaf.yaml"
-                top = f'user: nobody\nplugins: [{{use: access_log, file: "{log}"}}]'
+                top = f'user: nobody\nplugins: [{{use: access_log, path: "{log}"}}]'
                 path.write_text(f'listen: [{{address: "127.0.0.1:0"}}]\n{top}\n')
                 done = subprocess.run([SHEAF, "check", "-c", str(path)], capture_output=True, text=True, timeout=DEADLINE)
                 self.assertEqual(done.returncode, 0, done.stderr)

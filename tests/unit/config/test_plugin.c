@@ -89,6 +89,24 @@ static void one_that_needs_a_later_minor_is_refused(void **state)
     assert_non_null(strstr(fail.detail, "it needs version 1."));
 }
 
+static void one_with_a_key_that_is_ours_is_refused(void **state)
+{
+    const char *const ours[] = {"name", "use", "file", "everywhere"};
+    sheaf_fail_t fail;
+
+    (void)state;
+    for (size_t i = 0; i < SHEAF_COUNT(ours); i++) {
+        const sheaf_p_key_t own[] = {{.name = ours[i], .type = SHEAF_P_TEXT, .manual = "Ours."}, {.name = NULL}};
+        char words[64];
+
+        assert_non_null(had(SIZE_1_0, 0, &fail));
+        shown.now.keys = own;
+        assert_int_equal(sheaf_plugin_check(&shown.now, &fail), SHEAF_ERR_CONFIG);
+        snprintf(words, sizeof(words), "its key `%s` is one of Sheaf's", ours[i]);
+        assert_string_equal(fail.detail, words);
+    }
+}
+
 /* As this Sheaf will be to those of today, so is the longer one to it. */
 static void what_an_older_one_has_not_is_nothing(void **state)
 {
@@ -201,6 +219,7 @@ int main(void)
         cmocka_unit_test(every_size_since_1_0_is_taken),
         cmocka_unit_test(one_that_ends_before_1_0_does_is_refused),
         cmocka_unit_test(one_that_needs_a_later_minor_is_refused),
+        cmocka_unit_test(one_with_a_key_that_is_ours_is_refused),
         cmocka_unit_test(what_an_older_one_has_not_is_nothing),
         cmocka_unit_test(a_number_is_below_0_where_its_key_says_so),
         cmocka_unit_test(its_bounds_hold_on_both_sides_of_0),

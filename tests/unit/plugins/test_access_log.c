@@ -52,7 +52,7 @@ static host_t *journal(const char *format)
 {
     host_t *host = host_new(&sheaf_plugin_access_log);
 
-    host_set(host, "file", path);
+    host_set(host, "path", path);
     host_set(host, "format", format);
     return host;
 }
@@ -303,7 +303,7 @@ static void a_configuration_that_cannot_be_is_refused(void **unused)
         {"format", "${header.}", "format: has a ${...} that is not known; see the page of access_log"},
         {"format", "a\tb", "format: has a control character in it"},
         {"fields", "time, statsu", "fields: name what is not known; see the page of access_log"},
-        {"file", "/nowhere/access.log", "file: /nowhere/access.log: No such file or directory"},
+        {"path", "/nowhere/access.log", "path: /nowhere/access.log: No such file or directory"},
     };
 
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
