@@ -338,6 +338,9 @@ typedef struct sheaf_plugin {
     void (*on_body)(void *self, sheaf_p_ref_t item);
     /* The request is over, answered or not; after the last on_result and on_body. A direct request stands for its item here too. */
     void (*on_done)(void *self, sheaf_p_ref_t request);
+    /* SIGUSR1 reached the gateway: what is open by name is opened anew. In every worker, and in instances of an older or a coming
+     * configuration, too. */
+    void (*on_reopen)(void *self);
     uint64_t traits; /* of sheaf_p_trait_t, together */
 } sheaf_plugin_t;
 

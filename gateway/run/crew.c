@@ -199,6 +199,21 @@ bool sheaf_crew_bury(sheaf_crew_t *crew, pid_t pid, int status)
 
 /* --- all of them --- */
 
+uint32_t sheaf_crew_polls(const sheaf_crew_t *crew, struct pollfd *polls)
+{
+    uint32_t used = 0;
+
+    for (uint32_t i = 0; i < SHEAF_CREW_MOST; i++) {
+        const sheaf_child_t *child = &crew->children[i];
+        bool may_speak = child->pid != 0 && !child->is_silent; /* a closed end would be readable for ever */
+
+        polls[i] = (struct pollfd){.fd = may_speak ? child->control_fd : -1, .events = POLLIN};
+        if (may_speak)
+            used = i + 1;
+    }
+    return used;
+}
+
 void sheaf_crew_tell(const sheaf_crew_t *crew, uint32_t first, uint32_t kind, uint32_t generation)
 {
     sheaf_note_t note = {.kind = kind, .generation = generation};

@@ -7,6 +7,7 @@
 #ifndef SHEAF_RUN_CREW_H
 #define SHEAF_RUN_CREW_H
 
+#include <poll.h>
 #include <sys/types.h>
 
 #include "gateway/base/metrics.h"
@@ -54,6 +55,10 @@ void sheaf_crew_watch(sheaf_crew_t *crew, uint64_t now_ms, uint64_t stuck_after_
 
 /* When the next start, look or SIGKILL is due; SHEAF_NEVER: none. */
 uint64_t sheaf_crew_next_ms(const sheaf_crew_t *crew, uint64_t now_ms, uint64_t stuck_after_ms);
+
+/* Which of them may speak: `polls` has SHEAF_CREW_MOST entries, by place. Returns how many of them to poll for: poll(2)
+ * refuses more than there may be open files. */
+uint32_t sheaf_crew_polls(const sheaf_crew_t *crew, struct pollfd *polls);
 
 void sheaf_crew_tell(const sheaf_crew_t *crew, uint32_t first, uint32_t kind, uint32_t generation);
 /* Those in places that are not wanted any more finish and go. */

@@ -3,6 +3,7 @@
 #include <jansson.h>
 #include <libfyaml.h>
 #include <openssl/crypto.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -263,6 +264,7 @@ int main(int argc, char **argv)
 {
     options_t options = {.config_path = DEFAULT_CONFIG};
 
+    signal(SIGUSR1, SIG_IGN); /* who rotates logs may not end what only starts */
     sheaf_upgrade_remember(argv);
     if (!sheaf_secret_init())
         fprintf(stderr, "sheaf: OpenSSL has no memory of its own for private keys\n");

@@ -66,6 +66,7 @@ sheaf_plughost_t *sheaf_plughost_new(const sheaf_plughost_env_t *env)
     host->env = *env;
     host->scratch = sheaf_pool_new();
     sheaf_handles_init(&host->handles);
+    sheaf_list_init(&host->guests);
     sheaf_the_plughost = host;
     return host;
 }
@@ -260,6 +261,7 @@ sheaf_guests_t *sheaf_guests_open(sheaf_plughost_t *host, sheaf_snapshot_t *snap
         return NULL;
     }
     build_chains(guests);
+    sheaf_list_push_back(&host->guests, &guests->link);
     return guests;
 }
 
@@ -292,6 +294,7 @@ void sheaf_guests_close(sheaf_guests_t *guests)
     if (guests == NULL)
         return;
     conf = &guests->snapshot->conf;
+    sheaf_list_remove(&guests->link);
     close_all(guests);
     for (uint32_t i = 0; i < conf->endpoints.count; i++)
         free(guests->endpoints[i].items);
@@ -302,6 +305,29 @@ void sheaf_guests_close(sheaf_guests_t *guests)
     free(guests->routes);
     free(guests->instances);
     free(guests);
+}
+
+/* --- files --- */
+
+static void reopen_instance(sheaf_p_worker_t *instance)
+{
+    sheaf_p_worker_t *before;
+
+    if (instance->conf->plugin->on_reopen == NULL)
+        return;
+    before = sheaf_plug_enter(instance);
+    instance->conf->plugin->on_reopen(instance->self);
+    sheaf_plug_leave(instance, before);
+}
+
+void sheaf_plughost_reopen(sheaf_plughost_t *host)
+{
+    for (sheaf_link_t *link = host->guests.next; link != &host->guests; link = link->next) {
+        sheaf_guests_t *guests = SHEAF_OWNER(link, sheaf_guests_t, link);
+
+        for (uint32_t i = 0; i < guests->count; i++)
+            reopen_instance(&guests->instances[i]);
+    }
 }
 
 /* --- a try --- */

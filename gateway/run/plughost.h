@@ -35,6 +35,9 @@ sheaf_plughost_t *sheaf_plughost_new(const sheaf_plughost_env_t *env);
 /* All guests are closed; watches that were stopped are gone once the loop has run. */
 void sheaf_plughost_free(sheaf_plughost_t *host);
 
+/* SIGUSR1: all that are open, whether in use or not, open anew what they have open by name. */
+void sheaf_plughost_reopen(sheaf_plughost_t *host);
+
 /* Opens all plugins of `snapshot` (borrowed until close); `shared_fds` has the memory of each by number (-1: none
  * is wanted); NULL: theirs is private. NULL when one refuses, and `fail` says which and why; also when there are none: fail->err is SHEAF_OK. */
 sheaf_guests_t *sheaf_guests_open(sheaf_plughost_t *host, sheaf_snapshot_t *snapshot, const int *shared_fds,

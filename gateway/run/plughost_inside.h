@@ -29,6 +29,7 @@ typedef struct sheaf_chain {
 
 struct sheaf_guests {
     sheaf_hooks_t hooks;
+    sheaf_link_t link; /* of the host's */
     sheaf_plughost_t *host;
     sheaf_snapshot_t *snapshot;
     sheaf_dispatch_t *dispatch; /* NULL: not in use yet */
@@ -42,6 +43,7 @@ struct sheaf_guests {
 struct sheaf_plughost {
     sheaf_plughost_env_t env;
     sheaf_handles_t handles;
+    sheaf_link_t guests;       /* all that are open: in use, of older requests, of a reload that is pending */
     sheaf_pool_t *scratch;     /* what a hook borrows until it returns */
     bool is_used;              /* scratch is */
     sheaf_p_worker_t *current; /* whose code runs; NULL: none */

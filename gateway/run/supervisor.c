@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,13 +13,12 @@
 #include "gateway/run/crew.h"
 #include "gateway/run/handover.h"
 #include "gateway/run/notify.h"
+#include "gateway/run/orders.h"
 #include "gateway/run/upgrade.h"
 #include "gateway/run/worker.h"
 
 #define PREPARE_TIMEOUT_MS 10000
 #define DRAIN_GRACE_MS     2000 /* beyond drain.timeout, before SIGKILL */
-
-static const int orders[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR2}; /* what operators send */
 
 typedef struct {
     const char *config_path;
@@ -35,8 +33,7 @@ typedef struct {
     sheaf_slate_t *slate; /* what the first worker finds out about the servers of upstreams */
     sheaf_tickets_t *tickets;
     uint64_t rotate_at_ms;
-    int signal_fd;
-    sigset_t signals;
+    sheaf_orders_t orders;
     sheaf_crew_t crew;
     sheaf_upgrade_t upgrade;
     bool is_announced, is_told; /* as ready; to stop */
@@ -65,15 +62,6 @@ static uint32_t wanted_workers(const supervisor_t *sup)
 
 /* --- workers --- */
 
-/* The supervisor decides; a signal to the whole group must not do it twice. Before they are unblocked: one that waits
- * would end the worker. */
-static void ignore_group_signals(const supervisor_t *sup)
-{
-    for (size_t i = 0; i < SHEAF_COUNT(orders); i++)
-        signal(orders[i], SIG_IGN);
-    sigprocmask(SIG_UNBLOCK, &sup->signals, NULL);
-}
-
 static void become_worker(void *data, uint32_t index, int control_fd)
 {
     supervisor_t *sup = data;
@@ -89,7 +77,6 @@ static void become_worker(void *data, uint32_t index, int control_fd)
     int status;
 
     sheaf_crew_follow(sup->pid);
-    close(sup->signal_fd);
     sheaf_upgrade_end(&sup->upgrade);
     sheaf_handover_forget();
     if (sup->next.snapshot != NULL) { /* not ours yet: what we need of it comes with PREPARE */
@@ -97,7 +84,7 @@ static void become_worker(void *data, uint32_t index, int control_fd)
         sheaf_shares_close_new(&sup->next.shares);
     }
     sheaf_crew_leave(&sup->crew);
-    ignore_group_signals(sup);
+    sheaf_orders_leave(&sup->orders);
     if (sheaf_privileges_take(&sup->privileges, &fail) != SHEAF_OK) {
         sheaf_log(SHEAF_LOG_ERROR, "worker", "%s", fail.detail);
         _exit(1);
@@ -315,7 +302,7 @@ static void advance_upgrade(supervisor_t *sup)
         return;
     if (sup->pid == 1) /* of a container, which ends with us */
         sheaf_log(SHEAF_LOG_ERROR, "upgrade", "pid 1 cannot hand over to another process");
-    else if (sheaf_upgrade_start(&sup->upgrade, &sup->config.sockets, sup->tickets, &sup->signals, now_ms()))
+    else if (sheaf_upgrade_start(&sup->upgrade, &sup->config.sockets, sup->tickets, &sup->orders.signals, now_ms()))
         sheaf_log(SHEAF_LOG_INFO, "upgrade", "the new binary starts as pid %d", (int)sup->upgrade.pid);
     else
         sheaf_log(SHEAF_LOG_ERROR, "upgrade", "the new binary cannot be started: %s", strerror(errno));
@@ -345,6 +332,16 @@ static void hand_over(supervisor_t *sup)
     close_sockets(sup, true);
 }
 
+/* --- files --- */
+
+/* A new binary that is starting may have opened them before they were moved. */
+static void reopen_files(const supervisor_t *sup)
+{
+    sheaf_crew_tell(&sup->crew, 0, SHEAF_NOTE_REOPEN, sup->generation);
+    if (sup->upgrade.pid != 0)
+        kill(sup->upgrade.pid, SIGUSR1);
+}
+
 /* --- the loop --- */
 
 static void bury_dead(supervisor_t *sup)
@@ -360,14 +357,16 @@ static void bury_dead(supervisor_t *sup)
 
 static void read_signals(supervisor_t *sup)
 {
-    struct signalfd_siginfo info;
+    int number;
 
-    while (read(sup->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-        if (info.ssi_signo == SIGCHLD)
+    while ((number = sheaf_orders_next(&sup->orders)) != 0) {
+        if (number == SIGCHLD)
             bury_dead(sup);
-        else if (info.ssi_signo == SIGHUP)
+        else if (number == SIGHUP)
             start_reload(sup);
-        else if (info.ssi_signo == SIGUSR2)
+        else if (number == SIGUSR1)
+            reopen_files(sup);
+        else if (number == SIGUSR2)
             sup->usr2_waits = true;
         else
             start_unready(sup);
@@ -407,21 +406,13 @@ static uint64_t next_event_ms(const supervisor_t *sup, uint64_t now)
 
 static void wait_and_read(supervisor_t *sup)
 {
-    struct pollfd polls[SHEAF_CREW_MOST + 2] = {{.fd = sup->signal_fd, .events = POLLIN},
+    struct pollfd polls[SHEAF_CREW_MOST + 2] = {{.fd = sup->orders.fd, .events = POLLIN},
                                                 {.fd = sup->upgrade.ready_fd, .events = POLLIN}};
     struct pollfd *own = polls + 2;
     uint64_t now = now_ms(), next = next_event_ms(sup, now);
     int timeout = next == SHEAF_NEVER ? -1 : next <= now ? 0 : next - now > 60000 ? 60000 : (int)(next - now);
-    uint32_t used = 0; /* poll() refuses more entries than there may be open files */
+    uint32_t used = sheaf_crew_polls(&sup->crew, own);
 
-    for (uint32_t i = 0; i < SHEAF_CREW_MOST; i++) {
-        const sheaf_child_t *child = &sup->crew.children[i];
-        bool may_speak = child->pid != 0 && !child->is_silent; /* a closed end would be readable for ever */
-        own[i].fd = may_speak ? child->control_fd : -1;
-        own[i].events = POLLIN;
-        if (may_speak)
-            used = i + 1;
-    }
     if (poll(polls, used + 2, timeout) <= 0)
         return;
     for (uint32_t i = 0; i < used; i++) {
@@ -436,18 +427,13 @@ static void wait_and_read(supervisor_t *sup)
 
 static bool prepare_process(supervisor_t *sup)
 {
-    sigemptyset(&sup->signals);
-    sigaddset(&sup->signals, SIGCHLD);
-    for (size_t i = 0; i < SHEAF_COUNT(orders); i++)
-        sigaddset(&sup->signals, orders[i]);
-    sigprocmask(SIG_BLOCK, &sup->signals, NULL);
+    bool hears = sheaf_orders_open(&sup->orders);
+
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGUSR1, SIG_IGN); /* "open your logs anew", as others are told: they are, without it */
-    sup->signal_fd = signalfd(-1, &sup->signals, SFD_CLOEXEC | SFD_NONBLOCK);
     sup->region = sheaf_metrics_region_new(SHEAF_CREW_MOST + 1);
     sup->slate = sheaf_slate_new(SHEAF_SLATE_LINES);
     sup->tickets = sheaf_tickets_new();
-    if (sup->signal_fd < 0 || sup->region == NULL || sup->slate == NULL || sup->tickets == NULL) {
+    if (!hears || sup->region == NULL || sup->slate == NULL || sup->tickets == NULL) {
         fprintf(stderr, "error: cannot start: %s\n", strerror(errno));
         return false;
     }
@@ -490,7 +476,7 @@ int sheaf_supervisor_run(const char *config_path, sheaf_reload_t *config, const 
     sheaf_metrics_region_free(sup->region);
     sheaf_slate_free(sup->slate);
     sheaf_tickets_free(sup->tickets);
-    close(sup->signal_fd);
+    close(sup->orders.fd);
     free(sup);
     return 0;
 }

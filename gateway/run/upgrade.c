@@ -35,7 +35,7 @@ _Noreturn static void become(const sheaf_sockets_t *sockets, const sheaf_tickets
     const char *path = path_to_run();
 
     signal(SIGPIPE, SIG_DFL);
-    signal(SIGUSR1, SIG_DFL);
+    signal(SIGUSR1, SIG_IGN); /* until it hears it, it has no files open */
     sigprocmask(SIG_UNBLOCK, blocked, NULL);
     if (sheaf_handover_give(sockets, tickets, ready_fd))
         execv(path, command_line);

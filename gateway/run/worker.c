@@ -26,7 +26,7 @@ typedef struct {
     uv_timer_t drain_timer;
     sheaf_beat_t beat;
     uv_poll_t control;
-    uv_signal_t signals[4];
+    uv_signal_t signals[5];
     sheaf_metrics_t *metrics;
     sheaf_upstreams_t *upstreams;
     sheaf_epochs_t epochs;
@@ -268,6 +268,14 @@ static void on_upgrade(uv_signal_t *handle, int signum)
     sheaf_log(SHEAF_LOG_ERROR, "upgrade", "SIGUSR2 needs a supervisor: set `workers` to 1 or more");
 }
 
+static void on_reopen(uv_signal_t *handle, int signum)
+{
+    worker_t *worker = handle->data;
+
+    (void)signum;
+    sheaf_plughost_reopen(worker->plughost);
+}
+
 static void on_terminate(uv_signal_t *handle, int signum)
 {
     worker_t *worker = handle->data;
@@ -306,6 +314,9 @@ static void take_note(worker_t *worker, const sheaf_note_t *note)
         break;
     case SHEAF_NOTE_RETIRE:
         retire(worker);
+        break;
+    case SHEAF_NOTE_REOPEN:
+        sheaf_plughost_reopen(worker->plughost);
         break;
     default:
         break;
@@ -351,7 +362,11 @@ static void listen_to_signals(worker_t *worker)
     static const struct {
         int number;
         uv_signal_cb on_signal;
-    } heard[] = {{SIGTERM, on_terminate}, {SIGINT, on_terminate}, {SIGHUP, on_hangup}, {SIGUSR2, on_upgrade}};
+    } heard[] = {{SIGTERM, on_terminate},
+                 {SIGINT, on_terminate},
+                 {SIGHUP, on_hangup},
+                 {SIGUSR1, on_reopen},
+                 {SIGUSR2, on_upgrade}};
 
     for (size_t i = 0; i < SHEAF_COUNT(heard); i++) {
         uv_signal_init(&worker->cycle.loop, &worker->signals[i]);
@@ -438,7 +453,6 @@ int sheaf_worker_run(const sheaf_worker_setup_t *setup)
     if (setup->tickets == NULL && worker->tickets != NULL)
         sheaf_handover_take_tickets(worker->tickets, sheaf_clock_monotonic_us(NULL) / 1000);
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGUSR1, SIG_IGN); /* "open your logs anew", as others are told: they are, without it */
     keep_memory();
     sheaf_log_setup(log->format == SHEAF_LOG_FORMAT_JSON, (sheaf_log_severity_t)log->level, worker->metrics);
     sheaf_log_start(STDERR_FILENO);

@@ -2,7 +2,7 @@
  *
  * The worker owns the loop (cycle.h), the upstreams and the front, and the epochs. Under
  * a supervisor (which makes it ignore signals meant for the group) it listens to the control socket; alone (workers: 0)
- * it handles SIGTERM, SIGINT and SIGHUP itself. */
+ * it handles SIGTERM, SIGINT, SIGHUP and SIGUSR1 itself. */
 #ifndef SHEAF_RUN_WORKER_H
 #define SHEAF_RUN_WORKER_H
 

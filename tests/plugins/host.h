@@ -63,6 +63,9 @@ int64_t host_kept(sheaf_p_ref_t item);
 /* Ends the request and its items: their handles are stale from here on. */
 void host_done(sheaf_p_ref_t ref);
 
+/* SIGUSR1. */
+void host_reopen(host_t *host);
+
 /* --- what came of it; texts are good until host_done, "" where there is none --- */
 
 typedef struct host_outcome {

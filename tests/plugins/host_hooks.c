@@ -90,6 +90,13 @@ int64_t host_kept(sheaf_p_ref_t ref)
     return thing->is_kept ? thing->kept : -1;
 }
 
+void host_reopen(host_t *host)
+{
+    if (host->plugin->on_reopen != NULL)
+        host->plugin->on_reopen(host->self);
+    host_loans_end(host);
+}
+
 void host_done(sheaf_p_ref_t ref)
 {
     host_thing_t *request = host_living(ref)->request, **at;
