@@ -82,7 +82,7 @@ static const sheaf_p_key_t keys[] = {
      .preset = "1s",
      .min = 10,
      .max = 3600000,
-     .manual = "How often it is seen whether the file was moved away."},
+     .manual = "How often it is seen, without SIGUSR1, whether the file was moved away."},
     {.name = NULL},
 };
 
@@ -203,6 +203,13 @@ static void on_done(void *self, sheaf_p_ref_t request)
         write_line(journal, request, false);
 }
 
+static void on_reopen(void *self)
+{
+    journal_t *journal = self;
+
+    access_log_writer_reopen(journal->writer);
+}
+
 /* --- life --- */
 
 /* FNV-1a; never 0. */
@@ -283,5 +290,6 @@ SHEAF_PLUGIN(access_log) = {
     .close = close_journal,
     .on_result = on_result,
     .on_done = on_done,
+    .on_reopen = on_reopen,
     .traits = SHEAF_P_GUARDS_NOTHING,
 };

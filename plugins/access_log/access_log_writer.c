@@ -29,7 +29,7 @@ struct access_log_writer {
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t wake;
     half_t filling;
-    bool is_ending;
+    bool is_ending, is_to_reopen;
     /* the thread's */
     half_t writing;
     uint64_t end_ms, looked_ms;
@@ -62,19 +62,24 @@ static bool is_elsewhere(const access_log_writer_t *writer)
 }
 
 /* Where it cannot be opened anew the old one is written on. */
-static void look_at_path(access_log_writer_t *writer)
+static void open_anew(access_log_writer_t *writer)
 {
-    int fd;
+    int fd = open_file(writer->path);
 
-    writer->looked_ms = now_ms();
-    if (!is_elsewhere(writer))
-        return;
-    fd = open_file(writer->path);
     if (fd < 0)
         return;
     if (writer->fd >= 0)
         close(writer->fd);
     writer->fd = fd;
+}
+
+static void look_at_path(access_log_writer_t *writer, bool is_told)
+{
+    if (writer->path == NULL || (!is_told && now_ms() - writer->looked_ms < writer->reopen_ms))
+        return;
+    writer->looked_ms = now_ms();
+    if (is_told || is_elsewhere(writer))
+        open_anew(writer);
 }
 
 static bool is_out_of_time(access_log_writer_t *writer)
@@ -174,17 +179,18 @@ static void swap(access_log_writer_t *writer)
 static void *run(void *data)
 {
     access_log_writer_t *writer = data;
-    bool is_last;
+    bool is_last, is_told;
 
     do {
         pthread_mutex_lock(&writer->lock);
-        if (writer->filling.len == 0 && !writer->is_ending)
+        if (writer->filling.len == 0 && !writer->is_ending && !writer->is_to_reopen)
             wait_a_little(writer);
         is_last = writer->is_ending;
+        is_told = writer->is_to_reopen;
+        writer->is_to_reopen = false;
         swap(writer);
         pthread_mutex_unlock(&writer->lock);
-        if (writer->path != NULL && now_ms() - writer->looked_ms >= writer->reopen_ms)
-            look_at_path(writer);
+        look_at_path(writer, is_told);
         write_half(writer);
     } while (!is_last);
     return NULL;
@@ -221,6 +227,16 @@ bool access_log_writer_put(access_log_writer_t *writer, const char *line, size_t
     if (was_empty)
         pthread_cond_signal(&writer->wake);
     return fits;
+}
+
+void access_log_writer_reopen(access_log_writer_t *writer)
+{
+    if (writer->path == NULL || (!writer->has_thread && !begin(writer)))
+        return;
+    pthread_mutex_lock(&writer->lock);
+    writer->is_to_reopen = true;
+    pthread_mutex_unlock(&writer->lock);
+    pthread_cond_signal(&writer->wake);
 }
 
 uint64_t access_log_writer_failed(access_log_writer_t *writer)

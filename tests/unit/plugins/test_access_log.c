@@ -235,6 +235,57 @@ static void a_file_that_was_moved_away_is_made_anew(void **unused)
     assert_string_equal(content(path), "two\n");
 }
 
+static void one_that_is_told_opens_its_file_anew_at_once(void **unused)
+{
+    host_t *host = journal("${url}");
+
+    host_set(host, "reopen", "1h");
+    assert_null(host_open(host));
+    host_done(answered(host, "/one"));
+    for (int i = 0; i < 1000 && strcmp(content(path), "/one\n") != 0; i++)
+        poll(NULL, 0, 5);
+    assert_int_equal(rename(path, aside), 0);
+    host_reopen(host);
+    host_reopen(host);
+    host_done(answered(host, "/two"));
+    host_free(host);
+    assert_string_equal(content(aside), "/one\n");
+    assert_string_equal(content(path), "/two\n");
+}
+
+static void one_that_has_no_line_yet_makes_its_file_too(void **unused)
+{
+    access_log_writer_t *writer = access_log_writer_new(path, 65536, 3600000, false);
+
+    assert_int_equal(rename(path, aside), 0);
+    access_log_writer_reopen(writer);
+    for (int i = 0; i < 1000 && access(path, F_OK) != 0; i++)
+        poll(NULL, 0, 5);
+    assert_int_equal(access(path, F_OK), 0);
+    access_log_writer_free(writer);
+}
+
+static void what_cannot_be_opened_anew_is_written_on(void **unused)
+{
+    access_log_writer_t *writer = access_log_writer_new(path, 65536, 3600000, false);
+
+    assert_int_equal(rename(path, aside), 0);
+    assert_int_equal(mkdir(path, 0700), 0);
+    access_log_writer_reopen(writer);
+    access_log_writer_put(writer, "one\n", 4);
+    access_log_writer_free(writer);
+    assert_string_equal(content(aside), "one\n");
+    assert_int_equal(rmdir(path), 0);
+}
+
+static void standard_error_is_not_opened_anew(void **unused)
+{
+    access_log_writer_t *writer = access_log_writer_new(NULL, 65536, 10, false);
+
+    access_log_writer_reopen(writer);
+    access_log_writer_free(writer);
+}
+
 static void what_cannot_be_opened_yet_is_tried_again(void **unused)
 {
     access_log_writer_t *writer;
@@ -327,6 +378,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_direct_request_is_one_line_with_its_route, in_a_folder, without_it),
         cmocka_unit_test_setup_teardown(a_long_value_is_cut_and_a_long_line_stays_json, in_a_folder, without_it),
         cmocka_unit_test_setup_teardown(a_file_that_was_moved_away_is_made_anew, in_a_folder, without_it),
+        cmocka_unit_test_setup_teardown(one_that_is_told_opens_its_file_anew_at_once, in_a_folder, without_it),
+        cmocka_unit_test_setup_teardown(one_that_has_no_line_yet_makes_its_file_too, in_a_folder, without_it),
+        cmocka_unit_test_setup_teardown(what_cannot_be_opened_anew_is_written_on, in_a_folder, without_it),
+        cmocka_unit_test(standard_error_is_not_opened_anew),
         cmocka_unit_test_setup_teardown(what_cannot_be_opened_yet_is_tried_again, in_a_folder, without_it),
         cmocka_unit_test_setup_teardown(a_pipe_that_nobody_reads_holds_up_nobody, in_a_folder, without_it),
         cmocka_unit_test(a_full_disk_is_counted),
