@@ -320,9 +320,9 @@ sheaf_err_t sheaf_url_normalise(sheaf_pool_t *pool, sheaf_str_t text, sheaf_str_
     if (read_normal(text, ret_url))
         return SHEAF_OK;
     if (text.len > 1 && text.base[0] == '/' && text.base[1] == '/')
-        return refuse(fail, "the url begins with //: an item may not name a host");
+        return refuse(fail, "the url begins with //: it may not name a host");
     if (text.base[0] != '/' && has_scheme(text))
-        return refuse(fail, "the url is absolute: an item names a path, not a host");
+        return refuse(fail, "the url is absolute: a path is wanted, not a host");
     return rewrite(pool, text, base, ret_url, fail);
 }
 

@@ -87,11 +87,11 @@ static void refused_urls_say_why(void **state)
         const char *text, *why;
     } rows[] = {
         {"", "the url is empty"},
-        {"http://host/x", "the url is absolute: an item names a path, not a host"},
-        {"HTTPS:/x", "the url is absolute: an item names a path, not a host"},
-        {"mailto:ada@example.org", "the url is absolute: an item names a path, not a host"},
-        {"a:b", "the url is absolute: an item names a path, not a host"},
-        {"//host/x", "the url begins with //: an item may not name a host"},
+        {"http://host/x", "the url is absolute: a path is wanted, not a host"},
+        {"HTTPS:/x", "the url is absolute: a path is wanted, not a host"},
+        {"mailto:ada@example.org", "the url is absolute: a path is wanted, not a host"},
+        {"a:b", "the url is absolute: a path is wanted, not a host"},
+        {"//host/x", "the url begins with //: it may not name a host"},
         {"/.//host", "the url's path begins with //"},
         {"/a/..//host", "the url's path begins with //"},
         {".//host", "the url's path begins with //"},
