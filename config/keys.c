@@ -45,7 +45,7 @@
 #define END(name)                                                                                                      \
     }                                                                                                                  \
     ;                                                                                                                  \
-    static const sheaf_section_t section = {#name, sizeof(conf_t), keys, SHEAF_COUNT(keys)};                           \
+    static const sheaf_section_t section = {#name, sizeof(conf_t), keys, SHEAF_COUNT(keys), NULL};                     \
     return &section;                                                                                                   \
     }
 #include "config/keys.def"

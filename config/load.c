@@ -413,7 +413,7 @@ static void report_missing(loader_t *loader, const sheaf_section_t *section, con
         sheaf_report_error(loader->report, parent, "missing key `%.*s`", SHEAF_STR_ARG(key->name));
     else
         sheaf_report_error(loader->report, parent, "missing key `%.*s` of this %s", SHEAF_STR_ARG(key->name),
-                           section->name);
+                           sheaf_section_spoken(section));
 }
 
 static void load_key(loader_t *loader, const sheaf_section_t *section, const sheaf_key_t *key, const sheaf_yaml_t *node,
@@ -449,7 +449,7 @@ static void load_section(loader_t *loader, const sheaf_section_t *section, const
         is_short = node->kind == SHEAF_YAML_SCALAR && sheaf_section_is_short(section);
         if (node->kind != SHEAF_YAML_MAPPING && !is_short) {
             sheaf_report_error(loader->report, node->mark, "%s must be a mapping of keys, not %s",
-                               section == sheaf_section_root() ? "the configuration" : section->name,
+                               section == sheaf_section_root() ? "the configuration" : sheaf_section_spoken(section),
                                kind_words[node->kind]);
             return;
         }

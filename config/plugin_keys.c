@@ -18,8 +18,8 @@ typedef struct made {
 
 static made_t *all;
 
-static const sheaf_section_t *make_section(const char *name, const sheaf_p_key_t *declared, size_t from,
-                                           uint32_t before);
+static const sheaf_section_t *make_section(const char *name, const char *spoken, const sheaf_p_key_t *declared,
+                                           size_t from, uint32_t before);
 
 /* --- from a declaration to a section --- */
 
@@ -82,7 +82,8 @@ static void make_key(sheaf_key_t *key, const char *section, const sheaf_p_key_t 
         return;
     key->min = 0;
     key->max = 1000;
-    key->made = make_section(join(section, "_", key->name), declared->keys, sizeof(sheaf_section_head_t), 0);
+    key->made =
+        make_section(join(section, "_", key->name), declared->name, declared->keys, sizeof(sheaf_section_head_t), 0);
 }
 
 static size_t room_of(const sheaf_key_t *key)
@@ -100,8 +101,8 @@ static uint32_t count_keys(const sheaf_p_key_t *declared)
 }
 
 /* The first value stands at `from`; `before`: rows that are left free for others. */
-static const sheaf_section_t *make_section(const char *name, const sheaf_p_key_t *declared, size_t from,
-                                           uint32_t before)
+static const sheaf_section_t *make_section(const char *name, const char *spoken, const sheaf_p_key_t *declared,
+                                           size_t from, uint32_t before)
 {
     uint32_t count = count_keys(declared);
     sheaf_key_t *keys = sheaf_zalloc((before + count + 1) * sizeof(*keys));
@@ -112,7 +113,7 @@ static const sheaf_section_t *make_section(const char *name, const sheaf_p_key_t
         make_key(&keys[before + i], name, &declared[i], at);
         at += room_of(&keys[before + i]);
     }
-    *section = (sheaf_section_t){name, at, keys, before + count};
+    *section = (sheaf_section_t){name, at, keys, before + count, spoken};
     return section;
 }
 
@@ -145,10 +146,14 @@ static const made_t *made_of(const sheaf_plugin_t *plugin)
     made = sheaf_zalloc(sizeof(*made));
     made->plugin = plugin;
     made->top =
-        make_section(join("plugin", "_", sheaf_str_of(plugin->name)), plugin->keys, sizeof(sheaf_plugin_head_t), OWN);
+        make_section(join("plugin", "_", sheaf_str_of(plugin->name)), join("plugin", " ", sheaf_str_of(plugin->name)),
+                     plugin->keys, sizeof(sheaf_plugin_head_t), OWN);
     add_own((sheaf_key_t *)(uintptr_t)made->top->keys, plugin);
-    made->inner = (sheaf_section_t){made->top->name, made->top->size, made->top->keys + 1, made->top->key_count - 1};
-    made->own = (sheaf_section_t){made->top->name, made->top->size, made->top->keys + OWN, made->top->key_count - OWN};
+    made->inner = made->own = *made->top;
+    made->inner.keys += 1;
+    made->inner.key_count -= 1;
+    made->own.keys += OWN;
+    made->own.key_count -= OWN;
     made->next = all;
     all = made;
     return made;

@@ -67,12 +67,18 @@ struct sheaf_section {
     size_t size; /* of struct sheaf_<name>_conf; mark and map_key come first in every one */
     const sheaf_key_t *keys;
     uint32_t key_count;
+    const char *spoken; /* its name in messages; NULL: `name` */
 };
 
 /* What an OBJECT, a LIST or a MAP holds; NULL: the key is none of them. */
 static inline const sheaf_section_t *sheaf_key_section(const sheaf_key_t *key)
 {
     return key->section != NULL ? key->section() : key->made;
+}
+
+static inline const char *sheaf_section_spoken(const sheaf_section_t *section)
+{
+    return section->spoken != NULL ? section->spoken : section->name;
 }
 
 /* What every section struct begins with. */
