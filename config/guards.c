@@ -1,7 +1,10 @@
 #include "config/guards.h"
 
+#include <stdio.h>
+
 #include "config/plugin.h"
 #include "config/value.h"
+#include "gateway/http/stencil.h"
 
 static const sheaf_yaml_t *children(const sheaf_yaml_t *node, const char *name)
 {
@@ -30,6 +33,23 @@ static bool is_among(const sheaf_plugins_t *plugins, sheaf_str_t name)
     return false;
 }
 
+/* Whom it lets pass although it is there to stop them, as the plugin itself words it; NULL: nobody. */
+static const char *whom_it_lets_pass(const sheaf_plugin_conf_t *conf)
+{
+    return conf->plugin->lets_pass != NULL ? conf->plugin->lets_pass(conf->values) : NULL;
+}
+
+/* The one of that name that lets nobody pass, else one that does; NULL: there is none. */
+static const sheaf_plugin_conf_t *strictest(const sheaf_plugins_t *plugins, sheaf_str_t name)
+{
+    const sheaf_plugin_conf_t *found = NULL;
+
+    for (uint32_t i = 0; i < plugins->count; i++)
+        if (is_called(plugins->items[i], name) && (found == NULL || whom_it_lets_pass(found) != NULL))
+            found = plugins->items[i];
+    return found;
+}
+
 /* Plugins of an endpoint are no guard of a route: a direct request does not pass them. */
 static void check_required(sheaf_report_t *report, const sheaf_conf_t *conf, const sheaf_route_conf_t *route,
                            const sheaf_yaml_t *node)
@@ -39,6 +59,20 @@ static void check_required(sheaf_report_t *report, const sheaf_conf_t *conf, con
             !is_among(&route->plugins, name->text))
             sheaf_report_error(report, name->mark, "`%.*s` is required, but no such plugin guards this route",
                                SHEAF_VALUE_ARG(name->text));
+}
+
+static void check_strict(sheaf_report_t *report, const sheaf_conf_t *conf, const sheaf_route_conf_t *route,
+                         const sheaf_yaml_t *node)
+{
+    for (const sheaf_yaml_t *name = children(node, "require"); name != NULL; name = name->next) {
+        const sheaf_plugin_conf_t *top = strictest(&conf->plugins, name->text);
+        const sheaf_plugin_conf_t *own = strictest(&route->plugins, name->text), *one = own != NULL ? own : top;
+
+        if (whom_it_lets_pass(one) == NULL || (top != NULL && whom_it_lets_pass(top) == NULL))
+            continue;
+        sheaf_report_error(report, name->mark, "`%.*s` is required, but as it is configured it lets pass %s",
+                           SHEAF_VALUE_ARG(name->text), whom_it_lets_pass(one));
+    }
 }
 
 /* --- blind --- */
@@ -197,6 +231,84 @@ static void check_heard(sheaf_report_t *report, const sheaf_conf_t *conf, const 
                                SHEAF_STR_ARG(heeder->name), needed[i]);
 }
 
+/* --- beside --- */
+
+/* Does one of them stop whom `guard` stops? Another one of the same plugin does, unless it is laxer. */
+static bool has_its_like(const sheaf_plugins_t *plugins, const sheaf_plugin_conf_t *guard)
+{
+    for (uint32_t i = 0; i < plugins->count; i++)
+        if (plugins->items[i]->plugin == guard->plugin &&
+            (whom_it_lets_pass(plugins->items[i]) == NULL || whom_it_lets_pass(guard) != NULL))
+            return true;
+    return false;
+}
+
+/* A guess, by what is literal of both. A url that is relative, or filled from its start, may lead anywhere. */
+static bool may_lead_to(const sheaf_stencil_t *url, sheaf_str_t match)
+{
+    sheaf_str_t text = url->pieces[0].text;
+    size_t same = 0;
+
+    if (text.len == 0 || text.base[0] != '/')
+        return true;
+    while (same < text.len && same < match.len && match.base[same] != '{' && text.base[same] == match.base[same])
+        same++;
+    if ((same < match.len && match.base[same] == '{') || (same == text.len && url->pieces[0].hole != NULL))
+        return true;
+    return same == match.len && (same == text.len || text.base[same] == '?');
+}
+
+/* A batch asks whatever its client wants, the others what the configuration says. */
+static bool may_ask(const sheaf_endpoint_conf_t *endpoint, const sheaf_route_conf_t *route)
+{
+    if (endpoint->kind == SHEAF_KIND_BULK)
+        return may_lead_to(endpoint->each.url, route->match);
+    for (uint32_t i = 0; endpoint->kind == SHEAF_KIND_AGGREGATE && i < endpoint->items.count; i++)
+        if (may_lead_to(endpoint->items.items[i].url, route->match))
+            return true;
+    return endpoint->kind == SHEAF_KIND_BATCH;
+}
+
+static bool is_open_beside(const sheaf_endpoint_conf_t *endpoint, const sheaf_plugin_conf_t *guard,
+                           const sheaf_route_conf_t *route)
+{
+    static const uint32_t both = 1u << SHEAF_EXPOSURE_DIRECT | 1u << SHEAF_EXPOSURE_BATCH;
+
+    return (route->expose & both) == both && !has_its_like(&route->plugins, guard) && may_ask(endpoint, route);
+}
+
+static void doubt_guard(sheaf_report_t *report, const sheaf_conf_t *conf, const sheaf_endpoint_conf_t *endpoint,
+                        const sheaf_plugin_conf_t *guard, sheaf_mark_t mark)
+{
+    const sheaf_route_conf_t *first = NULL;
+    uint32_t count = 0;
+    char others[48] = "";
+
+    for (uint32_t i = 0; i < conf->routes.count; i++)
+        if (is_open_beside(endpoint, guard, &conf->routes.items[i]) && count++ == 0)
+            first = &conf->routes.items[i];
+    if (first == NULL)
+        return;
+    if (count > 1)
+        snprintf(others, sizeof(others), " (and %u more route%s)", count - 1, count == 2 ? "" : "s");
+    sheaf_report_warning(
+        report, mark,
+        "direct requests for `%.*s`%s get past `%.*s`, because they pass no endpoint: list it at the top or "
+        "on the route, or give the route `expose: [batch]`",
+        SHEAF_VALUE_ARG(first->match), others, SHEAF_STR_ARG(guard->name));
+}
+
+static void doubt_endpoint(sheaf_report_t *report, const sheaf_conf_t *conf, const sheaf_endpoint_conf_t *endpoint,
+                           const sheaf_yaml_t *node)
+{
+    const sheaf_yaml_t *entry = children(node, "plugins");
+
+    for (uint32_t i = 0; i < endpoint->plugins.count; i++, entry = entry->next)
+        if (!has_trait(endpoint->plugins.items[i], SHEAF_P_GUARDS_NOTHING) &&
+            !has_its_like(&conf->plugins, endpoint->plugins.items[i]))
+            doubt_guard(report, conf, endpoint, endpoint->plugins.items[i], entry->mark);
+}
+
 void sheaf_guards_check(sheaf_report_t *report, const sheaf_yaml_t *root, const sheaf_conf_t *conf)
 {
     static const sheaf_plugins_t nobody = {NULL, 0};
@@ -210,8 +322,12 @@ void sheaf_guards_check(sheaf_report_t *report, const sheaf_yaml_t *root, const 
     check_endpoints(report, root, conf);
     node = children(root, "routes");
     for (uint32_t i = 0; i < conf->routes.count; i++, node = node->next) {
+        check_strict(report, conf, &conf->routes.items[i], node);
         check_sight(report, conf, &conf->routes.items[i], node);
         check_route(report, conf, &conf->routes.items[i], node);
         check_heard(report, conf, &conf->routes.items[i], node);
     }
+    node = children(root, "endpoints");
+    for (uint32_t i = 0; i < conf->endpoints.count && report->errors == 0; i++, node = node->next)
+        doubt_endpoint(report, conf, &conf->endpoints.items[i], node);
 }

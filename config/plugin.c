@@ -7,7 +7,7 @@
 #define DEPTH_MAX 3
 
 /* What a plugin of version 1.0 has; what later minor versions append comes behind it. */
-#define SIZE_1_0 144
+#define SIZE_1_0 152
 
 _Static_assert(SHEAF_P_ABI_MINOR > 0 || sizeof(sheaf_plugin_t) == SIZE_1_0, "1.0 ends where it ends");
 

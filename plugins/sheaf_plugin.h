@@ -342,6 +342,10 @@ typedef struct sheaf_plugin {
      * configuration, too. */
     void (*on_reopen)(void *self);
     uint64_t traits; /* of sheaf_p_trait_t, together */
+    /* Beside check: whom a guard lets pass with these values although it is there to stop them, as the end of a
+     * sentence, "who has no token (`required: false`)", in memory of its own: no route may require it then. NULL:
+     * nobody. */
+    const char *(*lets_pass)(const sheaf_p_value_t *values);
 } sheaf_plugin_t;
 
 /* Defines the constant: `sheaf_plugin`, which is looked for in a shared object, or `sheaf_plugin_NAME` when the plugin is built

@@ -410,6 +410,11 @@ static void *api_key_open(const sheaf_p_open_t *open, sheaf_p_fail_t *fail)
     return NULL;
 }
 
+static const char *lets_pass(const sheaf_p_value_t *values)
+{
+    return values[REQUIRED].number != 0 ? NULL : "who has no key (`required: false`)";
+}
+
 SHEAF_PLUGIN(api_key) = {
     .size = sizeof(sheaf_plugin_t),
     .abi_major = SHEAF_P_ABI_MAJOR,
@@ -424,4 +429,5 @@ SHEAF_PLUGIN(api_key) = {
     .close = api_key_close,
     .on_request = on_request,
     .on_item = on_item,
+    .lets_pass = lets_pass,
 };

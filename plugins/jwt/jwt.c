@@ -488,4 +488,5 @@ SHEAF_PLUGIN(jwt) = {
     .close = jwt_close,
     .on_request = on_request,
     .on_item = on_item,
+    .lets_pass = jwt_conf_lets_pass,
 };

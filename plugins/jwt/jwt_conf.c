@@ -343,6 +343,11 @@ static int check_words(const jwt_conf_t *conf, sheaf_p_fail_t *fail)
     return 0;
 }
 
+const char *jwt_conf_lets_pass(const sheaf_p_value_t *values)
+{
+    return values[REQUIRED].number != 0 ? NULL : "who has no token (`required: false`)";
+}
+
 int jwt_conf_read(const sheaf_p_value_t *values, jwt_conf_t *ret_conf, sheaf_p_fail_t *fail)
 {
     jwt_conf_t *conf = ret_conf;

@@ -42,6 +42,9 @@ extern const sheaf_p_key_t jwt_conf_keys[];
 /* 0, or -1 and `fail`. Texts are borrowed of `values`. */
 int jwt_conf_read(const sheaf_p_value_t *values, jwt_conf_t *ret_conf, sheaf_p_fail_t *fail);
 
+/* Who passes without a token, for sheaf_plugin_t; NULL: nobody. */
+const char *jwt_conf_lets_pass(const sheaf_p_value_t *values);
+
 /* The keys of `jwks` and `secret`, all of which must be of use; freed by the caller. NULL and `fail`. */
 jwt_keys_t *jwt_conf_own_keys(const jwt_conf_t *conf, sheaf_p_fail_t *fail);
 

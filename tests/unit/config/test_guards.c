@@ -19,12 +19,23 @@ static sheaf_p_verdict_t pass(void *self, sheaf_p_ref_t ref)
     return SHEAF_P_PASS;
 }
 
+static const sheaf_p_key_t lax_keys[] = {
+    {.name = "open", .type = SHEAF_P_BOOL, .preset = "true", .manual = "Whether anybody passes."},
+    {.name = NULL},
+};
+
+static const char *lets_pass(const sheaf_p_value_t *values)
+{
+    return values[0].number != 0 ? "everybody (`open: true`)" : NULL;
+}
+
 #define HEAD .size = sizeof(sheaf_plugin_t), .abi_major = SHEAF_P_ABI_MAJOR, .version = "1", .manual = "It is here."
 
 static const sheaf_plugin_t plugins[] = {
     {HEAD, .name = "whole", .on_request = pass},
     {HEAD, .name = "sums", .on_batch = pass},
     {HEAD, .name = "guard", .on_request = pass, .on_item = pass},
+    {HEAD, .name = "lax", .keys = lax_keys, .on_request = pass, .on_item = pass, .lets_pass = lets_pass},
     {HEAD, .name = "harmless", .on_request = pass, .traits = SHEAF_P_GUARDS_NOTHING},
     {HEAD, .name = "writer", .on_item = pass, .traits = SHEAF_P_GUARDS_NOTHING},
     {HEAD, .name = "store", .on_item = pass, .traits = SHEAF_P_GUARDS_NOTHING | SHEAF_P_REPLAYS},
@@ -76,7 +87,7 @@ static void what_hears_of_requests_only_guards_no_route_that_takes_items(void **
     assert_says(said("", "", "{file: sums}", ""), "items of batches would get past `sums`");
     assert_string_equal(said("", "", "{file: whole}", ", expose: [direct]"), "");
     assert_string_equal(said("", "", "{file: guard}, {file: harmless}", ""), "");
-    assert_string_equal(said("{file: whole}", "{file: sums}", "", ""), "");
+    assert_string_equal(said("{file: whole}", "{file: sums}", "", ", expose: [batch]"), "");
     assert_says(said("{file: whole}", "", "", ", require: [whole]"), "get past `whole`, which is required");
     assert_string_equal(said("{file: guard}", "", "", ", require: [guard]"), "");
     assert_string_equal(said("{file: whole}", "", "", ", require: [whole], expose: [direct]"), "");
@@ -125,6 +136,46 @@ static void what_goes_by_answers_sees_what_they_say(void **state)
     assert_string_equal(said("{file: store}", "", "", without), "");
 }
 
+static void one_that_lets_pass_whom_it_is_there_to_stop_cannot_be_required(void **state)
+{
+    const char *strict = "{file: lax, open: false}", *require = ", require: [lax]";
+
+    (void)state;
+    assert_says(said("{file: lax}", "", "", require),
+                "error: `lax` is required, but as it is configured it lets pass everybody (`open: true`)");
+    assert_says(said("", "", "{file: lax}", require), "it lets pass everybody");
+    assert_string_equal(said("{file: lax}", "", "", ""), "");
+    assert_string_equal(said(strict, "", "", require), "");
+    assert_string_equal(said("{file: lax, name: soft}", "", strict, require), "");
+    assert_string_equal(said(strict, "", "{file: lax, name: soft}", require), "");
+    assert_says(said(strict, "", "{file: lax, name: soft}", ", require: [soft]"), "it lets pass everybody");
+}
+
+static void a_guard_of_an_endpoint_alone_is_told_of(void **state)
+{
+    const char *guard = "{file: guard}", *shared = "{file: guard, everywhere: false}";
+
+    (void)state;
+    assert_says(said("", guard, "", ""), "t:6:38: warning: direct requests for `/a` get past `guard`");
+    assert_string_equal(said("", "{file: harmless}, {file: store}", "", ""), "");
+    assert_string_equal(said("", guard, "", ", expose: [batch]"), "");
+    assert_string_equal(said("", guard, "", ", expose: [direct]"), "");
+    assert_string_equal(said("", guard, guard, ""), "");
+    assert_string_equal(said(guard, guard, "", ""), "");
+    assert_string_equal(said(shared, "guard", "guard", ""), "");
+    assert_says(said(shared, "guard", "", ""), "t:6:38: warning: direct requests for `/a` get past `guard`");
+}
+
+static void and_one_that_is_stricter_there_than_elsewhere(void **state)
+{
+    const char *strict = "{file: lax, open: false}";
+
+    (void)state;
+    assert_says(said("{file: lax}", strict, "", ""), "get past `lax@2`");
+    assert_says(said("", strict, "{file: lax}", ""), "direct requests for `/a` get past");
+    assert_string_equal(said(strict, "{file: lax}", "", ""), "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -133,6 +184,9 @@ int main(void)
         cmocka_unit_test(nor_is_one_of_the_same_list_or_of_an_endpoint),
         cmocka_unit_test(one_that_stands_further_up_as_well_is_asked_there),
         cmocka_unit_test(what_goes_by_answers_sees_what_they_say),
+        cmocka_unit_test(one_that_lets_pass_whom_it_is_there_to_stop_cannot_be_required),
+        cmocka_unit_test(a_guard_of_an_endpoint_alone_is_told_of),
+        cmocka_unit_test(and_one_that_is_stricter_there_than_elsewhere),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -136,7 +136,7 @@ static void a_plugin_is_laid_out_as_in_1_0(void **state)
     SIZE(sheaf_p_fail_t, 256);
     PLACE(sheaf_p_fail_t, key, 0);
     PLACE(sheaf_p_fail_t, why, 64);
-    SIZE(sheaf_plugin_t, 144);
+    SIZE(sheaf_plugin_t, 152);
     PLACE(sheaf_plugin_t, size, 0);
     PLACE(sheaf_plugin_t, abi_major, 4);
     PLACE(sheaf_plugin_t, abi_minor, 6);
@@ -157,6 +157,7 @@ static void a_plugin_is_laid_out_as_in_1_0(void **state)
     PLACE(sheaf_plugin_t, on_done, 120);
     PLACE(sheaf_plugin_t, on_reopen, 128);
     PLACE(sheaf_plugin_t, traits, 136);
+    PLACE(sheaf_plugin_t, lets_pass, 144);
 }
 
 /* --- values --- */
