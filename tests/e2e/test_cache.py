@@ -173,15 +173,20 @@ class Cache(Keeping):
                 self.assertEqual((len(seen.body["pad"]), seen.cache), (3000000, f"sheaf; fwd=uri-miss; {said}"))
             self.assertEqual(self.keeper.count(self.name), 2)
 
-    def test_who_asks_while_the_answer_passes_waits_for_it(self):
+    def lead_and_follow(self):
+        """A direct request whose body is held back, and three who wait for what it brings: client, futures."""
         target = self.url(cc="max-age=60")
+        leader = RawClient(self.sheaf.at)
+        leader.send(f"GET /k/{target} HTTP/1.1\r\nHost: 127.0.0.1:{self.sheaf.at}\r\n\r\n".encode())
+        leader.read_until(b"uri-miss; stored\r\n")
+        ends = [self.pool.submit(self.ask, way, target) for way in ("direct", "item", "direct")]
+        wait_until(lambda: self.sheaf.metrics()["sheaf_items_in_flight"] == 4, what="those who wait")
+        return leader, ends
+
+    def test_who_asks_while_the_answer_passes_waits_for_it(self):
         self.keeper.body_gate.clear()
         try:
-            leader = RawClient(self.sheaf.at)
-            leader.send(f"GET /k/{target} HTTP/1.1\r\nHost: 127.0.0.1:{self.sheaf.at}\r\n\r\n".encode())
-            leader.read_until(b"uri-miss; stored\r\n")
-            ends = [self.pool.submit(self.ask, way, target) for way in ("direct", "item", "direct")]
-            wait_until(lambda: self.sheaf.metrics()["sheaf_items_in_flight"] == 4, what="those who wait")
+            leader, ends = self.lead_and_follow()
         finally:
             self.keeper.body_gate.set()
         seen = [end.result() for end in ends]
@@ -190,14 +195,9 @@ class Cache(Keeping):
         leader.close()
 
     def test_when_the_client_that_leads_goes_away_another_leads(self):
-        target = self.url(cc="max-age=60")
         self.keeper.body_gate.clear()
         try:
-            leader = RawClient(self.sheaf.at)
-            leader.send(f"GET /k/{target} HTTP/1.1\r\nHost: 127.0.0.1:{self.sheaf.at}\r\n\r\n".encode())
-            leader.read_until(b"uri-miss; stored\r\n")
-            ends = [self.pool.submit(self.ask, way, target) for way in ("direct", "item", "direct")]
-            wait_until(lambda: self.sheaf.metrics()["sheaf_items_in_flight"] == 4, what="those who wait")
+            leader, ends = self.lead_and_follow()
             leader.close()
             wait_until(lambda: self.keeper.count(self.name) == 2, what="the next one to lead")
         finally:
