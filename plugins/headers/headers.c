@@ -4,7 +4,7 @@
  *
  * Each of them in this order: remove, rename, set, add. A `set` whose template names what is not there removes the field: a
  * client that sends X-User itself must not be believed because nobody was logged in. */
-#include "plugins/headers/headers_name.h"
+#include "plugins/field/field_name.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,9 +95,9 @@ static int is_alias(const lines_t *lines, sheaf_p_str_t name)
     for (uint32_t i = 0; i < lines->count; i++) {
         const line_t *line = &lines->list[i];
 
-        if ((line->verb == KEY_SET || line->verb == KEY_REMOVE) && headers_name_is_alias(name, line->name))
+        if ((line->verb == KEY_SET || line->verb == KEY_REMOVE) && field_name_is_alias(name, line->name))
             return 1;
-        if (line->verb == KEY_RENAME && headers_name_is_alias(name, line->new_name) && !is_renamed(lines, name))
+        if (line->verb == KEY_RENAME && field_name_is_alias(name, line->new_name) && !is_renamed(lines, name))
             return 1;
     }
     return 0;
@@ -110,10 +110,10 @@ static void drop_aliases(const headers_t *self, const lines_t *lines, sheaf_p_re
     uint32_t index = 0, dropped = 0;
 
     while (dropped < ALIASES_MAX && self->api->header_at(item, SHEAF_P_QUESTION, index, &name, &value)) {
-        char text[HEADERS_NAME_MAX + 1];
+        char text[FIELD_NAME_MAX + 1];
 
         index++;
-        if (name.len > HEADERS_NAME_MAX || !is_alias(lines, name))
+        if (name.len > FIELD_NAME_MAX || !is_alias(lines, name))
             continue;
         memcpy(text, name.base, name.len);
         text[name.len] = '\0';
@@ -202,7 +202,7 @@ static int check_names(const char *section, const sheaf_p_key_t *key, const shea
     int is_request = strcmp(section, keys[KEY_REQUEST].name) == 0;
 
     for (uint32_t i = 0; i < value->count; i += step) {
-        const char *why = headers_name_refused(value->texts[i], is_request);
+        const char *why = field_name_refused(value->texts[i], is_request);
 
         if (why != NULL)
             return refuse(fail, section, key->name, value->texts[i], why);

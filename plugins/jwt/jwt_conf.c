@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plugins/field/field_name.h"
+
 /* Numbers of the keys, in their order. */
 enum {
     ALGORITHMS,
@@ -212,62 +214,19 @@ static int read_grants(const sheaf_p_value_t *value, const char *key, jwt_grant_
     return 0;
 }
 
-/* Of a name as backends that make variables of names see it. */
-static bool begins_with(const char *name, const char *start)
-{
-    for (; *start != '\0'; name++, start++) {
-        char c = *name >= 'A' && *name <= 'Z' ? (char)(*name | 0x20) : *name == '_' ? '-' : *name;
-
-        if (c != *start)
-            return false;
-    }
-    return true;
-}
-
-/* Framing, hop-by-hop (RFC 9110 7.6.1) and what says who the client is: the host would not let us write them. */
-static bool is_of_sheaf(const char *name)
-{
-    static const char *const families[] = {"x-forwarded-", "x-original-"};
-    static const char *const names[] = {
-        "connection",
-        "content-length",
-        "expect",
-        "forwarded",
-        "host",
-        "http2-settings",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "proxy-authorization",
-        "upgrade",
-        "via",
-        "x-real-ip",
-        "x-request-id",
-        "x-rewrite-url",
-    };
-
-    for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++)
-        if (begins_with(name, families[i]))
-            return true;
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (strlen(name) == strlen(names[i]) && begins_with(name, names[i]))
-            return true;
-    return false;
-}
-
 static int read_fields(const sheaf_p_value_t *value, jwt_conf_t *conf, sheaf_p_fail_t *fail)
 {
-    char why[JWT_NAME_MAX + 32];
+    char why[sizeof(fail->why)];
 
     if (read_grants(value, "claims_to_headers", conf->fields, &conf->field_count, fail) != 0)
         return -1;
     for (uint32_t i = 0; i < conf->field_count; i++) {
-        if (!is_of_sheaf(conf->fields[i].name))
+        const char *name = conf->fields[i].name;
+        const char *refusal = field_name_refused(sheaf_p_str(name, strlen(name)), 1);
+
+        if (refusal == NULL)
             continue;
-        snprintf(why, sizeof(why), "%s is written by Sheaf itself", conf->fields[i].name);
+        snprintf(why, sizeof(why), "%s %s", name, refusal);
         return refuse(fail, "claims_to_headers", why);
     }
     return 0;

@@ -1,1 +1,2 @@
 list(APPEND plugin_libs PkgConfig::JANSSON PkgConfig::OPENSSL)
+list(APPEND plugin_parts field)

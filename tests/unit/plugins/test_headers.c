@@ -6,7 +6,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "plugins/headers/headers_name.h"
+#include "plugins/field/field_name.h"
 #include "tests/plugins/host.h"
 
 extern const sheaf_plugin_t sheaf_plugin_headers;
@@ -198,21 +198,21 @@ static void names_that_are_not_its_own_are_refused(void **state)
 
 static void a_name_is_a_token(void **state)
 {
-    char longest[HEADERS_NAME_MAX + 2];
+    char longest[FIELD_NAME_MAX + 2];
 
     (void)state;
     memset(longest, 'a', sizeof(longest));
-    assert_null(headers_name_refused(sheaf_p_str("x-a_1.~", 7), 1));
-    assert_null(headers_name_refused(sheaf_p_str(longest, HEADERS_NAME_MAX), 1));
-    assert_non_null(headers_name_refused(sheaf_p_str(longest, HEADERS_NAME_MAX + 1), 1));
-    assert_non_null(headers_name_refused(sheaf_p_str("", 0), 1));
-    assert_non_null(headers_name_refused(sheaf_p_str("a\0b", 3), 1));
-    assert_non_null(headers_name_refused(sheaf_p_str("a:", 2), 1));
-    assert_null(headers_name_refused(sheaf_p_str("forwarded-by", 12), 1));
-    assert_non_null(headers_name_refused(sheaf_p_str("Forwarded", 9), 1));
-    assert_null(headers_name_refused(sheaf_p_str("via", 3), 0));
-    assert_null(headers_name_refused(sheaf_p_str("server", 6), 1));
-    assert_null(headers_name_refused(sheaf_p_str("x-real-ip-too", 13), 1));
+    assert_null(field_name_refused(sheaf_p_str("x-a_1.~", 7), 1));
+    assert_null(field_name_refused(sheaf_p_str(longest, FIELD_NAME_MAX), 1));
+    assert_non_null(field_name_refused(sheaf_p_str(longest, FIELD_NAME_MAX + 1), 1));
+    assert_non_null(field_name_refused(sheaf_p_str("", 0), 1));
+    assert_non_null(field_name_refused(sheaf_p_str("a\0b", 3), 1));
+    assert_non_null(field_name_refused(sheaf_p_str("a:", 2), 1));
+    assert_null(field_name_refused(sheaf_p_str("forwarded-by", 12), 1));
+    assert_non_null(field_name_refused(sheaf_p_str("Forwarded", 9), 1));
+    assert_null(field_name_refused(sheaf_p_str("via", 3), 0));
+    assert_null(field_name_refused(sheaf_p_str("server", 6), 1));
+    assert_null(field_name_refused(sheaf_p_str("x-real-ip-too", 13), 1));
 }
 
 int main(void)

@@ -361,10 +361,15 @@ static void a_configuration_that_cannot_hold_is_refused(void **state)
 
 static void a_field_that_sheaf_writes_itself_is_refused(void **state)
 {
-    static const char *const names[] = {"X-Forwarded-User", "x_forwarded_user",
-                                        "X-Original-User",  "X-Real-IP",
-                                        "x-request-id",     "Host",
-                                        "Connection",       "Via"};
+    static const char *const names[] = {"X-Forwarded-User",
+                                        "x_forwarded_user",
+                                        "X-Original-User",
+                                        "X-Real-IP",
+                                        "x-request-id",
+                                        "Host",
+                                        "Connection",
+                                        "Via",
+                                        "Proxy"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         host_t *host = host_new(&sheaf_plugin_jwt);
@@ -374,7 +379,7 @@ static void a_field_that_sheaf_writes_itself_is_refused(void **state)
         host_set(host, "claims_to_headers[0].claim", "sub");
         host_set(host, "claims_to_headers[0].header", names[i]);
         snprintf(want, sizeof(want), "claims_to_headers: %s is written by Sheaf itself", names[i]);
-        assert_string_equal(host_open(host), want);
+        assert_int_equal(strncmp(host_open(host), want, strlen(want)), 0);
         host_free(host);
     }
     host_free(HOST("claims_to_headers[0].claim", "sub", "claims_to_headers[0].header", "X-Original"));

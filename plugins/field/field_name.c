@@ -1,4 +1,4 @@
-#include "plugins/headers/headers_name.h"
+#include "plugins/field/field_name.h"
 
 #include <string.h>
 #include <strings.h>
@@ -70,9 +70,9 @@ static int begins(sheaf_p_str_t name, const char *start)
     return 1;
 }
 
-const char *headers_name_refused(sheaf_p_str_t name, int is_request)
+const char *field_name_refused(sheaf_p_str_t name, int is_request)
 {
-    if (name.len > HEADERS_NAME_MAX)
+    if (name.len > FIELD_NAME_MAX)
         return "a name is longer than 128 bytes";
     if (!is_token(name))
         return "is no name of a header field";
@@ -86,7 +86,7 @@ const char *headers_name_refused(sheaf_p_str_t name, int is_request)
                                       : NULL;
 }
 
-int headers_name_is_alias(sheaf_p_str_t name, const char *other)
+int field_name_is_alias(sheaf_p_str_t name, const char *other)
 {
     if (strlen(other) != name.len || strncasecmp(other, name.base, name.len) == 0)
         return 0;

@@ -1,0 +1,1 @@
+list(APPEND plugin_parts field)
