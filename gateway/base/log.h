@@ -2,8 +2,9 @@
  *
  * A line is built from fields in a fixed buffer (4 KiB, cut when longer), put into a bounded ring whole, and written by
  * one thread per process with one write(2) per line or run of whole lines (at most 4 KiB, so lines of several
- * processes never mix). A full ring drops the line and counts it. Without a thread (the supervisor, tests,
- * `sheaf check`) lines are written at once, or dropped when the descriptor is not ready. */
+ * processes never mix). Lines gather for up to 50 ms, with a warning or an error among them for 5. A full ring drops the
+ * line and counts it. Without a thread (the supervisor, tests, `sheaf check`) lines are written at once, or dropped when the
+ * descriptor is not ready. */
 #ifndef SHEAF_BASE_LOG_H
 #define SHEAF_BASE_LOG_H
 
@@ -28,7 +29,8 @@ void sheaf_log_start(int fd);
 void sheaf_log_stop(uint32_t timeout_ms);
 
 typedef struct sheaf_log_line {
-    bool is_on; /* false: below the level, all calls do nothing */
+    bool is_on;       /* false: below the level, all calls do nothing */
+    bool is_pressing; /* a warning or an error */
     size_t len;
     char bytes[SHEAF_LOG_LINE_MAX];
 } sheaf_log_line_t;

@@ -247,6 +247,13 @@ class Sheaf(Process):
     def signal(self, number):
         os.kill(self.pid, number)
 
+    def logged(self, *events, count=1, since=0):
+        """The log's lines about these events behind its first `since` lines, parsed, once there are `count` (they gather first)."""
+        def found():
+            lines = [json.loads(line) for line in list(self.err)[since:] if any(f'"event":"{event}"' in line for event in events)]
+            return lines if len(lines) >= count else None
+        return wait_until(found, what=f"{count} lines of {' or '.join(events)}")
+
     def sanitizer_words(self):
         return [line for line in self.err if SANITIZER.search(line)]
 

@@ -35,6 +35,7 @@ class Trouble:
     word: str = ""
     heals: bool = False  # another attempt, or the fallback, may still answer
     is_dial: bool = False  # another server is dialed at once, whatever the configuration
+    is_race: bool = False  # it may come before anything was sent, and then is one of these
 
 
 def cut(after, then, word="", heals=False):
@@ -56,7 +57,7 @@ TROUBLES = {
     "reset": cut(0, RESET, "reset", heals=True),
     "reset_head": cut(IN_HEAD, RESET, heals=True),
     "reset_body": cut(IN_BODY, RESET),
-    "unwelcome": Trouble(Fault(is_cut_at_once=True), status=502, slug="reset", heals=True),
+    "unwelcome": Trouble(Fault(is_cut_at_once=True), status=502, slug="reset", heals=True, is_race=True),
     "garbled": Trouble(Fault(flip=0), status=502, slug="malformed"),
     "refused": Trouble(act="stop", status=502, slug="refused", heals=True, is_dial=True),
     "unanswered": Trouble(act="block", status=504, slug="connect-timeout", heals=True, is_dial=True),
@@ -185,9 +186,10 @@ class Faults(Case):
         for name, trouble, results in self.each("outlier"):
             with self.subTest(trouble=name):
                 is_free = trouble.is_dial or trouble.status == 200
-                self.assertEqual(self.assert_met_or_whole(trouble, results), 0 if is_free else COUNT // 2)
+                failed = self.assert_met_or_whole(trouble, results)
+                self.assertIn(failed, range(0 if is_free or trouble.is_race else COUNT // 2, 1 if is_free else COUNT // 2 + 1))
         bad = [name for name, trouble in TROUBLES.items() if trouble.status != 200]
-        ejected = [json.loads(line)["upstream"] for line in self.sheaf.err if "server ejected" in line]
+        ejected = [line["upstream"] for line in self.sheaf.logged("server ejected", count=len(bad))]
         self.assertEqual(sorted(ejected), sorted(f"{name}_outlier" for name in bad))
         taken = {name: self.proxies[name].accepted for name in bad}
         self.assert_all_whole("outlier")

@@ -239,8 +239,10 @@ class Identity(Case):
         self.assertTrue(all("www-authenticate" in result["headers"] for result in results[:99]))
 
     def test_tokens_and_keys_are_never_logged(self):
+        since = len(self.sheaf.err)
         self.run_as({**bearer("EXPIRED"), "X-Api-Key": "beta-key"}, "/jwt/echo", "/key/echo", {"url": "/jwt/echo", "headers": bearer("BOB")})
         self.sheaf.request("GET", "/jwt/echo", headers=bearer("NONE"))
+        self.sheaf.logged("batch", "request", count=2, since=since)
         words = "\n".join(self.sheaf.err + self.sheaf.out)
         for word in [part for token in JWT.values() for part in token.split(".")[1:] if part] + ["beta-key"]:
             self.assertNotIn(word, words)

@@ -131,10 +131,7 @@ class Addresses(Case):
         lines = [line for line in sheaf.out if line.startswith("listening on")]
         self.assertEqual([line.rpartition(":")[0] for line in lines],
                          ["listening on 127.0.0.1", "listening on [::1]", "listening on "])
-
-        def clients():
-            return [json.loads(line)["client"] for line in sheaf.err if '"batch"' in line]
-        wait_until(lambda: clients() == ["::1", "::1", "127.0.0.1"], 3, "the clients in the log")
+        self.assertEqual([line["client"] for line in sheaf.logged("batch", count=3)], ["::1", "::1", "127.0.0.1"])
 
 
 class Proxied(Case):

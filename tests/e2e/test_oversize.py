@@ -65,22 +65,16 @@ class Oversize(Case):
         before, lines = refused(), len(self.sheaf.err)
         self.talk(b"Content-Length: 9000000\r\n", b"")
         wait_until(lambda: refused() == before + 1, 3, "the refusal counted")
-
-        def logged():
-            return [json.loads(line) for line in self.sheaf.err[lines:] if '"error":"too-large"' in line]
-        line = wait_until(logged, 3, "its line")[0]
-        self.assertEqual((line["status"], line["client"], line["items"]), (413, "127.0.0.1", 0))
+        line = self.sheaf.logged("batch", since=lines)[0]
+        self.assertEqual((line["error"], line["status"], line["client"], line["items"]), ("too-large", 413, "127.0.0.1", 0))
 
     def test_a_refusal_by_the_handler_names_its_endpoint(self):
         lines = len(self.sheaf.err)
         self.sheaf.post(b"[" + b" " * (LIMIT + 9))
         self.sheaf.request("POST", "/batch", b"[]", {"Content-Type": "image/png"})
-
-        def logged():
-            found = [json.loads(line) for line in self.sheaf.err[lines:] if '"outcome":"refused"' in line]
-            return found if len(found) == 2 else None
-        self.assertEqual([(line["status"], line["endpoint"]) for line in wait_until(logged, 3, "two lines")],
-                         [(413, "/batch"), (415, "/batch")])
+        found = self.sheaf.logged("batch", count=2, since=lines)
+        self.assertEqual([(line["outcome"], line["status"], line["endpoint"]) for line in found],
+                         [("refused", 413, "/batch"), ("refused", 415, "/batch")])
 
     def test_an_admin_takes_no_large_bodies_either(self):
         client = RawClient(self.sheaf.admin)

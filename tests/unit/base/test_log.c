@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "gateway/base/clock.h"
 #include "gateway/base/log.h"
 
 static size_t read_all(int fd, char *dst, size_t room)
@@ -169,6 +170,75 @@ static void the_writer_holds_the_descriptor_it_writes_to_and_no_other(void **sta
     close(ends[1]);
 }
 
+static bool sleeps(int thread)
+{
+    char path[64], text[256];
+    int fd;
+    ssize_t len;
+
+    snprintf(path, sizeof(path), "/proc/self/task/%d/stat", thread);
+    fd = open(path, O_RDONLY);
+    assert_true(fd >= 0);
+    len = read(fd, text, sizeof(text) - 1);
+    close(fd);
+    text[len > 0 ? len : 0] = '\0';
+    return strstr(text, ") S ") != NULL;
+}
+
+/* Only then do lines gather: those that come while it writes are written in the same go. */
+static void wait_until_the_writer_sleeps(void)
+{
+    int writer;
+
+    while ((writer = other_thread()) == 0 || !sleeps(writer))
+        sched_yield();
+}
+
+static uint64_t ms_until_it_is_written(int from, sheaf_log_severity_t severity, unsigned lines)
+{
+    static char text[256 << 10];
+    char padding[1000];
+    uint64_t begun, ms;
+    size_t len;
+
+    memset(padding, 'x', sizeof(padding));
+    wait_until_the_writer_sleeps();
+    begun = sheaf_clock_monotonic_us(NULL);
+    for (unsigned i = 0; i < lines; i++)
+        sheaf_log(severity, "soon", "%.*s", 1000, padding);
+    len = (size_t)read(from, text, sizeof(text));
+    ms = (sheaf_clock_monotonic_us(NULL) - begun) / 1000;
+    while (len < lines * 1000)
+        len += (size_t)read(from, text, sizeof(text));
+    return ms;
+}
+
+/* The machine may be slow at any time, but not most times. */
+static bool is_mostly_written_within(uint64_t least, uint64_t most, sheaf_log_severity_t severity, unsigned lines)
+{
+    int ends[2], within = 0;
+
+    assert_int_equal(pipe(ends), 0);
+    assert_true(fcntl(ends[1], F_SETPIPE_SZ, 1 << 20) > 0); /* all fit in */
+    sheaf_log_setup(true, SHEAF_LOG_INFO, NULL);
+    sheaf_log_start(ends[1]);
+    for (int i = 0; i < 21; i++) {
+        uint64_t ms = ms_until_it_is_written(ends[0], severity, lines);
+        within += ms >= least && ms <= most;
+    }
+    sheaf_log_stop(2000);
+    close(ends[0]);
+    close(ends[1]);
+    return within > 10;
+}
+
+static void lines_gather_but_not_a_warning_nor_a_quarter_of_the_ring(void **state)
+{
+    assert_true(is_mostly_written_within(49, 1000, SHEAF_LOG_INFO, 1));
+    assert_true(is_mostly_written_within(4, 45, SHEAF_LOG_WARN, 1));
+    assert_true(is_mostly_written_within(0, 45, SHEAF_LOG_INFO, 70));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -176,6 +246,7 @@ int main(void)
         cmocka_unit_test(a_reader_that_sleeps_costs_lines_but_no_time),
         cmocka_unit_test(a_full_disk_and_a_reader_that_left_cost_lines_only),
         cmocka_unit_test(the_writer_holds_the_descriptor_it_writes_to_and_no_other),
+        cmocka_unit_test(lines_gather_but_not_a_warning_nor_a_quarter_of_the_ring),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
