@@ -328,6 +328,13 @@ static void on_open(sheaf_conn_t *conn)
 
 /* --- after an answer --- */
 
+/* Not what this server failed already; and what cannot be sent twice only when no close has come behind the answer. */
+static bool is_good_for(const sheaf_group_t *group, const sheaf_conn_t *conn, const sheaf_exchange_t *exchange)
+{
+    return (exchange->tried & sheaf_balance_bit(&group->balance, conn->server)) == 0 &&
+           (exchange->is_idempotent || sheaf_conn_is_quiet(conn));
+}
+
 /* A conn that got free takes the exchange whose turn it is, or rests. */
 static void keep(sheaf_group_t *group, sheaf_conn_t *conn)
 {
@@ -344,13 +351,13 @@ static void keep(sheaf_group_t *group, sheaf_conn_t *conn)
         sheaf_balance_has(conn->server, &conn->address, &conn->version) &&
         sheaf_balance_suits(&group->balance, conn->server, group->env->clock->now_ms))
         next = next_waiting(group);
-    if (next != NULL && (next->tried & sheaf_balance_bit(&group->balance, conn->server)) == 0) {
+    if (next != NULL && is_good_for(group, conn, next)) {
         sheaf_throttle_enter(&group->throttle, next);
         sheaf_place_on(group, conn, next);
         return;
     }
     sheaf_stock_put(&group->stock, conn, kept_ms);
-    if (next != NULL) /* this server failed it: another one, where there is one */
+    if (next != NULL) /* another server, where there is one, or another conn */
         sheaf_place(group, next);
 }
 

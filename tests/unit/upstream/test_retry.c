@@ -99,6 +99,26 @@ static void a_post_does_not_step_on_a_conn_whose_close_was_not_read_yet(void **s
     worker_end(w);
 }
 
+static void a_post_that_waited_does_not_step_on_a_conn_that_closed_behind_its_answer(void **state)
+{
+    worker_t *w = worker_new();
+    ask_t first, second;
+
+    worker_open(w);
+    w->conf->max_connections = 1;
+    step_close(&w->a, OK_HI);
+    step_text(&w->a, OK_HI);
+    ask_get(&first, w, "/1");
+    ask_post(&second, w, "/2", SHEAF_STR("x"));
+    ask_send(&first);
+    ask_send(&second);
+    worker_until(w, &second.is_done);
+    assert_answer(&first, 200, "hi");
+    assert_answer(&second, 200, "hi");
+    assert_int_equal(w->a.conns, 2);
+    worker_end(w);
+}
+
 static void cancel_works_at_every_stage(void **state)
 {
     worker_t *w = worker_new();
@@ -237,6 +257,7 @@ int main(void)
         cmocka_unit_test(a_retry_happens_once),
         cmocka_unit_test(one_byte_of_an_answer_forbids_a_retry),
         cmocka_unit_test(a_post_does_not_step_on_a_conn_whose_close_was_not_read_yet),
+        cmocka_unit_test(a_post_that_waited_does_not_step_on_a_conn_that_closed_behind_its_answer),
         cmocka_unit_test(cancel_works_at_every_stage),
         cmocka_unit_test(a_sink_may_cancel_its_own_exchange),
         cmocka_unit_test(a_sink_may_cancel_another_exchange_that_just_got_its_conn),
