@@ -11,6 +11,7 @@
  *      |                                         |   reload or a new binary: the gateway stays
  *      |                                         |   ready, so it leaves the admin socket too
  *      |--- REOPEN ---------------------------->|   plugins open anew what they have open by name
+ *      |   <---------------- REOPENED -----------|   before that it is told of no further one
  *
  * A configuration, its text and the files that it names, travels as a memfd that holds a pack (config/files.h): the first
  * descriptor of PREPARE; then come new listening sockets in the order of sheaf_sockets_open, and last the memory that plugins
@@ -31,6 +32,7 @@ typedef enum sheaf_note_kind {
     SHEAF_NOTE_DRAIN,
     SHEAF_NOTE_RETIRE,
     SHEAF_NOTE_REOPEN,
+    SHEAF_NOTE_REOPENED,
 } sheaf_note_kind_t;
 
 #define SHEAF_NOTE_FDS_MAX (1 + SHEAF_SOCKETS_MAX + SHEAF_PLUGINS_SHARED_MAX) /* the kernel takes 253 */

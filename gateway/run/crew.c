@@ -67,6 +67,7 @@ bool sheaf_crew_start(sheaf_crew_t *crew, uint32_t index)
     child->started_ms = now;
     child->restart_at_ms = SHEAF_NEVER;
     child->is_ready = child->is_preparing = child->is_silent = child->is_retiring = child->is_stuck = false;
+    child->is_reopening = child->must_reopen = false;
     sheaf_pulse_init(&child->pulse, now, now);
     return true;
 }
@@ -111,6 +112,17 @@ static void watch(sheaf_crew_t *crew, uint32_t index, uint64_t now, uint64_t stu
         abort_stuck(crew, index, now);
 }
 
+/* One at a time: whoever does not listen has one waiting, whose channel stays open for what must not be lost. */
+static void tell_reopen(sheaf_child_t *child)
+{
+    const sheaf_note_t note = {.kind = SHEAF_NOTE_REOPEN};
+
+    if (!child->must_reopen || child->is_reopening || !sheaf_control_send(child->control_fd, &note))
+        return;
+    child->must_reopen = false;
+    child->is_reopening = true;
+}
+
 void sheaf_crew_watch(sheaf_crew_t *crew, uint64_t now, uint64_t stuck_after_ms)
 {
     for (uint32_t i = 0; i < SHEAF_CREW_MOST; i++) {
@@ -118,6 +130,7 @@ void sheaf_crew_watch(sheaf_crew_t *crew, uint64_t now, uint64_t stuck_after_ms)
 
         if (child->pid == 0)
             continue;
+        tell_reopen(child);
         if (stuck_after_ms > 0)
             watch(crew, i, now, stuck_after_ms);
         if (child->is_stuck && now >= child->kill_at_ms) {
@@ -222,6 +235,12 @@ void sheaf_crew_tell(const sheaf_crew_t *crew, uint32_t first, uint32_t kind, ui
         if (crew->children[i].pid != 0)
             sheaf_control_send(crew->children[i].control_fd, &note);
     }
+}
+
+void sheaf_crew_reopen(sheaf_crew_t *crew)
+{
+    for (uint32_t i = 0; i < SHEAF_CREW_MOST; i++)
+        crew->children[i].must_reopen = crew->children[i].pid != 0;
 }
 
 void sheaf_crew_retire_surplus(sheaf_crew_t *crew)

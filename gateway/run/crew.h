@@ -24,6 +24,8 @@ typedef struct sheaf_child {
     uint32_t backoff_ms;
     bool is_ready;
     bool is_preparing; /* has a PREPARE to answer */
+    bool is_reopening; /* has a REOPEN to answer */
+    bool must_reopen;  /* is to be told to; who was asked for it often meanwhile is told once */
     bool is_retiring;  /* not needed any more: its end is no death */
     bool is_silent;    /* closed its end: SIGCHLD follows, which may take its time */
     bool is_stuck;     /* got SIGABRT, SIGKILL follows at kill_at_ms */
@@ -50,7 +52,10 @@ bool sheaf_crew_start(sheaf_crew_t *crew, uint32_t index);
 /* The process `pid` ended. False when it was none of the crew. */
 bool sheaf_crew_bury(sheaf_crew_t *crew, pid_t pid, int status);
 
-/* Looks whether anybody is stuck. stuck_after_ms 0: nobody ever is. */
+/* All that are there open their files anew: each is told in sheaf_crew_watch. */
+void sheaf_crew_reopen(sheaf_crew_t *crew);
+
+/* Looks whether anybody is stuck, and tells what is to be told. stuck_after_ms 0: nobody ever is. */
 void sheaf_crew_watch(sheaf_crew_t *crew, uint64_t now_ms, uint64_t stuck_after_ms);
 
 /* When the next start, look or SIGKILL is due; SHEAF_NEVER: none. */

@@ -1,6 +1,7 @@
 #include "gateway/run/handover.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -13,6 +14,7 @@
 #define LINE_MOST        160 /* a descriptor, a word, an address */
 
 static int ready_fd = -1, tickets_fd = -1;
+static pid_t predecessor; /* 0: there is none */
 
 /* --- taking --- */
 
@@ -70,6 +72,7 @@ static void take_ours(sheaf_sockets_t *sockets, sheaf_str_t rest)
     if (!is_for_us(sheaf_str_cut(&head, ' ')) || !to_fd(head, &ready_fd))
         return;
     fcntl(ready_fd, F_SETFD, FD_CLOEXEC);
+    predecessor = getppid();
     while (rest.len > 0) {
         sheaf_str_t line = sheaf_str_cut(&rest, '\n');
         sheaf_str_t number = sheaf_str_cut(&line, ' ');
@@ -139,6 +142,13 @@ void sheaf_handover_ready(void)
     if (write(ready_fd, "r", 1) != 1)
         sheaf_log(SHEAF_LOG_WARN, "upgrade", "the predecessor is gone already");
     sheaf_handover_forget();
+}
+
+/* It is our parent until it ends. Before it had our word it is the one that passes on. */
+void sheaf_handover_pass_on(int number)
+{
+    if (predecessor != 0 && ready_fd < 0 && getppid() == predecessor)
+        kill(predecessor, number);
 }
 
 void sheaf_handover_forget(void)

@@ -25,6 +25,10 @@ void sheaf_handover_take_tickets(sheaf_tickets_t *tickets, uint64_t now_ms);
 /* Every worker accepts: the predecessor may go. Nothing happens without one. */
 void sheaf_handover_ready(void);
 
+/* The predecessor may still have connections, and files open for them: sends it the signal, once it had that word and while
+ * it lives. Nothing happens without one. */
+void sheaf_handover_pass_on(int number);
+
 /* In a worker: that word is not its to say. */
 void sheaf_handover_forget(void);
 

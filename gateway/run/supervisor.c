@@ -157,8 +157,10 @@ static void send_prepare(supervisor_t *sup)
     note.generation = ++sup->generation;
     for (uint32_t i = 0; i < SHEAF_CREW_MOST; i++) {
         sheaf_child_t *child = &sup->crew.children[i];
-        if (child->pid != 0)
-            child->is_preparing = sheaf_control_send(child->control_fd, &note);
+        if (child->pid == 0)
+            continue;
+        sheaf_control_send(child->control_fd, &note);
+        child->is_preparing = true; /* also when it could not be sent: then it answers no more, or not in time */
     }
     close(note.fds[0]);
     /* one that is stuck is replaced before that, and its successor prepares */
@@ -335,9 +337,10 @@ static void hand_over(supervisor_t *sup)
 /* --- files --- */
 
 /* A new binary that is starting may have opened them before they were moved. */
-static void reopen_files(const supervisor_t *sup)
+static void reopen_files(supervisor_t *sup)
 {
-    sheaf_crew_tell(&sup->crew, 0, SHEAF_NOTE_REOPEN, sup->generation);
+    sheaf_crew_reopen(&sup->crew);
+    sheaf_handover_pass_on(SIGUSR1);
     if (sup->upgrade.pid != 0)
         kill(sup->upgrade.pid, SIGUSR1);
 }
@@ -381,6 +384,8 @@ static void read_notes(supervisor_t *sup, sheaf_child_t *child)
     while ((got = sheaf_control_receive(child->control_fd, &note)) == 1) {
         if (note.kind == SHEAF_NOTE_READY)
             child->is_ready = true;
+        else if (note.kind == SHEAF_NOTE_REOPENED)
+            child->is_reopening = false;
         else if (note.kind == SHEAF_NOTE_PREPARED && note.generation == sup->generation)
             child->is_preparing = false;
         else if (note.kind == SHEAF_NOTE_REFUSED && note.generation == sup->generation && sup->next.snapshot != NULL)

@@ -2,7 +2,7 @@
  *
  *   old: fork, exec of the same command line ---> new: opens nothing it was given, starts its workers
  *   old: serves on, both accept                   new: all accept: a byte on the pipe
- *   old: drains and exits 0                       new: goes on alone
+ *   old: drains and exits 0                       new: passes SIGUSR1 on to it until then, goes on alone
  *
  * The listening sockets are the same all the time (handover.h), so the queue of those who wait has no gap. A new
  * process that ends or stays silent before its word is a failed start: the old one goes on. Counters begin anew; keys of

@@ -274,6 +274,15 @@ static void on_reopen(uv_signal_t *handle, int signum)
 
     (void)signum;
     sheaf_plughost_reopen(worker->plughost);
+    sheaf_handover_pass_on(SIGUSR1);
+}
+
+static void on_reopen_note(worker_t *worker)
+{
+    const sheaf_note_t answer = {.kind = SHEAF_NOTE_REOPENED};
+
+    sheaf_plughost_reopen(worker->plughost);
+    sheaf_control_send(worker->setup->control_fd, &answer);
 }
 
 static void on_terminate(uv_signal_t *handle, int signum)
@@ -316,7 +325,7 @@ static void take_note(worker_t *worker, const sheaf_note_t *note)
         retire(worker);
         break;
     case SHEAF_NOTE_REOPEN:
-        sheaf_plughost_reopen(worker->plughost);
+        on_reopen_note(worker);
         break;
     default:
         break;

@@ -8,7 +8,7 @@ import tempfile
 import threading
 import unittest
 
-from harness import DEADLINE, SHEAF, Case, Origin, Process, Sheaf, wait_until
+from harness import DEADLINE, SHEAF, Case, Origin, Process, RawClient, Sheaf, wait_until
 from test_upgrade import Line
 
 USR1 = 1 << (signal.SIGUSR1 - 1)
@@ -18,6 +18,20 @@ def spoken(pid):
     """Whether the process has said what is to become of SIGUSR1."""
     fields = dict(line.split(":\t", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines())
     return (int(fields["SigIgn"], 16) | int(fields["SigBlk"], 16)) & USR1
+
+
+def is_pending(pid, number):
+    """Whether a signal waits to be heard by the process."""
+    fields = dict(line.split(":\t", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines())
+    return (int(fields["SigPnd"], 16) | int(fields["ShdPnd"], 16)) & 1 << (number - 1)
+
+
+def flood(pid, count):
+    """SIGUSR1, each heard before the next: they are not one for the kernel."""
+    for _ in range(count):
+        os.kill(pid, signal.SIGUSR1)
+        while is_pending(pid, signal.SIGUSR1):
+            pass
 
 
 def files_of(pid):
@@ -159,6 +173,26 @@ class Reopen(Case):
         sheaf.stop()
         self.assertEqual(self.numbers(aside, log), list(range(load.asked)))
 
+    def test_a_reload_reaches_one_that_was_told_very_often_and_did_not_listen(self):
+        sheaf, log = self.start_logged(2)
+        deaf, other = sheaf.children()
+        os.kill(deaf, signal.SIGSTOP)
+        try:
+            flood(sheaf.pid, 600)
+            sheaf.write_conf(routes='- {match: "/new", rewrite: "/text", upstream: origin}')
+            since = len(sheaf.err)
+            sheaf.signal(signal.SIGHUP)
+            wait_until(lambda: not is_pending(sheaf.pid, signal.SIGHUP), what="the order to be heard")
+        finally:
+            os.kill(deaf, signal.SIGCONT)
+        wait_until(lambda: [line for line in list(sheaf.err)[since:] if "is in use" in line], what="the reload")
+        os.kill(other, signal.SIGSTOP)
+        try:
+            self.assertEqual(sheaf.request("GET", "/new").status, 200)
+        finally:
+            os.kill(other, signal.SIGCONT)
+        self.rotate(sheaf, log, 0)
+
     def test_one_that_takes_the_place_of_another_is_told_too(self):
         sheaf, log = self.start_logged(2)
         dead = sheaf.children()[0]
@@ -192,6 +226,32 @@ class Reopen(Case):
         self.assertEqual(sheaf.status_of(old), 0)
         self.rotate(sheaf, log, 0)
         self.assertEqual(sheaf.request("GET", "/o/json/1").status, 200)
+
+    def test_the_old_ones_that_drain_write_to_the_new_file(self):
+        for successors, workers in ((1, 2), (2, 2), (1, 0)):
+            with self.subTest(successors=successors, workers=workers):
+                self.check_old_ones(successors, workers)
+
+    def check_old_ones(self, successors, workers):
+        """Each that drains has a request in flight whose line is due when the signal has come to the newest."""
+        sheaf, log = self.start_logged(2, Line)
+        asked, old = [], []
+        for number in range(successors):
+            client = RawClient(sheaf.at)
+            self.addCleanup(client.close)
+            client.send(b"GET /o/delay/%d/json/%d HTTP/1.1\r\nHost: h\r\n\r\n" % (2000 * successors + 1000, number))
+            wait_until(lambda number=number: self.origin.count()["flying"] == number + 1, what="the request flying")
+            asked.append(client)
+            old.append(sheaf.pid)
+            since = len(sheaf.err)
+            sheaf.write_conf(workers=workers)
+            sheaf.signal(signal.SIGUSR2)
+            sheaf.pid = sheaf.heir(since)
+        aside = self.rotate(sheaf, log, 0)
+        self.assertEqual([client.read_response().status for client in asked], [200] * successors)
+        self.assertEqual([sheaf.status_of(pid) for pid in old], [0] * successors)
+        self.assertEqual(aside.read_text(), "")
+        self.assertEqual(self.numbers(log), list(range(successors)))
 
 
 if __name__ == "__main__":
