@@ -71,6 +71,39 @@ static sheaf_err_t check_headers(const sheaf_item_t *item, sheaf_fail_t *fail)
     return sheaf_fail(fail, SHEAF_ERR_HEAD_TOO_LARGE, "the header fields are larger than 64 KiB");
 }
 
+/* --- how often it may be forwarded (RFC 9110 7.6.2); TRACE never is --- */
+
+static bool is_counted(const sheaf_batch_t *batch)
+{
+    return sheaf_str_eq(batch->items->exchange.method, SHEAF_STR("OPTIONS"));
+}
+
+static bool read_hops(const sheaf_header_t *field, uint64_t *ret_hops)
+{
+    return sheaf_str_eq(field->name, SHEAF_STR("max-forwards")) && sheaf_str_to_u64(field->value, ret_hops);
+}
+
+static void spend_hop(sheaf_batch_t *batch)
+{
+    sheaf_headers_t *headers = &batch->items->exchange.headers;
+    uint64_t hops;
+
+    for (uint32_t i = 0; is_counted(batch) && i < headers->count; i++)
+        if (read_hops(&headers->entries[i], &hops) && hops > 0)
+            headers->entries[i].value = sheaf_pool_printf(batch->pool, "%llu", (unsigned long long)hops - 1);
+}
+
+bool sheaf_direct_ends_here(const sheaf_batch_t *batch)
+{
+    const sheaf_headers_t *headers = batch->outer->headers; /* as they came: one hop is spent in the item's */
+    uint64_t hops;
+
+    for (uint32_t i = 0; is_counted(batch) && i < headers->count; i++)
+        if (read_hops(&headers->entries[i], &hops) && hops == 0)
+            return true;
+    return false;
+}
+
 sheaf_err_t sheaf_direct_plan(sheaf_batch_t *batch, sheaf_str_t target, sheaf_str_t body, sheaf_fail_t *fail)
 {
     sheaf_item_t *item = batch->items;
@@ -92,6 +125,7 @@ sheaf_err_t sheaf_direct_plan(sheaf_batch_t *batch, sheaf_str_t target, sheaf_st
     timeout_ms = batch->env.snapshot->conf.upstreams.items[item->exchange.upstream].timeout_ms;
     if (timeout_ms > 0)
         batch->timeout_ms = timeout_ms;
+    spend_hop(batch);
     err = check_method(batch, fail);
     if (err == SHEAF_OK)
         err = sheaf_inherit_build(batch, fail);
@@ -103,6 +137,16 @@ sheaf_str_t sheaf_direct_allow(const sheaf_batch_t *batch)
     const sheaf_header_t *allow = sheaf_headers_find(&batch->items->answer, SHEAF_STR("allow"));
 
     return allow == NULL ? SHEAF_STR_NONE : allow->value;
+}
+
+sheaf_str_t sheaf_direct_methods(const sheaf_batch_t *batch)
+{
+    const sheaf_item_t *item = batch->items;
+    sheaf_match_t match;
+
+    sheaf_snapshot_route(batch->env.snapshot, batch->outer->host, item->path, SHEAF_STR(""), SHEAF_EXPOSURE_DIRECT,
+                         item->pool, &match);
+    return match.allow;
 }
 
 void sheaf_direct_take_other(sheaf_batch_t *batch)

@@ -26,6 +26,12 @@ sheaf_err_t sheaf_direct_plan(sheaf_batch_t *batch, sheaf_str_t target, sheaf_st
 /* The methods that the path of a refused request takes (METHOD); absent otherwise. */
 sheaf_str_t sheaf_direct_allow(const sheaf_batch_t *batch);
 
+/* An OPTIONS that may not be forwarded any more (Max-Forwards: 0, RFC 9110 7.6.2): the answer is ours. */
+bool sheaf_direct_ends_here(const sheaf_batch_t *batch);
+
+/* The methods that the path of a planned request takes; absent: any. */
+sheaf_str_t sheaf_direct_methods(const sheaf_batch_t *batch);
+
 /* After METHOD: takes the route of that path for another method as the item's, so that it is known whose plugins are asked.
  * The item is not sent. */
 void sheaf_direct_take_other(sheaf_batch_t *batch);

@@ -77,9 +77,31 @@ static sheaf_err_t take_on(sheaf_visit_t *visit, sheaf_fail_t *fail)
     return err;
 }
 
+/* As the last one that it may reach. */
+static void answer_options(sheaf_visit_t *visit)
+{
+    h2o_req_t *req = visit->req;
+    sheaf_str_t methods = sheaf_direct_methods(visit->batch);
+
+    visit->status = 200;
+    req->res.status = 200;
+    req->res.reason = sheaf_status_reason(200);
+    req->res.content_length = 0;
+    if (methods.base != NULL)
+        h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("allow"), 1, NULL,
+                              h2o_strdup(&req->pool, methods.base, methods.len).base, methods.len);
+    sheaf_responder_add_id(visit);
+    sheaf_asking_edit(visit);
+    if (visit->front->is_draining)
+        req->http1_is_persistent = 0;
+    visit->is_started = visit->is_final = visit->is_sending = true;
+    sheaf_watchdog_progress(visit, true);
+    h2o_send_inline(req, H2O_STRLIT(""));
+}
+
 static void on_asked(sheaf_visit_t *visit)
 {
-    sheaf_asking_batch(visit, start);
+    sheaf_asking_batch(visit, sheaf_direct_ends_here(visit->batch) ? answer_options : start);
 }
 
 /* What browsers ask before they ask: the plugins of the route may know the answer, whatever methods it has. */

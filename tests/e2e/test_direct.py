@@ -28,6 +28,27 @@ class Requests(Case):
                     if body:
                         self.assertEqual(document["headers"]["content-length"], str(len(body)))
 
+    def test_an_options_goes_as_far_as_it_may(self):
+        for given, left in (("1", "0"), ("18446744073709551615", "18446744073709551614"), ("many", "many"), ("-1", "-1")):
+            with self.subTest(given=given):
+                answer = self.sheaf.request("OPTIONS", "/o/echo", headers={"Max-Forwards": given})
+                self.assertEqual(seen(answer)["headers"]["max-forwards"], left)
+        self.assertEqual(seen(self.sheaf.request("GET", "/o/echo", headers={"Max-Forwards": "0"}))["headers"]["max-forwards"], "0")
+
+    def test_one_that_may_go_no_further_is_answered_here(self):
+        sheaf = self.start(routes='- {match: "/asked", methods: [GET, OPTIONS], rewrite: "/echo", upstream: origin}')
+        before, conn = self.origin.count()["served"], sheaf.connect()
+        for path, allow in (("/o/echo", None), ("/asked", "GET, HEAD, OPTIONS")):
+            for value in ("0", "000"):
+                answer = sheaf.request("OPTIONS", path, "a body", {"Max-Forwards": value}, conn)
+                self.assertEqual((answer.status, answer.body, answer.headers.get("content-length")), (200, b"", "0"))
+                self.assertEqual(answer.headers.get("allow"), allow)
+                self.assertRegex(answer.headers["x-request-id"], "^[0-9a-f]{16}$")
+        conn.close()
+        self.assertEqual(self.origin.count()["served"], before)
+        self.assertEqual(sheaf.logged("request", count=4)[0]["status"], 200)
+        self.assertEqual(sheaf.metrics()["sheaf_requests_in_flight"], 0)
+
     def test_end_to_end_headers_of_the_client_go_along(self):
         sent = {"Accept": "text/x", "Accept-Encoding": "br", "Range": "bytes=0-1", "If-None-Match": '"a"', "If-Range": '"b"',
                 "If-Modified-Since": "Tue, 24 Nov 2026 12:00:00 GMT", "Content-Type": "text/plain", "Content-Language": "de",
