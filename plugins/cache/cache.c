@@ -2,6 +2,7 @@
 #include "plugins/cache/cache_inside.h"
 #include "plugins/cache/cache_rules.h"
 #include "plugins/cache/cache_text.h"
+#include "plugins/cache/cache_validate.h"
 #include "plugins/cache/cache_vary.h"
 
 #include <stdio.h>
@@ -234,9 +235,19 @@ static int says_nothing(const cache_ask_t *ask)
     const cache_t *cache = ask->cache;
     sheaf_p_str_t value;
 
-    return cache->heuristic == 0 && ask->role == CACHE_ROLE_ALONE && strcmp(ask->forward, "uri-miss") == 0 &&
+    return cache->heuristic == 0 && ask->role == CACHE_ROLE_ALONE && !ask->is_unconditional &&
+           strcmp(ask->forward, "uri-miss") == 0 &&
            !cache->api->header(ask->item, SHEAF_P_RESULT, "cache-control", 0, &value) &&
            !cache->api->header(ask->item, SHEAF_P_RESULT, "expires", 0, &value);
+}
+
+/* More than an item may be answered is not stored, whoever asks; and who has it already must not be kept from hearing so. */
+static void note_length(const cache_ask_t *ask, sheaf_p_str_t error)
+{
+    cache_t *cache = ask->cache;
+
+    if (cache_text_is(error, "answer-too-large"))
+        cache_store_mark(cache->store, ask->uri, ask->place, cache->api->now_ms(cache->worker) + cache->mark_ms);
 }
 
 /* NULL: it has to be looked at. */
@@ -247,24 +258,39 @@ static const char *unfit(const cache_ask_t *ask, uint32_t status)
     if (status == 304)
         return "status"; /* to the conditions of who asked: it tells nothing of what others would get */
 
-    if (ask->cache->api->text(ask->item, SHEAF_P_ERROR, &text) && text.len > 0)
+    if (ask->cache->api->text(ask->item, SHEAF_P_ERROR, &text) && text.len > 0) {
+        note_length(ask, text);
         return "error";
+    }
     if (ask->is_head)
         return "method";
     return says_nothing(ask) ? "lifetime" : NULL;
 }
 
-static const char *look_at(cache_ask_t *ask, uint32_t status)
+/* Has whoever asked what is here? A direct answer that is being stored passes all the same: nothing would come of it any more. */
+static int is_known_to_him(const cache_ask_t *ask, uint32_t status, const cache_head_t *head)
+{
+    cache_facts_t facts;
+
+    if (!ask->is_unconditional || status != 200 || ask->role == CACHE_ROLE_PASSING || head->len == 0)
+        return 0;
+    cache_facts_read(head, ask->asked_s, ask->cache->api->wall_s(ask->cache->worker), 0, &facts);
+    return cache_validate_is_not_modified(&ask->question, head, facts.date_s);
+}
+
+static void look_at(cache_ask_t *ask, uint32_t status)
 {
     cache_head_t head = {0}, question = {0};
     const char *refusal = "size";
+    int is_not_modified;
 
     if (cache_ask_head(ask->cache, ask->item, SHEAF_P_RESULT, &head) == 0 &&
         cache_ask_head(ask->cache, ask->item, SHEAF_P_QUESTION, &question) == 0)
         refusal = keep(ask, status, &head, &question);
+    is_not_modified = is_known_to_him(ask, status, &head) && cache_tell_not_modified(ask, &head) == 0;
+    cache_tell_forwarded(ask, refusal, is_not_modified);
     cache_head_free(&head);
     cache_head_free(&question);
-    return refusal;
 }
 
 /* A backend that fails (RFC 5861 4): is there a stale answer that may be given instead? */
@@ -295,8 +321,9 @@ static void answered(cache_ask_t *ask, uint32_t status)
     if (!has_stand_in(ask, status)) {
         refusal = unfit(ask, status);
         if (refusal == NULL)
-            refusal = look_at(ask, status);
-        cache_tell_forwarded(ask, refusal);
+            look_at(ask, status);
+        else
+            cache_tell_forwarded(ask, refusal, 0);
     }
     if (flight != NULL && ask->role != CACHE_ROLE_PASSING)
         cache_flight_land(flight, how);
@@ -316,7 +343,7 @@ static void cache_on_result(void *self, sheaf_p_ref_t item)
         return;
     }
     if (ask->role == CACHE_ROLE_BYPASS)
-        cache_tell_forwarded(ask, NULL);
+        cache_tell_forwarded(ask, NULL, 0);
     else if (ask->role == CACHE_ROLE_ALONE || ask->role == CACHE_ROLE_LEADING)
         answered(ask, (uint32_t)status);
     if (ask->role != CACHE_ROLE_PASSING)

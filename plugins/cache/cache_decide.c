@@ -1,5 +1,6 @@
 #include "plugins/cache/cache_inside.h"
 #include "plugins/cache/cache_rules.h"
+#include "plugins/cache/cache_validate.h"
 
 #include <stdio.h>
 
@@ -74,9 +75,29 @@ static int is_being_refreshed(cache_ask_t *ask, const cache_entry_t *entry)
 
 /* --- to the backend --- */
 
+static int is_marked(const cache_ask_t *ask)
+{
+    const cache_t *cache = ask->cache;
+
+    return cache_store_is_marked(cache->store, ask->uri, ask->place, cache->api->now_ms(cache->worker));
+}
+
+/* A 304 to its own conditions would be of use to nobody else. Where the answer will not be stored, as far as is known, its backend may
+ * judge them, and need not send what is there already. */
+void cache_unconditional(cache_ask_t *ask)
+{
+    const sheaf_p_api_t *api = ask->cache->api;
+
+    if (!cache_validate_is_conditional(&ask->question) || ask->is_personal || ask->is_head || is_marked(ask))
+        return;
+    ask->is_unconditional = api->header_remove(ask->item, SHEAF_P_QUESTION, "if-none-match") == 0 &&
+                            api->header_remove(ask->item, SHEAF_P_QUESTION, "if-modified-since") == 0;
+}
+
 static sheaf_p_verdict_t go_alone(cache_ask_t *ask)
 {
     ask->role = CACHE_ROLE_ALONE;
+    cache_unconditional(ask);
     return SHEAF_P_PASS;
 }
 
@@ -89,17 +110,12 @@ static sheaf_p_verdict_t lead(cache_ask_t *ask, const cache_entry_t *entry)
         return go_alone(ask);
     ask->role = CACHE_ROLE_LEADING;
     if (entry == NULL || !entry->facts.has_validator || !cache->validates ||
-        cache_refresh_start(flight, ask, entry) != 0)
+        cache_refresh_start(flight, ask, entry) != 0) {
+        cache_unconditional(ask);
         return SHEAF_P_PASS;
+    }
     ask->role = CACHE_ROLE_VALIDATING;
     return SHEAF_P_LATER;
-}
-
-/* Whose own conditions go to the backend may get a 304 there, which is of no use to anybody else. */
-static int is_for_nobody_else(const cache_ask_t *ask, const cache_entry_t *entry)
-{
-    return ask->is_alone || (entry == NULL && (cache_head_has(&ask->question, "if-none-match") ||
-                                               cache_head_has(&ask->question, "if-modified-since")));
 }
 
 static sheaf_p_verdict_t go(cache_ask_t *ask, const cache_entry_t *entry)
@@ -107,8 +123,7 @@ static sheaf_p_verdict_t go(cache_ask_t *ask, const cache_entry_t *entry)
     cache_t *cache = ask->cache;
     cache_flight_t *flight;
 
-    if (is_for_nobody_else(ask, entry) ||
-        cache_store_is_marked(cache->store, ask->uri, ask->place, cache->api->now_ms(cache->worker)))
+    if (ask->is_alone || is_marked(ask))
         return go_alone(ask);
     flight = cache_flight_find(cache, ask->uri, ask->place);
     if (flight == NULL)

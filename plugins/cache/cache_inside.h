@@ -59,8 +59,9 @@ struct cache_ask {
     cache_head_t question;
     cache_control_t control;
     int is_head, is_personal, is_direct;
-    int is_alone;        /* leads nobody, waits for nobody */
-    const char *forward; /* why it goes to the backend, as Cache-Status says (RFC 9211 2.2) */
+    int is_alone;         /* leads nobody, waits for nobody */
+    int is_unconditional; /* its conditions were taken from what the backend is asked: they are judged here */
+    const char *forward;  /* why it goes to the backend, as Cache-Status says (RFC 9211 2.2) */
     int64_t asked_s;
     uint64_t asked_ms;
     cache_flight_t *flight; /* LEADING, VALIDATING, WAITING */
@@ -132,6 +133,8 @@ int cache_ask_is_personal(const cache_t *cache, sheaf_p_ref_t item, const cache_
 
 /* What becomes of it: ANSWER, PASS (to the backend) or LATER. `has_failed`: the backend just did. */
 sheaf_p_verdict_t cache_decide(cache_ask_t *ask, int has_failed);
+/* It is about to go to the backend: asks that for the whole, where the answer may be stored. */
+void cache_unconditional(cache_ask_t *ask);
 /* What is stored for it, and may be given to whoever asks it; NULL: nothing. */
 cache_entry_t *cache_find(cache_ask_t *ask);
 int64_t cache_age_s(const cache_t *cache, const cache_entry_t *entry);
@@ -205,7 +208,9 @@ void cache_pass_end(cache_ask_t *ask);
 
 /* Answers from the store; `how`: what Cache-Status says behind the name. */
 sheaf_p_verdict_t cache_tell(cache_ask_t *ask, const cache_entry_t *entry, const char *how);
-/* Adds Cache-Status to what another has answered. */
-void cache_tell_forwarded(const cache_ask_t *ask, const char *refusal);
+/* Whoever asked has what the backend answered with `head`: 304 takes the place of that. 0, or -1: it stays. */
+int cache_tell_not_modified(const cache_ask_t *ask, const cache_head_t *head);
+/* Adds Cache-Status to what another has answered; `is_not_modified`: a 304 stands for it. */
+void cache_tell_forwarded(const cache_ask_t *ask, const char *refusal, int is_not_modified);
 
 #endif

@@ -159,6 +159,7 @@ static void on_answer(void *data, uint32_t status, const sheaf_p_field_t *fields
     cache_head_free(&head);
     if (flight->leader != NULL && tell_leader(flight, status, is_taken, has_failed) != 0) {
         flight->leader->role = CACHE_ROLE_LEADING; /* goes itself; others still wait for what it brings */
+        cache_unconditional(flight->leader);
         flight->cache->api->resume(flight->leader->item);
         return;
     }

@@ -13,17 +13,17 @@ static int is_told(const char *name, int is_not_modified)
     return !is_not_modified || strncmp(name, "content-", 8) != 0 || strcmp(name, "content-location") == 0;
 }
 
-static void tell_fields(const cache_ask_t *ask, const cache_entry_t *entry, int is_not_modified)
+static void tell_fields(const cache_ask_t *ask, const cache_head_t *head, int is_not_modified)
 {
     const sheaf_p_api_t *api = ask->cache->api;
     sheaf_p_str_t value, first;
     const char *name;
     size_t at = 0;
 
-    while (cache_head_next(&entry->head, &at, &name, &value)) {
+    while (cache_head_next(head, &at, &name, &value)) {
         if (!is_told(name, is_not_modified))
             continue;
-        cache_head_find(&entry->head, name, 0, &first);
+        cache_head_find(head, name, 0, &first);
         if (first.base == value.base)
             api->header_set(ask->item, SHEAF_P_RESULT, name, value);
         else
@@ -57,14 +57,23 @@ sheaf_p_verdict_t cache_tell(cache_ask_t *ask, const cache_entry_t *entry, const
     if (ask->cache->api->answer(ask->item, is_not_modified ? 304 : entry->status, is_not_modified ? NULL : type.base,
                                 body) != 0)
         return SHEAF_P_PASS;
-    tell_fields(ask, entry, is_not_modified);
+    tell_fields(ask, &entry->head, is_not_modified);
     tell_own(ask, entry, how);
     return SHEAF_P_ANSWER;
 }
 
-void cache_tell_forwarded(const cache_ask_t *ask, const char *refusal)
+int cache_tell_not_modified(const cache_ask_t *ask, const cache_head_t *head)
+{
+    if (ask->cache->api->answer(ask->item, 304, NULL, sheaf_p_str("", 0)) != 0)
+        return -1;
+    tell_fields(ask, head, 1);
+    return 0;
+}
+
+void cache_tell_forwarded(const cache_ask_t *ask, const char *refusal, int is_not_modified)
 {
     const cache_t *cache = ask->cache;
+    const char *was = is_not_modified ? "; fwd-status=200" : "";
     char text[160];
     int len;
 
@@ -73,8 +82,8 @@ void cache_tell_forwarded(const cache_ask_t *ask, const char *refusal)
     if (ask->role == CACHE_ROLE_BYPASS)
         len = snprintf(text, sizeof(text), "sheaf; fwd=bypass");
     else if (refusal == NULL)
-        len = snprintf(text, sizeof(text), "sheaf; fwd=%s; stored", ask->forward);
+        len = snprintf(text, sizeof(text), "sheaf; fwd=%s%s; stored", ask->forward, was);
     else
-        len = snprintf(text, sizeof(text), "sheaf; fwd=%s; detail=%s", ask->forward, refusal);
+        len = snprintf(text, sizeof(text), "sheaf; fwd=%s%s; detail=%s", ask->forward, was, refusal);
     cache->api->header_add(ask->item, SHEAF_P_RESULT, "cache-status", sheaf_p_str(text, (size_t)len));
 }

@@ -38,6 +38,11 @@ int cache_validate_is_beyond(const cache_head_t *question)
            cache_head_has(question, "if-match") || cache_head_has(question, "if-unmodified-since");
 }
 
+int cache_validate_is_conditional(const cache_head_t *question)
+{
+    return cache_head_has(question, "if-none-match") || cache_head_has(question, "if-modified-since");
+}
+
 /* RFC 9110 8.8.3.2: weak comparison. */
 static sheaf_p_str_t opaque(sheaf_p_str_t etag)
 {

@@ -6,6 +6,8 @@
 
 /* Does the question have conditions of its own that the store cannot judge, or ask for a part? */
 int cache_validate_is_beyond(const cache_head_t *question);
+/* Does it have those that the store can judge: If-None-Match, If-Modified-Since? */
+int cache_validate_is_conditional(const cache_head_t *question);
 /* Does the answer in the store fulfil what If-None-Match, else If-Modified-Since asks, so that it is 304 (4.3.2)? `date_s`: when
  * that answer was made, which stands for a Last-Modified it has not. */
 int cache_validate_is_not_modified(const cache_head_t *question, const cache_head_t *stored, int64_t date_s);

@@ -7,7 +7,7 @@ import signal
 import unittest
 
 from harness import RawClient, wait_until
-from keeper import BULK, CACHE, WAYS, Keeping
+from keeper import BULK, CACHE, WAYS, Keeping, Seen
 
 
 class Cache(Keeping):
@@ -144,6 +144,46 @@ class Cache(Keeping):
         self.assertEqual((same.status, same.body, same.headers["etag"]), (304, None, '"a"'))
         self.assertIn("age", same.headers)
         self.assertEqual(self.keeper.count(self.name), 1)
+
+    def with_tag(self, way, target, tag):
+        headers = {"If-None-Match": f'"{tag}"'}
+        if way == "direct":
+            return self.ask(way, target, headers=headers)
+        result = self.run_item({"url": f"/k/{target}", "headers": headers})
+        return Seen(result["status"], result["headers"], result.get("body"))
+
+    def test_what_is_asked_for_with_conditions_is_stored_whole(self):
+        for way, status in (("item", 304), ("direct", 200)):
+            with self.subTest(way=way):
+                self.name = f"conditional-{way}"
+                target = self.url(cc="max-age=60", etag="a", pad=30000)
+                first = self.with_tag(way, target, "a")
+                self.assertEqual((first.status, first.headers["etag"]), (status, '"a"'))
+                self.assertRegex(first.cache, "^sheaf; fwd=uri-miss;(.*;)? stored$")
+                self.assertNotIn("if-none-match", self.keeper.asked[-1][1])
+                self.assertIn("hit", self.ask("direct", target).cache)
+                for again in ("item", "direct"):
+                    self.assertEqual(self.with_tag(again, target, "a").status, 304)
+                self.assertEqual(self.keeper.count(self.name), 1)
+
+    def test_conditions_on_what_is_not_stored_are_the_backends_from_the_second_time_on(self):
+        for way in ("item", "direct"):
+            with self.subTest(way=way):
+                self.name = f"own-{way}"
+                target = self.url(cc="no-store", etag="a", pad=30000)
+                first, second = self.with_tag(way, target, "a"), self.with_tag(way, target, "a")
+                self.assertEqual((first.status, first.body, first.cache), (304, None, "sheaf; fwd=uri-miss; fwd-status=200; detail=no-store"))
+                self.assertEqual((second.status, second.cache), (304, "sheaf; fwd=uri-miss; detail=status"))
+                self.assertEqual([seen.get("if-none-match") for path, seen in self.keeper.asked if path.startswith(f"/{self.name}/")],
+                                 [None, '"a"'])
+                self.assertEqual(self.with_tag(way, target, "b").status, 200)
+
+    def test_who_has_what_is_too_large_for_an_item_hears_so_from_the_second_time_on(self):
+        target = self.url(cc="max-age=60", etag="a", pad=3000000)
+        self.assertEqual([self.with_tag("item", target, "a").status for _ in range(3)], [502, 304, 304])
+        self.name += "-direct"
+        large = self.with_tag("direct", self.url(cc="max-age=60", etag="a", pad=3000000), "a")
+        self.assertEqual((large.status, large.body, large.cache), (304, None, "sheaf; fwd=uri-miss; fwd-status=200; detail=size"))
 
     def test_a_part_is_asked_of_the_backend_and_not_stored(self):
         target = self.url(cc="max-age=60")

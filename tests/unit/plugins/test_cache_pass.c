@@ -279,26 +279,6 @@ static void what_was_asked_for_before_an_unsafe_method_is_not_stored_after(void 
     host_free(host);
 }
 
-static void who_has_conditions_of_its_own_leads_nobody(void **state)
-{
-    host_t *host = opened(NULL, NULL);
-    sheaf_p_ref_t conditional = direct_of(host, "GET", "/a"), plain = direct_of(host, "GET", "/a");
-
-    (void)state;
-    host_header(conditional, SHEAF_P_QUESTION, "If-None-Match", "\"a\"");
-    assert_string_equal(ask(conditional), "-");
-    assert_string_equal(ask(plain), "-");
-    assert_string_equal(get(host, "/a"), "...");
-    assert_string_equal(get_with(host, "/a", "If-Modified-Since", "Sun, 06 Nov 1994 08:49:37 GMT"), "-");
-    head_comes(conditional, 304, "max-age=60", NULL);
-    assert_string_equal(status_of(conditional), "sheaf; fwd=uri-miss; detail=status");
-    assert_string_equal(get(host, "/a"), "..."); /* it tells nothing of what others get */
-    head_comes(plain, 200, "max-age=60", NULL);
-    body_passes(plain, "x");
-    assert_string_equal(get(host, "/a"), "x");
-    host_free(host);
-}
-
 static void what_passes_ends_with_the_instance(void **state)
 {
     host_t *host = opened(NULL, NULL);
@@ -326,7 +306,6 @@ int main(void)
         cmocka_unit_test(a_stale_answer_stands_in_when_the_backend_fails),
         cmocka_unit_test(a_fault_of_a_plugin_is_no_failure_of_the_backend),
         cmocka_unit_test(what_was_asked_for_before_an_unsafe_method_is_not_stored_after),
-        cmocka_unit_test(who_has_conditions_of_its_own_leads_nobody),
         cmocka_unit_test(what_passes_ends_with_the_instance),
     };
 
