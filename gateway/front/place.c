@@ -126,3 +126,38 @@ sheaf_err_t sheaf_place_find(sheaf_visit_t *visit, sheaf_fail_t *fail)
     visit->endpoint = sheaf_snapshot_endpoint(snapshot, visit->outer.path, sheaf_str_cut(&methods, ','), &match);
     return sheaf_fail(fail, SHEAF_ERR_METHOD, "the endpoint answers %.*s", SHEAF_STR_ARG(visit->allow));
 }
+
+/* Is it written as it is routed? */
+static bool is_normal(sheaf_str_t path)
+{
+    for (size_t i = 0; i + 1 < path.len; i++)
+        if (path.base[i] == '/' && (path.base[i + 1] == '/' || path.base[i + 1] == '.'))
+            return false;
+    return is_clean(path);
+}
+
+static uint64_t most_of_route(const sheaf_snapshot_t *snapshot, sheaf_str_t method, sheaf_str_t host, sheaf_str_t path)
+{
+    sheaf_pool_t *pool = sheaf_pool_new();
+    sheaf_match_t match;
+    const sheaf_route_conf_t *route =
+        sheaf_snapshot_route(snapshot, host, path, method, SHEAF_EXPOSURE_DIRECT, pool, &match);
+
+    sheaf_pool_free(pool);
+    return route == NULL ? UINT64_MAX : route->max_body_bytes;
+}
+
+uint64_t sheaf_place_most_bytes(const sheaf_snapshot_t *snapshot, sheaf_str_t method, sheaf_str_t host,
+                                sheaf_str_t target)
+{
+    sheaf_str_t path = sheaf_str_cut(&target, '?');
+    const sheaf_endpoint_conf_t *endpoint;
+    sheaf_match_t match;
+
+    if (!is_normal(path))
+        return UINT64_MAX;
+    endpoint = sheaf_snapshot_endpoint(snapshot, path, method, &match);
+    if (endpoint != NULL)
+        return endpoint->max_body_bytes;
+    return match.allow.base != NULL ? UINT64_MAX : most_of_route(snapshot, method, host, path);
+}

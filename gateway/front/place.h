@@ -12,4 +12,9 @@ sheaf_err_t sheaf_place_check_host(const sheaf_visit_t *visit, sheaf_fail_t *fai
  * none. In either case `fail` has the sentence. visit->allow is set in all cases but NOT_FOUND. */
 sheaf_err_t sheaf_place_find(sheaf_visit_t *visit, sheaf_fail_t *fail);
 
+/* How long a body may be, by the head alone: of the endpoint, or of the route that is asked directly; UINT64_MAX when that
+ * cannot be told yet, as of a path that has to be normalised first. `target`: path and query. */
+uint64_t sheaf_place_most_bytes(const sheaf_snapshot_t *snapshot, sheaf_str_t method, sheaf_str_t host,
+                                sheaf_str_t target);
+
 #endif

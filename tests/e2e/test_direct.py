@@ -91,6 +91,37 @@ class Requests(Case):
         self.assertEqual(document["body"], "body")
         self.assertNotIn("expect", document["headers"])
 
+    def test_who_would_wait_for_continue_hears_of_what_is_too_large_at_once(self):
+        sheaf = self.start(endpoint="max_body: 1KiB", endpoints="- {path: /large, max_body: 1MiB}",
+                           routes='- {match: "/only", hosts: [a.example], rewrite: "/echo", upstream: origin, max_body: 20}')
+        cases = [("/small", "h", 16, 100), ("/small", "h", 17, 413), ("/small?a=/../x", "h", 17, 413), ("/o/echo", "h", 1 << 20, 100),
+                 ("/batch", "h", 1024, 100), ("/batch", "h", 1025, 413), ("/large", "h", 1 << 20, 100), ("http://h/small", "h", 17, 413),
+                 ("/only", "a.example", 20, 100), ("/only", "a.example", 21, 413)]
+        for target, host, length, status in cases:
+            with self.subTest(target=target, length=length):
+                client = RawClient(sheaf.at)
+                client.send(f"POST {target} HTTP/1.1\r\nHost: {host}\r\nExpect: 100-Continue\r\nContent-Length: {length}\r\n"
+                            "Content-Type: application/json\r\n\r\n".encode())
+                head = client.read_until(b"\r\n\r\n")
+                self.assertTrue(head.startswith(b"HTTP/1.1 %d " % status), head)
+                if status == 413:
+                    client.send(b" " * length)  # one that did not wait
+                    while more := client.sock.recv(65536):
+                        head += more
+                    self.assertIn(b'"urn:sheaf:problem:too-large"', head)
+                    self.assertIn(b"connection: close", head.lower())
+                client.close()
+
+    def test_what_is_too_large_by_another_way_of_writing_its_path_is_so_in_the_end(self):
+        for target in ("/./small", "/small/../small", "/%73mall"):
+            with self.subTest(target=target):
+                client = RawClient(self.sheaf.at)
+                client.send(f"POST {target} HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 17\r\n\r\n".encode())
+                self.assertIn(b"100 Continue", client.read_until(b"\r\n\r\n"))
+                client.send(b"x" * 17)
+                self.assertEqual(client.read_response().status, 413)
+                client.close()
+
     def test_chunks_become_a_body(self):
         client = RawClient(self.sheaf.at)
         client.send(b"PUT /o/echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nX-T: 1\r\n\r\n")

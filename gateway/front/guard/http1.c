@@ -2,6 +2,7 @@
 
 #include "gateway/front/client.h"
 #include "gateway/front/guard/streams.h"
+#include "gateway/front/place.h"
 
 #define HEAD_MOST (64u << 10) /* of whoever is no client */
 
@@ -90,6 +91,32 @@ static size_t hand_over(const sheaf_wire_head_t *head, struct phr_header *header
     return count;
 }
 
+static bool waits_for_continue(const sheaf_wire_head_t *head)
+{
+    for (uint32_t i = 0; i < head->header_count && head->minor_version > 0; i++)
+        if (sheaf_str_eq(head->headers[i].name, SHEAF_STR("expect")))
+            return sheaf_str_ieq(head->headers[i].value, SHEAF_STR("100-continue"));
+    return false;
+}
+
+/* RFC 9110 10.1.1: where the head says that the answer is 413, its client is not asked to send the body. libh2o sees to that
+ * only beyond the largest limit of all. */
+static bool is_too_large(const sheaf_client_t *client, const sheaf_wire_head_t *head)
+{
+    return head->body == SHEAF_WIRE_LENGTH && !client->is_admin && waits_for_continue(head) &&
+           head->content_length >
+               sheaf_place_most_bytes(client->front->epoch->env.snapshot, head->method, head->host, head->target);
+}
+
+static void object(sheaf_client_t *client, sheaf_err_t err, const char *why, sheaf_wire_head_t *head)
+{
+    client->objection = (sheaf_objection_t){err, why};
+    head->body = SHEAF_WIRE_NO_BODY;
+    head->method = SHEAF_STR("GET");
+    head->target = SHEAF_STR("/");
+    head->minor_version = 1;
+}
+
 /* What the handler is given instead of a head that was refused. */
 static size_t hand_over_fault(struct phr_header *headers)
 {
@@ -129,12 +156,11 @@ SHEAF_GUARD_REPLACES int phr_parse_request(const char *bytes, size_t len, const 
         return -1;
     if (used < 0) {
         sheaf_count(client->front->env.metrics, SHEAF_METRIC_REFUSED_HTTP1, 1);
-        client->objection = (sheaf_objection_t){err, why};
-        head.body = SHEAF_WIRE_NO_BODY;
-        head.method = SHEAF_STR("GET");
-        head.target = SHEAF_STR("/");
-        head.minor_version = 1;
+        object(client, err, why, &head);
         used = (long)len;
+    } else if (client != NULL && is_too_large(client, &head)) {
+        err = SHEAF_ERR_TOO_LARGE;
+        object(client, err, "the body is larger than what is taken here", &head);
     }
     if (client != NULL && head.body != SHEAF_WIRE_NO_BODY)
         sheaf_pace_enter(client, SHEAF_PHASE_BODY);

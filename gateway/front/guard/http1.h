@@ -3,8 +3,9 @@
  * Fact 12 (libh2o.md): libh2o's parser takes Content-Length with Transfer-Encoding, chunk sizes like 0x4, bare LF, no
  * Host or two. Here http/wire.h decides, and libh2o is told what it says. A head that is refused reaches the handler as
  * a request that asks for the end of the connection and carries a fault: so it is answered in problem+json, counted and
- * logged, and nothing that was sent behind it is ever looked at. An offer to upgrade to h2c is not passed on (RFC 9113
- * 3.1 has done away with it). */
+ * logged, and nothing that was sent behind it is ever looked at. So is one that waits for 100 with a Content-Length over
+ * the limit of its endpoint or route: libh2o knows one limit for all, and would say 100 first. An offer to upgrade to h2c
+ * is not passed on (RFC 9113 3.1 has done away with it). */
 #ifndef SHEAF_FRONT_GUARD_HTTP1_H
 #define SHEAF_FRONT_GUARD_HTTP1_H
 
