@@ -314,5 +314,5 @@ void sheaf_check(sheaf_report_t *report, const sheaf_yaml_t *root, sheaf_snapsho
     check_upstreams(report, root, snapshot);
     sheaf_route_check_all(report, root, snapshot);
     check_endpoints(report, root, snapshot);
-    sheaf_guards_check(report, root, &snapshot->conf);
+    sheaf_guards_check(report, root, snapshot);
 }

@@ -309,9 +309,117 @@ static void doubt_endpoint(sheaf_report_t *report, const sheaf_conf_t *conf, con
             doubt_guard(report, conf, endpoint, endpoint->plugins.items[i], entry->mark);
 }
 
-void sheaf_guards_check(sheaf_report_t *report, const sheaf_yaml_t *root, const sheaf_conf_t *conf)
+/* --- astray --- */
+
+/* A path that it matches: something for each parameter, nothing for a rest. */
+static sheaf_str_t example_of(sheaf_str_t match, sheaf_pool_t *pool)
+{
+    char *path = sheaf_pool_alloc(pool, match.len + 1);
+    size_t len = 0;
+
+    while (match.len > 0) {
+        sheaf_str_t literal = sheaf_str_cut(&match, '{'), name = sheaf_str_cut(&match, '}');
+
+        memcpy(path + len, literal.base, literal.len);
+        len += literal.len;
+        if (name.len > 0 && name.base[name.len - 1] != '.')
+            path[len++] = '-';
+    }
+    return sheaf_str(path, len);
+}
+
+static sheaf_str_t without_end_slash(sheaf_str_t path)
+{
+    return sheaf_str(path.base, path.len - (path.len > 0 && path.base[path.len - 1] == '/'));
+}
+
+static sheaf_str_t with_other_end(sheaf_str_t path, sheaf_pool_t *pool)
+{
+    sheaf_str_t bare = without_end_slash(path);
+
+    return bare.len < path.len ? bare : sheaf_pool_printf(pool, "%.*s/", SHEAF_STR_ARG(path));
+}
+
+typedef struct {
+    const sheaf_route_conf_t *route; /* NULL: none answers */
+    sheaf_str_t sent;                /* to its upstream, but for a slash at its end */
+} way_t;
+
+/* For one of the hosts and methods of `like`. */
+static way_t way_of(const sheaf_snapshot_t *snapshot, const sheaf_route_conf_t *like, sheaf_str_t path,
+                    sheaf_exposure_t who, sheaf_pool_t *pool)
+{
+    sheaf_str_t host = like->hosts.count > 0 ? like->hosts.items[0] : SHEAF_STR("");
+    sheaf_str_t method = like->methods.count > 0 ? like->methods.items[0] : SHEAF_STR("GET");
+    sheaf_match_t match;
+    way_t way;
+
+    if (sheaf_str_starts(host, SHEAF_STR("*")))
+        host = sheaf_pool_printf(pool, "x%.*s", (int)host.len - 1, host.base + 1);
+    way.route = sheaf_snapshot_route(snapshot, host, path, method, who, pool, &match);
+    if (way.route != NULL && way.route->rewrite != NULL)
+        path = sheaf_rewrite_apply(way.route->rewrite, &match, pool);
+    way.sent = without_end_slash(path);
+    return way;
+}
+
+/* Who answers for the other end of the route's paths, at the same place and without the guard; NULL: nobody. */
+static const sheaf_route_conf_t *way_round(const sheaf_snapshot_t *snapshot, const sheaf_route_conf_t *route,
+                                           const sheaf_plugin_conf_t *guard, sheaf_str_t path, sheaf_str_t other,
+                                           sheaf_pool_t *pool)
+{
+    static const sheaf_exposure_t all[] = {SHEAF_EXPOSURE_DIRECT, SHEAF_EXPOSURE_BATCH};
+
+    for (size_t i = 0; i < SHEAF_COUNT(all); i++) {
+        way_t straight = way_of(snapshot, route, path, all[i], pool);
+        way_t round = way_of(snapshot, route, other, all[i], pool);
+
+        if (straight.route == route && round.route != NULL && round.route != route &&
+            round.route->upstream == route->upstream && sheaf_str_eq(straight.sent, round.sent) &&
+            !has_its_like(&round.route->plugins, guard))
+            return round.route;
+    }
+    return NULL;
+}
+
+/* The same of a template: a rest goes with the slash before it. */
+static sheaf_str_t template_with_other_end(sheaf_str_t match, bool has_more, sheaf_pool_t *pool)
+{
+    if (has_more)
+        return with_other_end(match, pool);
+    while (match.base[match.len - 1] != '/')
+        match.len--;
+    return without_end_slash(match);
+}
+
+static void doubt_route(sheaf_report_t *report, const sheaf_snapshot_t *snapshot, const sheaf_route_conf_t *route,
+                        const sheaf_yaml_t *node)
+{
+    const sheaf_yaml_t *entry = children(node, "plugins");
+    sheaf_pool_t *pool = sheaf_pool_new();
+    sheaf_str_t path = example_of(route->match, pool), other = with_other_end(path, pool);
+    sheaf_str_t other_end = template_with_other_end(route->match, other.len > path.len, pool);
+
+    for (uint32_t i = 0; i < route->plugins.count && path.len > 1; i++, entry = entry->next) {
+        const sheaf_plugin_conf_t *guard = route->plugins.items[i];
+        const sheaf_route_conf_t *round = NULL;
+
+        if (is_guard_of_items(guard) && !has_trait(guard, SHEAF_P_REPLAYS) &&
+            !has_its_like(&snapshot->conf.plugins, guard))
+            round = way_round(snapshot, route, guard, path, other, pool);
+        if (round != NULL)
+            sheaf_report_warning(report, entry->mark,
+                                 "`%.*s` gets past `%.*s`, by way of `%.*s` to the same upstream, which may see no "
+                                 "difference: list it there too, or match both",
+                                 SHEAF_VALUE_ARG(other_end), SHEAF_STR_ARG(guard->name), SHEAF_VALUE_ARG(round->match));
+    }
+    sheaf_pool_free(pool);
+}
+
+void sheaf_guards_check(sheaf_report_t *report, const sheaf_yaml_t *root, const sheaf_snapshot_t *snapshot)
 {
     static const sheaf_plugins_t nobody = {NULL, 0};
+    const sheaf_conf_t *conf = &snapshot->conf;
     const sheaf_yaml_t *node = children(root, "routes");
 
     for (uint32_t i = 0; i < conf->routes.count; i++, node = node->next)
@@ -330,4 +438,7 @@ void sheaf_guards_check(sheaf_report_t *report, const sheaf_yaml_t *root, const 
     node = children(root, "endpoints");
     for (uint32_t i = 0; i < conf->endpoints.count && report->errors == 0; i++, node = node->next)
         doubt_endpoint(report, conf, &conf->endpoints.items[i], node);
+    node = children(root, "routes");
+    for (uint32_t i = 0; i < conf->routes.count && report->errors == 0; i++, node = node->next)
+        doubt_route(report, snapshot, &conf->routes.items[i], node);
 }
