@@ -14,8 +14,8 @@ import time
 import unittest
 
 import pki
-from harness import (DATA, DEADLINE, END_HEADERS, END_STREAM, HEADERS, ROOT, RST_STREAM, WINDOW_UPDATE, Case, Http2Client, RawClient, frame,
-                     literal, wait_until)
+from harness import (DATA, DEADLINE, END_HEADERS, END_STREAM, HEADERS, ROOT, RST_STREAM, WINDOW_UPDATE, Case, Http2Client, Origin,
+                     RawClient, Sheaf, frame, literal, wait_until)
 from scripted import HEAD, Scripted
 from slow_reader import kib
 
@@ -45,8 +45,8 @@ class Streaming(Case):
         return client, exchange
 
     @staticmethod
-    def ask(client, stream, flags, method=b"GET", length=b"0"):
-        fields = ((b":method", method), (b":path", b"/s/x"), (b":scheme", b"http"), (b":authority", b"h"), (b"content-length", length))
+    def ask(client, stream, flags, method=b"GET", length=b"0", path=b"/s/x"):
+        fields = ((b":method", method), (b":path", path), (b":scheme", b"http"), (b":authority", b"h"), (b"content-length", length))
         client.sock.sendall(frame(HEADERS, END_HEADERS | flags, stream, b"".join(literal(*field) for field in fields)))
 
     def begin_http2(self, stream=1, client=None):
@@ -280,6 +280,40 @@ class Stalls(Streaming):
             client.sock.recv(1)
         exchange.say(b"data: late\n\n")
         client.read_until(b"data: late")
+
+
+class SlowReaders(Case):
+    """Who takes next to nothing of an answer, and others who ask the same upstream, which has one connection."""
+    places = {"upstream": "max_connections: 1, timeout: 700ms",
+              "upstreams": 'large: {{servers: ["http://127.0.0.1:{origin}"], max_connections: 1, timeout: 700ms}}',
+              "routes": '- {match: "/large/{rest...}", rewrite: "/{rest...}", upstream: large}'}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.origin = Origin()
+        cls.addClassCleanup(cls.origin.kill)
+        places = {**cls.places, "upstreams": cls.places["upstreams"].format(origin=cls.origin.at)}
+        cls.sheaf = Sheaf(cls.origin, **places)
+        cls.addClassCleanup(cls.sheaf.stop)
+
+    def dawdle(self, path):
+        """Asks, and lets the window of the connection shut: 64 KiB."""
+        client = Http2Client(self.sheaf.at)
+        self.addCleanup(client.sock.close)
+        Streaming.ask(client, 1, END_STREAM, path=path.encode())
+        taken = 0
+        while taken < 65535:
+            kind, _, _, payload = client.read()
+            taken += len(payload) if kind == DATA else 0
+
+    def test_an_answer_of_128_kib_holds_no_connection(self):
+        self.dawdle("/o/bytes/120000")
+        self.assertEqual(self.sheaf.request("GET", "/o/text").status, 200)
+
+    def test_a_larger_one_holds_one_of_its_upstream_alone(self):
+        self.dawdle("/large/bytes/9000000")
+        self.assertEqual(self.sheaf.request("GET", "/large/text").status, 503)
+        self.assertEqual(self.sheaf.request("GET", "/o/text").status, 200)
 
 
 @unittest.skipUnless(RELEASE.exists(), "a sanitizer's malloc does not tell: cmake --preset release")
