@@ -99,7 +99,7 @@ struct sheaf_exchange {
     uint32_t unused;        /* is_streamed: bytes of its answer that its owner has and has not given back */
     uint16_t pace;          /* of its route, in hedge */
     uint16_t probe;         /* of a breaker: its round, or 0 */
-    bool has_full_time;     /* it flies with the whole timeout of the upstream, or its route, before it */
+    bool has_full_time;     /* it flies with nearly the whole timeout of the upstream, or its route, before it */
     bool is_in_flight;      /* counted among what flies */
     bool is_trial;          /* it may well be late, and is sent to see (shed) */
     bool is_timed;          /* how long it takes is of interest to hedge */

@@ -242,7 +242,7 @@ static uint64_t full_time_ms(const sheaf_group_t *group, const sheaf_exchange_t 
 
 void sheaf_group_send(sheaf_group_t *group, sheaf_exchange_t *exchange)
 {
-    uint64_t most_ms = group->env->clock->now_ms + full_time_ms(group, exchange);
+    uint64_t full_ms = full_time_ms(group, exchange), most_ms = group->env->clock->now_ms + full_ms;
 
     SHEAF_ASSERT(exchange->state == SHEAF_EXCHANGE_IDLE);
     exchange->flight = exchange->line = NULL;
@@ -255,8 +255,8 @@ void sheaf_group_send(sheaf_group_t *group, sheaf_exchange_t *exchange)
     exchange->refused = exchange->stranded = 0;
     exchange->keeper = group;
     exchange->deadline.on_expired = on_exchange_deadline;
-    exchange->has_full_time = exchange->deadline_ms >= most_ms;
-    exchange->end_ms = exchange->has_full_time ? most_ms : exchange->deadline_ms;
+    exchange->has_full_time = exchange->deadline_ms >= most_ms - full_ms / 16; /* plugins may take a moment */
+    exchange->end_ms = exchange->deadline_ms < most_ms ? exchange->deadline_ms : most_ms;
     sheaf_deadline_set(group->env->deadlines, &exchange->deadline, exchange->end_ms);
     sheaf_triage_begin(&group->triage, exchange);
     launch(group, exchange);

@@ -66,6 +66,23 @@ static void a_mute_server_is_ejected_by_the_timeout_of_the_route_and_not_by_that
     }
 }
 
+/* A plugin that asks somebody else first takes a little of the time, and is no excuse. */
+static void a_mute_server_is_ejected_where_a_plugin_took_a_moment(void **state)
+{
+    worker_t *w = ejecting();
+    ask_t ask;
+
+    w->conf->outlier.errors = 1;
+    w->conf->timeout_ms = 64;
+    worker_open(w);
+    get_repeatable(&ask, w, "/");
+    ask.exchange.deadline_ms = w->clock.now_ms + w->conf->timeout_ms - 4;
+    ask_whole(&ask);
+    assert_int_equal(ask.err, SHEAF_ERR_TIMEOUT);
+    assert_int_equal(metric(w, SHEAF_METRIC_EJECTIONS), 1);
+    worker_end(w);
+}
+
 static void a_server_that_refuses_connections_is_ejected(void **state)
 {
     worker_t *w = ejecting();
@@ -231,6 +248,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_ejected_server_is_not_asked_until_its_time_is_over),
         cmocka_unit_test(a_mute_server_is_ejected_by_the_timeout_of_the_route_and_not_by_that_of_an_item),
+        cmocka_unit_test(a_mute_server_is_ejected_where_a_plugin_took_a_moment),
         cmocka_unit_test(a_server_that_refuses_connections_is_ejected),
         cmocka_unit_test(a_server_that_swallows_requests_is_ejected_by_the_timeout_of_the_upstream_alone),
         cmocka_unit_test(a_server_is_not_blamed_for_time_that_was_spent_in_the_line),
