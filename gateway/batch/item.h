@@ -139,9 +139,9 @@ static inline bool sheaf_item_has_failed(const sheaf_item_t *item)
  * (Idempotency-Key) and its route trusts the backend to know the name again. */
 static inline bool sheaf_item_is_repeatable(const sheaf_item_t *item)
 {
-    return item->exchange.is_idempotent ||
-           (item->route->retry_unsafe &&
-            sheaf_headers_find(&item->exchange.headers, SHEAF_STR("idempotency-key")) != NULL);
+    const sheaf_header_t *key = sheaf_headers_find(&item->exchange.headers, SHEAF_STR("idempotency-key"));
+
+    return item->exchange.is_idempotent || (item->route->retry_unsafe && key != NULL && key->value.len != 0);
 }
 
 /* The status that stands in its result: 208 when it is reported as a repetition. */
