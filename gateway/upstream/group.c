@@ -370,6 +370,7 @@ static void note_answered(sheaf_group_t *group, sheaf_flight_t *flight)
     sheaf_throttle_answered(&group->throttle, exchange, flight->status);
     sheaf_triage_answered(&group->triage, exchange, flight->status);
     exchange->is_answered = true;
+    sheaf_group_serve_soon(group);
 }
 
 static bool on_head(sheaf_flight_t *flight, const sheaf_answer_head_t *head)

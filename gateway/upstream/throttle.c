@@ -50,7 +50,8 @@ bool sheaf_throttle_has_room(sheaf_throttle_t *throttle)
 {
     if (throttle->conf->max_in_flight != 0 && throttle->in_flight >= throttle->conf->max_in_flight)
         return false;
-    if (throttle->gradient == NULL || throttle->in_flight < sheaf_gradient_limit(throttle->gradient))
+    if (throttle->gradient == NULL ||
+        throttle->in_flight - throttle->answered < sheaf_gradient_limit(throttle->gradient))
         return true;
     sheaf_gradient_full(throttle->gradient);
     return false;
@@ -129,6 +130,7 @@ void sheaf_throttle_undo(sheaf_throttle_t *throttle, sheaf_exchange_t *exchange)
         return;
     exchange->is_in_flight = false;
     throttle->in_flight--;
+    throttle->answered -= exchange->is_answered;
     sheaf_gauge(throttle->metrics, SHEAF_METRIC_EXCHANGES_FLYING, -1);
 }
 
@@ -154,8 +156,9 @@ void sheaf_throttle_leave(sheaf_throttle_t *throttle, sheaf_exchange_t *exchange
         tell(throttle, exchange, err, status);
 }
 
-void sheaf_throttle_answered(const sheaf_throttle_t *throttle, const sheaf_exchange_t *exchange, uint16_t status)
+void sheaf_throttle_answered(sheaf_throttle_t *throttle, const sheaf_exchange_t *exchange, uint16_t status)
 {
+    throttle->answered += exchange->is_in_flight;
     tell(throttle, exchange, SHEAF_OK, status);
 }
 

@@ -17,6 +17,7 @@ typedef struct sheaf_throttle {
     sheaf_metrics_t *metrics; /* may be NULL */
     const sheaf_upstream_conf_t *conf;
     uint32_t in_flight;
+    uint32_t answered;          /* of them, streamed ones whose head has passed */
     sheaf_gradient_t *gradient; /* NULL: off */
     sheaf_shed_t *shed;         /* NULL: off */
 } sheaf_throttle_t;
@@ -38,8 +39,9 @@ void sheaf_throttle_enter(sheaf_throttle_t *throttle, sheaf_exchange_t *exchange
 void sheaf_throttle_leave(sheaf_throttle_t *throttle, sheaf_exchange_t *exchange, sheaf_err_t err, uint16_t status);
 
 /* The head of an answer to a streamed one is handed to its owner, who takes what time it likes from here on: how long it took
- * is known now, and is not asked of leave. */
-void sheaf_throttle_answered(const sheaf_throttle_t *throttle, const sheaf_exchange_t *exchange, uint16_t status);
+ * is known now, and is not asked of leave. The adaptive limit is one of those that wait for an answer: it makes room, where
+ * an event stream would stand in the way of others for hours. */
+void sheaf_throttle_answered(sheaf_throttle_t *throttle, const sheaf_exchange_t *exchange, uint16_t status);
 
 /* An attempt came to nothing, and will be made again: the backend has not acted on it, so how long it flew says nothing. */
 void sheaf_throttle_undo(sheaf_throttle_t *throttle, sheaf_exchange_t *exchange);

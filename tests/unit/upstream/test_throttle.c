@@ -70,6 +70,36 @@ static void a_retry_at_the_limit_of_conns_goes_to_another_server(void **state)
     worker_end(w);
 }
 
+/* An event stream stands for hours: it is not to stand in the way of others for as long. */
+static void a_streamed_answer_leaves_the_adaptive_limit_with_its_head(void **state)
+{
+    worker_t *w = worker_new();
+    ask_t stream, waiting, last;
+
+    worker_use(w, "127.0.0.1", &w->a.port, 1);
+    w->conf->adaptive = (sheaf_adaptive_conf_t){
+        .mark = {1, 1}, .min = 1, .max = 1, .tolerance_percent = 200, .window_ms = 100, .measure_ms = 3600000};
+    worker_open(w);
+    step_text(&w->a, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhi");
+    step_text(&w->a, OK_HI);
+    step_text(&w->a, OK_HI);
+    ask_get(&stream, w, "/events");
+    stream.exchange.is_streamed = true;
+    ask_get(&waiting, w, "/1");
+    ask_send(&stream);
+    ask_send(&waiting);
+    assert_int_equal(metric(w, SHEAF_METRIC_EXCHANGES_WAITING), 1);
+    worker_until(w, &waiting.is_done);
+    assert_answer(&waiting, 200, "hi");
+    assert_int_equal(metric(w, SHEAF_METRIC_EXCHANGES_FLYING), 1);
+    ask_cancel(&stream);
+    ask_get(&last, w, "/2");
+    ask_whole(&last);
+    assert_answer(&last, 200, "hi");
+    assert_int_equal(metric(w, SHEAF_METRIC_EXCHANGES_FLYING), 0);
+    worker_end(w);
+}
+
 #define CROWD 20
 
 /* Asks in crowds until the adaptive limit is below `most`, or not below it any more. */
@@ -233,9 +263,11 @@ static void a_streamed_answer_takes_as_long_as_its_head(void **state)
         sheaf_throttle_answered(&b.throttle, &exchange, 200);
         exchange.is_answered = true;
         assert_int_equal(b.throttle.in_flight, 1);
+        assert_int_equal(b.throttle.answered, 1);
         bench_pass(&b, 60000);
         sheaf_throttle_leave(&b.throttle, &exchange, ends[i % 3], 200);
         assert_int_equal(b.throttle.in_flight, 0);
+        assert_int_equal(b.throttle.answered, 0);
     }
     assert_false(bench_sheds(&b, 10));
     assert_true(sheaf_gradient_limit(b.throttle.gradient) >= SHEAF_GRADIENT_START);
@@ -248,6 +280,7 @@ int main(void)
         cmocka_unit_test(beyond_max_in_flight_exchanges_wait_though_conns_are_free),
         cmocka_unit_test(a_cancelled_exchange_makes_room_for_the_next),
         cmocka_unit_test(a_retry_at_the_limit_of_conns_goes_to_another_server),
+        cmocka_unit_test(a_streamed_answer_leaves_the_adaptive_limit_with_its_head),
         cmocka_unit_test(what_was_not_acted_on_says_nothing_of_latency),
         cmocka_unit_test(what_cannot_be_in_time_is_shed_until_a_trial_makes_it),
         cmocka_unit_test(the_adaptive_limit_is_shown_and_bounds_what_flies),
