@@ -52,20 +52,24 @@ static sheaf_server_t *slot_for(const sheaf_service_t *service, const sheaf_targ
 
 typedef struct change {
     uint32_t came, left, placed;
+    bool is_weighed_anew; /* or of another rank */
     bool is_wanted[SHEAF_SERVICE_SIZE];
 } change_t;
 
 /* Its conns and what is known of it stay as they are when it is there already. */
 static void place_target(const sheaf_service_t *service, const sheaf_target_t *target, change_t *change)
 {
+    uint32_t weight = service->weight * (target->weight != 0 ? target->weight : 1u);
+    uint32_t rank = service->rank + target->priority - service->name->targets[0].priority;
     sheaf_server_t *slot = slot_for(service, target);
 
     if (slot == NULL || change->is_wanted[slot - service->gate])
         return;
     if (!is_of(slot, target))
         sheaf_server_move(slot, service->resolver, sheaf_str_of(target->host), target->port);
-    slot->weight = service->weight * (target->weight != 0 ? target->weight : 1u);
-    slot->rank = service->rank + target->priority - service->name->targets[0].priority;
+    change->is_weighed_anew |= slot->weight != weight || slot->rank != rank;
+    slot->weight = weight;
+    slot->rank = rank;
     change->came += slot->is_vacant;
     change->placed++;
     change->is_wanted[slot - service->gate] = true;
@@ -123,6 +127,8 @@ static void apply(sheaf_service_t *service)
     service->gate->is_vacant = change.placed != 0;
     if (change.came != 0 || change.left != 0)
         log_change(service, &change);
+    else if (!change.is_weighed_anew) /* most answers are: a ring is not made anew each second */
+        return;
     if (service->on_changed != NULL)
         service->on_changed(service->keeper);
 }

@@ -315,6 +315,37 @@ static void a_place_is_given_on_only_when_nothing_points_at_it(void **state)
     site_end(&s);
 }
 
+static int changes;
+
+static void count_change(sheaf_balance_t *balance)
+{
+    (void)balance;
+    changes++;
+}
+
+/* One comes each second, where TTLs are short: what is made of the servers is not made anew each time. */
+static void an_answer_that_says_the_same_is_no_change(void **state)
+{
+    zone_t zone = ZONE({1, 30, "a.test"}, {1, 10, "b.test"});
+    site_t s;
+
+    site_of_service(&s, &zone);
+    site_open(&s);
+    let_both_answer(&s, 1);
+    ask_often(&s, 1);
+    changes = 0;
+    s.group->balance.on_changed = count_change;
+    tell(&s, ZONE({1, 10, "b.test"}, {1, 30, "a.test"}));
+    assert_int_equal(changes, 0);
+    tell(&s, ZONE({1, 30, "a.test"}, {1, 20, "b.test"}));
+    assert_int_equal(changes, 1);
+    tell(&s, ZONE({1, 30, "a.test"}, {2, 20, "b.test"}));
+    assert_int_equal(changes, 2);
+    tell(&s, ZONE({1, 30, "a.test"}));
+    assert_int_equal(changes, 3);
+    site_end(&s);
+}
+
 static void a_lookup_that_fails_changes_nothing(void **state)
 {
     zone_t zone = ZONE({1, 1, "a.test"});
@@ -489,6 +520,7 @@ int main(void)
         cmocka_unit_test(who_comes_back_finds_its_place_although_something_flies_there),
         cmocka_unit_test(a_place_is_given_on_only_when_nothing_points_at_it),
         cmocka_unit_test(a_lookup_that_fails_changes_nothing),
+        cmocka_unit_test(an_answer_that_says_the_same_is_no_change),
         cmocka_unit_test(without_any_answer_it_is_a_resolve_error_that_names_the_service),
         cmocka_unit_test(an_ejection_is_forgotten_with_who_left_and_the_last_is_never_ejected),
         cmocka_unit_test(a_key_stays_at_its_server_when_others_come_and_go),
