@@ -20,8 +20,9 @@ typedef struct sheaf_balance {
     uint32_t present_count;                                                 /* without; at least one */
     void (*on_left)(struct sheaf_balance *balance, sheaf_server_t *server); /* may be NULL: it is vacant from now on */
     void (*on_changed)(struct sheaf_balance *balance);                      /* may be NULL: others are there */
-    char detail[96];                                                        /* why a name was not found last */
-    sheaf_service_t *services;                                              /* private, as all below */
+    void (*on_back)(struct sheaf_balance *balance); /* may be NULL: one that was left out may be taken again */
+    char detail[96];                                /* why a name was not found last */
+    sheaf_service_t *services;                      /* private, as all below */
     uint32_t service_count;
     uint32_t end;   /* all behind it are vacant */
     uint32_t next;  /* whose turn it is where all are equal */

@@ -26,6 +26,7 @@ static void on_stuck(sheaf_conn_t *conn);
 /* What balance tells. */
 static void on_left(sheaf_balance_t *balance, sheaf_server_t *server);
 static void on_changed(sheaf_balance_t *balance);
+static void on_back(sheaf_balance_t *balance);
 /* And time. */
 static void on_exchange_deadline(sheaf_deadline_t *node);
 static void on_serve(sheaf_task_t *task);
@@ -61,6 +62,7 @@ sheaf_group_t *sheaf_group_new(sheaf_conn_env_t *env, sheaf_soon_t *soon, sheaf_
                        sheaf_chance_next(&chance));
     group->balance.on_left = on_left;
     group->balance.on_changed = on_changed;
+    group->balance.on_back = on_back;
     sheaf_stock_init(&group->stock, env, &group->balance);
     sheaf_line_init(&group->line);
     sheaf_throttle_init(&group->throttle, env->clock, env->metrics, conf);
@@ -83,6 +85,12 @@ static void on_left(sheaf_balance_t *balance, sheaf_server_t *server)
 static void on_changed(sheaf_balance_t *balance)
 {
     sheaf_monitor_renew(&SHEAF_OWNER(balance, sheaf_group_t, balance)->monitor);
+}
+
+/* Its conns take more again: whoever waits because no other one may be opened need not wait for an answer. */
+static void on_back(sheaf_balance_t *balance)
+{
+    sheaf_group_serve_soon(SHEAF_OWNER(balance, sheaf_group_t, balance));
 }
 
 void sheaf_group_let_go(sheaf_conn_t *conn)

@@ -137,6 +137,8 @@ void sheaf_monitor_refresh(sheaf_monitor_t *monitor)
         if (server->is_unhealthy)
             sheaf_stock_clear(monitor->stock, server); /* nobody may take an idle conn of it */
     }
+    if (balance->on_back != NULL)
+        balance->on_back(balance);
 }
 
 /* --- who asks --- */

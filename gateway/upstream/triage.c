@@ -123,6 +123,7 @@ static void on_readmit(sheaf_deadline_t *node)
 {
     sheaf_triage_t *triage = SHEAF_OWNER(node, sheaf_triage_t, readmit);
     uint64_t next_ms = SHEAF_NEVER;
+    bool is_back = false;
 
     for (uint32_t i = 0; i < triage->balance->count; i++) {
         sheaf_server_t *server = &triage->balance->servers[i];
@@ -130,11 +131,14 @@ static void on_readmit(sheaf_deadline_t *node)
         if (sheaf_outlier_readmit(&triage->outliers, &server->outlier, now_ms(triage))) {
             sheaf_gauge(triage->env->metrics, SHEAF_METRIC_SERVERS_EJECTED, -1);
             log_server(triage, server, "server readmitted");
+            is_back = true;
         } else if (server->outlier.is_ejected && server->outlier.until_ms < next_ms) {
             next_ms = server->outlier.until_ms;
         }
     }
     sheaf_deadline_set(triage->env->deadlines, node, next_ms);
+    if (is_back && triage->balance->on_back != NULL)
+        triage->balance->on_back(triage->balance);
 }
 
 void sheaf_triage_blame(sheaf_triage_t *triage, sheaf_server_t *server)

@@ -154,7 +154,7 @@ static void who_finds_only_a_broken_conn_dials_none_beyond_the_limit(void **stat
     end(&p);
 }
 
-static void write_unhealthy(sheaf_slate_t *slate, uint64_t key)
+static sheaf_slate_line_t *write_unhealthy(sheaf_slate_t *slate, uint64_t key)
 {
     sheaf_health_t health = {.is_unhealthy = true};
     sheaf_slate_line_t *line;
@@ -163,6 +163,7 @@ static void write_unhealthy(sheaf_slate_t *slate, uint64_t key)
     line = sheaf_slate_hold(slate, key);
     sheaf_slate_end_round(slate);
     sheaf_slate_write(slate, line, sheaf_health_pack(&health), true);
+    return line;
 }
 
 /* The worker that asks has found it out just now. */
@@ -182,6 +183,49 @@ static void what_the_slate_says_is_read_before_a_conn_is_shared(void **state)
     worker_until(p.w, &p.second.is_done);
     assert_int_equal(p.b.requests, 1);
     end(&p);
+}
+
+static void leave_out_and_let_in(place_t *p, bool is_probed)
+{
+    sheaf_slate_line_t *line;
+
+    if (!is_probed) {
+        sheaf_triage_blame(&p->group->triage, &p->group->balance.servers[0]);
+        assert_true(p->group->balance.servers[0].outlier.is_ejected);
+        ask_send(&p->second);
+        return;
+    }
+    line = write_unhealthy(p->env->slate, p->group->monitor.keys[0]);
+    ask_send(&p->second);
+    sheaf_slate_write(p->env->slate, line, 0, true);
+    assert_int_equal(metric(p->w, SHEAF_METRIC_EXCHANGES_WAITING), 1);
+    sheaf_monitor_look(&p->group->monitor); /* as the worker that asks does when it finds it out */
+}
+
+static void who_waits_is_sent_there_as_soon_as_it_is_let_in_again(void **state)
+{
+    for (int is_probed = 0; is_probed < 2; is_probed++) {
+        place_t p = {0};
+
+        prepare(&p);
+        p.env->slate = sheaf_slate_new(64);
+        p.w->conf->health = (sheaf_health_conf_t){.mark = {1, 1}, .path = SHEAF_STR("/health")};
+        p.w->conf->outlier = (sheaf_outlier_conf_t){.mark = {1, 1},
+                                                    .errors = 1,
+                                                    .interval_ms = 1000,
+                                                    .eject_ms = 20,
+                                                    .max_eject_ms = 20,
+                                                    .max_ejected_percent = 50};
+        fly(&p);
+        p.a.on_request = h2_answer;
+        leave_out_and_let_in(&p, is_probed);
+        assert_int_equal(metric(p.w, SHEAF_METRIC_EXCHANGES_WAITING), 1);
+        worker_until(p.w, &p.second.is_done); /* nothing else moves */
+        assert_answer(&p.second, 200, "hi");
+        assert_int_equal(p.a.requests, 2);
+        answer_first(&p);
+        end(&p);
+    }
 }
 
 static void nor_does_it_get_anything_behind_others(void **state)
@@ -224,6 +268,7 @@ int main(void)
         cmocka_unit_test(what_the_slate_says_is_read_before_a_conn_is_shared),
         cmocka_unit_test(when_all_are_left_out_none_is),
         cmocka_unit_test(who_finds_only_a_broken_conn_dials_none_beyond_the_limit),
+        cmocka_unit_test(who_waits_is_sent_there_as_soon_as_it_is_let_in_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
