@@ -370,6 +370,11 @@ bool sheaf_h2_is_pinged(const sheaf_h2_t *h2)
     return h2->is_pinged;
 }
 
+void sheaf_h2_wait(sheaf_h2_t *h2)
+{
+    sheaf_h2_earn(h2, SHEAF_H2_FRAMES_A_WAIT);
+}
+
 void sheaf_h2_goodbye(sheaf_h2_t *h2)
 {
     if (sheaf_h2_is_over(h2))

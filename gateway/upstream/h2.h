@@ -117,6 +117,9 @@ void sheaf_h2_ping(sheaf_h2_t *h2);
 /* A PING was sent and not answered. */
 bool sheaf_h2_is_pinged(const sheaf_h2_t *h2);
 
+/* Some time has passed: frames that belong to no answer (PINGs, and answers to them) are a flood only when they come fast. */
+void sheaf_h2_wait(sheaf_h2_t *h2);
+
 /* GOAWAY (NO_ERROR) becomes output; takes no exchange from here on. For closing an idle conn: no stream goes on. */
 void sheaf_h2_goodbye(sheaf_h2_t *h2);
 

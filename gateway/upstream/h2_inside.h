@@ -9,7 +9,8 @@
 
 #define SHEAF_H2_FRAMES_MOST   1000 /* that may come while no answer gets on */
 #define SHEAF_H2_FRAMES_A_HEAD 8    /* a head, or a piece of a request, allows so many more, */
-#define SHEAF_H2_FRAMES_A_RUN  4    /* a frame of body so many */
+#define SHEAF_H2_FRAMES_A_RUN  4    /* a frame of body so many, */
+#define SHEAF_H2_FRAMES_A_WAIT 16   /* and time that has passed so many */
 
 typedef struct sheaf_h2_stream {
     sheaf_link_t link;

@@ -329,6 +329,7 @@ static bool ask(sheaf_conn_t *conn, uint64_t *ret_at_ms)
 
     if (conn->ping_ms == 0)
         return true;
+    sheaf_h2_wait(conn->h2);
     if (sheaf_h2_is_pinged(conn->h2)) {
         at_ms = (conn->pinged_ms > at_ms ? conn->pinged_ms : at_ms) + conn->ping_ms;
         if (now_ms >= at_ms)

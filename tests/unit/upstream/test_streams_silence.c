@@ -1,4 +1,5 @@
 /* A backend that speaks HTTP/2 and is silent: to one of several, or to all. */
+#include "gateway/upstream/h2_inside.h"
 #include "tests/unit/upstream/h2_backend.h"
 
 static worker_t *watching(h2_backend_t *a, uint64_t first_byte_ms, uint64_t idle_ms, uint64_t ping_ms)
@@ -156,6 +157,36 @@ static void who_answers_a_ping_has_its_time(void **state)
     h2_worker_end(w, &a, NULL);
 }
 
+static void say_little(h2_conn_t *conn, int count)
+{
+    while (count-- > 0)
+        peer_u32(&conn->peer, NGHTTP2_WINDOW_UPDATE, 0, 1);
+    h2_flush(conn);
+}
+
+/* What belongs to no answer is a flood only when it comes all at once: in hours there is room for a lot of it, answers to
+ * PINGs among it. */
+static void who_is_silent_for_long_may_say_little_now_and_then(void **state)
+{
+    h2_backend_t a;
+    worker_t *w = watching(&a, 0, 0, 100);
+    ask_t ask;
+
+    a.answers_pings = true;
+    ask_get(&ask, w, "/");
+    ask_send(&ask);
+    worker_until_count(w, &a.requests, 1);
+    say_little(a.conn[0], SHEAF_H2_FRAMES_MOST - 10);
+    worker_until_count(w, &a.pings, 4);
+    say_little(a.conn[0], 20);
+    worker_until_count(w, &a.pings, 5);
+    h2_answer(a.conn[0], 1);
+    h2_flush(a.conn[0]);
+    worker_until(w, &ask.is_done);
+    assert_answer(&ask, 200, "hi");
+    h2_worker_end(w, &a, NULL);
+}
+
 /* Nothing was read meanwhile: who is asked only now has its time from now on. */
 static void a_worker_that_stood_still_gives_a_ping_its_time(void **state)
 {
@@ -185,6 +216,7 @@ int main(void)
         cmocka_unit_test(who_does_not_answer_a_ping_is_given_up),
         cmocka_unit_test(a_worker_that_stood_still_gives_a_ping_its_time),
         cmocka_unit_test(who_answers_a_ping_has_its_time),
+        cmocka_unit_test(who_is_silent_for_long_may_say_little_now_and_then),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
