@@ -265,16 +265,18 @@ static int before_send(nghttp2_session *session, const nghttp2_frame *frame, voi
     return 0;
 }
 
+/* Of those that a failure keeps from going out it stays known that they did not. */
 static int on_not_sent(nghttp2_session *session, const nghttp2_frame *frame, int why, void *data)
 {
     sheaf_h2_t *h2 = data;
 
     (void)session;
     (void)why;
-    if (frame->hd.type == NGHTTP2_HEADERS) {
-        h2->unsent_count--;
-        h2->sent_id = frame->hd.stream_id; /* from here on the session knows that it is gone */
-    }
+    if (frame->hd.type != NGHTTP2_HEADERS)
+        return 0;
+    h2->unsent_count--;
+    if (!sheaf_h2_is_over(h2))
+        h2->sent_id = frame->hd.stream_id; /* it was cancelled: from here on the session knows that it is gone */
     return 0;
 }
 

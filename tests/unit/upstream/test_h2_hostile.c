@@ -265,6 +265,28 @@ static void a_fault_behind_goaway_is_seen_too(void **state)
     assert_failed(&talk, NGHTTP2_FRAME_SIZE_ERROR, "HTTP/2 failed: FRAME_SIZE_ERROR");
 }
 
+/* So that it may be asked of another conn, whatever it is. */
+static void what_never_went_out_is_known_when_the_conn_has_failed(void **state)
+{
+    talk_t talk;
+    asked_t asked[4];
+
+    meet(&talk, &asked[0]);
+    for (int i = 1; i < 4; i++)
+        ask(&talk, &asked[i], "b", "POST");
+    sheaf_h2_cancel(talk.h2, asked[2].id);
+    peer_says(&talk.peer, NGHTTP2_DATA, 0, 0, "x", 1);
+    gateway_reads(&talk, talk.peer.said.bytes, talk.peer.said.len);
+    for (int is_told = 0; is_told < 2; is_told++) {
+        assert_false(sheaf_h2_is_unsent(talk.h2, asked[0].id));
+        assert_true(sheaf_h2_is_unsent(talk.h2, asked[1].id));
+        assert_false(sheaf_h2_is_unsent(talk.h2, asked[2].id));
+        assert_true(sheaf_h2_is_unsent(talk.h2, asked[3].id));
+        gateway_speaks(&talk);
+    }
+    assert_failed(&talk, NGHTTP2_PROTOCOL_ERROR, "HTTP/2 failed: the server broke the protocol");
+}
+
 /* Then it may have been done, and its owner has seen the head: sent again it would be answered twice. */
 static void a_goaway_does_not_take_back_an_answer_that_began(void **state)
 {
@@ -400,6 +422,7 @@ int main(void)
         cmocka_unit_test(frames_that_break_the_rules_end_all),
         cmocka_unit_test(a_goaway_does_not_take_back_an_answer_that_began),
         cmocka_unit_test(a_fault_behind_goaway_is_seen_too),
+        cmocka_unit_test(what_never_went_out_is_known_when_the_conn_has_failed),
         cmocka_unit_test(frames_without_an_answer_in_sight_come_to_an_end),
         cmocka_unit_test(frames_beside_answers_are_fine),
         cmocka_unit_test(a_server_that_does_not_read_is_not_answered_for_ever),
