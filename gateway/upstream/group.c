@@ -19,7 +19,6 @@ static void launch(sheaf_group_t *group, sheaf_exchange_t *exchange);
 static void on_open(sheaf_conn_t *conn);
 static void on_end(sheaf_flight_t *flight, sheaf_err_t err, const char *detail, bool can_stay);
 static bool on_head(sheaf_flight_t *flight, const sheaf_answer_head_t *head);
-static void on_idle_end(sheaf_conn_t *conn);
 static void on_room(sheaf_conn_t *conn);
 static void on_cut(sheaf_flight_t *flight);
 static void on_stuck(sheaf_conn_t *conn);
@@ -36,7 +35,7 @@ static const sheaf_conn_events_t conn_events = {
     .on_end = on_end,
     .on_head = on_head,
     .on_dial_failed = sheaf_dial_failed,
-    .on_idle_end = on_idle_end,
+    .on_idle_end = sheaf_group_let_go,
     .on_room = on_room,
     .on_cut = on_cut,
     .on_stuck = on_stuck,
@@ -473,11 +472,6 @@ static void on_end(sheaf_flight_t *flight, sheaf_err_t err, const char *detail, 
     serve_line(group);
     if (is_over)
         sheaf_ending_conclude(group, exchange, err, err == SHEAF_OK ? "" : sheaf_blame_say(words, server, err, detail));
-}
-
-static void on_idle_end(sheaf_conn_t *conn)
-{
-    sheaf_group_let_go(conn);
 }
 
 static void on_cut(sheaf_flight_t *flight)
