@@ -144,6 +144,8 @@ struct sheaf_batch {
     sheaf_deadline_t deadline;
     sheaf_deadline_t next_turn;      /* of the loop, where the pump goes on (stretch) */
     uint32_t answered;               /* by hooks, in this one */
+    uint64_t walked_here;            /* steps of references, in this one */
+    uint64_t walked_steps;           /* and in all */
     struct sheaf_ids *ids;           /* id -> index */
     struct sheaf_override *override; /* the last block made for items that override shared headers */
     uint32_t shared_client;          /* how many of `shared`, the first ones, are the client's: the rest is ours */

@@ -60,13 +60,14 @@ static sheaf_err_t count_elements(const sheaf_item_t *item, sheaf_json_t array, 
     sheaf_json_t value;
     uint64_t count = 0;
 
-    while (sheaf_json_next_element(&iter, &value))
-        count++;
     most = most < batch->endpoint->max_items ? most : batch->endpoint->max_items;
     room = most > taken ? most - taken : 0;
+    while (count <= room && sheaf_json_next_element(&iter, &value))
+        count++;
     if (count > room)
-        return sheaf_fail(fail, SHEAF_ERR_REFERENCE, "\"forEach\" found %llu elements, and the batch has room for %llu",
-                          (unsigned long long)count, (unsigned long long)room);
+        return sheaf_fail(fail, SHEAF_ERR_REFERENCE,
+                          "\"forEach\" found more than the %llu elements the batch has room for",
+                          (unsigned long long)room);
     *ret_count = (uint32_t)count;
     return SHEAF_OK;
 }

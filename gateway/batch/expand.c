@@ -187,21 +187,25 @@ static sheaf_err_t make(expansion_t *expansion)
 
 sheaf_err_t sheaf_expand_item(sheaf_item_t *item, sheaf_fail_t *fail)
 {
-    expansion_t expansion = {.item = item, .fail = fail, .lookup = {item, fail, .scratch = sheaf_pool_new()}};
-    sheaf_err_t err = make(&expansion);
+    expansion_t expansion = {.item = item, .fail = fail};
+    sheaf_err_t err;
 
+    sheaf_lookup_begin(&expansion.lookup, item, fail);
+    err = make(&expansion);
     sheaf_sheet_fini(&expansion.sheet);
-    sheaf_pool_free(expansion.lookup.scratch);
+    sheaf_lookup_end(&expansion.lookup);
     return err;
 }
 
 sheaf_err_t sheaf_expand_array(sheaf_item_t *item, const sheaf_reference_t *array, sheaf_json_t *ret_array,
                                sheaf_fail_t *fail)
 {
-    sheaf_lookup_t lookup = {item, fail, .scratch = sheaf_pool_new()};
+    sheaf_lookup_t lookup;
     sheaf_found_t value;
-    sheaf_err_t err = sheaf_lookup_value(&lookup, array, &value);
+    sheaf_err_t err;
 
+    sheaf_lookup_begin(&lookup, item, fail);
+    err = sheaf_lookup_value(&lookup, array, &value);
     if (err == SHEAF_OK && sheaf_json_type(value.text) != SHEAF_JSON_ARRAY)
         err = sheaf_lookup_fail(&lookup, array, "found no array");
     *ret_array = value.text;
@@ -212,7 +216,7 @@ sheaf_err_t sheaf_expand_array(sheaf_item_t *item, const sheaf_reference_t *arra
         item->batch->reserved_bytes += value.text.len;
         *ret_array = sheaf_str(item->made_body, value.text.len);
     }
-    sheaf_pool_free(lookup.scratch);
+    sheaf_lookup_end(&lookup);
     return err;
 }
 

@@ -2,6 +2,41 @@
 
 #include "gateway/base/pointer.h"
 #include "gateway/batch/plan.h"
+#include "gateway/batch/stretch.h"
+
+/* --- how far it may look --- */
+
+#define STEPS_ITEM                                                                                                     \
+    UINT64_C(1000000)   /* and one for every byte of max_item_body: the last value of any answer can be found */
+#define STEPS_BATCH  32 /* times what one item may take */
+#define STEPS_ALWAYS UINT64_C(20000) /* for each item, whatever the others took */
+
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t most_steps(const sheaf_batch_t *batch)
+{
+    uint64_t each = STEPS_ITEM + batch->endpoint->max_item_body_bytes;
+    uint64_t all = each < UINT64_MAX / STEPS_BATCH ? each * STEPS_BATCH : UINT64_MAX;
+    uint64_t left = smaller(each, all > batch->walked_steps ? all - batch->walked_steps : 0);
+
+    return left > STEPS_ALWAYS ? left : STEPS_ALWAYS;
+}
+
+void sheaf_lookup_begin(sheaf_lookup_t *ret_lookup, const sheaf_item_t *item, sheaf_fail_t *fail)
+{
+    uint64_t most = most_steps(item->batch);
+
+    *ret_lookup = (sheaf_lookup_t){item, fail, .scratch = sheaf_pool_new(), .steps = most, .most = most};
+}
+
+void sheaf_lookup_end(sheaf_lookup_t *lookup)
+{
+    sheaf_stretch_walked(lookup->item->batch, lookup->most - lookup->steps);
+    sheaf_pool_free(lookup->scratch);
+}
 
 /* --- values --- */
 
@@ -32,28 +67,24 @@ static sheaf_str_t flatten(sheaf_lookup_t *lookup, uint32_t edge, const sheaf_bu
     return *flat;
 }
 
+static sheaf_err_t find_below(sheaf_lookup_t *lookup, const sheaf_reference_t *reference, sheaf_json_t root,
+                              sheaf_found_t *ret_value)
+{
+    ret_value->is_json = true;
+    if (sheaf_pointer_walk(root, reference->path, lookup->scratch, &lookup->steps, &ret_value->text))
+        return SHEAF_OK;
+    return sheaf_lookup_fail(lookup, reference,
+                             lookup->steps == 0 ? "is too far in, with what others looked through" : "found nothing");
+}
+
 static sheaf_err_t find_in_body(sheaf_lookup_t *lookup, const sheaf_reference_t *reference, const sheaf_item_t *from,
                                 sheaf_found_t *ret_value)
 {
-    sheaf_json_t root;
-
     if (from->body == NULL)
         return sheaf_lookup_fail(lookup, reference, "found no body");
     if (!from->json_is_valid)
         return sheaf_lookup_fail(lookup, reference, "found a body that is not JSON");
-    root = sheaf_json_root(flatten(lookup, reference->edge, from->body));
-    ret_value->is_json = true;
-    if (!sheaf_pointer_find(root, reference->path, lookup->scratch, &ret_value->text))
-        return sheaf_lookup_fail(lookup, reference, "found nothing");
-    return SHEAF_OK;
-}
-
-static sheaf_err_t find_in_element(sheaf_lookup_t *lookup, const sheaf_reference_t *reference, sheaf_found_t *ret_value)
-{
-    ret_value->is_json = true;
-    if (!sheaf_pointer_find(lookup->item->each, reference->path, lookup->scratch, &ret_value->text))
-        return sheaf_lookup_fail(lookup, reference, "found nothing");
-    return SHEAF_OK;
+    return find_below(lookup, reference, sheaf_json_root(flatten(lookup, reference->edge, from->body)), ret_value);
 }
 
 sheaf_err_t sheaf_lookup_value(sheaf_lookup_t *lookup, const sheaf_reference_t *reference, sheaf_found_t *ret_value)
@@ -63,7 +94,7 @@ sheaf_err_t sheaf_lookup_value(sheaf_lookup_t *lookup, const sheaf_reference_t *
     const sheaf_header_t *header;
 
     if (reference->kind == SHEAF_REFERENCE_EACH)
-        return find_in_element(lookup, reference, ret_value);
+        return find_below(lookup, reference, item->each, ret_value);
     from = sheaf_batch_item(item->batch, item->depends_on[reference->edge].blocker);
     if (reference->kind == SHEAF_REFERENCE_BODY)
         return find_in_body(lookup, reference, from, ret_value);

@@ -1,6 +1,8 @@
 /* batch/lookup.h - what a reference finds in the answers that are there, or in the element of a forEach.
  *
- * A lookup serves one item and is used for all of its references in turn: a body in many chunks is put together once.
+ * A lookup serves one item and is used for all of its references in turn: a body in many chunks is put together once. How far
+ * it may look is bounded: a client that writes 64 references with far-off indexes into each of its items would else have the
+ * gateway read a body of 1 MiB thousands of times.
  * Values live in `scratch` or in the answer. */
 #ifndef SHEAF_BATCH_LOOKUP_H
 #define SHEAF_BATCH_LOOKUP_H
@@ -13,7 +15,13 @@ typedef struct sheaf_lookup {
     sheaf_fail_t *fail;
     sheaf_pool_t *scratch;
     sheaf_str_t *flats; /* by edge: bodies that lay in several chunks, in one; NULL: no body was copied */
+    uint64_t steps;     /* that it may still take (sheaf_pointer_walk), of `most` */
+    uint64_t most;
 } sheaf_lookup_t;
+
+void sheaf_lookup_begin(sheaf_lookup_t *ret_lookup, const sheaf_item_t *item, sheaf_fail_t *fail);
+/* Frees the scratch, and tells the batch what was looked through. */
+void sheaf_lookup_end(sheaf_lookup_t *lookup);
 
 /* JSON source text, or plain text (a header). */
 typedef struct sheaf_found {

@@ -254,16 +254,14 @@ static sheaf_err_t take_headers(compiler_t *compiler, const sheaf_headers_t *hea
 
 /* --- JSON bodies --- */
 
-/* The value of `name` when `object` has that member and no other. */
-static bool is_only_member(const compiler_t *compiler, sheaf_json_t object, const char *name, sheaf_json_t *ret_value)
+/* The value of `name` when `object` has that member and no other. What any other name stands for is not looked at. */
+static bool is_only_member(sheaf_json_t object, const char *name, sheaf_json_t *ret_value)
 {
     sheaf_json_iter_t iter = sheaf_json_iter(object);
-    sheaf_json_t source, value;
+    sheaf_json_t source, other;
 
-    if (!sheaf_json_next_member(&iter, &source, ret_value) ||
-        !sheaf_str_eq(sheaf_json_string(source, compiler->pool), sheaf_str_of(name)))
-        return false;
-    return !sheaf_json_next_member(&iter, &source, &value);
+    return sheaf_json_next_element(&iter, &source) && sheaf_json_string_is(source, sheaf_str_of(name)) &&
+           sheaf_json_next_element(&iter, ret_value) && !sheaf_json_next_element(&iter, &other);
 }
 
 /* What of the body has become pieces: up to `done`. */
@@ -294,9 +292,9 @@ static sheaf_err_t take_value(compiler_t *compiler, const char **done, sheaf_jso
 
     if (type != SHEAF_JSON_ARRAY && type != SHEAF_JSON_OBJECT)
         return SHEAF_OK;
-    if (type == SHEAF_JSON_OBJECT && is_only_member(compiler, value, "$literal", &inner))
+    if (type == SHEAF_JSON_OBJECT && is_only_member(value, "$literal", &inner))
         return replace(compiler, done, value, inner, true);
-    if (type == SHEAF_JSON_OBJECT && is_only_member(compiler, value, "$result", &inner))
+    if (type == SHEAF_JSON_OBJECT && is_only_member(value, "$result", &inner))
         return replace(compiler, done, value, inner, false);
     iter = sheaf_json_iter(value);
     while (err == SHEAF_OK && (type == SHEAF_JSON_ARRAY ? sheaf_json_next_element(&iter, &inner)

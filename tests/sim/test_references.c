@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -245,6 +246,89 @@ static void kept_answers_never_stop_what_their_readers_wait_for(void **state)
     }
 }
 
+/* --- how much is looked through --- */
+
+#define ELEMENTS 400000
+
+/* An array so long that a value at its end is far off. */
+static const char *long_array(void)
+{
+    static char *text;
+
+    if (text == NULL) {
+        text = malloc(2 * ELEMENTS + 2);
+        for (int i = 0; i < ELEMENTS; i++)
+            memcpy(text + 1 + 2 * i, "0,", 2);
+        text[0] = '[';
+        strcpy(text + 2 * ELEMENTS, "]");
+    }
+    return text;
+}
+
+static void add_far(sim_t *sim, const char *id, int references)
+{
+    char line[4096], *at = line + sprintf(line, "%s GET /any/x after a with y: v", id);
+
+    for (int i = 0; i < references; i++)
+        at += sprintf(at, "${a.body/%d}", ELEMENTS - 1);
+    sim_add(sim, line);
+}
+
+static void an_item_looks_through_no_more_than_its_share(void **state)
+{
+    sim_t *sim = *state;
+
+    sim_open(sim);
+    sim_add(sim, "a GET /any/list");
+    add_far(sim, "b", 64);
+    add_far(sim, "c", 2);
+    assert_true(sheaf_batch_seal(sim->batch, NULL) == SHEAF_OK);
+    sim_start(sim);
+    sim_answer(sim, "a", 200, long_array());
+    expect_text(sim_item(sim, "b")->detail,
+                "the reference \"a.body/399999\" is too far in, with what others looked through");
+    assert_int_equal(sim_item(sim, "b")->err, SHEAF_ERR_UNRESOLVED);
+    assert_in_range(sim->batch->walked_steps, 2000000, 2100000);
+    sim_wind(sim, 0);
+    assert_string_equal(sim_flying(sim), "c");
+    sim_answer(sim, "c", 200, "1");
+}
+
+static void a_batch_does_too(void **state)
+{
+    sim_t *sim = *state;
+
+    sim_open(sim);
+    sim_add(sim, "a GET /any/list");
+    add_far(sim, "b", 1);
+    sim_add(sim, "c GET /any/x after a with y: ${a.body/9000}");
+    assert_true(sheaf_batch_seal(sim->batch, NULL) == SHEAF_OK);
+    sim->batch->walked_steps = 1000000000;
+    sim_start(sim);
+    sim_answer(sim, "a", 200, long_array());
+    assert_int_equal(sim_item(sim, "b")->err, SHEAF_ERR_UNRESOLVED);
+    assert_string_equal(sim_flying(sim), "c"); /* what lies near is found all the same */
+    sim_answer(sim, "c", 200, "1");
+}
+
+static void after_a_long_look_others_have_their_turn(void **state)
+{
+    sim_t *sim = *state;
+
+    sim_open(sim);
+    sim_add(sim, "a GET /any/list");
+    add_far(sim, "b", 1);
+    add_far(sim, "c", 1);
+    assert_true(sheaf_batch_seal(sim->batch, NULL) == SHEAF_OK);
+    sim_start(sim);
+    sim_answer(sim, "a", 200, long_array());
+    assert_string_equal(sim_flying(sim), "b");
+    sim_wind(sim, 0);
+    assert_string_equal(sim_flying(sim), "b c");
+    sim_answer(sim, "b", 200, "1");
+    sim_answer(sim, "c", 200, "1");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +342,9 @@ int main(void)
         SIM_STORY(an_answer_stays_until_the_last_reader_has_it),
         SIM_STORY(a_reader_that_never_runs_lets_go_of_it),
         cmocka_unit_test(kept_answers_never_stop_what_their_readers_wait_for),
+        SIM_STORY(an_item_looks_through_no_more_than_its_share),
+        SIM_STORY(a_batch_does_too),
+        SIM_STORY(after_a_long_look_others_have_their_turn),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -91,6 +91,69 @@ static void what_is_not_there_is_not_found(void **state)
     expect("7", "/a", NULL);
 }
 
+static bool walks(const char *doc, const char *pointer, uint64_t *steps)
+{
+    sheaf_pool_t *pool = sheaf_pool_new();
+    sheaf_json_t found;
+    bool is_there = sheaf_pointer_walk(sheaf_json_root(sheaf_str_of(doc)), sheaf_str_of(pointer), pool, steps, &found);
+
+    sheaf_pool_free(pool);
+    return is_there;
+}
+
+static void a_walk_takes_a_step_for_all_that_it_passes_over(void **state)
+{
+    const char *doc = "{\"a\":[1,2,3],\"b\":{\"c\":0,\"d\":[[],{},7]}}";
+    uint64_t steps = 100;
+
+    (void)state;
+    assert_true(walks(doc, "/b/d/2", &steps)); /* a, c, two elements, and the value itself */
+    assert_int_equal(steps, 95);
+    steps = 5;
+    assert_false(walks(doc, "/b/d/2", &steps));
+    assert_int_equal(steps, 0);
+    steps = 100;
+    assert_false(walks(doc, "/e", &steps));
+    assert_int_equal(steps, 98);
+}
+
+static void what_is_long_takes_more_steps(void **state)
+{
+    char *doc = malloc(102404);
+    uint64_t steps = 1000;
+
+    (void)state;
+    memset(doc, 'x', 102403);
+    doc[0] = '[';
+    doc[1] = doc[102399] = '"';
+    memcpy(doc + 102400, ",1]", 4);
+    assert_true(walks(doc, "/1", &steps));
+    assert_in_range(steps, 590, 600);
+    free(doc);
+}
+
+/* Where the end of every level was looked for on the way down, this took seconds. */
+static void a_deep_value_is_found_in_one_walk(void **state)
+{
+    enum { DEPTH = 510, ELEMENTS = 300000 };
+    char *doc = malloc(DEPTH * 2 + ELEMENTS * 3 + 8), *at = doc, pointer[DEPTH * 2 + 16];
+    uint64_t steps = 2 * ELEMENTS;
+
+    (void)state;
+    memset(at, '[', DEPTH);
+    at += DEPTH;
+    for (int i = 0; i < ELEMENTS; i++)
+        at = stpcpy(at, i == 0 ? "[]" : ",[]");
+    memset(at, ']', DEPTH);
+    at[DEPTH] = '\0';
+    for (int i = 0; i < DEPTH - 1; i++)
+        memcpy(pointer + 2 * i, "/0", 3);
+    sprintf(pointer + 2 * (DEPTH - 1), "/%d", ELEMENTS - 1);
+    for (int i = 0; i < 10; i++, steps = 2 * ELEMENTS)
+        assert_true(walks(doc, pointer, &steps));
+    free(doc);
+}
+
 static void malformed_pointers_are_refused(void **state)
 {
     (void)state;
@@ -106,6 +169,9 @@ int main(void)
         cmocka_unit_test(the_examples_of_the_rfc),
         cmocka_unit_test(names_that_are_passed_over_take_no_memory),
         cmocka_unit_test(what_is_not_there_is_not_found),
+        cmocka_unit_test(a_walk_takes_a_step_for_all_that_it_passes_over),
+        cmocka_unit_test(what_is_long_takes_more_steps),
+        cmocka_unit_test(a_deep_value_is_found_in_one_walk),
         cmocka_unit_test(malformed_pointers_are_refused),
     };
 
