@@ -1,20 +1,34 @@
 #include "gateway/batch/forwarded.h"
 
-/* All fields called `name`, joined with ", " (RFC 9110 5.3); absent when there is none. */
+static bool is_wanted(const sheaf_header_t *field, sheaf_str_t name)
+{
+    sheaf_str_t value = sheaf_str_trim(field->value);
+
+    return sheaf_str_eq(field->name, name) && value.len > 0 && sheaf_header_value_is_valid(value);
+}
+
+/* All fields called `name`, joined with ", " (RFC 9110 5.3), in one copy however many there are; absent when there is none. */
 static sheaf_str_t joined(const sheaf_batch_t *batch, sheaf_str_t name)
 {
     const sheaf_headers_t *outer = batch->outer->headers;
-    sheaf_str_t all = SHEAF_STR_NONE;
+    size_t len = 0;
+    char *all, *at;
 
+    for (uint32_t i = 0; i < outer->count; i++)
+        len += is_wanted(&outer->entries[i], name) ? sheaf_str_trim(outer->entries[i].value).len + 2 : 0;
+    if (len == 0)
+        return SHEAF_STR_NONE;
+    all = at = sheaf_pool_alloc(batch->pool, len);
     for (uint32_t i = 0; i < outer->count; i++) {
         sheaf_str_t value = sheaf_str_trim(outer->entries[i].value);
 
-        if (!sheaf_str_eq(outer->entries[i].name, name) || value.len == 0 || !sheaf_header_value_is_valid(value))
+        if (!is_wanted(&outer->entries[i], name))
             continue;
-        all = all.base == NULL ? value
-                               : sheaf_pool_printf(batch->pool, "%.*s, %.*s", SHEAF_STR_ARG(all), SHEAF_STR_ARG(value));
+        if (at > all)
+            at = mempcpy(at, ", ", 2);
+        at = mempcpy(at, value.base, value.len);
     }
-    return all;
+    return sheaf_str(all, (size_t)(at - all));
 }
 
 /* --- Via --- */

@@ -66,12 +66,15 @@ static bool connection_lists(const sheaf_headers_t *headers, sheaf_str_t name)
     return false;
 }
 
-static bool has_connection(const sheaf_headers_t *headers)
+/* How many names the Connection fields list. */
+static uint32_t count_listed(const sheaf_headers_t *headers)
 {
+    uint32_t count = 0;
+
     for (uint32_t i = 0; i < headers->count; i++)
         if (sheaf_str_ieq(headers->entries[i].name, SHEAF_STR("connection")))
-            return true;
-    return false;
+            count += sheaf_header_list_count(headers->entries[i].value);
+    return count;
 }
 
 #define NEVER_FROM_CLIENT (SHEAF_HEADER_HOP_BY_HOP | SHEAF_HEADER_TRUST | SHEAF_HEADER_FRAMING | SHEAF_HEADER_VIA)
@@ -80,12 +83,14 @@ sheaf_err_t sheaf_inherit_own(sheaf_pool_t *pool, const sheaf_headers_t *from, s
                               sheaf_fail_t *fail)
 {
     sheaf_headers_t own = {0};
-    bool has_list = has_connection(from);
-    uint32_t cookies = 0;
+    uint32_t listed = count_listed(from), cookies = 0;
     size_t len = 0;
 
     if (from->count > SHEAF_ITEM_FIELDS_MAX)
         return sheaf_fail(fail, SHEAF_ERR_ITEM_TOO_LARGE, "there are more than %u headers", SHEAF_ITEM_FIELDS_MAX);
+    if (listed > SHEAF_HEADER_LISTED_MAX) /* each field is looked for among them */
+        return sheaf_fail(fail, SHEAF_ERR_ITEM_TOO_LARGE, "Connection lists more than %u names",
+                          SHEAF_HEADER_LISTED_MAX);
 
     for (uint32_t i = 0; i < from->count; i++) {
         sheaf_str_t name = from->entries[i].name;
@@ -103,7 +108,7 @@ sheaf_err_t sheaf_inherit_own(sheaf_pool_t *pool, const sheaf_headers_t *from, s
         name = sheaf_header_lower(pool, name);
         if (sheaf_header_classify(name) & NEVER_FROM_CLIENT)
             continue;
-        if (has_list && connection_lists(from, name))
+        if (listed > 0 && connection_lists(from, name))
             continue;
         sheaf_headers_add(&own, pool, name, value);
         cookies += is_cookie(name);
@@ -121,7 +126,7 @@ sheaf_err_t sheaf_inherit_own(sheaf_pool_t *pool, const sheaf_headers_t *from, s
 static void inherit_outer(sheaf_batch_t *batch, const sheaf_headers_t *envelope)
 {
     const sheaf_headers_t *outer = batch->outer->headers;
-    bool has_list = has_connection(outer);
+    bool has_list = count_listed(outer) > 0; /* and no more than may be: see http/wire */
     uint32_t cookies = 0;
 
     for (uint32_t i = 0; i < outer->count; i++) {

@@ -232,3 +232,14 @@ bool sheaf_header_list_has(sheaf_str_t list, sheaf_str_t name)
     }
     return false;
 }
+
+uint32_t sheaf_header_list_count(sheaf_str_t list)
+{
+    uint32_t count = 0;
+
+    while (list.base != NULL) {
+        sheaf_str_cut(&list, ',');
+        count++;
+    }
+    return count;
+}

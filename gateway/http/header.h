@@ -59,4 +59,10 @@ unsigned sheaf_header_classify(sheaf_str_t name);
 /* True when the comma-separated `list` (the values of Connection) names `name`, in any case. */
 bool sheaf_header_list_has(sheaf_str_t list, sheaf_str_t name);
 
+/* How many elements the list has, empty ones too; 0 for an absent one. */
+uint32_t sheaf_header_list_count(sheaf_str_t list);
+
+/* Names in the Connection fields of one message: every field is looked for among them. */
+#define SHEAF_HEADER_LISTED_MAX 64u
+
 #endif

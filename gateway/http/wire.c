@@ -15,7 +15,7 @@ typedef struct reader {
     const char *why;
     sheaf_err_t err;
     sheaf_wire_head_t *head;
-    uint32_t hosts;
+    uint32_t hosts, listed;
     bool has_length, has_chunked, says_close, says_keepalive;
 } reader_t;
 
@@ -125,10 +125,14 @@ static void take_keepalive(reader_t *reader, sheaf_str_t value)
     }
 }
 
-static void take_connection(reader_t *reader, sheaf_str_t value)
+static step_t take_connection(reader_t *reader, sheaf_str_t value)
 {
+    reader->listed += sheaf_header_list_count(value);
+    if (reader->listed > SHEAF_HEADER_LISTED_MAX)
+        return bad(reader, reader->at - 1, "a Connection that lists too many names");
     reader->says_close |= sheaf_header_list_has(value, SHEAF_STR("close"));
     reader->says_keepalive |= sheaf_header_list_has(value, SHEAF_STR("keep-alive"));
+    return STEP_OK;
 }
 
 /* Only five names mean anything here; their lengths tell them from nearly all others. */
@@ -143,8 +147,8 @@ static step_t take_field(reader_t *reader, sheaf_str_t name, sheaf_str_t value)
         return STEP_OK;
     case 10:
         if (memcmp(name.base, "connection", 10) == 0)
-            take_connection(reader, value);
-        else if (memcmp(name.base, "keep-alive", 10) == 0)
+            return take_connection(reader, value);
+        if (memcmp(name.base, "keep-alive", 10) == 0)
             take_keepalive(reader, value);
         return STEP_OK;
     case 14:

@@ -69,6 +69,8 @@ ROWS = [
     ("a Host with a port", with_host(b"h:8080"), GOOD),
     ("a Host that is IPv6", with_host(b"[::1]:80"), GOOD),
     ("a list in Connection", with_field(b"Connection: keep-alive, x-mine"), GOOD),
+    ("64 names in Connection", with_field(b"Connection: " + b",".join([b"a"] * 64)), GOOD),
+    ("65 names in Connection", with_field(b"Connection: " + b",".join([b"a"] * 65)), BAD),
     ("TE: trailers", with_field(b"TE: trailers"), GOOD),
     ("an Upgrade to what nobody knows", with_field(b"Connection: upgrade\r\nUpgrade: tea/1.0"), ((207,), None)),
     ("absolute-form", target(b"http://h/batch"), GOOD),

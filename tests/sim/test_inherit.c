@@ -152,6 +152,42 @@ static void via_is_appended_to(void **state)
     assert_string_equal(sent(sim, "p", "via"), "1.1 other (a, sheaf), 1.0 sheaf.example, 2 sheaf");
 }
 
+static void connection_lists_no_more_than_64_names(void **state)
+{
+    sim_t *sim = *state;
+    char line[512] = "p GET /any/1 with connection: x-y", *at = line + strlen(line);
+
+    for (int i = 1; i < 64; i++)
+        at = stpcpy(at, ",a");
+    sim_open(sim);
+    sim_add(sim, line);
+    line[0] = 'q';
+    strcpy(at, ",a");
+    sim_add(sim, line);
+    assert_true(sheaf_batch_seal(sim->batch, NULL) == SHEAF_OK);
+    sim_start(sim);
+    assert_string_equal(sim_flying(sim), "p");
+    assert_int_equal(sim_item(sim, "q")->err, SHEAF_ERR_ITEM_TOO_LARGE);
+    sim_answer(sim, "p", 200, "1");
+}
+
+static void fields_of_one_name_are_joined_in_one_copy(void **state)
+{
+    sim_t *sim = *state;
+    size_t before;
+
+    for (int i = 0; i < 100; i++)
+        sim_outer(sim, "via",
+                  "1.1 a-proxy-with-a-name-of-its-own-that-is-as-long-as-names-of-proxies-are-in-large-houses");
+    sim_open(sim);
+    before = sheaf_pool_bytes(sim->batch->pool);
+    sim_add(sim, "p GET /any/1");
+    assert_true(sheaf_batch_seal(sim->batch, NULL) == SHEAF_OK);
+    assert_in_range(sheaf_pool_bytes(sim->batch->pool) - before, 0, 150000);
+    sim_start(sim);
+    sim_answer(sim, "p", 200, "1");
+}
+
 static void its_own_name_in_via_is_a_loop(void **state)
 {
     sim_t *sim = *state;
@@ -275,6 +311,8 @@ int main(void)
         STORY(a_trusted_proxy_is_believed_as_far_as_trust_reaches),
         STORY(via_is_appended_to),
         STORY(its_own_name_in_via_is_a_loop),
+        STORY(connection_lists_no_more_than_64_names),
+        STORY(fields_of_one_name_are_joined_in_one_copy),
         STORY(bad_headers_fail_their_item_or_the_envelope),
         STORY(the_wire_form_says_what_the_list_says),
         STORY(what_one_item_inherits_has_a_limit),

@@ -160,6 +160,9 @@ static void a_list_is_searched_without_regard_to_case_and_blanks(void **state)
     assert_true(sheaf_header_list_has(SHEAF_STR("x-a ,\tClose, b"), SHEAF_STR("close")));
     assert_false(sheaf_header_list_has(SHEAF_STR("x-close, closed"), SHEAF_STR("close")));
     assert_false(sheaf_header_list_has(SHEAF_STR(""), SHEAF_STR("close")));
+    assert_int_equal(sheaf_header_list_count(SHEAF_STR_NONE), 0);
+    assert_int_equal(sheaf_header_list_count(SHEAF_STR("a")), 1);
+    assert_int_equal(sheaf_header_list_count(SHEAF_STR("a, b,,")), 4);
 }
 
 int main(void)
