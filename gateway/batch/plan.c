@@ -117,6 +117,8 @@ static sheaf_err_t find_route(sheaf_item_t *item, const sheaf_url_t *url, sheaf_
                           "without parameters and empty segments the path is another route's");
     if (url->has_encoded_slash && item->route->encoded_slashes == SHEAF_ENCODED_SLASHES_REFUSE)
         return sheaf_fail(fail, SHEAF_ERR_ITEM_URL, "the path holds an encoded slash or backslash");
+    if (url->has_encoded_slash && sheaf_url_hides_dots(url->path)) /* who decodes first would leave the route */
+        return sheaf_fail(fail, SHEAF_ERR_ITEM_URL, "the path holds a dot segment beside an encoded slash");
     item->exchange.upstream = deal(item);
     if (item->route->fallback != item->exchange.upstream)    /* a split may have sent it there already */
         item->exchange.fallback = item->route->fallback + 1; /* UINT32_MAX, absent, is 0, none */

@@ -346,6 +346,42 @@ sheaf_str_t sheaf_url_bare(sheaf_pool_t *pool, sheaf_str_t path)
     return sheaf_str(bytes, (size_t)(at - bytes));
 }
 
+/* Bytes of the slash that `path` has at `at`, as it is or encoded; 0: none. */
+static size_t any_slash(sheaf_str_t path, size_t at)
+{
+    if (path.base[at] == '/')
+        return 1;
+    if (path.len - at < 3 || (memcmp(path.base + at, "%2F", 3) != 0 && memcmp(path.base + at, "%5C", 3) != 0))
+        return 0;
+    return 3;
+}
+
+static bool is_dot_segment(sheaf_str_t segment)
+{
+    sheaf_str_t name = sheaf_str_cut(&segment, ';');
+    const char *escaped = name.len == 0 ? NULL : memmem(name.base, name.len, "%3B", 3);
+
+    if (escaped != NULL)
+        name.len = (size_t)(escaped - name.base);
+    return sheaf_str_eq(name, SHEAF_STR(".")) || sheaf_str_eq(name, SHEAF_STR(".."));
+}
+
+bool sheaf_url_hides_dots(sheaf_str_t path)
+{
+    size_t start = 0, slash;
+
+    for (size_t at = 0; at < path.len; at++) {
+        slash = any_slash(path, at);
+        if (slash == 0)
+            continue;
+        if (is_dot_segment(sheaf_str(path.base + start, at - start)))
+            return true;
+        start = at + slash;
+        at = start - 1;
+    }
+    return is_dot_segment(sheaf_str(path.base + start, path.len - start));
+}
+
 /* --- the name of a segment --- */
 
 static bool is_dot(sheaf_str_t text, size_t *at)

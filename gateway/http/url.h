@@ -26,6 +26,10 @@ static inline bool sheaf_url_is_unreserved(char c)
     return (c >= '0' && c <= '9') || (lower >= 'a' && lower <= 'z') || c == '-' || c == '.' || c == '_' || c == '~';
 }
 
+/* Does a normalised path hold a dot segment for who reads its encoded slashes as slashes, with parameters or without:
+ * "..%2Fx", "a%5C..", "..;b%2F"? */
+bool sheaf_url_hides_dots(sheaf_str_t path);
+
 /* Is the segment of `path` around the byte `at` empty, "." or "..", also when its dots are escaped? `path` may go on with
  * a query. */
 bool sheaf_url_names_nothing(sheaf_str_t path, size_t at);

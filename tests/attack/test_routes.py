@@ -15,6 +15,7 @@ PLACES = {
               '- {match: "/deep/get", methods: [GET], rewrite: "/echo/get", upstream: origin}\n'
               '- {match: "/guarded", rewrite: "/echo", upstream: origin, forward_credentials: false, '
               'request_headers: {deny: [x-internal-*, x-role]}}\n'
+              '- {match: "/kept-one/{name}", upstream: origin, encoded_slashes: keep}\n'
               '- {match: "/{all...}", rewrite: "/echo/all", upstream: origin}'}
 
 
@@ -75,6 +76,16 @@ class Routes(Attack):
         for answer in (sheaf.batch([url]), sheaf.post([{}], path="/bulk"), sheaf.request("GET", "/parts")):
             result = answer.json["responses"][0]
             yield result["body"].get("target") if result["status"] == 200 else result["status"]
+
+    def test_no_path_leads_out_of_a_route_that_keeps_encoded_slashes(self):
+        """For who decodes them before he removes dot segments."""
+        for url in ("/kept-one/..%2Fhidden", "/kept-one/a%2F..%2F..%2Fhidden", "/kept-one/..%5Chidden", "/kept-one/%2e%2e%2fhidden",
+                    "/kept-one/a%2F..", "/kept-one/..;a%2Fhidden", "/kept-one/..%3Ba%2Fhidden", "/kept-one/a%2F.%2Fb"):
+            with self.subTest(url=url):
+                self.assertEqual(set(self.ways(url)), {400})
+        for url in ("/kept-one/a%2Fb", "/kept-one/..a%2F.b%2F...", "/kept-one/a..%2Fb"):
+            with self.subTest(url=url):
+                self.assertEqual(set(self.ways(url)), {404})  # the origin's
 
     def test_no_path_that_others_read_otherwise_leads_round_a_route(self):
         for url in ("/deep//in/x", "/deep;a/in/x", "/deep/in;b/x", "/deep/;/in/x", "/deep///in;a=1/x", "/hidden;a", "/inner;a", "/guarded;a=1",

@@ -173,6 +173,19 @@ static void a_normalised_url_is_passed_through_without_a_copy(void **state)
     assert_ptr_equal(url.query.base, text.base + 14);
 }
 
+static void dots_beside_an_encoded_slash_are_found(void **state)
+{
+    static const char *const hiding[] = {"/a/..%2Fb",   "/a%2F..", "/a%5C..%2Fb/c", "/..;x%2Fb",
+                                         "/a%2F..%3Bx", "/.%2F",   "/a%2F."};
+    static const char *const open[] = {"/", "/a%2Fb", "/..a%2Fb", "/a..%2F...", "/a%2F", "/%2F%2F", "/;..%2Fb"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(hiding) / sizeof(hiding[0]); i++)
+        assert_true(sheaf_url_hides_dots(sheaf_str_of(hiding[i])));
+    for (size_t i = 0; i < sizeof(open) / sizeof(open[0]); i++)
+        assert_false(sheaf_url_hides_dots(sheaf_str_of(open[i])));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +193,7 @@ int main(void)
         cmocka_unit_test(refused_urls_say_why),
         cmocka_unit_test(parameters_and_empty_segments_are_ornament),
         cmocka_unit_test(a_url_is_held_to_its_limit),
+        cmocka_unit_test(dots_beside_an_encoded_slash_are_found),
         cmocka_unit_test(a_normalised_url_is_passed_through_without_a_copy),
     };
 
