@@ -46,6 +46,7 @@ void sheaf_ending_again(sheaf_group_t *group, sheaf_exchange_t *exchange)
     sheaf_throttle_undo(&group->throttle, exchange);
     sheaf_triage_forget(&group->triage, exchange);
     sheaf_ending_rest(group, exchange, group->env->clock->now_ms);
+    sheaf_group_serve_soon(group); /* its place may be what others wait for, and it joins them */
 }
 
 void sheaf_ending_conclude(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail)

@@ -137,6 +137,29 @@ static void who_is_held_up_is_not_overtaken_by_the_line(void **state)
     fleet_free(fleet);
 }
 
+/* The limit fell since they came: their places are all that the others wait for, and a conn is idle. */
+static void who_is_cut_leaves_its_place_to_those_who_wait(void **state)
+{
+    fleet_t *fleet = warm(ONE "    max_connections: 2\n    adaptive: {min: 2, max: 4, window: 10ms, measure: 1h}\n", 2);
+    ask_t *held_up, *waiting;
+
+    send_get(fleet, answered_after(2000));
+    send_get(fleet, answered_after(1));
+    held_up = send_get(fleet, GOOD);
+    fleet_wind(fleet, 5);
+    while (fleet_metric(fleet, SHEAF_METRIC_ADAPTIVE_LIMIT) > 2) {
+        send_get(fleet, (fate_t){.status = 503});
+        fleet_wind(fleet, 0);
+    }
+    waiting = send_get(fleet, GOOD);
+    assert_int_equal(fleet_metric(fleet, SHEAF_METRIC_EXCHANGES_WAITING), 1);
+    fleet_wind(fleet, 40);
+    assert_int_equal(held_up->status, 200);
+    assert_int_equal(waiting->status, 200);
+    fleet_finish(fleet, 5000);
+    fleet_free(fleet);
+}
+
 /* Nobody else is served either: they would only lose their conn. */
 static void where_the_line_stands_still_nobody_is_cut(void **state)
 {
@@ -250,6 +273,7 @@ int main(void)
         cmocka_unit_test(nobody_goes_behind_an_answer_that_is_late_already),
         cmocka_unit_test(what_is_late_is_measured_by_what_its_conn_answered),
         cmocka_unit_test(who_is_held_up_is_not_overtaken_by_the_line),
+        cmocka_unit_test(who_is_cut_leaves_its_place_to_those_who_wait),
         cmocka_unit_test(where_the_line_stands_still_nobody_is_cut),
         cmocka_unit_test(who_is_cut_is_not_refused_for_a_full_line),
         cmocka_unit_test(a_key_stands_behind_others_at_its_own_server_only),
