@@ -123,7 +123,7 @@ struct sheaf_conn {
     sheaf_tls_t *tls;   /* NULL: clear text, or not accepted yet */
     sheaf_str_t unsent; /* of the body of its last flight's exchange, see writing.h */
     uint64_t idle_until_ms;
-    bool is_reused;      /* an exchange was completed on it before this one */
+    bool is_reused;      /* an exchange was on it before this one, and it rested */
     bool has_written;    /* a byte went out since this was set to false */
     bool is_writing;     /* a piece of it is on its way through libuv */
     bool is_paused;      /* it is not read: its first exchange has enough of its answer for now, see reading.h */

@@ -10,10 +10,12 @@ static void rest_conn(sheaf_group_t *group, sheaf_conn_t *conn)
 {
     uint64_t kept_ms = sheaf_stock_keep_ms(conn, group->conf->keepalive_ms);
 
-    if (kept_ms == 0 || sheaf_server_is_out(conn->server) || !sheaf_streams_can_stay(conn))
+    if (kept_ms == 0 || sheaf_server_is_out(conn->server) || !sheaf_streams_can_stay(conn)) {
         sheaf_group_let_go(conn);
-    else
-        sheaf_stock_put(&group->stock, conn, kept_ms);
+        return;
+    }
+    conn->is_reused = true;
+    sheaf_stock_put(&group->stock, conn, kept_ms);
 }
 
 static void leave(sheaf_flight_t *flight)

@@ -348,6 +348,36 @@ static void what_crosses_the_close_of_an_idle_conn_goes_again_where_that_is_safe
     h2_worker_end(w, &a, NULL);
 }
 
+static void drop_all_but_the_first(h2_conn_t *conn, int32_t id)
+{
+    if (conn->index != 0)
+        h2_answer(conn, id);
+    else if (id != 1)
+        h2_drop(conn);
+}
+
+/* It rested before, all the same. */
+static void so_it_does_where_what_came_before_was_cancelled(void **state)
+{
+    h2_backend_t a;
+    worker_t *w = h2_worker_with(&a, NULL);
+    ask_t ask;
+
+    a.on_request = drop_all_but_the_first;
+    worker_open(w);
+    ask_get(&ask, w, "/");
+    ask_send(&ask);
+    worker_until_count(w, &a.requests, 1);
+    ask_cancel(&ask);
+    worker_until_count(w, &a.resets, 1);
+    ask_get(&ask, w, "/");
+    ask_whole(&ask);
+    assert_answer(&ask, 200, "hi");
+    assert_int_equal(a.conns, 2);
+    assert_true(metric(w, SHEAF_METRIC_CONNS_REUSED) == 1);
+    h2_worker_end(w, &a, NULL);
+}
+
 static void what_may_have_been_done_does_not(void **state)
 {
     h2_backend_t a;
@@ -433,6 +463,7 @@ int main(void)
         cmocka_unit_test(a_key_stays_at_its_server_when_a_conn_goes_away),
         cmocka_unit_test(a_key_leaves_a_server_that_goes_away_again_and_again),
         cmocka_unit_test(what_crosses_the_close_of_an_idle_conn_goes_again_where_that_is_safe),
+        cmocka_unit_test(so_it_does_where_what_came_before_was_cancelled),
         cmocka_unit_test(what_may_have_been_done_does_not),
         cmocka_unit_test(what_kills_a_new_conn_goes_nowhere),
         cmocka_unit_test(what_has_no_body_is_not_too_large),
