@@ -133,6 +133,17 @@ static uint32_t rank_from(const sheaf_balance_t *balance, uint32_t least)
 
 /* --- whose turn it is --- */
 
+static void sum_open(sheaf_balance_t *balance)
+{
+    balance->open_weight = balance->open_flying = 0;
+    for (uint32_t i = 0; i < balance->end; i++) {
+        const sheaf_server_t *server = &balance->servers[i];
+
+        balance->open_weight += server->is_open ? server->weight : 0;
+        balance->open_flying += server->is_open ? server->flying : 0;
+    }
+}
+
 /* Opens those of the lowest rank that has one which did not just refuse; when all did, those of the lowest rank. */
 static void open_servers(sheaf_balance_t *balance, uint64_t now_ms)
 {
@@ -149,14 +160,12 @@ static void open_servers(sheaf_balance_t *balance, uint64_t now_ms)
     are_good = rank != NO_RANK;
     if (!are_good)
         rank = rank_from(balance, 0);
-    balance->open_weight = balance->open_flying = 0;
     for (uint32_t i = 0; i < balance->end; i++) {
         sheaf_server_t *server = &balance->servers[i];
 
         server->is_open = server->rank == rank && (are_good ? server->is_open : !server->is_vacant);
-        balance->open_weight += server->is_open ? server->weight : 0;
-        balance->open_flying += server->is_open ? server->flying : 0;
     }
+    sum_open(balance);
 }
 
 /* All equal, taken in turn: no need to look at every one of them. When all just refused, the next one all the same. */
@@ -269,11 +278,30 @@ sheaf_server_t *sheaf_balance_other(sheaf_balance_t *balance, uint64_t tried, ui
     return server;
 }
 
+static void open_untried(sheaf_balance_t *balance, uint32_t rank, uint64_t tried, uint64_t now_ms)
+{
+    for (uint32_t i = 0; i < balance->end; i++) {
+        sheaf_server_t *server = &balance->servers[i];
+
+        server->is_open = server->rank == rank && (tried & sheaf_balance_bit(balance, server)) == 0 &&
+                          !sheaf_server_is_shunned(server, now_ms);
+    }
+    sum_open(balance);
+}
+
+/* A key has a second server, too: the one that would have it if the first were not there. */
 sheaf_server_t *sheaf_balance_for(sheaf_balance_t *balance, const sheaf_exchange_t *exchange, uint64_t now_ms)
 {
     sheaf_server_t *other = exchange->tried == 0 ? NULL : sheaf_balance_other(balance, exchange->tried, now_ms);
+    sheaf_str_t key;
 
-    return other != NULL ? other : sheaf_balance_turn(balance, exchange, now_ms);
+    if (other == NULL)
+        return sheaf_balance_turn(balance, exchange, now_ms);
+    key = balance->kind == SHEAF_TURN_HASH ? key_of(&balance->hash, exchange) : SHEAF_STR_NONE;
+    if (key.len == 0)
+        return other;
+    open_untried(balance, other->rank, exchange->tried, now_ms);
+    return sheaf_turn_hash(balance, key);
 }
 
 /* --- which address --- */

@@ -57,8 +57,8 @@ void sheaf_balance_rebase(sheaf_balance_t *balance, const sheaf_upstream_conf_t 
 /* The server whose turn it is to take `exchange`. */
 sheaf_server_t *sheaf_balance_turn(sheaf_balance_t *balance, const sheaf_exchange_t *exchange, uint64_t now_ms);
 
-/* The server for `exchange`: one that did not fail it yet where it was sent before and there is one, else whose turn it
- * is. */
+/* The server for `exchange`: one that did not fail it yet where it was sent before and there is one, the next one on the ring
+ * where it has a key; else whose turn it is. */
 sheaf_server_t *sheaf_balance_for(sheaf_balance_t *balance, const sheaf_exchange_t *exchange, uint64_t now_ms);
 
 /* The next server, for another attempt, that is neither in `tried` (a bit for each) nor shunned, backups last; or NULL. */

@@ -116,6 +116,48 @@ static void only_the_keys_of_a_server_that_goes_move(void **state)
     bench_free(less);
 }
 
+static uint32_t next_of_key(bench_t *b)
+{
+    return (uint32_t)(sheaf_balance_for(&b->balance, &b->exchange, b->clock.now_ms) - b->balance.servers);
+}
+
+/* So that what is sent again finds what was kept for its key there, and a backup only when nobody else is left. */
+static void the_second_server_of_a_key_is_the_one_that_has_it_when_the_first_is_gone(void **state)
+{
+    bench_t *b = BENCH(SHEAF_TURN_HASH, 1, 3, 1, 1, -1);
+
+    for (uint32_t key = 0; key < 50; key++) {
+        char text[32];
+        uint32_t order[5];
+
+        b->exchange.target = sheaf_str(text, (size_t)snprintf(text, sizeof(text), "/users/%u", key));
+        b->exchange.tried = 0;
+        order[0] = turn(b);
+        for (uint32_t i = 1; i < 5; i++) {
+            b->exchange.tried |= sheaf_balance_bit(&b->balance, &b->balance.servers[order[i - 1]]);
+            order[i] = next_of_key(b);
+            assert_int_equal(next_of_key(b), order[i]);
+            refuse(b, order[i - 1]);
+            assert_int_equal(turn(b), order[i]);
+        }
+        assert_int_equal(order[4], 4);
+        b->clock.now_ms += SHEAF_SERVER_SHUN_MS;
+    }
+    bench_free(b);
+}
+
+static void without_a_key_the_second_server_is_the_next(void **state)
+{
+    bench_t *b = BENCH(SHEAF_TURN_HASH, 1, 1, 1);
+
+    b->balance.hash = (sheaf_hash_by_t){SHEAF_HASH_BY_HEADER, SHEAF_STR("x-user")};
+    b->exchange.tried = sheaf_balance_bit(&b->balance, &b->balance.servers[1]);
+    assert_int_equal(next_of_key(b), 0);
+    assert_int_equal(next_of_key(b), 2);
+    assert_int_equal(next_of_key(b), 0);
+    bench_free(b);
+}
+
 static void the_order_of_servers_changes_nothing_for_a_key(void **state)
 {
     bench_t *b = BENCH(SHEAF_TURN_HASH, 1, 1, 1), *turned = BENCH(SHEAF_TURN_HASH, 1, 1, 1);
@@ -206,6 +248,8 @@ int main(void)
         cmocka_unit_test(without_a_key_servers_take_turns),
         cmocka_unit_test(only_the_keys_of_a_server_that_goes_move),
         cmocka_unit_test(the_order_of_servers_changes_nothing_for_a_key),
+        cmocka_unit_test(the_second_server_of_a_key_is_the_one_that_has_it_when_the_first_is_gone),
+        cmocka_unit_test(without_a_key_the_second_server_is_the_next),
         cmocka_unit_test(no_server_takes_more_than_its_bound_of_what_flies),
         cmocka_unit_test(a_high_bound_keeps_a_key_where_it_is),
         cmocka_unit_test(the_largest_ring_stays_bounded_and_gives_everyone_a_place),
