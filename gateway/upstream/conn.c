@@ -60,20 +60,30 @@ void sheaf_conn_move(sheaf_conn_t *conn, sheaf_conn_state_t state)
 
 /* --- silence --- */
 
-/* Bytes that come do not move the deadline: it looks when it strikes. A request that is still being written is no
- * silence of the backend's; behind the head of a streamed answer, which nothing else bounds, that is to make progress. */
+static uint64_t silent_until_ms(const sheaf_conn_t *conn, const sheaf_flight_t *flight)
+{
+    uint64_t limit_ms = flight->has_bytes ? conn->idle_ms : conn->first_byte_ms;
+    uint64_t since_ms = flight->awake_ms > conn->wrote_ms ? flight->awake_ms : conn->wrote_ms;
+
+    return limit_ms == 0 ? SHEAF_NEVER : since_ms + limit_ms;
+}
+
+/* Bytes that come do not move the deadline: it looks when it strikes. A request that is still on its way is no silence of the
+ * backend's; behind the head of a streamed answer, which nothing else bounds, that is to make progress. */
 static void watch_silence(sheaf_conn_t *conn)
 {
     sheaf_flight_t *flight = sheaf_conn_first(conn);
-    uint64_t now_ms = conn->env->clock->now_ms;
-    uint64_t limit_ms = flight->has_bytes ? conn->idle_ms : conn->first_byte_ms, since_ms, at_ms, look_ms;
+    uint64_t now_ms = conn->env->clock->now_ms, at_ms, look_ms;
 
     if (sheaf_flight_is_held(flight)) /* whoever gives back what it has sets the deadline */
         return;
     if (conn->is_writing && !flight->exchange->is_answered)
         conn->wrote_ms = now_ms;
-    since_ms = flight->awake_ms > conn->wrote_ms ? flight->awake_ms : conn->wrote_ms;
-    at_ms = limit_ms == 0 ? SHEAF_NEVER : since_ms + limit_ms;
+    at_ms = silent_until_ms(conn, flight);
+    if (at_ms <= now_ms && !flight->has_bytes && sheaf_writing_drains(conn)) {
+        conn->wrote_ms = now_ms;
+        at_ms = silent_until_ms(conn, flight);
+    }
     if (at_ms <= now_ms) {
         sheaf_conn_end(flight, SHEAF_ERR_TIMEOUT,
                        flight->has_bytes ? "the answer made no progress" : "no answer began in time", false);

@@ -1,12 +1,15 @@
 #include "gateway/upstream/writing.h"
 
+#include <linux/sockios.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 
 #include "gateway/upstream/secure.h"
 #include "gateway/upstream/streams.h"
 
 #define SMALL_BODY ((size_t)16 << 10) /* copied behind its head: one piece is cheaper to send than two */
 #define PIECE_SIZE ((size_t)16 << 10) /* its end tells that the socket takes more, and that goes out uncopied */
+#define NOT_LOOKED UINT32_MAX         /* how much of a large request is unacknowledged */
 
 /* What the socket did not take at once. */
 typedef struct conn_rest {
@@ -136,6 +139,27 @@ static void on_rest_written(uv_write_t *req, int status)
         sheaf_streams_go_on(conn);
 }
 
+/* What the backend's side has not acknowledged: 0 where nobody can tell. */
+static uint32_t unacked(const sheaf_conn_t *conn)
+{
+    uv_os_fd_t fd;
+    int left = 0;
+
+    if (uv_fileno((const uv_handle_t *)&conn->tcp, &fd) == 0)
+        ioctl(fd, SIOCOUTQ, &left);
+    return left > 0 ? (uint32_t)left : 0;
+}
+
+bool sheaf_writing_drains(sheaf_conn_t *conn)
+{
+    uint32_t before = conn->unacked;
+
+    if (before == 0)
+        return false;
+    conn->unacked = unacked(conn);
+    return before == NOT_LOOKED ? conn->unacked != 0 : conn->unacked < before;
+}
+
 void sheaf_writing_forget(sheaf_conn_t *conn)
 {
     conn->is_half_broken |= conn->unsent.len != 0;
@@ -158,6 +182,7 @@ int sheaf_writing_request(sheaf_conn_t *conn, const sheaf_exchange_t *exchange)
         body = SHEAF_STR_NONE;
     }
     conn->unsent = body;
+    conn->unacked = body.len != 0 ? NOT_LOOKED : 0;
     status = conn->tls != NULL ? sheaf_secure_write(conn, head, len) : write_clear(conn, head, len);
     if (head != env->write)
         free(head);

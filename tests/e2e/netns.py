@@ -121,7 +121,15 @@ class Net:
 
     def shape(self, rate):
         """Bits per second of what the backend's side sends."""
-        self.inside("tc", "qdisc", "replace", "dev", self.far, "root", "tbf", "rate", rate, "burst", "16kb", "latency", "1s")
+        self.inside("tc", *self._bucket(self.far, rate))
+
+    def shape_near(self, rate):
+        """The same of what this side sends."""
+        run("tc", *self._bucket(self.near, rate))
+
+    @staticmethod
+    def _bucket(device, rate):
+        return "qdisc", "replace", "dev", device, "root", "tbf", "rate", rate, "burst", "16kb", "latency", "1s"
 
     def cut(self):
         run("ip", "-n", self.name, "link", "set", self.far, "down")

@@ -89,6 +89,15 @@ class Networks(Case):
         self.assert_whole(self.ask(sheaf, 1, "/n/json/400000"), 400000)
         self.assertGreater(time.monotonic() - started, 1.0)
 
+    def test_nor_is_one_that_a_request_takes_long_to_pass(self):
+        """Our kernel has all of it long before the backend does."""
+        self.net.shape_near("2mbit")
+        sheaf = self.gateway("first_byte_timeout: 500ms, timeout: 30s")
+        started = time.monotonic()
+        result = self.run_item({"method": "POST", "url": "/n/text", "body": "x" * 500000}, sheaf=sheaf)
+        self.assertEqual(result["status"], 200, result)
+        self.assertGreater(time.monotonic() - started, 1.5)
+
     def test_a_cable_cut_within_an_answer_is_told_by_the_idle_timeout(self):
         self.net.shape("1mbit")
         sheaf = self.gateway("connect_timeout: 500ms, idle_timeout: 400ms, timeout: 30s, retry: {on: [connect, reset, timeout]}")

@@ -2,8 +2,9 @@
 #include "gateway/upstream/conn.h"
 #include "tests/unit/upstream/h2_backend.h"
 
-#define BODY_SIZE  ((size_t)1 << 20)
-#define PIECE_SIZE ((size_t)66 << 10) /* the largest one, and what TLS adds to it */
+#define BODY_SIZE   ((size_t)1 << 20)
+#define PIECE_SIZE  ((size_t)66 << 10) /* the largest one, and what TLS adds to it */
+#define KERNEL_SIZE (200 << 10)
 
 /* A worker with a body for a backend whose sockets hold little of it. */
 typedef struct writing {
@@ -16,13 +17,17 @@ typedef struct writing {
     size_t most_held; /* by libuv */
 } writing_t;
 
-static void hold_little(const uv_handle_t *handle, int option)
+static void hold(const uv_handle_t *handle, int option, int size)
 {
-    int size = 64 << 10;
     uv_os_fd_t fd;
 
     assert_int_equal(uv_fileno(handle, &fd), 0);
     assert_int_equal(setsockopt(fd, SOL_SOCKET, option, &size, sizeof(size)), 0);
+}
+
+static void hold_little(const uv_handle_t *handle, int option)
+{
+    hold(handle, option, 64 << 10);
 }
 
 static const sheaf_conn_t *conn_of(const ask_t *ask)
@@ -344,6 +349,65 @@ static void one_that_has_read_all_may_be_silent_for_as_long_as_before_any_answer
     each_way(read_and_be_silent);
 }
 
+static uv_timer_t pace;
+
+/* It reads once more, see is_slow. */
+static void on_pace(uv_timer_t *timer)
+{
+    worker_t *w = timer->data;
+
+    if (w->a.conn[0] != NULL)
+        uv_read_start((uv_stream_t *)&w->a.conn[0]->tcp, backend_on_buffer, backend_on_read);
+}
+
+/* Of a size that our kernel takes in one go, and that of the backend does not. */
+static void send_to_the_kernel(writing_t *writing, ask_t *ask)
+{
+    writing->w->conf->first_byte_timeout_ms = 100;
+    hold((uv_handle_t *)&writing->w->a.listener, SO_RCVBUF, KERNEL_SIZE / 16);
+    worker_open(writing->w);
+    ask_post(ask, writing->w, "/", sheaf_str(writing->body, KERNEL_SIZE));
+    ask_send(ask);
+    hold((const uv_handle_t *)&conn_of(ask)->tcp, SO_SNDBUF, KERNEL_SIZE);
+}
+
+static void read_slowly_what_the_kernel_has(writing_t *writing, worker_t *w)
+{
+    ask_t ask;
+
+    step_text(&w->a, OK_HI);
+    uv_timer_init(&w->loop, &pace);
+    pace.data = w;
+    uv_timer_start(&pace, on_pace, 60, 60);
+    send_to_the_kernel(writing, &ask);
+    worker_until(w, &ask.is_done);
+    uv_close((uv_handle_t *)&pace, NULL);
+    assert_answer(&ask, 200, "hi");
+    assert_true(w->a.body_sum == sum_of(writing->body, KERNEL_SIZE));
+}
+
+static void what_the_kernel_has_taken_may_come_slowly_to_a_backend(void **state)
+{
+    each_way(read_slowly_what_the_kernel_has);
+}
+
+static void hang_with_the_rest_in_the_kernel(writing_t *writing, worker_t *w)
+{
+    uint64_t sent_ms = w->clock.now_ms;
+    ask_t ask;
+
+    send_to_the_kernel(writing, &ask);
+    worker_until(w, &ask.is_done);
+    assert_int_equal(ask.err, SHEAF_ERR_TIMEOUT);
+    assert_blamed(&ask, "no answer began in time");
+    assert_in_range(w->clock.now_ms - sent_ms, 100, 1000);
+}
+
+static void one_that_hangs_with_the_rest_in_the_kernel_is_found_out_all_the_same(void **state)
+{
+    each_way(hang_with_the_rest_in_the_kernel);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -356,6 +420,8 @@ int main(void)
         cmocka_unit_test(a_body_that_is_sent_again_begins_at_its_beginning),
         cmocka_unit_test(a_backend_that_reads_nothing_has_the_whole_timeout),
         cmocka_unit_test(one_that_has_read_all_may_be_silent_for_as_long_as_before_any_answer),
+        cmocka_unit_test(what_the_kernel_has_taken_may_come_slowly_to_a_backend),
+        cmocka_unit_test(one_that_hangs_with_the_rest_in_the_kernel_is_found_out_all_the_same),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
