@@ -133,13 +133,9 @@ static sheaf_coding_t coding_of(const sheaf_headers_t *headers)
 {
     sheaf_coding_t coding = SHEAF_CODING_IDENTITY;
 
-    for (uint32_t i = 0; i < headers->count; i++) {
-        if (!sheaf_str_eq(headers->entries[i].name, SHEAF_STR("content-encoding")))
-            continue;
-        if (coding != SHEAF_CODING_IDENTITY)
-            return SHEAF_CODING_OTHER; /* one upon the other */
-        coding = sheaf_coding_of(headers->entries[i].value);
-    }
+    for (uint32_t i = 0; i < headers->count; i++)
+        if (sheaf_str_eq(headers->entries[i].name, SHEAF_STR("content-encoding")))
+            coding = sheaf_coding_upon(coding, sheaf_coding_of(headers->entries[i].value));
     return coding;
 }
 

@@ -229,15 +229,29 @@ const char *sheaf_inflate_why(const sheaf_inflate_t *self)
 
 /* --- the fields --- */
 
+static sheaf_coding_t coding_named(sheaf_str_t name)
+{
+    if (name.len == 0 || sheaf_str_ieq(name, SHEAF_STR("identity")))
+        return SHEAF_CODING_IDENTITY;
+    if (sheaf_str_ieq(name, SHEAF_STR("gzip")) || sheaf_str_ieq(name, SHEAF_STR("x-gzip")))
+        return SHEAF_CODING_GZIP;
+    return sheaf_str_ieq(name, SHEAF_STR("deflate")) ? SHEAF_CODING_DEFLATE : SHEAF_CODING_OTHER;
+}
+
+sheaf_coding_t sheaf_coding_upon(sheaf_coding_t first, sheaf_coding_t second)
+{
+    if (first == SHEAF_CODING_IDENTITY)
+        return second;
+    return second == SHEAF_CODING_IDENTITY ? first : SHEAF_CODING_OTHER;
+}
+
 sheaf_coding_t sheaf_coding_of(sheaf_str_t field)
 {
-    sheaf_str_t coding = sheaf_str_trim(field);
+    sheaf_coding_t coding = SHEAF_CODING_IDENTITY;
 
-    if (coding.len == 0 || sheaf_str_ieq(coding, SHEAF_STR("identity")))
-        return SHEAF_CODING_IDENTITY;
-    if (sheaf_str_ieq(coding, SHEAF_STR("gzip")) || sheaf_str_ieq(coding, SHEAF_STR("x-gzip")))
-        return SHEAF_CODING_GZIP;
-    return sheaf_str_ieq(coding, SHEAF_STR("deflate")) ? SHEAF_CODING_DEFLATE : SHEAF_CODING_OTHER;
+    while (field.base != NULL)
+        coding = sheaf_coding_upon(coding, coding_named(sheaf_str_trim(sheaf_str_cut(&field, ','))));
+    return coding;
 }
 
 /* The weight is 0, or is none: what cannot be read is not wanted. */
@@ -264,7 +278,7 @@ bool sheaf_coding_accepts_gzip(sheaf_str_t field)
         sheaf_str_t parameters = sheaf_str_cut(&field, ',');
         sheaf_str_t name = sheaf_str_trim(sheaf_str_cut(&parameters, ';'));
 
-        if (sheaf_coding_of(name) == SHEAF_CODING_GZIP)
+        if (coding_named(name) == SHEAF_CODING_GZIP)
             return !is_refused(parameters);
         if (sheaf_str_eq(name, SHEAF_STR("*")))
             any = !is_refused(parameters);

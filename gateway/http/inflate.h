@@ -20,8 +20,12 @@ typedef enum sheaf_coding {
     SHEAF_CODING_OTHER, /* br, a list of several, or what nobody knows */
 } sheaf_coding_t;
 
-/* What a Content-Encoding field says; in any case, x-gzip is gzip (RFC 9110 8.4.1.3). */
+/* What a Content-Encoding field says; in any case, x-gzip is gzip (RFC 9110 8.4.1.3). Elements of the list that are empty or
+ * say identity count for nothing (RFC 9110 5.6.1.2). */
 sheaf_coding_t sheaf_coding_of(sheaf_str_t field);
+
+/* One coding applied to what the other one made. */
+sheaf_coding_t sheaf_coding_upon(sheaf_coding_t first, sheaf_coding_t second);
 
 /* Does an Accept-Encoding field want gzip, or at least not forbid what it names (RFC 9110 12.5.3)? An absent field does not.
  * `gzip` named beats `*`; q=0 is no. */

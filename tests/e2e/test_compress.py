@@ -29,6 +29,7 @@ ANSWERS = {
     "/deflate": ({**JSON, "Content-Encoding": "deflate"}, zlib.compress(TEXT)),
     "/raw": ({**JSON, "Content-Encoding": "deflate"}, RAW.compress(TEXT) + RAW.flush()),
     "/members": ({**JSON, "Content-Encoding": "gzip"}, gzip.compress(TEXT[:9]) + gzip.compress(TEXT[9:]) + b"\0" * 9),
+    "/list": ({**JSON, "Content-Encoding": "identity, gzip,"}, gzip.compress(TEXT)),
     "/garbage": ({**JSON, "Content-Encoding": "gzip"}, gzip.compress(TEXT) + b"more"),
     "/cut": ({**JSON, "Content-Encoding": "gzip"}, gzip.compress(TEXT)[:-9]),
     "/lie": ({**JSON, "Content-Encoding": "gzip"}, TEXT),
@@ -93,7 +94,7 @@ class Decoded(Case):
         super().setUpClass()
 
     def test_gzip_and_deflate_are_embedded_as_json(self):
-        for path in ("/gzip", "/x-gzip", "/deflate", "/raw", "/members"):
+        for path in ("/gzip", "/x-gzip", "/deflate", "/raw", "/members", "/list"):
             result = self.run_item("/c" + path)
             self.assertEqual((result["status"], result["body"]), (200, json.loads(TEXT)), path)
             self.assertNotIn("content-encoding", result["headers"])

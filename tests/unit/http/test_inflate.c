@@ -271,6 +271,15 @@ static void codings_are_told_apart(void **state)
     assert_int_equal(sheaf_coding_of(SHEAF_STR("deflate")), SHEAF_CODING_DEFLATE);
     assert_int_equal(sheaf_coding_of(SHEAF_STR("br")), SHEAF_CODING_OTHER);
     assert_int_equal(sheaf_coding_of(SHEAF_STR("gzip, gzip")), SHEAF_CODING_OTHER);
+    assert_int_equal(sheaf_coding_of(SHEAF_STR("br, gzip")), SHEAF_CODING_OTHER);
+}
+
+static void elements_that_say_nothing_count_for_nothing(void **state)
+{
+    assert_int_equal(sheaf_coding_of(SHEAF_STR(", gzip ,,")), SHEAF_CODING_GZIP);
+    assert_int_equal(sheaf_coding_of(SHEAF_STR("deflate, identity")), SHEAF_CODING_DEFLATE);
+    assert_int_equal(sheaf_coding_of(SHEAF_STR("identity, br,")), SHEAF_CODING_OTHER);
+    assert_int_equal(sheaf_coding_of(SHEAF_STR(",")), SHEAF_CODING_IDENTITY);
 }
 
 static void accept_encoding_is_read_with_its_weights(void **state)
@@ -301,6 +310,7 @@ int main(void)
         cmocka_unit_test(a_long_run_of_one_byte_is_too_large_whatever_the_limit),
         cmocka_unit_test(members_of_nothing_do_not_go_on_for_ever),
         cmocka_unit_test(codings_are_told_apart),
+        cmocka_unit_test(elements_that_say_nothing_count_for_nothing),
         cmocka_unit_test(accept_encoding_is_read_with_its_weights),
     };
 
