@@ -285,6 +285,7 @@ static void a_share_of_the_items_is_copied(void **state)
         sim_add(sim, line);
     }
     sim->endpoint->parallel = 100;
+    sim->endpoint->budget_bytes = 100 * sim->endpoint->max_item_body_bytes; /* all are launched at once */
     assert_int_equal(sheaf_batch_seal(sim->batch, NULL), SHEAF_OK);
     sim->batch->parallel = 100;
     sim_start(sim);
@@ -292,7 +293,7 @@ static void a_share_of_the_items_is_copied(void **state)
         finish_copy(0, SHEAF_OK);
         copied++;
     }
-    assert_in_range(copied, 10, 45);
+    assert_in_range(copied, 5, 50); /* less than once in a million runs it is not */
     sheaf_batch_abandon(sim->batch);
     sim_drain(sim);
 }
