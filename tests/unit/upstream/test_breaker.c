@@ -13,7 +13,7 @@
 static sheaf_breaker_conf_t breaker_conf(void)
 {
     return (sheaf_breaker_conf_t){
-        .errors_percent = 50, .requests = 10, .window_ms = 10000, .open_ms = 5000, .probes = 2};
+        .errors_percent = 40, .requests = 10, .window_ms = 4000, .open_ms = 5000, .probes = 2};
 }
 
 static void note_times(sheaf_breaker_t *breaker, int times, bool is_good, uint64_t now_ms)
@@ -37,14 +37,14 @@ static void a_breaker_opens_at_its_share_of_errors_among_enough_exchanges(void *
 
     sheaf_breaker_init(&breaker, &conf);
     note_times(&breaker, 11, true, START);
-    note_times(&breaker, 10, false, START);
-    assert_int_equal(breaker.state, SHEAF_BREAKER_CLOSED); /* 10 of 21 */
+    note_times(&breaker, 7, false, START);
+    assert_int_equal(breaker.state, SHEAF_BREAKER_CLOSED); /* 7 of 18 */
     note_times(&breaker, 1, false, START);
     assert_int_equal(breaker.state, SHEAF_BREAKER_OPEN);
 
     sheaf_breaker_init(&breaker, &conf);
     note_times(&breaker, 9, false, START);
-    note_times(&breaker, 9, false, START + 10000); /* the first ones have left the window */
+    note_times(&breaker, 9, false, START + 4000); /* the first ones have left the window */
     assert_int_equal(breaker.state, SHEAF_BREAKER_CLOSED);
 }
 

@@ -255,6 +255,35 @@ static void measuring_stalls_nobody(void **state)
     }
 }
 
+static uint32_t measurings(queue_t *q, uint32_t seconds)
+{
+    uint64_t until_us = q->now_us + (uint64_t)seconds * SECOND;
+    uint32_t count = 0;
+    bool was_measuring = q->gradient.is_measuring;
+
+    while (q->now_us < until_us) {
+        queue_fill(q);
+        queue_end_next(q);
+        count += q->gradient.is_measuring && !was_measuring;
+        was_measuring = q->gradient.is_measuring;
+    }
+    return count;
+}
+
+static void the_floor_is_measured_as_often_as_is_said(void **state)
+{
+    static const uint64_t every_s[] = {2, 6, 30};
+    static queue_t q;
+
+    for (size_t i = 0; i < SHEAF_COUNT(every_s); i++) {
+        queue_init(&q, 1, 32, 5000);
+        q.conf.measure_ms = every_s[i] * 1000;
+        sheaf_gradient_init(&q.gradient, &q.conf, q.now_us);
+        queue_run(&q, 10);
+        assert_in_range(measurings(&q, 120), 120 / every_s[i] - 1, 120 / every_s[i] + 1);
+    }
+}
+
 static void what_nobody_uses_does_not_grow(void **state)
 {
     static queue_t q;
@@ -389,6 +418,7 @@ int main(void)
         cmocka_unit_test(it_follows_a_change_of_capacity_both_ways),
         cmocka_unit_test(it_follows_a_change_of_the_service_time_both_ways),
         cmocka_unit_test(measuring_stalls_nobody),
+        cmocka_unit_test(the_floor_is_measured_as_often_as_is_said),
         cmocka_unit_test(what_nobody_uses_does_not_grow),
         cmocka_unit_test(answers_that_say_overload_bound_it),
         cmocka_unit_test(it_never_leaves_its_bounds),

@@ -165,6 +165,23 @@ static void an_idle_conn_expires(void **state)
     worker_end(w);
 }
 
+static void without_keepalive_no_conn_is_kept(void **state)
+{
+    worker_t *w = worker_new();
+    ask_t ask;
+
+    worker_open(w);
+    w->conf->keepalive_ms = 0;
+    steps_ok(&w->a, 2);
+    for (int i = 0; i < 2; i++) {
+        ask_get(&ask, w, "/");
+        ask_whole(&ask);
+        assert_int_equal(metric(w, SHEAF_METRIC_CONNS_IDLE), 0);
+    }
+    assert_int_equal(w->a.conns, 2);
+    worker_end(w);
+}
+
 static void the_backends_keep_alive_is_honoured_less_a_second(void **state)
 {
     worker_t *w = worker_new();
@@ -305,6 +322,7 @@ int main(void)
         cmocka_unit_test(a_silent_backend_runs_into_the_deadline_and_the_conn_is_dropped),
         cmocka_unit_test(the_upstreams_timeout_bounds_an_exchange_without_a_deadline),
         cmocka_unit_test(an_idle_conn_expires),
+        cmocka_unit_test(without_keepalive_no_conn_is_kept),
         cmocka_unit_test(the_backends_keep_alive_is_honoured_less_a_second),
         cmocka_unit_test(an_idle_conn_that_speaks_or_closes_is_dropped),
         cmocka_unit_test(servers_take_turns),

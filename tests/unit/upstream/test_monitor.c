@@ -74,11 +74,13 @@ static void a_server_that_is_silent_or_refuses_is_unhealthy(void **state)
 {
     sheaf_slate_t *slate = sheaf_slate_new(256);
     worker_t *w = watching(slate, true, NULL);
+    uint64_t begun_ms = w->clock.now_ms;
 
     w->a.is_deaf = true;
     backend_stop(&w->b);
     worker_open(w);
     until_unhealthy(w, 2);
+    assert_in_range(w->clock.now_ms - begun_ms, 400, 1800); /* twice the timeout of a probe, and little more */
     worker_end(w);
     sheaf_slate_free(slate);
 }

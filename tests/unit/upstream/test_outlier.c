@@ -13,7 +13,7 @@
 static sheaf_outlier_conf_t outlier_conf(void)
 {
     return (sheaf_outlier_conf_t){
-        .errors = 3, .interval_ms = 10000, .eject_ms = 1000, .max_eject_ms = 5000, .max_ejected_percent = 50};
+        .errors = 3, .interval_ms = 4000, .eject_ms = 1000, .max_eject_ms = 5000, .max_ejected_percent = 50};
 }
 
 static bool fail_times(sheaf_outliers_t *all, sheaf_outlier_t *one, int times, uint64_t now_ms)
@@ -130,8 +130,8 @@ static void a_share_of_errors_ejects_once_there_are_enough(void **state)
         assert_false(sheaf_outlier_note(&all, &two, true, START));
         assert_false(sheaf_outlier_note(&all, &two, i % 2 == 0, START)); /* a quarter */
     }
-    assert_false(fail_times(&all, &two, SHEAF_OUTLIER_LEAST - 1, START + 10000)); /* an interval of its own */
-    assert_true(fail_times(&all, &two, 1, START + 10000));
+    assert_false(fail_times(&all, &two, SHEAF_OUTLIER_LEAST - 1, START + 4000)); /* an interval of its own */
+    assert_true(fail_times(&all, &two, 1, START + 4000));
 }
 
 int main(void)

@@ -200,9 +200,12 @@ static void no_server_takes_more_than_its_bound_of_what_flies(void **state)
 static void a_high_bound_keeps_a_key_where_it_is(void **state)
 {
     bench_t *b = BENCH(SHEAF_TURN_HASH, 1, 1, 1, 1);
-    uint32_t home = turn_of_key(b, 7);
+    uint32_t home;
 
-    b->balance.hash_bound = 100000;
+    sheaf_balance_fini(&b->balance);
+    b->conf.hash_bound = 100000;
+    sheaf_balance_init(&b->balance, &b->conf, NULL, b->resolver, 42);
+    home = turn_of_key(b, 7);
     for (uint32_t i = 0; i < 1000; i++) {
         assert_int_equal(turn_of_key(b, 7), home);
         b->balance.servers[home].flying++;

@@ -54,6 +54,24 @@ static void one_that_is_cancelled_ends_no_other(void **state)
     h2_worker_end(w, &a, NULL);
 }
 
+static void a_conn_whose_last_stream_was_cancelled_is_kept_as_long_as_any(void **state)
+{
+    h2_backend_t a;
+    worker_t *w = h2_worker_with(&a, NULL);
+    ask_t ask;
+
+    w->conf->keepalive_ms = 30;
+    worker_open(w);
+    ask_get(&ask, w, "/");
+    ask_send(&ask);
+    worker_until_count(w, &a.requests, 1);
+    ask_cancel(&ask);
+    assert_int_equal(metric(w, SHEAF_METRIC_CONNS_IDLE), 1);
+    assert_true(sheaf_deadlines_next(&w->deadlines) <= w->clock.now_ms + 30);
+    worker_until_metric(w, SHEAF_METRIC_CONNS_IDLE, 0);
+    h2_worker_end(w, &a, NULL);
+}
+
 static void what_a_goaway_leaves_is_sent_again_many_times(void **state)
 {
     enum { COUNT = 40 };
@@ -192,6 +210,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_comes_while_it_is_dialed_boards_it_too),
         cmocka_unit_test(one_that_is_cancelled_ends_no_other),
+        cmocka_unit_test(a_conn_whose_last_stream_was_cancelled_is_kept_as_long_as_any),
         cmocka_unit_test(what_a_goaway_leaves_is_sent_again_many_times),
         cmocka_unit_test(a_server_that_takes_nothing_is_given_time),
         cmocka_unit_test(a_refused_stream_is_tried_a_few_times_with_rests),

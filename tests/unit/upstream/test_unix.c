@@ -121,6 +121,7 @@ static void a_full_backlog_is_waited_for_until_the_connect_timeout(void **state)
     const char *path = socket_path(folder);
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_STREAM, 0), fill[8], count = 0, got;
+    uint64_t sent_ms;
     ask_t ask;
 
     snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
@@ -131,9 +132,11 @@ static void a_full_backlog_is_waited_for_until_the_connect_timeout(void **state)
     } while (connect(fill[count++], (struct sockaddr *)&address, sizeof(address)) == 0);
     use_socket(w, path);
     w->conf->connect_timeout_ms = 30;
+    sent_ms = w->clock.now_ms;
     ask_get(&ask, w, "/");
     ask_whole(&ask);
     assert_int_equal(ask.err, SHEAF_ERR_CONNECT_TIMEOUT);
+    assert_in_range(w->clock.now_ms - sent_ms, 30, 900);
 
     w->conf->connect_timeout_ms = 5000;
     ask_send(&ask);
