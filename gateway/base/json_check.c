@@ -1,13 +1,14 @@
 /* base/json_check.c - a whole document: the validator says whether and where it breaks; then a walk over what passed,
  * which need not doubt anything, finds names that stand twice and the path to the place. */
 #include <stdlib.h>
+#include <sys/random.h>
 
 #include "gateway/base/json.h"
 #include "gateway/base/json_step.h"
 
 typedef struct {
-    sheaf_str_t text; /* decoded */
-    const char *at;   /* the opening quote in the document */
+    uint64_t hash;  /* of what it says, escapes or not */
+    const char *at; /* the opening quote in the document */
 } name_t;
 
 typedef struct {
@@ -101,60 +102,113 @@ static sheaf_str_t decode(check_t *check, sheaf_json_t source)
     return sheaf_json_string(source, check->pool);
 }
 
-static sheaf_err_t fail_twin(check_t *check, const name_t *twin)
+/* A polynomial of the name's bytes at a secret point modulo 2^61 - 1: whoever does not know the point cannot make two names that
+ * share a hash, nor names that sort slowly. Comparing what they say would touch the whole document at every step of the sort. */
+#define MODULUS ((UINT64_C(1) << 61) - 1)
+
+static uint64_t secret_point(void)
 {
-    check->frames[check->depth - 1].name = twin->text;
-    return fail_at(check, twin->at, "this member stands twice in its object");
+    static uint64_t point;
+
+    while (point < 1000) {
+        if (getrandom(&point, sizeof(point), GRND_NONBLOCK) != sizeof(point))
+            point = (uintptr_t)&point * UINT64_C(0x9e3779b97f4a7c15); /* at boot: where the loader put us */
+        point &= MODULUS - 1;
+    }
+    return point;
+}
+
+static uint64_t times(uint64_t a, uint64_t b)
+{
+    unsigned __int128 product = (unsigned __int128)a * b;
+    uint64_t sum = (uint64_t)(product & MODULUS) + (uint64_t)(product >> 61);
+
+    return sum >= MODULUS ? sum - MODULUS : sum;
+}
+
+static uint64_t hash_of(sheaf_str_t text)
+{
+    uint64_t point = secret_point(), hash = 0;
+
+    for (size_t at = 0; at < text.len; at += 7) {
+        uint64_t piece = 0;
+
+        memcpy(&piece, text.base + at, text.len - at < 7 ? text.len - at : 7);
+        hash = times(hash + piece + 1, point);
+    }
+    return times(hash + text.len, point);
+}
+
+static sheaf_str_t text_at(check_t *check, const char *at)
+{
+    const char *end = sheaf_json_quote(at + 1, check->doc.base + check->doc.len) + 1;
+
+    return decode(check, sheaf_str(at, (size_t)(end - at)));
+}
+
+static bool is_same(check_t *check, const name_t *a, const name_t *b)
+{
+    return a->hash == b->hash && sheaf_str_eq(text_at(check, a->at), text_at(check, b->at));
+}
+
+static sheaf_err_t fail_twin(check_t *check, const char *at)
+{
+    check->frames[check->depth - 1].name = text_at(check, at);
+    return fail_at(check, at, "this member stands twice in its object");
 }
 
 static sheaf_err_t add_name(check_t *check, sheaf_json_t source)
 {
     frame_t *frame = &check->frames[check->depth - 1];
-    name_t name = {decode(check, source), source.base};
+    sheaf_str_t text = decode(check, source);
+    name_t name = {hash_of(text), source.base};
 
     if (check->name_count - frame->first_name < FEW) {
         for (uint32_t i = frame->first_name; i < check->name_count; i++)
-            if (sheaf_str_eq(check->names[i].text, name.text))
-                return fail_twin(check, &name);
+            if (is_same(check, &check->names[i], &name))
+                return fail_twin(check, name.at);
     }
     if (check->name_count == check->name_size) {
         check->name_size = check->name_size > 0 ? check->name_size * 2 : 64;
         check->names = sheaf_realloc(check->names, check->name_size * sizeof(*check->names));
     }
-    frame->name = name.text;
+    frame->name = text;
     check->names[check->name_count++] = name;
     return SHEAF_OK;
 }
 
-static int by_text(const void *a, const void *b)
+static int by_hash(const void *a, const void *b)
 {
     const name_t *one = a, *two = b;
-    size_t len = one->text.len < two->text.len ? one->text.len : two->text.len;
-    int order = len > 0 ? memcmp(one->text.base, two->text.base, len) : 0;
 
-    if (order != 0)
-        return order;
-    if (one->text.len != two->text.len)
-        return one->text.len < two->text.len ? -1 : 1;
+    if (one->hash != two->hash)
+        return one->hash < two->hash ? -1 : 1;
     return one->at < two->at ? -1 : one->at > two->at;
 }
 
-/* Sorted by what the names say, not by a hash: no choice of names makes it slow. Returns the second of two equal ones. */
-static const name_t *find_twin(name_t *names, uint32_t count)
+/* Where the first name stands that was there before; NULL: nowhere. Hashes are only a way to find those that might be. */
+static const char *find_twin(check_t *check, name_t *names, uint32_t count)
 {
-    qsort(names, count, sizeof(*names), by_text);
+    const char *twin = NULL;
+
+    qsort(names, count, sizeof(*names), by_hash);
     for (uint32_t i = 1; i < count; i++) {
-        if (sheaf_str_eq(names[i - 1].text, names[i].text))
-            return &names[i];
+        bool is_twin = false;
+
+        if (twin != NULL && names[i].at > twin)
+            continue;
+        for (uint32_t k = i; k-- > 0 && names[k].hash == names[i].hash && !is_twin;)
+            is_twin = is_same(check, &names[k], &names[i]);
+        twin = is_twin ? names[i].at : twin;
     }
-    return NULL;
+    return twin;
 }
 
 static sheaf_err_t close_object(check_t *check)
 {
     frame_t *frame = &check->frames[check->depth - 1];
     uint32_t count = check->name_count - frame->first_name;
-    const name_t *twin = count > FEW ? find_twin(check->names + frame->first_name, count) : NULL;
+    const char *twin = count > FEW ? find_twin(check, check->names + frame->first_name, count) : NULL;
 
     if (twin != NULL)
         return fail_twin(check, twin);

@@ -141,6 +141,25 @@ static void a_twin_is_found_among_few_and_among_many(void **state)
     }
 }
 
+/* In no order, and with a long beginning that all have. */
+static void of_many_twins_the_first_is_named(void **state)
+{
+    enum { COUNT = 100000 };
+    char *doc = malloc(COUNT * 64 + 128), *at = doc + sprintf(doc, "{");
+    sheaf_fail_t fail;
+
+    (void)state;
+    for (uint32_t i = 0; i < COUNT; i++)
+        at += sprintf(at, "\"all of them have a long beginning %08x\":0,", i * 2654435761u);
+    strcpy(at, "\"z\":0}");
+    assert_int_equal(sheaf_json_check(sheaf_str_of(doc), 64, NULL), SHEAF_OK);
+    sprintf(at, "\"\\u007a\":0,\"z\":1,\"all of them have a long beginning 00000000\":0,\"z\":2}");
+    assert_int_equal(sheaf_json_check(sheaf_str_of(doc), 64, &fail), SHEAF_ERR_SYNTAX);
+    assert_string_equal(fail.pointer, "/z");
+    assert_int_equal(fail.column, (at - doc) + (ptrdiff_t)strlen("\"\\u007a\":0,") + 1);
+    free(doc);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -150,6 +169,7 @@ int main(void)
         cmocka_unit_test(many_members_take_no_quadratic_time),
         cmocka_unit_test(many_escapes_take_no_quadratic_time),
         cmocka_unit_test(a_twin_is_found_among_few_and_among_many),
+        cmocka_unit_test(of_many_twins_the_first_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
