@@ -69,6 +69,24 @@ static void a_weight_of_nothing_counts_as_one(void **state)
     site_end(&s);
 }
 
+static void the_weight_of_a_service_is_that_of_each_of_its_records_times_it(void **state)
+{
+    zone_t zone = ZONE({1, 1, "b.test"});
+    site_t s;
+
+    site_of_service(&s, &zone);
+    s.w->conf->servers.items[0].weight = 3;
+    s.w->conf->servers.items[1].url.host = SHEAF_STR("127.0.0.1");
+    s.w->conf->servers.count = 2;
+    site_open(&s);
+    let_both_answer(&s, 12);
+    ask_often(&s, 1); /* the name is looked up for it */
+    s.w->a.requests = s.w->b.requests = 0;
+    ask_often(&s, 8);
+    assert_shares(&s, 2, 6);
+    site_end(&s);
+}
+
 static void who_waits_for_the_first_answer_is_spread_over_all_it_names(void **state)
 {
     zone_t zone = ZONE({1, 1, "a.test"}, {1, 1, "b.test"});
@@ -509,6 +527,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(targets_are_asked_by_weight_and_by_the_host_of_the_url),
         cmocka_unit_test(a_weight_of_nothing_counts_as_one),
+        cmocka_unit_test(the_weight_of_a_service_is_that_of_each_of_its_records_times_it),
         cmocka_unit_test(who_waits_for_the_first_answer_is_spread_over_all_it_names),
         cmocka_unit_test(who_waits_aboard_one_conn_is_spread_all_the_same),
         cmocka_unit_test(who_comes_right_behind_the_first_answer_finds_its_servers),
