@@ -200,7 +200,8 @@ static void note(sheaf_triage_t *triage, sheaf_exchange_t *exchange, sheaf_serve
         return;
     }
     exchange->probe = 0;
-    note_upstream(triage, probe, is_good(failure));
+    if (!exchange->is_answered)
+        note_upstream(triage, probe, is_good(failure));
     if (server != NULL)
         note_server(triage, server, is_good(failure));
 }
@@ -277,8 +278,7 @@ void sheaf_triage_answered(sheaf_triage_t *triage, sheaf_exchange_t *exchange, u
     uint16_t probe = exchange->probe;
 
     exchange->probe = 0;
-    if (probe != 0)
-        note_upstream(triage, probe, is_good(&(sheaf_failure_t){.status = status}));
+    note_upstream(triage, probe, is_good(&(sheaf_failure_t){.status = status}));
 }
 
 /* An answer that its owner has seen the head of is final. */

@@ -46,8 +46,8 @@ uint64_t sheaf_triage_unreached(sheaf_triage_t *triage, sheaf_exchange_t *exchan
 void sheaf_triage_late(sheaf_triage_t *triage, sheaf_flight_t *flight);
 void sheaf_triage_forget(sheaf_triage_t *triage, sheaf_exchange_t *exchange); /* cancelled: that says nothing */
 
-/* The head of an answer to a streamed exchange is handed on: where it was to show whether the breaker may close, it has,
- * whenever the rest comes. Its end counts like any other. */
+/* The head of an answer to a streamed exchange is handed on: for the upstream that is how it went, whenever the rest comes.
+ * The event streams that break when one server is restarted do not mean that nobody answers. Its end is its server's. */
 void sheaf_triage_answered(sheaf_triage_t *triage, sheaf_exchange_t *exchange, uint16_t status);
 
 /* There is no such server any more: what is known of it is forgotten. */

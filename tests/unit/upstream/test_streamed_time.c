@@ -314,6 +314,26 @@ static void the_breaker_closes_with_the_head_of_its_trial(void **state)
     worker_end(w);
 }
 
+/* A server is restarted, and all its event streams with it: the upstream has answered each of them. */
+static void the_breaker_does_not_open_for_streams_that_break_off(void **state)
+{
+    worker_t *w = worker_new();
+    ask_t ask;
+
+    worker_use(w, "127.0.0.1", &w->a.port, 1);
+    w->conf->breaker = (sheaf_breaker_conf_t){
+        .mark = written, .errors_percent = 50, .requests = 2, .window_ms = 10000, .open_ms = 60000, .probes = 1};
+    worker_open(w);
+    for (int i = 0; i < 4; i++) {
+        step_close(&w->a, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhi");
+        get_streamed(&ask, w, "/");
+        ask_whole(&ask);
+        assert_int_equal(ask.err, SHEAF_ERR_RESET);
+    }
+    assert_int_equal(metric(w, SHEAF_METRIC_BREAKERS_OPEN), 0);
+    worker_end(w);
+}
+
 /* A good head does not make up for what breaks off behind it. */
 static void a_server_whose_answers_break_off_is_ejected(void **state)
 {
@@ -353,6 +373,7 @@ int main(void)
         cmocka_unit_test(no_second_flight_is_sent_for_one_that_is_late),
         cmocka_unit_test(none_stands_in_a_pipeline),
         cmocka_unit_test(the_breaker_closes_with_the_head_of_its_trial),
+        cmocka_unit_test(the_breaker_does_not_open_for_streams_that_break_off),
         cmocka_unit_test(a_server_whose_answers_break_off_is_ejected),
     };
 
