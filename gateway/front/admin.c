@@ -19,21 +19,29 @@ static void answer_text(h2o_req_t *req, int status, const char *reason, const ch
     answer(req, status, reason, "text/plain; charset=utf-8", body, strlen(body));
 }
 
+/* All of it: there may be any number of upstreams. */
+static void move_to(sheaf_out_t *out, char *dst)
+{
+    sheaf_iovec_t piece;
+
+    while (sheaf_out_peek(out, &piece, 1, out->len) != 0) {
+        memcpy(dst, piece.base, piece.len);
+        dst += piece.len;
+        sheaf_out_consume(out, piece.len);
+    }
+}
+
 static void answer_metrics(sheaf_front_t *front, h2o_req_t *req)
 {
     sheaf_out_t out;
-    sheaf_iovec_t iovecs[64];
-    size_t count, len = 0;
+    size_t len;
     char *body;
 
     sheaf_out_init(&out);
     sheaf_metrics_print(front->env.region, &out);
-    body = sheaf_h2o_alloc(&req->pool, out.len);
-    count = sheaf_out_peek(&out, iovecs, SHEAF_COUNT(iovecs), out.len);
-    for (size_t i = 0; i < count; i++) {
-        memcpy(body + len, iovecs[i].base, iovecs[i].len);
-        len += iovecs[i].len;
-    }
+    len = out.len;
+    body = sheaf_h2o_alloc(&req->pool, len);
+    move_to(&out, body);
     sheaf_out_fini(&out);
     answer(req, 200, "OK", METRICS_TYPE, body, len);
 }
