@@ -61,7 +61,7 @@ sheaf_batch_t *sheaf_batch_new(const sheaf_batch_env_t *env, const sheaf_endpoin
     batch->fault.item = UINT32_MAX;
     batch->mask = UINT32_MAX;
     batch->base = base_of(endpoint, outer, batch->pool);
-    batch->started_us = env->clock->read_us(env->clock);
+    batch->started_us = sheaf_clock_us(env->clock);
     sheaf_fanout_init(batch);
     return batch;
 }

@@ -341,7 +341,7 @@ static void launch(sheaf_item_t *item)
     batch->flying++;
     batch->urgent_flying += item->is_urgent;
     if (batch->env.metrics != NULL || batch->endpoint->timing)
-        item->sent_us = batch->env.clock->read_us(batch->env.clock);
+        item->sent_us = sheaf_clock_us(batch->env.clock);
     sheaf_gauge(batch->env.metrics, SHEAF_METRIC_ITEMS_IN_FLIGHT, 1);
     item->exchange.deadline_ms = deadline_of(item);
     if (batch->env.hooks != NULL)

@@ -319,8 +319,7 @@ static void count_settled(const sheaf_item_t *item)
     if (item->state != SHEAF_ITEM_FLYING)
         return;
     sheaf_gauge(metrics, SHEAF_METRIC_ITEMS_IN_FLIGHT, -1);
-    sheaf_observe_us(metrics, SHEAF_HISTOGRAM_ITEM_SECONDS,
-                     item->batch->env.clock->read_us(item->batch->env.clock) - item->sent_us);
+    sheaf_observe_us(metrics, SHEAF_HISTOGRAM_ITEM_SECONDS, sheaf_clock_us(item->batch->env.clock) - item->sent_us);
 }
 
 static void doom(sheaf_item_t *item, const sheaf_item_t *blocker)
@@ -402,7 +401,7 @@ bool sheaf_item_settle(sheaf_item_t *item)
         count_settled(item);
     if (item->state == SHEAF_ITEM_FLYING) {
         if (batch->endpoint->timing)
-            item->elapsed_us = batch->env.clock->read_us(batch->env.clock) - item->sent_us;
+            item->elapsed_us = sheaf_clock_us(batch->env.clock) - item->sent_us;
         batch->flying--;
         batch->urgent_flying -= item->is_urgent;
     }

@@ -149,7 +149,7 @@ static uint64_t elapsed_us(const sheaf_guest_t *guest)
 {
     sheaf_clock_t *clock = guest->guests->host->env.clock;
     uint64_t since = guest->item != NULL ? guest->item->sent_us : guest->caller->begun_us;
-    uint64_t now = clock->read_us(clock);
+    uint64_t now = sheaf_clock_us(clock);
 
     return since == 0 || now < since ? 0 : now - since;
 }
