@@ -1,10 +1,8 @@
 /* base/slate.c - see slate.h. */
 #include "gateway/base/slate.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include "gateway/base/error.h"
+#include "gateway/base/shared.h"
 
 #define FNV_PRIME UINT64_C(0x100000001b3)
 #define WIPED     ((uint64_t)1)
@@ -17,20 +15,11 @@ static size_t size_of(uint64_t lines)
 
 sheaf_slate_t *sheaf_slate_new(uint32_t lines)
 {
-    size_t size = size_of(lines);
-    int fd = memfd_create("sheaf-slate", MFD_CLOEXEC);
-    void *memory = MAP_FAILED;
-    sheaf_slate_t *slate;
+    sheaf_slate_t *slate = sheaf_shared_new("sheaf-slate", size_of(lines));
 
     SHEAF_ASSERT(lines != 0 && (lines & (lines - 1)) == 0);
-    if (fd < 0)
+    if (slate == NULL)
         return NULL;
-    if (ftruncate(fd, (off_t)size) == 0)
-        memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    close(fd);
-    if (memory == MAP_FAILED)
-        return NULL;
-    slate = memory; /* fresh pages are zero, and are not there before they are used */
     slate->count = lines;
     return slate;
 }
@@ -38,7 +27,7 @@ sheaf_slate_t *sheaf_slate_new(uint32_t lines)
 void sheaf_slate_free(sheaf_slate_t *slate)
 {
     if (slate != NULL)
-        munmap(slate, size_of(slate->count));
+        sheaf_shared_free(slate, size_of(slate->count));
 }
 
 /* --- keys: FNV-1a, and a finalizer that tears neighbours apart (MurmurHash3's) --- */
