@@ -92,7 +92,7 @@ struct sheaf_exchange {
     void *other;            /* the group of its fallback, while it may still be asked */
     uint64_t end_ms;        /* when it ends at the latest, all attempts together */
     uint64_t number;        /* in the order in which exchanges came to its upstream's door */
-    uint64_t since_us;      /* since when it waits in the line, or flies; kept only where somebody asks */
+    uint64_t since_us;      /* since when it waits in the line, or flies */
     uint64_t tried;         /* servers that failed it, a bit for each */
     uint64_t flown_ms;      /* when it began to fly, this time; kept where hedge is on; 0: not yet */
     sheaf_exchange_t *twin; /* the other one of two that ask the same (hedge); NULL: none */

@@ -414,6 +414,8 @@ static bool build_floors(worker_t *worker)
         .deadlines = &worker->cycle.deadlines,
         .soon = &worker->cycle.soon,
         .metrics = worker->metrics,
+        .upstats = sheaf_metrics_upstats(worker->setup->region),
+        .slot = worker->setup->slot,
         .slate = worker->setup->slate,
         .is_prober = worker->setup->slot == 0,
     };

@@ -21,6 +21,7 @@
 
 #include "gateway/base/metrics.h"
 #include "gateway/base/slate.h"
+#include "gateway/base/upstats.h"
 #include "gateway/upstream/balance.h"
 #include "gateway/upstream/flight.h"
 #include "gateway/upstream/h1.h"
@@ -37,6 +38,8 @@ typedef struct sheaf_conn_env {
     sheaf_deadlines_t *deadlines;
     sheaf_metrics_t *metrics;                          /* may be NULL */
     sheaf_slate_t *slate;                              /* may be NULL; see monitor.h */
+    sheaf_upstats_book_t *upstats;                     /* may be NULL; what each upstream did, */
+    uint32_t slot;                                     /* and in it the slot of this worker */
     uint32_t open_count;                               /* handles libuv still has */
     void (*on_all_closed)(struct sheaf_conn_env *env); /* may be NULL; each time open_count falls to 0 */
     sheaf_soon_t *soon;                                /* may be NULL */

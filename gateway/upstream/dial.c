@@ -25,6 +25,7 @@ sheaf_conn_t *sheaf_dial_conn(sheaf_group_t *group, sheaf_server_t *server)
     conn->first_byte_ms = group->conf->first_byte_timeout_ms;
     conn->idle_ms = group->conf->idle_timeout_ms;
     group->stock.conn_count++;
+    sheaf_upstats_gauge(group->upstats, SHEAF_UPSTAT_CONNS, 1);
     return conn;
 }
 

@@ -60,6 +60,7 @@ void sheaf_ending_conclude(sheaf_group_t *group, sheaf_exchange_t *exchange, she
     exchange->other = NULL;
     exchange->state = SHEAF_EXCHANGE_IDLE;
     sheaf_count(group->env->metrics, SHEAF_METRIC_FALLBACKS, 1);
+    sheaf_upstats_count(group->upstats, SHEAF_UPSTAT_FALLBACKS, 1);
     sheaf_group_send(other, exchange);
 }
 
@@ -71,6 +72,12 @@ void sheaf_ending_report(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf
     exchange->pending_detail = sheaf_blame_copy(detail);
     exchange->task.run = on_report;
     sheaf_soon(group->soon, &exchange->task);
+}
+
+void sheaf_ending_refuse(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail)
+{
+    sheaf_upstats_failed(group->upstats, err);
+    sheaf_ending_report(group, exchange, err, detail);
 }
 
 void sheaf_ending_unsay(sheaf_exchange_t *exchange)

@@ -33,6 +33,9 @@ void sheaf_ending_conclude(sheaf_group_t *group, sheaf_exchange_t *exchange, she
 /* The same from the soon-queue, when a sink callback may not run now. `detail` is copied. */
 void sheaf_ending_report(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail);
 
+/* The same of one that was not sent at all: the breaker is open, too many wait, it would be late. Counted. */
+void sheaf_ending_refuse(sheaf_group_t *group, sheaf_exchange_t *exchange, sheaf_err_t err, const char *detail);
+
 /* Takes that back. */
 void sheaf_ending_unsay(sheaf_exchange_t *exchange);
 

@@ -54,6 +54,7 @@ sheaf_group_t *sheaf_group_new(sheaf_conn_env_t *env, sheaf_soon_t *soon, sheaf_
     group->conf = conf;
     group->snapshot = sheaf_snapshot_hold(snapshot);
     group->env = env;
+    group->upstats = sheaf_upstats_page(env->upstats, env->slot, conf->map_key);
     group->events = &conn_events;
     group->soon = soon;
     group->serve.run = on_serve;
@@ -62,9 +63,9 @@ sheaf_group_t *sheaf_group_new(sheaf_conn_env_t *env, sheaf_soon_t *soon, sheaf_
     group->balance.on_left = on_left;
     group->balance.on_changed = on_changed;
     group->balance.on_back = on_back;
-    sheaf_stock_init(&group->stock, env, &group->balance);
+    sheaf_stock_init(&group->stock, env, group->upstats, &group->balance);
     sheaf_line_init(&group->line);
-    sheaf_throttle_init(&group->throttle, env->clock, env->metrics, conf);
+    sheaf_throttle_init(&group->throttle, env->clock, env->metrics, group->upstats, conf);
     sheaf_triage_init(&group->triage, env, &group->balance, &group->stock, conf, sheaf_chance_next(&chance));
     sheaf_monitor_init(&group->monitor, env, &group->balance, &group->stock, &group->triage.outliers, conf,
                        sheaf_chance_next(&chance));
@@ -176,11 +177,7 @@ static void on_exchange_deadline(sheaf_deadline_t *node)
     }
     if (exchange->state == SHEAF_EXCHANGE_FLYING)
         sheaf_blame_say(words, flight->conn->server, SHEAF_ERR_TIMEOUT, sheaf_flight_late(flight));
-    if (exchange->state == SHEAF_EXCHANGE_FLYING && exchange->has_full_time) {
-        sheaf_triage_late(&group->triage, flight);
-        sheaf_throttle_leave(&group->throttle, exchange, SHEAF_ERR_TIMEOUT, 0);
-    }
-    sheaf_leaving_detach(exchange);
+    sheaf_leaving_late(exchange);
     if (has_waited) /* nothing was asked of the backend: 503, not 504 */
         sheaf_ending_tell(exchange, SHEAF_ERR_QUEUE_FULL, "no connection became free in time");
     else
@@ -194,7 +191,7 @@ static bool sheds(sheaf_group_t *group, sheaf_exchange_t *exchange)
 {
     if (!sheaf_throttle_sheds(&group->throttle, exchange))
         return false;
-    sheaf_ending_report(group, exchange, SHEAF_ERR_TOO_LATE, "not sent: its answer would have come after its deadline");
+    sheaf_ending_refuse(group, exchange, SHEAF_ERR_TOO_LATE, "not sent: its answer would have come after its deadline");
     return true;
 }
 
@@ -204,7 +201,7 @@ static bool admit(sheaf_group_t *group, sheaf_exchange_t *exchange)
         sheaf_twin_watch(group, exchange);
         return true;
     }
-    sheaf_ending_report(group, exchange, SHEAF_ERR_BREAKER_OPEN, "");
+    sheaf_ending_refuse(group, exchange, SHEAF_ERR_BREAKER_OPEN, "");
     return false;
 }
 
@@ -328,6 +325,7 @@ static void on_open(sheaf_conn_t *conn)
 {
     sheaf_group_t *group = conn->group;
 
+    sheaf_upstats_count(group->upstats, SHEAF_UPSTAT_CONNS_OPENED, 1);
     sheaf_race_won(conn);
     sheaf_balance_note(conn->server, &conn->address, true, group->env->clock->now_ms);
     start_all(group, conn);

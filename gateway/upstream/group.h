@@ -25,6 +25,7 @@ typedef struct sheaf_group {
     const sheaf_upstream_conf_t *conf; /* the newest user's */
     sheaf_snapshot_t *snapshot;        /* held for conf */
     sheaf_conn_env_t *env;
+    sheaf_upstats_t *upstats;          /* of its name; may be NULL */
     const sheaf_conn_events_t *events; /* of its conns */
     sheaf_soon_t *soon;
     sheaf_balance_t balance;

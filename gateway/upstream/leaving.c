@@ -53,3 +53,18 @@ void sheaf_leaving_detach(sheaf_exchange_t *exchange)
     }
     exchange->state = SHEAF_EXCHANGE_IDLE;
 }
+
+void sheaf_leaving_late(sheaf_exchange_t *exchange)
+{
+    sheaf_group_t *group = exchange->keeper;
+
+    if (exchange->state == SHEAF_EXCHANGE_FLYING && exchange->has_full_time) {
+        sheaf_triage_late(&group->triage, exchange->flight);
+        sheaf_throttle_leave(&group->throttle, exchange, SHEAF_ERR_TIMEOUT, 0);
+    } else if (exchange->state == SHEAF_EXCHANGE_FLYING) {
+        sheaf_upstats_failed(group->upstats, SHEAF_ERR_TIMEOUT);
+    } else if (exchange->state == SHEAF_EXCHANGE_WAITING) {
+        sheaf_upstats_failed(group->upstats, SHEAF_ERR_QUEUE_FULL);
+    }
+    sheaf_leaving_detach(exchange);
+}

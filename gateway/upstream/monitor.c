@@ -162,11 +162,18 @@ static void log_turn(const sheaf_watch_t *watch, const sheaf_probe_result_t *res
     sheaf_log_end(&line);
 }
 
+/* So many more are unhealthy, or fewer. */
+static void show(const sheaf_monitor_t *monitor, int64_t by)
+{
+    sheaf_gauge(monitor->env->metrics, SHEAF_METRIC_SERVERS_UNHEALTHY, by);
+    sheaf_upstats_gauge(monitor->stock->upstats, SHEAF_UPSTAT_SERVERS_UNHEALTHY, by);
+}
+
 static void turn(sheaf_watch_t *watch, const sheaf_probe_result_t *result)
 {
     sheaf_monitor_t *monitor = watch->monitor;
 
-    sheaf_gauge(monitor->env->metrics, SHEAF_METRIC_SERVERS_UNHEALTHY, watch->health.is_unhealthy ? 1 : -1);
+    show(monitor, watch->health.is_unhealthy ? 1 : -1);
     log_turn(watch, result);
     sheaf_monitor_look(monitor); /* its own group need not wait for an exchange */
 }
@@ -183,6 +190,7 @@ static void on_probed(sheaf_probe_t *probe, const sheaf_probe_result_t *result)
     if (result->err == SHEAF_ERR_OVERLOADED) /* our own want of sockets says nothing */
         return;
     sheaf_count(monitor->env->metrics, is_good ? SHEAF_METRIC_PROBES_OK : SHEAF_METRIC_PROBES_FAILED, 1);
+    sheaf_upstats_count(monitor->stock->upstats, is_good ? SHEAF_UPSTAT_PROBES_OK : SHEAF_UPSTAT_PROBES_FAILED, 1);
     has_turned = sheaf_health_note(conf, &watch->health, is_good);
     sheaf_slate_write(monitor->slate, watch->line, sheaf_health_pack(&watch->health), has_turned);
     if (has_turned)
@@ -210,7 +218,7 @@ static void watch_begin(sheaf_monitor_t *monitor, uint32_t index, sheaf_slate_li
     watch->health = sheaf_health_unpack(sheaf_slate_value(line));
     watch->next.on_expired = on_next;
     sheaf_probe_init(&watch->probe, monitor->env, monitor->conf->protocol, on_probed);
-    sheaf_gauge(monitor->env->metrics, SHEAF_METRIC_SERVERS_UNHEALTHY, watch->health.is_unhealthy);
+    show(monitor, watch->health.is_unhealthy);
     sheaf_deadline_set(monitor->env->deadlines, &watch->next,
                        sheaf_health_first_ms(&monitor->conf->health, &monitor->chance, monitor->env->clock->now_ms));
 }
@@ -223,7 +231,7 @@ static void watch_end(sheaf_monitor_t *monitor, uint32_t index)
         return;
     sheaf_probe_fini(&watch->probe);
     sheaf_deadline_clear(monitor->env->deadlines, &watch->next);
-    sheaf_gauge(monitor->env->metrics, SHEAF_METRIC_SERVERS_UNHEALTHY, -(int64_t)watch->health.is_unhealthy);
+    show(monitor, -(int64_t)watch->health.is_unhealthy);
     free(watch);
     monitor->watches[index] = NULL;
 }

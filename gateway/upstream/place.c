@@ -114,7 +114,7 @@ void sheaf_place_wait(sheaf_group_t *group, sheaf_exchange_t *exchange)
     bool is_let = sheaf_triage_lets(&group->triage);
 
     if (!is_let || is_too_many(group, exchange)) {
-        sheaf_ending_report(group, exchange, is_let ? SHEAF_ERR_QUEUE_FULL : SHEAF_ERR_BREAKER_OPEN, "");
+        sheaf_ending_refuse(group, exchange, is_let ? SHEAF_ERR_QUEUE_FULL : SHEAF_ERR_BREAKER_OPEN, "");
         return;
     }
     exchange->has_full_time = false;

@@ -3,9 +3,10 @@
 
 static void on_sweep(sheaf_deadline_t *node);
 
-void sheaf_stock_init(sheaf_stock_t *stock, sheaf_conn_env_t *env, sheaf_balance_t *balance)
+void sheaf_stock_init(sheaf_stock_t *stock, sheaf_conn_env_t *env, sheaf_upstats_t *upstats, sheaf_balance_t *balance)
 {
     stock->env = env;
+    stock->upstats = upstats;
     stock->balance = balance;
     for (size_t i = 0; i < SHEAF_COUNT(stock->piped); i++)
         sheaf_list_init(&stock->piped[i]);
@@ -66,6 +67,7 @@ static bool is_resting(const sheaf_conn_t *conn)
 void sheaf_stock_let_go(sheaf_stock_t *stock, sheaf_conn_t *conn)
 {
     stock->conn_count--;
+    sheaf_upstats_gauge(stock->upstats, SHEAF_UPSTAT_CONNS, -1);
     stock->idle_count -= is_resting(conn);
     unfile(stock, conn);
     sheaf_conn_close(conn);

@@ -10,6 +10,7 @@
 
 typedef struct sheaf_stock {
     sheaf_conn_env_t *env;
+    sheaf_upstats_t *upstats; /* of its upstream: also for triage and monitor; may be NULL */
     sheaf_balance_t *balance;
     uint32_t conn_count; /* all but closing ones */
     uint32_t idle_count;
@@ -19,7 +20,7 @@ typedef struct sheaf_stock {
     sheaf_deadline_t sweep;                 /* the earliest end of an idle conn, or earlier */
 } sheaf_stock_t;
 
-void sheaf_stock_init(sheaf_stock_t *stock, sheaf_conn_env_t *env, sheaf_balance_t *balance);
+void sheaf_stock_init(sheaf_stock_t *stock, sheaf_conn_env_t *env, sheaf_upstats_t *upstats, sheaf_balance_t *balance);
 /* Closes what is idle; nothing else may be left. */
 void sheaf_stock_fini(sheaf_stock_t *stock);
 

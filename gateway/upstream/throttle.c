@@ -7,23 +7,36 @@
 
 static uint64_t now_us(const sheaf_throttle_t *throttle)
 {
-    return throttle->clock->read_us(throttle->clock);
+    return sheaf_clock_us(throttle->clock);
 }
 
-static void show_limit(const sheaf_throttle_t *throttle, int64_t before)
+/* So many more may be in flight, or fewer. */
+static void show_limit(const sheaf_throttle_t *throttle, int64_t by)
 {
-    sheaf_gauge(throttle->metrics, SHEAF_METRIC_ADAPTIVE_LIMIT,
-                (int64_t)sheaf_gradient_limit(throttle->gradient) - before);
+    sheaf_gauge(throttle->metrics, SHEAF_METRIC_ADAPTIVE_LIMIT, by);
+    sheaf_upstats_gauge(throttle->upstats, SHEAF_UPSTAT_ADAPTIVE_LIMIT, by);
+}
+
+static void show_in_flight(const sheaf_throttle_t *throttle, int64_t by)
+{
+    sheaf_gauge(throttle->metrics, SHEAF_METRIC_EXCHANGES_FLYING, by);
+    sheaf_upstats_gauge(throttle->upstats, SHEAF_UPSTAT_IN_FLIGHT, by);
+}
+
+static void show_waiting(const sheaf_throttle_t *throttle, int64_t by)
+{
+    sheaf_gauge(throttle->metrics, SHEAF_METRIC_EXCHANGES_WAITING, by);
+    sheaf_upstats_gauge(throttle->upstats, SHEAF_UPSTAT_WAITING, by);
 }
 
 void sheaf_throttle_init(sheaf_throttle_t *throttle, sheaf_clock_t *clock, sheaf_metrics_t *metrics,
-                         const sheaf_upstream_conf_t *conf)
+                         sheaf_upstats_t *upstats, const sheaf_upstream_conf_t *conf)
 {
-    *throttle = (sheaf_throttle_t){.clock = clock, .metrics = metrics, .conf = conf};
+    *throttle = (sheaf_throttle_t){.clock = clock, .metrics = metrics, .upstats = upstats, .conf = conf};
     if (sheaf_mark_is_set(conf->adaptive.mark)) {
         throttle->gradient = sheaf_zalloc(sizeof(*throttle->gradient));
         sheaf_gradient_init(throttle->gradient, &conf->adaptive, now_us(throttle));
-        show_limit(throttle, 0);
+        show_limit(throttle, sheaf_gradient_limit(throttle->gradient));
     }
     if (conf->shed) {
         throttle->shed = sheaf_zalloc(sizeof(*throttle->shed));
@@ -34,7 +47,7 @@ void sheaf_throttle_init(sheaf_throttle_t *throttle, sheaf_clock_t *clock, sheaf
 void sheaf_throttle_fini(sheaf_throttle_t *throttle)
 {
     if (throttle->gradient != NULL)
-        sheaf_gauge(throttle->metrics, SHEAF_METRIC_ADAPTIVE_LIMIT, -(int64_t)sheaf_gradient_limit(throttle->gradient));
+        show_limit(throttle, -(int64_t)sheaf_gradient_limit(throttle->gradient));
     free(throttle->gradient);
     free(throttle->shed);
 }
@@ -84,9 +97,8 @@ void sheaf_throttle_enter(sheaf_throttle_t *throttle, sheaf_exchange_t *exchange
         return;
     exchange->is_in_flight = true;
     throttle->in_flight++;
-    sheaf_gauge(throttle->metrics, SHEAF_METRIC_EXCHANGES_FLYING, 1);
-    if (throttle->gradient != NULL || throttle->shed != NULL)
-        exchange->since_us = now_us(throttle);
+    show_in_flight(throttle, 1);
+    exchange->since_us = now_us(throttle);
 }
 
 static void tell_shed(const sheaf_throttle_t *throttle, const sheaf_exchange_t *exchange, sheaf_err_t err,
@@ -121,7 +133,7 @@ static void tell_gradient(const sheaf_throttle_t *throttle, const sheaf_exchange
     else if (err != SHEAF_OK || status >= 400 || exchange->sends != 1)
         return;
     if (sheaf_gradient_note(gradient, end, exchange->since_us, at_us))
-        show_limit(throttle, before);
+        show_limit(throttle, (int64_t)sheaf_gradient_limit(gradient) - before);
 }
 
 void sheaf_throttle_undo(sheaf_throttle_t *throttle, sheaf_exchange_t *exchange)
@@ -131,20 +143,27 @@ void sheaf_throttle_undo(sheaf_throttle_t *throttle, sheaf_exchange_t *exchange)
     exchange->is_in_flight = false;
     throttle->in_flight--;
     throttle->answered -= exchange->is_answered;
-    sheaf_gauge(throttle->metrics, SHEAF_METRIC_EXCHANGES_FLYING, -1);
+    show_in_flight(throttle, -1);
 }
 
 static void tell(const sheaf_throttle_t *throttle, const sheaf_exchange_t *exchange, sheaf_err_t err, uint16_t status)
 {
-    uint64_t at_us;
+    uint64_t at_us = now_us(throttle);
 
-    if (throttle->gradient == NULL && throttle->shed == NULL)
-        return;
-    at_us = now_us(throttle);
+    if (err == SHEAF_OK)
+        sheaf_upstats_observe_us(throttle->upstats, SHEAF_UPSTAT_ANSWER_SECONDS, at_us - exchange->since_us);
     if (throttle->shed != NULL)
         tell_shed(throttle, exchange, err, status, at_us);
     if (throttle->gradient != NULL)
         tell_gradient(throttle, exchange, err, status, at_us);
+}
+
+static void count_end(const sheaf_throttle_t *throttle, sheaf_err_t err, uint16_t status)
+{
+    if (err == SHEAF_OK)
+        sheaf_upstats_answered(throttle->upstats, status);
+    else if (err != SHEAF_ERR_CANCELLED)
+        sheaf_upstats_failed(throttle->upstats, err);
 }
 
 void sheaf_throttle_leave(sheaf_throttle_t *throttle, sheaf_exchange_t *exchange, sheaf_err_t err, uint16_t status)
@@ -152,7 +171,10 @@ void sheaf_throttle_leave(sheaf_throttle_t *throttle, sheaf_exchange_t *exchange
     bool was_in_flight = exchange->is_in_flight;
 
     sheaf_throttle_undo(throttle, exchange);
-    if (was_in_flight && !exchange->is_answered)
+    if (!was_in_flight)
+        return;
+    count_end(throttle, err, status);
+    if (!exchange->is_answered)
         tell(throttle, exchange, err, status);
 }
 
@@ -165,11 +187,11 @@ void sheaf_throttle_answered(sheaf_throttle_t *throttle, const sheaf_exchange_t 
 void sheaf_throttle_joined(const sheaf_throttle_t *throttle, sheaf_exchange_t *exchange)
 {
     exchange->since_us = now_us(throttle);
-    sheaf_gauge(throttle->metrics, SHEAF_METRIC_EXCHANGES_WAITING, 1);
+    show_waiting(throttle, 1);
 }
 
 void sheaf_throttle_waited(const sheaf_throttle_t *throttle, const sheaf_exchange_t *exchange)
 {
     sheaf_observe_us(throttle->metrics, SHEAF_HISTOGRAM_WAIT_SECONDS, now_us(throttle) - exchange->since_us);
-    sheaf_gauge(throttle->metrics, SHEAF_METRIC_EXCHANGES_WAITING, -1);
+    show_waiting(throttle, -1);
 }

@@ -2,12 +2,13 @@
  *
  *   door, or front of the line --shed?--> 504      --is there room?--> flies --how it ended--> gradient, shed
  *
- * One per group. It counts what flies against max_in_flight and the adaptive limit (gradient), and brings gradient and shed
- * the clock and the ends of exchanges. Both are off unless configured; then nothing reads a clock here. */
+ * One per group. It counts what flies against max_in_flight and the adaptive limit (gradient), and brings gradient and shed,
+ * which are off unless configured, the clock and the ends of exchanges. How each attempt ended, and how long that took, goes
+ * to the metrics of the upstream from here, too. */
 #ifndef SHEAF_UPSTREAM_THROTTLE_H
 #define SHEAF_UPSTREAM_THROTTLE_H
 
-#include "gateway/base/metrics.h"
+#include "gateway/base/upstats.h"
 #include "gateway/http/exchange.h"
 #include "gateway/upstream/gradient.h"
 #include "gateway/upstream/shed.h"
@@ -15,6 +16,7 @@
 typedef struct sheaf_throttle {
     sheaf_clock_t *clock;
     sheaf_metrics_t *metrics; /* may be NULL */
+    sheaf_upstats_t *upstats; /* likewise */
     const sheaf_upstream_conf_t *conf;
     uint32_t in_flight;
     uint32_t answered;          /* of them, streamed ones whose head has passed */
@@ -23,7 +25,7 @@ typedef struct sheaf_throttle {
 } sheaf_throttle_t;
 
 void sheaf_throttle_init(sheaf_throttle_t *throttle, sheaf_clock_t *clock, sheaf_metrics_t *metrics,
-                         const sheaf_upstream_conf_t *conf);
+                         sheaf_upstats_t *upstats, const sheaf_upstream_conf_t *conf);
 void sheaf_throttle_fini(sheaf_throttle_t *throttle);
 void sheaf_throttle_rebase(sheaf_throttle_t *throttle, const sheaf_upstream_conf_t *conf); /* an equal one */
 
@@ -34,7 +36,7 @@ bool sheaf_throttle_has_room(sheaf_throttle_t *throttle);
 bool sheaf_throttle_sheds(sheaf_throttle_t *throttle, sheaf_exchange_t *exchange);
 
 /* An attempt begins, and ends: with `err`, or an answer of `status`. SHEAF_ERR_CANCELLED: cut short from outside, by its
- * owner or a deadline of its owner. Entering one that flies, and leaving with one that does not, does nothing. */
+ * owner or a deadline of its owner, which counts neither as an answer nor as a failure. Entering one that flies, and leaving with one that does not, does nothing. */
 void sheaf_throttle_enter(sheaf_throttle_t *throttle, sheaf_exchange_t *exchange);
 void sheaf_throttle_leave(sheaf_throttle_t *throttle, sheaf_exchange_t *exchange, sheaf_err_t err, uint16_t status);
 

@@ -29,14 +29,29 @@ void sheaf_triage_init(sheaf_triage_t *triage, sheaf_conn_env_t *env, sheaf_bala
     sheaf_breaker_init(&triage->breaker, &conf->breaker);
 }
 
+static void count(const sheaf_triage_t *triage, sheaf_metric_t of_all, sheaf_upstat_t of_its_own, int64_t by)
+{
+    sheaf_count(triage->env->metrics, of_all, (uint64_t)by);
+    sheaf_upstats_count(triage->stock->upstats, of_its_own, (uint64_t)by);
+}
+
+/* So many more servers are ejected, or fewer. */
+static void show_ejected(const sheaf_triage_t *triage, int64_t by)
+{
+    count(triage, SHEAF_METRIC_SERVERS_EJECTED, SHEAF_UPSTAT_SERVERS_EJECTED, by);
+}
+
+static void show_breaker(const sheaf_triage_t *triage, int64_t by)
+{
+    count(triage, SHEAF_METRIC_BREAKERS_OPEN, SHEAF_UPSTAT_BREAKERS_OPEN, by);
+}
+
 void sheaf_triage_fini(sheaf_triage_t *triage)
 {
-    sheaf_metrics_t *metrics = triage->env->metrics;
-
     sheaf_deadline_clear(triage->env->deadlines, &triage->readmit);
-    sheaf_gauge(metrics, SHEAF_METRIC_SERVERS_EJECTED, -(int64_t)triage->outliers.ejected_count);
+    show_ejected(triage, -(int64_t)triage->outliers.ejected_count);
     if (triage->breaker.state != SHEAF_BREAKER_CLOSED)
-        sheaf_gauge(metrics, SHEAF_METRIC_BREAKERS_OPEN, -1);
+        show_breaker(triage, -1);
 }
 
 void sheaf_triage_rebase(sheaf_triage_t *triage, const sheaf_upstream_conf_t *conf)
@@ -102,8 +117,8 @@ static void note_server(sheaf_triage_t *triage, sheaf_server_t *server, bool is_
     triage->outliers.count = triage->balance->present_count;
     if (!sheaf_outlier_note(&triage->outliers, &server->outlier, is_good, now_ms(triage)))
         return;
-    sheaf_count(triage->env->metrics, SHEAF_METRIC_EJECTIONS, 1);
-    sheaf_gauge(triage->env->metrics, SHEAF_METRIC_SERVERS_EJECTED, 1);
+    count(triage, SHEAF_METRIC_EJECTIONS, SHEAF_UPSTAT_EJECTIONS, 1);
+    show_ejected(triage, 1);
     if (!sheaf_deadline_is_set(&triage->readmit) || server->outlier.until_ms < triage->readmit.at_ms)
         sheaf_deadline_set(triage->env->deadlines, &triage->readmit, server->outlier.until_ms);
     sheaf_stock_clear(triage->stock, server); /* nobody may take an idle conn of it */
@@ -114,7 +129,7 @@ void sheaf_triage_left(sheaf_triage_t *triage, sheaf_server_t *server)
 {
     if (server->outlier.is_ejected) {
         triage->outliers.ejected_count--;
-        sheaf_gauge(triage->env->metrics, SHEAF_METRIC_SERVERS_EJECTED, -1);
+        show_ejected(triage, -1);
     }
     server->outlier = (sheaf_outlier_t){0};
 }
@@ -129,7 +144,7 @@ static void on_readmit(sheaf_deadline_t *node)
         sheaf_server_t *server = &triage->balance->servers[i];
 
         if (sheaf_outlier_readmit(&triage->outliers, &server->outlier, now_ms(triage))) {
-            sheaf_gauge(triage->env->metrics, SHEAF_METRIC_SERVERS_EJECTED, -1);
+            show_ejected(triage, -1);
             log_server(triage, server, "server readmitted");
             is_back = true;
         } else if (server->outlier.is_ejected && server->outlier.until_ms < next_ms) {
@@ -160,18 +175,17 @@ static void log_breaker(const sheaf_triage_t *triage, const char *event)
 static void note_upstream(sheaf_triage_t *triage, uint16_t probe, bool is_good)
 {
     bool was_closed = triage->breaker.state == SHEAF_BREAKER_CLOSED;
-    sheaf_metrics_t *metrics = triage->env->metrics;
 
     if (!triage->has_breaker || !sheaf_breaker_note(&triage->breaker, probe, is_good, now_ms(triage)))
         return;
     if (triage->breaker.state == SHEAF_BREAKER_CLOSED) {
-        sheaf_gauge(metrics, SHEAF_METRIC_BREAKERS_OPEN, -1);
+        show_breaker(triage, -1);
         log_breaker(triage, "breaker closed");
         return;
     }
-    sheaf_count(metrics, SHEAF_METRIC_BREAKER_OPENED, 1);
+    count(triage, SHEAF_METRIC_BREAKER_OPENED, SHEAF_UPSTAT_BREAKER_OPENED, 1);
     if (was_closed)
-        sheaf_gauge(metrics, SHEAF_METRIC_BREAKERS_OPEN, 1);
+        show_breaker(triage, 1);
     log_breaker(triage, was_closed ? "breaker opened" : "breaker stays open");
 }
 
@@ -216,7 +230,6 @@ void sheaf_triage_forget(sheaf_triage_t *triage, sheaf_exchange_t *exchange)
 static uint64_t again(sheaf_triage_t *triage, sheaf_exchange_t *exchange, const sheaf_server_t *server,
                       const sheaf_failure_t *failure)
 {
-    sheaf_metrics_t *metrics = triage->env->metrics;
     uint64_t at_ms = SHEAF_NEVER;
 
     if (!triage->has_retry || exchange->is_once ||
@@ -226,10 +239,10 @@ static uint64_t again(sheaf_triage_t *triage, sheaf_exchange_t *exchange, const 
     case SHEAF_RETRY_NO:
         break;
     case SHEAF_RETRY_BUDGET:
-        sheaf_count(metrics, SHEAF_METRIC_RETRIES_REFUSED, 1);
+        count(triage, SHEAF_METRIC_RETRIES_REFUSED, SHEAF_UPSTAT_RETRIES_REFUSED, 1);
         break;
     case SHEAF_RETRY_YES:
-        sheaf_count(metrics, SHEAF_METRIC_RETRIES, 1);
+        count(triage, SHEAF_METRIC_RETRIES, SHEAF_UPSTAT_RETRIES, 1);
         if (server != NULL)
             exchange->tried |= sheaf_balance_bit(triage->balance, server);
         break;

@@ -121,6 +121,7 @@ void sheaf_twin_send(sheaf_exchange_t *exchange)
         return;
     sheaf_hedge_spend(&group->hedge, now_ms(group));
     sheaf_count(group->env->metrics, SHEAF_METRIC_HEDGES, 1);
+    sheaf_upstats_count(group->upstats, SHEAF_UPSTAT_HEDGES, 1);
 }
 
 /* --- one of the two is left --- */
@@ -169,6 +170,7 @@ bool sheaf_twin_takes(sheaf_flight_t *flight, uint16_t status)
         return false;
     }
     sheaf_count(group->env->metrics, SHEAF_METRIC_HEDGES_WON, exchange->is_twin);
+    sheaf_upstats_count(group->upstats, SHEAF_UPSTAT_HEDGES_WON, exchange->is_twin);
     sheaf_twin_let_go(flight->exchange);
     return true;
 }

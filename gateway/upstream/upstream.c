@@ -42,6 +42,8 @@ sheaf_upstreams_t *sheaf_upstreams_new(const sheaf_upstreams_env_t *env)
     upstreams->env.on_all_closed = on_all_closed;
     upstreams->soon = env->soon;
     upstreams->env.slate = env->slate;
+    upstreams->env.upstats = env->upstats;
+    upstreams->env.slot = env->slot;
     upstreams->is_prober = env->is_prober && env->slate != NULL;
     upstreams->resolver = sheaf_resolver_new(env->loop, env->clock, env->deadlines, env->soon);
     sheaf_list_init(&upstreams->groups);

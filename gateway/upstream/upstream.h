@@ -12,6 +12,7 @@
 #include "config/snapshot.h"
 #include "gateway/base/metrics.h"
 #include "gateway/base/slate.h"
+#include "gateway/base/upstats.h"
 #include "gateway/http/exchange.h"
 
 typedef struct sheaf_upstreams sheaf_upstreams_t;
@@ -21,9 +22,11 @@ typedef struct sheaf_upstreams_env {
     sheaf_clock_t *clock;
     sheaf_deadlines_t *deadlines;
     sheaf_soon_t *soon;
-    sheaf_metrics_t *metrics; /* may be NULL */
-    sheaf_slate_t *slate;     /* where all workers read who is unhealthy; NULL: nobody is ever asked */
-    bool is_prober;           /* this worker asks, and writes there */
+    sheaf_metrics_t *metrics;      /* may be NULL */
+    sheaf_upstats_book_t *upstats; /* may be NULL; where each upstream gets a page by its name */
+    uint32_t slot;                 /* this worker's, in upstats */
+    sheaf_slate_t *slate;          /* where all workers read who is unhealthy; NULL: nobody is ever asked */
+    bool is_prober;                /* this worker asks, and writes there */
 } sheaf_upstreams_env_t;
 
 sheaf_upstreams_t *sheaf_upstreams_new(const sheaf_upstreams_env_t *env);

@@ -128,11 +128,13 @@ fleet_t *fleet_new(const char *yaml, uint64_t seed)
     uv_loop_init(&fleet->loop);
     sheaf_deadlines_init(&fleet->deadlines, &fleet->clock);
     sheaf_soon_init(&fleet->soon);
+    fleet->upstats = sheaf_upstats_book_new(1);
     fleet->upstreams = sheaf_upstreams_new(&(sheaf_upstreams_env_t){.loop = &fleet->loop,
                                                                     .clock = &fleet->clock,
                                                                     .deadlines = &fleet->deadlines,
                                                                     .soon = &fleet->soon,
-                                                                    .metrics = &fleet->metrics});
+                                                                    .metrics = &fleet->metrics,
+                                                                    .upstats = fleet->upstats});
     fleet->snapshot = load(yaml);
     fleet->view = sheaf_upstreams_open(fleet->upstreams, fleet->snapshot);
     return fleet;
@@ -154,6 +156,45 @@ static void on_closed(void *data)
     ((fleet_t *)data)->is_closed = true;
 }
 
+/* Of those that the last snapshot has, and so of all that have those names. */
+static void assert_upstreams_are_done(const fleet_t *fleet)
+{
+    static const sheaf_upstat_t gauges[] = {SHEAF_UPSTAT_CONNS,           SHEAF_UPSTAT_IN_FLIGHT,
+                                            SHEAF_UPSTAT_WAITING,         SHEAF_UPSTAT_ADAPTIVE_LIMIT,
+                                            SHEAF_UPSTAT_SERVERS_EJECTED, SHEAF_UPSTAT_BREAKERS_OPEN};
+
+    for (uint32_t i = 0; i < fleet->snapshot->conf.upstreams.count; i++)
+        for (size_t j = 0; j < sizeof(gauges) / sizeof(*gauges); j++)
+            assert_int_equal(fleet_upstat(fleet, i, gauges[j]), 0);
+}
+
+/* What all did is what each of them did. */
+static void assert_books_agree(const fleet_t *fleet)
+{
+    static const struct {
+        sheaf_metric_t of_all;
+        sheaf_upstat_t of_each;
+    } pairs[] = {
+        {SHEAF_METRIC_RETRIES, SHEAF_UPSTAT_RETRIES},
+        {SHEAF_METRIC_RETRIES_REFUSED, SHEAF_UPSTAT_RETRIES_REFUSED},
+        {SHEAF_METRIC_HEDGES, SHEAF_UPSTAT_HEDGES},
+        {SHEAF_METRIC_HEDGES_WON, SHEAF_UPSTAT_HEDGES_WON},
+        {SHEAF_METRIC_FALLBACKS, SHEAF_UPSTAT_FALLBACKS},
+        {SHEAF_METRIC_EJECTIONS, SHEAF_UPSTAT_EJECTIONS},
+        {SHEAF_METRIC_BREAKER_OPENED, SHEAF_UPSTAT_BREAKER_OPENED},
+        {SHEAF_METRIC_BREAKER_REFUSED, SHEAF_UPSTAT_FAILED_BREAKER},
+        {SHEAF_METRIC_SHED, SHEAF_UPSTAT_FAILED_SHED},
+    };
+
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++) {
+        uint64_t sum = 0;
+
+        for (uint32_t j = 0; j < fleet->snapshot->conf.upstreams.count; j++)
+            sum += fleet_upstat(fleet, j, pairs[i].of_each);
+        assert_int_equal(sum, fleet_metric(fleet, pairs[i].of_all));
+    }
+}
+
 static void assert_nothing_left(const fleet_t *fleet)
 {
     static const sheaf_metric_t gauges[] = {SHEAF_METRIC_EXCHANGES_WAITING, SHEAF_METRIC_EXCHANGES_RESTING,
@@ -162,6 +203,8 @@ static void assert_nothing_left(const fleet_t *fleet)
 
     for (size_t i = 0; i < sizeof(gauges) / sizeof(*gauges); i++)
         assert_int_equal(fleet_metric(fleet, gauges[i]), 0);
+    assert_upstreams_are_done(fleet);
+    assert_books_agree(fleet);
     assert_int_equal(sheaf_deadlines_next(&fleet->deadlines), SHEAF_NEVER);
     assert_true(sheaf_soon_is_empty(&fleet->soon));
     assert_int_equal(fleet->conn_count, 0);
@@ -180,6 +223,7 @@ void fleet_free(fleet_t *fleet)
     assert_int_equal(uv_loop_close(&fleet->loop), 0);
     sheaf_deadlines_fini(&fleet->deadlines);
     sheaf_snapshot_drop(fleet->snapshot);
+    sheaf_upstats_book_free(fleet->upstats);
     free(fleet);
 }
 
@@ -238,6 +282,13 @@ void fleet_finish(fleet_t *fleet, uint64_t ms)
 uint64_t fleet_metric(const fleet_t *fleet, sheaf_metric_t which)
 {
     return atomic_load(&fleet->metrics.values[which]);
+}
+
+uint64_t fleet_upstat(const fleet_t *fleet, uint32_t upstream, sheaf_upstat_t which)
+{
+    sheaf_str_t name = fleet->snapshot->conf.upstreams.items[upstream].map_key;
+
+    return atomic_load(&sheaf_upstats_page(fleet->upstats, 0, name)->values[which]);
 }
 
 uint32_t fleet_server(const sheaf_conn_t *conn)

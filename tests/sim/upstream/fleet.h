@@ -59,6 +59,7 @@ struct fleet {
     sheaf_deadlines_t deadlines;
     sheaf_soon_t soon;
     sheaf_metrics_t metrics;
+    sheaf_upstats_book_t *upstats;
     sheaf_upstreams_t *upstreams;
     sheaf_snapshot_t *snapshot;
     sheaf_dispatch_t *view;
@@ -97,6 +98,8 @@ void fleet_wind(fleet_t *fleet, uint64_t ms);
 void fleet_finish(fleet_t *fleet, uint64_t ms);
 
 uint64_t fleet_metric(const fleet_t *fleet, sheaf_metric_t which);
+/* The same of the upstream with this index in the last snapshot. */
+uint64_t fleet_upstat(const fleet_t *fleet, uint32_t upstream, sheaf_upstat_t which);
 /* Index of the server of a conn, by its port: 1 is the first. */
 uint32_t fleet_server(const sheaf_conn_t *conn);
 /* All its exchanges together, as its balance counts them. */

@@ -50,6 +50,7 @@ static void site_prepare(site_t *s)
     s->env->clock = &w->clock;
     s->env->deadlines = &w->deadlines;
     s->env->metrics = &w->metrics;
+    s->env->upstats = w->upstats;
     s->resolver = sheaf_resolver_new(&w->loop, &w->clock, &w->deadlines, &w->soon);
     assert_true(sheaf_resolver_use_servers(s->resolver, s->dns.port));
     s->name = sheaf_name_hold(s->resolver, SHEAF_STR("backend.test"));

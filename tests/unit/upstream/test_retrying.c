@@ -4,6 +4,7 @@
 static void assert_retries(worker_t *w, uint64_t count)
 {
     assert_int_equal(metric(w, SHEAF_METRIC_RETRIES), count);
+    assert_int_equal(upstat(w, SHEAF_UPSTAT_RETRIES), count);
     assert_int_equal(metric(w, SHEAF_METRIC_EXCHANGES_RESTING), 0);
 }
 

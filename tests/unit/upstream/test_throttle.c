@@ -170,7 +170,7 @@ static void bench_begin(bench_t *b)
 {
     wound_us = 1000000000;
     b->clock = (sheaf_clock_t){.now_ms = wound_us / 1000, .read_us = read_wound};
-    sheaf_throttle_init(&b->throttle, &b->clock, &b->metrics, &b->conf);
+    sheaf_throttle_init(&b->throttle, &b->clock, &b->metrics, NULL, &b->conf);
 }
 
 static void bench_pass(bench_t *b, uint64_t ms)

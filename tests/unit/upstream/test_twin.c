@@ -40,6 +40,8 @@ static void assert_hedges(worker_t *w, uint64_t sent, uint64_t won)
 {
     assert_int_equal(metric(w, SHEAF_METRIC_HEDGES), sent);
     assert_int_equal(metric(w, SHEAF_METRIC_HEDGES_WON), won);
+    assert_int_equal(upstat(w, SHEAF_UPSTAT_HEDGES), sent);
+    assert_int_equal(upstat(w, SHEAF_UPSTAT_HEDGES_WON), won);
     assert_int_equal(metric(w, SHEAF_METRIC_CONNS_ACTIVE) + metric(w, SHEAF_METRIC_CONNS_CONNECTING), 0);
 }
 

@@ -24,6 +24,7 @@ typedef struct worker {
     sheaf_deadlines_t deadlines;
     sheaf_soon_t soon;
     sheaf_metrics_t metrics;
+    sheaf_upstats_book_t *upstats;
     sheaf_upstreams_t *upstreams;
     sheaf_snapshot_t *snapshot;
     sheaf_dispatch_t *view;
@@ -136,11 +137,13 @@ static worker_t *worker_new_on(sheaf_slate_t *slate, bool is_prober)
     w->clock.read_us = sheaf_clock_monotonic_us;
     sheaf_deadlines_init(&w->deadlines, &w->clock);
     sheaf_soon_init(&w->soon);
+    w->upstats = sheaf_upstats_book_new(1);
     w->upstreams = sheaf_upstreams_new(&(sheaf_upstreams_env_t){.loop = &w->loop,
                                                                 .clock = &w->clock,
                                                                 .deadlines = &w->deadlines,
                                                                 .soon = &w->soon,
                                                                 .metrics = &w->metrics,
+                                                                .upstats = w->upstats,
                                                                 .slate = slate,
                                                                 .is_prober = is_prober});
     backend_start(&w->a, &w->loop);
@@ -198,6 +201,18 @@ static uint64_t metric(worker_t *w, sheaf_metric_t which)
     return atomic_load(&w->metrics.values[which]);
 }
 
+/* Of the upstream that has this name. */
+static uint64_t upstat_of(worker_t *w, const char *name, sheaf_upstat_t which)
+{
+    return atomic_load(&sheaf_upstats_page(w->upstats, 0, sheaf_str_of(name))->values[which]);
+}
+
+/* Of the one that there is (of the first). */
+static uint64_t upstat(worker_t *w, sheaf_upstat_t which)
+{
+    return atomic_load(&sheaf_upstats_page(w->upstats, 0, w->snapshot->conf.upstreams.items->map_key)->values[which]);
+}
+
 /* Runs the loop until the metric has that value. */
 static void worker_until_metric(worker_t *w, sheaf_metric_t which, uint64_t value)
 {
@@ -214,6 +229,21 @@ static void worker_on_upstreams_closed(void *data)
     ((worker_t *)data)->is_closed = true;
 }
 
+static void assert_upstreams_are_done(worker_t *w)
+{
+    static const sheaf_upstat_t gauges[] = {SHEAF_UPSTAT_CONNS,           SHEAF_UPSTAT_IN_FLIGHT,
+                                            SHEAF_UPSTAT_WAITING,         SHEAF_UPSTAT_ADAPTIVE_LIMIT,
+                                            SHEAF_UPSTAT_SERVERS_EJECTED, SHEAF_UPSTAT_SERVERS_UNHEALTHY,
+                                            SHEAF_UPSTAT_BREAKERS_OPEN};
+
+    for (uint32_t i = 0; w->snapshot != NULL && i < w->snapshot->conf.upstreams.count; i++)
+        for (size_t j = 0; j < SHEAF_COUNT(gauges); j++)
+            assert_int_equal(
+                atomic_load(&sheaf_upstats_page(w->upstats, 0, w->snapshot->conf.upstreams.items[i].map_key)
+                                 ->values[gauges[j]]),
+                0);
+}
+
 /* The end of every test: all is closed, and the loop is empty. */
 static void worker_end(worker_t *w)
 {
@@ -226,6 +256,7 @@ static void worker_end(worker_t *w)
     assert_int_equal(metric(w, SHEAF_METRIC_CONNS_IDLE), 0);
     assert_int_equal(metric(w, SHEAF_METRIC_CONNS_CONNECTING), 0);
     assert_int_equal(metric(w, SHEAF_METRIC_EXCHANGES_WAITING), 0);
+    assert_upstreams_are_done(w);
     assert_int_equal(sheaf_deadlines_next(&w->deadlines), SHEAF_NEVER);
     assert_true(sheaf_soon_is_empty(&w->soon));
     backend_stop(&w->a);
@@ -239,6 +270,7 @@ static void worker_end(worker_t *w)
     sheaf_deadlines_fini(&w->deadlines);
     if (w->snapshot != NULL)
         sheaf_snapshot_drop(w->snapshot);
+    sheaf_upstats_book_free(w->upstats);
     free(w);
 }
 
