@@ -80,7 +80,7 @@ static void watch_silence(sheaf_conn_t *conn)
     if (conn->is_writing && !flight->exchange->is_answered)
         conn->wrote_ms = now_ms;
     at_ms = silent_until_ms(conn, flight);
-    if (at_ms <= now_ms && !flight->has_bytes && sheaf_writing_drains(conn)) {
+    if (at_ms <= now_ms && !flight->has_bytes && sheaf_writing_drains(flight)) {
         conn->wrote_ms = now_ms;
         at_ms = silent_until_ms(conn, flight);
     }

@@ -107,7 +107,7 @@ struct sheaf_conn {
     uint64_t first_byte_ms;    /* the keeper's: how long it may be silent before an answer, and */
     uint64_t idle_ms;          /* within one; 0: as long as it likes */
     uint64_t wrote_ms;         /* when the rest of a request was last on its way */
-    uint32_t unacked;          /* of a large one, see sheaf_writing_drains() */
+    uint64_t written_bytes;    /* that the kernel has had from it */
     sheaf_h1_t h1;
     sheaf_h2_t *h2;       /* NULL: it speaks HTTP/1.1, or is not open yet */
     sheaf_task_t flush;   /* of h2's output, or of the outbox */

@@ -21,8 +21,10 @@ typedef struct sheaf_flight {
     uint64_t awake_ms;          /* when its request went out, and then when bytes of its answer came last */
     uint64_t again_ms;          /* with is_discarded: when its exchange is sent again; the keeper's */
     size_t unsent;              /* HTTP/2: of the body of its request, when silence was looked for last */
-    uint16_t status;            /* of the answer; 0 until its head came */
-    int32_t stream;             /* with HTTP/2; 0: it has none (any more) */
+    uint64_t end_bytes;   /* what its conn has to bring over until its request is there; 0: nobody has looked; and */
+    uint64_t acked_bytes; /* what had come over by the last look, see sheaf_writing_drains() */
+    uint16_t status;      /* of the answer; 0 until its head came */
+    int32_t stream;       /* with HTTP/2; 0: it has none (any more) */
     bool is_aboard;
     bool is_discarded;   /* the answer is thrown away, see on_head */
     bool has_written;    /* a byte of its request may have gone out */

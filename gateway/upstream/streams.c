@@ -296,14 +296,19 @@ static void note_sending(sheaf_flight_t *flight)
 static bool is_silent(sheaf_flight_t *flight, uint64_t *ret_until_ms)
 {
     const sheaf_conn_t *conn = flight->conn;
-    uint64_t limit_ms = flight->has_bytes ? conn->idle_ms : conn->first_byte_ms, since_ms;
+    uint64_t limit_ms = flight->has_bytes ? conn->idle_ms : conn->first_byte_ms, now_ms = conn->env->clock->now_ms;
+    uint64_t since_ms;
 
     note_sending(flight);
     since_ms = flight->awake_ms > conn->wrote_ms ? flight->awake_ms : conn->wrote_ms;
     if (sheaf_flight_is_held(flight))
         limit_ms = 0;
     *ret_until_ms = limit_ms == 0 ? SHEAF_NEVER : since_ms + limit_ms;
-    return *ret_until_ms <= conn->env->clock->now_ms;
+    if (*ret_until_ms <= now_ms && !flight->has_bytes && sheaf_writing_drains(flight)) {
+        flight->awake_ms = now_ms;
+        *ret_until_ms = now_ms + limit_ms;
+    }
+    return *ret_until_ms <= now_ms;
 }
 
 /* A silent flight, or NULL and when to look again. */

@@ -9,7 +9,6 @@
 
 #define SMALL_BODY ((size_t)16 << 10) /* copied behind its head: one piece is cheaper to send than two */
 #define PIECE_SIZE ((size_t)16 << 10) /* its end tells that the socket takes more, and that goes out uncopied */
-#define NOT_LOOKED UINT32_MAX         /* how much of a large request is unacknowledged */
 
 /* What the socket did not take at once. */
 typedef struct conn_rest {
@@ -28,6 +27,7 @@ static int write_now(sheaf_conn_t *conn, const uv_buf_t *bufs, unsigned count)
     sheaf_clock_pass(conn->env->clock);
     if (status > 0) {
         conn->has_written = true;
+        conn->written_bytes += (uint64_t)status;
         sheaf_count(conn->env->metrics, SHEAF_METRIC_BACKEND_BYTES_OUT, (uint64_t)status);
     }
     conn->is_reset |= status == UV_ECONNRESET;
@@ -125,10 +125,12 @@ static void on_rest_written(uv_write_t *req, int status)
     conn_rest_t *rest = SHEAF_OWNER(req, conn_rest_t, req);
 
     sheaf_clock_refresh(conn->env->clock);
-    if (status == 0)
+    if (status == 0) {
+        conn->written_bytes += rest->len;
         sheaf_count(conn->env->metrics, SHEAF_METRIC_BACKEND_BYTES_OUT, rest->len);
-    else
+    } else {
         conn->is_half_broken = true;
+    }
     conn->is_reset |= status == UV_ECONNRESET;
     conn->is_writing = false;
     conn->wrote_ms = conn->env->clock->now_ms;
@@ -139,25 +141,31 @@ static void on_rest_written(uv_write_t *req, int status)
         sheaf_streams_go_on(conn);
 }
 
-/* What the backend's side has not acknowledged: 0 where nobody can tell. */
-static uint32_t unacked(const sheaf_conn_t *conn)
+/* What the backend's side has acknowledged, of all that the conn ever wrote. */
+static uint64_t acked_bytes(const sheaf_conn_t *conn)
 {
     uv_os_fd_t fd;
     int left = 0;
 
     if (uv_fileno((const uv_handle_t *)&conn->tcp, &fd) == 0)
-        ioctl(fd, SIOCOUTQ, &left);
-    return left > 0 ? (uint32_t)left : 0;
+        ioctl(fd, SIOCOUTQ, &left); /* of a unix socket it counts more than the bytes */
+    if (left <= 0)
+        return conn->written_bytes;
+    return (uint64_t)left < conn->written_bytes ? conn->written_bytes - (uint64_t)left : 0;
 }
 
-bool sheaf_writing_drains(sheaf_conn_t *conn)
+bool sheaf_writing_drains(sheaf_flight_t *flight)
 {
-    uint32_t before = conn->unacked;
+    const sheaf_conn_t *conn = flight->conn;
+    uint64_t before = flight->acked_bytes;
 
-    if (before == 0)
+    if (flight->exchange->body.len <= SMALL_BODY)
         return false;
-    conn->unacked = unacked(conn);
-    return before == NOT_LOOKED ? conn->unacked != 0 : conn->unacked < before;
+    flight->acked_bytes = acked_bytes(conn);
+    if (flight->end_bytes != 0)
+        return before < flight->end_bytes && flight->acked_bytes > before;
+    flight->end_bytes = conn->written_bytes + uv_stream_get_write_queue_size((const uv_stream_t *)&conn->tcp);
+    return flight->acked_bytes < flight->end_bytes;
 }
 
 void sheaf_writing_forget(sheaf_conn_t *conn)
@@ -182,7 +190,6 @@ int sheaf_writing_request(sheaf_conn_t *conn, const sheaf_exchange_t *exchange)
         body = SHEAF_STR_NONE;
     }
     conn->unsent = body;
-    conn->unacked = body.len != 0 ? NOT_LOOKED : 0;
     status = conn->tls != NULL ? sheaf_secure_write(conn, head, len) : write_clear(conn, head, len);
     if (head != env->write)
         free(head);

@@ -28,10 +28,10 @@ void sheaf_writing_flush(sheaf_conn_t *conn);
 /* Never: the conn is being closed. */
 void sheaf_writing_discard(sheaf_conn_t *conn);
 
-/* Of a large request all of which the kernel has: some of it is still on its way, or was when this was asked last, and got
- * less since; the first time, some is left. A slow line is no silence of the backend's; one that takes nothing is. A small
- * request never drains: who swallows it is found out at once. One syscall. */
-bool sheaf_writing_drains(sheaf_conn_t *conn);
+/* Its large request, which the conn has all of, is still on its way, or was when this was asked last, and more of it has
+ * been acknowledged since; the first time, some is left. A slow line is no silence of the backend's; one that takes nothing is.
+ * A small request never drains: who swallows it is found out at once. One syscall. */
+bool sheaf_writing_drains(sheaf_flight_t *flight);
 
 /* Nobody wants the rest of the body any more, if there is one. What the backend has of it is no whole request: the conn
  * takes no other. */

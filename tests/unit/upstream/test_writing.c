@@ -391,6 +391,53 @@ static void what_the_kernel_has_taken_may_come_slowly_to_a_backend(void **state)
     each_way(read_slowly_what_the_kernel_has);
 }
 
+static h2_backend_t *paced;
+
+static void h2_read_once(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
+{
+    h2_on_read(stream, nread, buf);
+    uv_read_stop(stream);
+}
+
+static void on_h2_pace(uv_timer_t *timer)
+{
+    h2_conn_t *conn = paced->conn[0];
+
+    if (paced->body_len < KERNEL_SIZE) {
+        uv_read_start((uv_stream_t *)&conn->tcp, h2_on_buffer, h2_read_once);
+        return;
+    }
+    uv_timer_stop(timer);
+    peer_answer(&conn->peer, 1, "hi");
+    h2_flush(conn);
+}
+
+/* Its windows are wide open: all of it is in the kernel at once. */
+static void over_http2_it_may_come_slowly_too(void **state)
+{
+    writing_t *writing = writing_new(false);
+    worker_t *w = writing->w;
+    h2_backend_t a;
+    ask_t ask;
+
+    h2_start(&a, &w->loop);
+    a.on_request = stop_reading;
+    hold((uv_handle_t *)&a.listener, SO_RCVBUF, KERNEL_SIZE / 16);
+    w->conf->servers.items[0].url.port = a.port;
+    w->conf->protocol = SHEAF_PROTOCOL_HTTP2;
+    w->conf->max_streams = 100;
+    send_to_the_kernel(writing, &ask);
+    worker_until_count(w, &a.requests, 1);
+    paced = &a;
+    uv_timer_init(&w->loop, &pace);
+    uv_timer_start(&pace, on_h2_pace, 20, 20);
+    worker_until(w, &ask.is_done);
+    uv_close((uv_handle_t *)&pace, NULL);
+    assert_answer(&ask, 200, "hi");
+    h2_stop(&a);
+    writing_end(writing);
+}
+
 static void hang_with_the_rest_in_the_kernel(writing_t *writing, worker_t *w)
 {
     uint64_t sent_ms = w->clock.now_ms;
@@ -421,6 +468,7 @@ int main(void)
         cmocka_unit_test(a_backend_that_reads_nothing_has_the_whole_timeout),
         cmocka_unit_test(one_that_has_read_all_may_be_silent_for_as_long_as_before_any_answer),
         cmocka_unit_test(what_the_kernel_has_taken_may_come_slowly_to_a_backend),
+        cmocka_unit_test(over_http2_it_may_come_slowly_too),
         cmocka_unit_test(one_that_hangs_with_the_rest_in_the_kernel_is_found_out_all_the_same),
     };
 
