@@ -26,6 +26,7 @@ static const char *const numbers[] = {
     [SHEAF_P_ELAPSED_US] = "elapsed_us", [SHEAF_P_BYTES_IN] = "bytes_in",
     [SHEAF_P_BYTES_OUT] = "bytes_out",   [SHEAF_P_HTTP_VERSION] = "http_version",
     [SHEAF_P_BODY_BYTES] = "body_bytes", [SHEAF_P_UPSTREAM_ID] = "upstream_id",
+    [SHEAF_P_LEFT_MS] = "left_ms",
 };
 
 static const struct {

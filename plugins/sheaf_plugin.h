@@ -145,6 +145,7 @@ typedef enum sheaf_p_number {
     SHEAF_P_HTTP_VERSION = 7, /* of the client: 10, 11, 20 */
     SHEAF_P_BODY_BYTES = 8,   /* of the item's result */
     SHEAF_P_UPSTREAM_ID = 9,  /* an item's, as sheaf_p_request_t.upstream takes it */
+    SHEAF_P_LEFT_MS = 10, /* until the deadline of the item ends it, waiting for a plugin included; 0: none is left */
 } sheaf_p_number_t;
 
 /* --- what hooks say --- */

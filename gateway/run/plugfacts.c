@@ -154,6 +154,17 @@ static uint64_t elapsed_us(const sheaf_guest_t *guest)
     return since == 0 || now < since ? 0 : now - since;
 }
 
+/* It had none before it was about to be sent. */
+static int64_t left_ms(const sheaf_guest_t *guest)
+{
+    uint64_t now_ms = guest->guests->host->env.clock->now_ms, deadline_ms;
+
+    if (guest->item == NULL || guest->item->exchange.deadline_ms == 0)
+        return -1;
+    deadline_ms = guest->item->exchange.deadline_ms;
+    return deadline_ms > now_ms ? (int64_t)(deadline_ms - now_ms) : 0;
+}
+
 static int http_version(const sheaf_guest_t *guest)
 {
     const sheaf_outer_t *outer = sheaf_plug_outer(guest);
@@ -195,6 +206,8 @@ static int64_t number_of(const sheaf_guest_t *guest, sheaf_p_number_t what)
         return item == NULL ? -1 : item->body == NULL ? 0 : (int64_t)item->body->len;
     case SHEAF_P_UPSTREAM_ID:
         return item == NULL || item->route == NULL ? -1 : (int64_t)item->exchange.upstream;
+    case SHEAF_P_LEFT_MS:
+        return left_ms(guest);
     }
     return -1;
 }

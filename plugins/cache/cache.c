@@ -50,10 +50,12 @@ static const sheaf_p_key_t keys[] = {
                        .manual =
                            "Percent of the time since Last-Modified that an answer is fresh which does not say how "
                            "long, at most a day; 0: such an answer is not stored."},
-    [KEY_COLLAPSE_WAIT] = {.name = "collapse_wait",
-                           .type = SHEAF_P_DURATION,
-                           .preset = "5s",
-                           .manual = "How long an item waits for another that asks the same; 0: not at all."},
+    [KEY_COLLAPSE_WAIT] =
+        {.name = "collapse_wait",
+         .type = SHEAF_P_DURATION,
+         .preset = "5s",
+         .manual = "How long an item waits for another that asks the same, at most three quarters of the time it "
+                   "has; 0: not at all."},
     [KEY_MAX_WAITING] = {.name = "max_waiting",
                          .type = SHEAF_P_NUMBER,
                          .preset = "1000",

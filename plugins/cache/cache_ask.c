@@ -89,6 +89,13 @@ static int64_t number_of(const cache_t *cache, sheaf_p_ref_t item, sheaf_p_numbe
     return number;
 }
 
+uint64_t cache_ask_left_ms(const cache_ask_t *ask)
+{
+    int64_t left_ms;
+
+    return ask->cache->api->number(ask->item, SHEAF_P_LEFT_MS, &left_ms) ? (uint64_t)left_ms : UINT64_MAX;
+}
+
 int cache_ask_head(const cache_t *cache, sheaf_p_ref_t item, sheaf_p_part_t part, cache_head_t *ret_head)
 {
     sheaf_p_str_t name, value;

@@ -101,15 +101,25 @@ static void on_time(void *data)
     wake(ask, 0);
 }
 
+/* A quarter of the time that it has is left for a question of its own: the one it waits for may be stuck. */
+static uint64_t patience_ms(const cache_ask_t *ask)
+{
+    const cache_t *cache = ask->cache;
+    uint64_t waited_ms = cache->api->now_ms(cache->worker) - ask->asked_ms;
+    uint64_t wait_ms = waited_ms < cache->collapse_ms ? cache->collapse_ms - waited_ms : 0;
+    uint64_t most_ms = cache_ask_left_ms(ask) / 4 * 3;
+
+    return wait_ms < most_ms ? wait_ms : most_ms;
+}
+
 int cache_flight_wait(cache_flight_t *flight, cache_ask_t *ask)
 {
     cache_t *cache = flight->cache;
+    uint64_t wait_ms = patience_ms(ask);
 
-    uint64_t waited_ms = cache->api->now_ms(cache->worker) - ask->asked_ms;
-
-    if (waited_ms >= cache->collapse_ms || cache->waiting >= cache->max_waiting)
+    if (wait_ms == 0 || cache->waiting >= cache->max_waiting)
         return -1;
-    ask->timer = cache->api->timer_start(cache->worker, cache->collapse_ms - waited_ms, on_time, ask);
+    ask->timer = cache->api->timer_start(cache->worker, wait_ms, on_time, ask);
     ask->role = CACHE_ROLE_WAITING;
     ask->flight = flight;
     ask->next_waiting = flight->waiting;

@@ -127,6 +127,8 @@ char *cache_ask_uri(const cache_t *cache, sheaf_p_ref_t item);
 int cache_ask_head(const cache_t *cache, sheaf_p_ref_t item, sheaf_p_part_t part, cache_head_t *ret_head);
 /* Is `question`, which was sent, another one than was looked for: by its target, a field of the key, or a body? */
 int cache_ask_is_moved(const cache_ask_t *ask, const cache_head_t *question);
+/* How long it may go on until its deadline; UINT64_MAX: nobody knows. */
+uint64_t cache_ask_left_ms(const cache_ask_t *ask);
 int cache_ask_is_personal(const cache_t *cache, sheaf_p_ref_t item, const cache_head_t *question);
 
 /* --- cache_decide.c --- */

@@ -77,6 +77,17 @@ static int copy_question(cache_flight_t *flight, const cache_ask_t *ask)
 static void on_answer(void *data, uint32_t status, const sheaf_p_field_t *fields, uint32_t count, sheaf_p_str_t body,
                       const char *error);
 
+/* Who waits for the answer has some time left behind it: to be answered with what is stale, or to hear of the backend itself that it
+ * takes too long. */
+static uint64_t timeout_of(const cache_flight_t *flight)
+{
+    uint64_t left_ms = flight->leader == NULL ? UINT64_MAX : cache_ask_left_ms(flight->leader);
+
+    if (left_ms == UINT64_MAX)
+        return 0;
+    return left_ms < 2 ? 1 : left_ms - (left_ms + 15) / 16;
+}
+
 int cache_refresh_start(cache_flight_t *flight, const cache_ask_t *ask, const cache_entry_t *entry)
 {
     cache_t *cache = flight->cache;
@@ -90,6 +101,7 @@ int cache_refresh_start(cache_flight_t *flight, const cache_ask_t *ask, const ca
     request.fields = fields;
     request.field_count = fields_of(flight, entry, fields);
     request.max_bytes = cache->limits.entry_bytes;
+    request.timeout_ms = timeout_of(flight);
     flight->serial = entry->serial;
     flight->asked_s = cache->api->wall_s(cache->worker);
     flight->asked_ms = cache->api->now_ms(cache->worker);

@@ -13,20 +13,26 @@ WAYS = ("direct", "item", "element")
 
 
 class Keeper(http.server.ThreadingHTTPServer):
-    """A backend whose answer is in the path, /NAME/HOW: cc (Cache-Control), etag, vary, cookie, status, pad (bytes), chunked, cut, gzip; it
-    counts what it was asked, and holds answers while `gate` is closed, their bodies while `body_gate` is."""
+    """A backend whose answer is in the path, /NAME/HOW: cc (Cache-Control), etag, vary, cookie, status, pad (bytes), chunked, cut, gzip,
+    stuck; it counts what it was asked, and holds answers while `gate` is closed, their bodies while `body_gate` is, what is stuck the
+    first time it is asked for until `release` is called."""
     daemon_threads = True
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Answers)
         self.at, self.asked, self.gate, self.is_down = self.server_address[1], [], threading.Event(), False
         self.body_gate = threading.Event()
+        self.stuck = threading.Event()
         self.gate.set()
         self.body_gate.set()
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def handle_error(self, request, client_address):
         """The gateway may go away before it has its answer."""
+
+    def release(self):
+        self.stuck.set()
+        self.gate.set()
 
     def count(self, name):
         return sum(1 for path, _ in self.asked if path.startswith(f"/{name}/"))
@@ -42,6 +48,8 @@ class Answers(http.server.BaseHTTPRequestHandler):
         query = json.loads(bytes.fromhex(self.path.rpartition("/")[2]))
         self.server.asked.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
         self.server.gate.wait(30)
+        if "stuck" in query and self.server.count(self.path.split("/")[1]) == 1:
+            self.server.stuck.wait(30)
         status = 503 if self.server.is_down else int(query.get("status", 200))
         is_same = status == 200 and "etag" in query and self.headers.get("if-none-match") == f'"{query["etag"]}"'
         who = self.headers.get(query.get("who", ""), "nobody")

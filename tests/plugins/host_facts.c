@@ -92,8 +92,9 @@ static int api_get(sheaf_p_ref_t ref, const char *name, sheaf_p_str_t *ret_value
 static const char *const texts[HOST_TEXTS] = {"request_id", "method",        "path",     "query",   "target",
                                               "route",      "upstream_name", "endpoint", "item_id", "client_ip",
                                               "peer_ip",    "scheme",        "host",     "error",   "certificate"};
-static const char *const numbers[HOST_NUMBERS] = {"status",   "items",     "index",        "is_direct", "elapsed_us",
-                                                  "bytes_in", "bytes_out", "http_version", "body_bytes"};
+static const char *const numbers[HOST_NUMBERS] = {"status",     "items",       "index",     "is_direct",
+                                                  "elapsed_us", "bytes_in",    "bytes_out", "http_version",
+                                                  "body_bytes", "upstream_id", "left_ms"};
 static const char *const parts[] = {"header.", "question.", "result.", "reply."};
 
 static int number_text(sheaf_p_ref_t ref, sheaf_p_number_t what, sheaf_p_str_t *ret_value)

@@ -5,7 +5,7 @@
 #include "tests/plugins/host.h"
 
 #define HOST_TEXTS    (SHEAF_P_CERTIFICATE + 1)
-#define HOST_NUMBERS  (SHEAF_P_UPSTREAM_ID + 1)
+#define HOST_NUMBERS  (SHEAF_P_LEFT_MS + 1)
 #define HOST_COUNTERS 16
 
 typedef struct host_field {

@@ -209,6 +209,7 @@ static void every_value_is_that_of_1_0(void **state)
     VALUE(SHEAF_P_HTTP_VERSION, 7);
     VALUE(SHEAF_P_BODY_BYTES, 8);
     VALUE(SHEAF_P_UPSTREAM_ID, 9);
+    VALUE(SHEAF_P_LEFT_MS, 10);
     VALUE(SHEAF_P_PASS, 0);
     VALUE(SHEAF_P_ANSWER, 1);
     VALUE(SHEAF_P_LATER, 2);

@@ -165,6 +165,24 @@ static void one_who_waited_in_vain_asks_for_the_whole(void **state)
     host_free(host);
 }
 
+static void who_cannot_have_validated_what_is_stale_asks_for_the_whole(void **state)
+{
+    host_t *host = opened(NULL, NULL);
+    sheaf_p_ref_t item = same_of(host, "/a");
+
+    (void)state;
+    fill(host, "/a", "max-age=1", "\"a\"", "old");
+    host_wind(host, 2000);
+    assert_string_equal(ask(item), "...");
+    host_call_answer(host, 0, NULL, "reset");
+    assert_true(host_outcome(item).is_resumed);
+    assert_string_equal(sent(item, "If-None-Match"), "");
+    answer_tagged(item, "\"a\"", "max-age=60", "x");
+    assert_int_equal(host_outcome(item).status, 304);
+    assert_string_equal(get(host, "/a"), "x");
+    host_free(host);
+}
+
 static void what_is_stale_is_fetched_whole_where_nothing_is_validated(void **state)
 {
     host_t *host = opened("validate", "false");
@@ -240,6 +258,7 @@ int main(void)
         cmocka_unit_test(conditions_of_one_who_says_who_he_is_go_along),
         cmocka_unit_test(who_has_conditions_leads_and_waits_like_others),
         cmocka_unit_test(one_who_waited_in_vain_asks_for_the_whole),
+        cmocka_unit_test(who_cannot_have_validated_what_is_stale_asks_for_the_whole),
         cmocka_unit_test(what_is_stale_is_fetched_whole_where_nothing_is_validated),
         cmocka_unit_test(a_direct_miss_has_the_whole_if_it_is_stored_and_304_if_not),
         cmocka_unit_test(what_is_too_large_for_an_item_is_the_backends_to_judge),

@@ -74,6 +74,25 @@ static void waiting_is_bounded_by_time_and_by_number(void **state)
     host_free(host);
 }
 
+static void one_who_waits_keeps_time_for_a_question_of_its_own(void **state)
+{
+    host_t *host = opened(NULL, NULL);
+    sheaf_p_ref_t first = item_of(host, "GET", "/a"), second = item_of(host, "GET", "/a"),
+                  late = item_of(host, "GET", "/a");
+
+    (void)state;
+    ask(first);
+    host_number(second, SHEAF_P_LEFT_MS, 1000);
+    assert_string_equal(ask(second), "...");
+    host_number(late, SHEAF_P_LEFT_MS, 0);
+    assert_string_equal(ask(late), "-");
+    host_wind(host, 749);
+    assert_false(host_outcome(second).is_resumed);
+    host_wind(host, 1);
+    assert_true(host_outcome(second).is_resumed);
+    host_free(host);
+}
+
 static void one_who_leads_and_is_cancelled_lets_the_others_go(void **state)
 {
     host_t *host = opened(NULL, NULL);
@@ -115,6 +134,7 @@ int main(void)
         cmocka_unit_test(an_answer_that_is_private_is_nobodys_but_his_who_led),
         cmocka_unit_test(those_who_say_who_they_are_neither_lead_nor_wait),
         cmocka_unit_test(waiting_is_bounded_by_time_and_by_number),
+        cmocka_unit_test(one_who_waits_keeps_time_for_a_question_of_its_own),
         cmocka_unit_test(one_who_leads_and_is_cancelled_lets_the_others_go),
         cmocka_unit_test(a_variant_that_does_not_suit_is_not_given_to_those_who_waited),
     };

@@ -36,6 +36,27 @@ static void rfc9111_4_3_what_is_stale_is_validated_and_holds_again(void **state)
     host_free(host);
 }
 
+static void validating_takes_no_longer_than_the_item_has_time(void **state)
+{
+    host_t *host = opened(NULL, NULL);
+    sheaf_p_ref_t item = item_of(host, "GET", "/a");
+
+    (void)state;
+    fill(host, "/a", "max-age=1, stale-if-error=60", "\"a\"", "x");
+    host_wind(host, 2000);
+    host_number(item, SHEAF_P_LEFT_MS, 1600);
+    assert_string_equal(ask(item), "...");
+    assert_int_equal(host_call(host)->timeout_ms, 1500);
+    host_call_answer(host, 0, NULL, "timeout");
+    assert_string_equal(host_outcome(item).body, "x");
+    assert_string_equal(status_of(item), "sheaf; fwd=stale; detail=error");
+    item = item_of(host, "GET", "/a");
+    host_number(item, SHEAF_P_LEFT_MS, 1);
+    ask(item);
+    assert_int_equal(host_call(host)->timeout_ms, 1); /* 0 would be as long as the upstream has */
+    host_free(host);
+}
+
 static void a_new_answer_takes_the_place_of_the_stale_one(void **state)
 {
     host_t *host = opened(NULL, NULL);
@@ -191,6 +212,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rfc9111_4_3_what_is_stale_is_validated_and_holds_again),
+        cmocka_unit_test(validating_takes_no_longer_than_the_item_has_time),
         cmocka_unit_test(a_new_answer_takes_the_place_of_the_stale_one),
         cmocka_unit_test(an_answer_to_validation_that_is_not_for_all_is_asked_for_again_by_each),
         cmocka_unit_test(credentials_never_go_into_a_call_of_the_cache),
