@@ -333,9 +333,11 @@ typedef struct sheaf_plugin {
     /* Its answer is here, from a backend, from a plugin, or a failure; for a direct request its head. */
     void (*on_result)(void *self, sheaf_p_ref_t item);
     /* The body that keep_body() of any plugin asked for is here: body(item, SHEAF_P_RESULT) is 1. Or it will not be, and that is 0:
-     * it was cut, it is too long, memory was short, its client went away first, another plugin's answer took its place. Once, after on_result and before on_done; as soon as
-     * that is known, while its client may still be reading. Nothing can be changed any more; the item, its status and its head
-     * can be read until on_done has returned. */
+     * it was cut, it is too long, memory was short, its client went away first, another plugin's answer took its place. At most once
+     * for an item, and always about the answer that on_result showed: who saw one that another plugin replaced hears at most that it
+     * does not come, and nothing of the one that was put there. After on_result and before on_done; as soon as that is known, while its client
+     * may still be reading. Nothing can be changed any more; the item, its status and its head can be read until on_done has
+     * returned. */
     void (*on_body)(void *self, sheaf_p_ref_t item);
     /* The request is over, answered or not; after the last on_result and on_body. A direct request stands for its item here too. */
     void (*on_done)(void *self, sheaf_p_ref_t request);

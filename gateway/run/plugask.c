@@ -286,7 +286,7 @@ static void tell_replaced(sheaf_guest_t *guest, uint32_t at)
     guest->stage = SHEAF_STAGE_BODY;
     guest->is_replaced = true;
     guest->is_given = false; /* the head that is shown is still the old one */
-    for (uint32_t i = chain_count(guest); i-- > at;)
+    for (uint32_t i = chain_count(guest) - guest->outdated; i-- > at;)
         tell(guest, i);
     guest->stage = SHEAF_STAGE_RESULT;
     guest->is_keeping = guest->is_replaced = false;
@@ -299,6 +299,7 @@ static void replace(sheaf_guest_t *guest, uint32_t at)
 {
     if (guest->is_keeping)
         tell_replaced(guest, at);
+    guest->outdated = chain_count(guest) - at;
     sheaf_item_replace(guest->item, &guest->given, &guest->fields);
     guest->fields = (sheaf_headers_t){0};
     guest->is_given = guest->owns_result = false;
@@ -323,9 +324,13 @@ static void tell(sheaf_guest_t *guest, uint32_t at)
 
 static void tell_backwards(sheaf_guest_t *guest, sheaf_stage_t stage)
 {
+    uint32_t from = chain_count(guest);
+
     guest->stage = stage;
-    for (uint32_t at = chain_count(guest); at-- > 0;)
-        tell(guest, at);
+    if (stage == SHEAF_STAGE_BODY)
+        from -= guest->outdated;
+    while (from-- > 0)
+        tell(guest, from);
 }
 
 static void drop(sheaf_guest_t *guest)

@@ -84,6 +84,7 @@ typedef struct sheaf_guest {
     bool is_told;            /* its on_result runs */
     bool is_keeping;         /* an item's: somebody wants its body */
     bool is_replaced;        /* and is told just now that another answer took its place */
+    uint32_t outdated;       /* so many, from the last on, saw one that was replaced: of a body they hear no more */
     bool is_waiting;         /* it said LATER */
     bool is_resumed, is_given, is_faulty;
     bool owns_question, owns_result; /* headers were copied before they were changed */

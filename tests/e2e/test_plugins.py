@@ -222,6 +222,28 @@ class Kept(Case):
                     wait_until(lambda: [line for line in sheaf.err if "kept no 0 bytes of 200" in line], what="the word")
                     self.assertEqual(len([line for line in sheaf.err if "bytes of" in line]), 2)  # each of the two, once
 
+    def test_who_saw_an_answer_that_was_replaced_hears_nothing_of_the_next_one(self):
+        names = ("front", "second", "first")
+        fields = ", ".join(ROGUE.replace("}", f", field: x-{name}, name: {name}}}") for name in names)
+        sheaf = self.start(top=f"plugins: [{fields}, {ROGUE}]")
+        no, new = "kept no 0 bytes of 200", "kept all 12 bytes of 200"
+        for way in ("direct", "item"):
+            for inner, first, second, front, want in (
+                    ("keep100000", "replace", "none", "keep100000", [("first", no), ("front", new), ("rogue", no), ("second", new)]),
+                    ("keep100000", "replace", "replace", "keep100000", [("first", no), ("front", new), ("rogue", no)]),
+                    ("keep100000", "replace", "keep100000", "replace", [("first", no), ("front", no), ("rogue", no), ("second", no)]),
+                    ("none", "replace", "none", "keep100000", [("front", new), ("second", new)])):
+                with self.subTest(way=way, inner=inner, first=first, second=second, front=front):
+                    sheaf.err.clear()
+                    headers = {"x-rogue-result": inner, "x-first-result": first, "x-second-result": second, "x-front-result": front}
+                    if way == "direct":
+                        self.assertEqual(sheaf.request("GET", "/o/bytes/500", headers=headers).body, b"in its place")
+                    else:
+                        self.assertEqual(sheaf.batch(["/o/bytes/500"], headers).json["responses"][0]["body"], "in its place")
+                    said = [(line["plugin"], line["message"].removesuffix(" application/octet-stream").removesuffix(" text/plain").strip())
+                            for line in sheaf.logged("plugin", count=len(want))]
+                    self.assertEqual(sorted(said), want)
+
     def faults(self):
         return self.sheaf.metrics()["sheaf_plugin_faults_total"]
 
