@@ -146,11 +146,18 @@ static void on_head(sheaf_batch_t *batch, uint64_t content_length)
     wake(visit);
 }
 
-/* What is lost is told at once: somebody may wait for it. */
+static bool is_short_of_memory(const sheaf_visit_t *visit)
+{
+    return sheaf_front_memory(visit->front) != SHEAF_MEMORY_FINE;
+}
+
+/* Copies grow as fast as backends send, so each looks for itself. What is lost is told at once: somebody may wait for it. */
 static void keep_more(sheaf_visit_t *visit, const char *bytes, size_t len)
 {
     sheaf_kept_t *kept = &visit->caller.kept;
 
+    if (kept->state == SHEAF_KEPT_KEEPING && is_short_of_memory(visit))
+        sheaf_kept_lose(kept);
     sheaf_kept_put(kept, bytes, len);
     if (kept->state == SHEAF_KEPT_LOST)
         sheaf_hooks_tell_body(sheaf_batch_item(visit->batch, 0));
@@ -255,7 +262,7 @@ static void keep_so_far(sheaf_visit_t *visit)
 {
     sheaf_kept_t *kept = &visit->caller.kept;
 
-    if (kept->state == SHEAF_KEPT_KEEPING && visit->front->memory.level != SHEAF_MEMORY_FINE)
+    if (kept->state == SHEAF_KEPT_KEEPING && is_short_of_memory(visit))
         sheaf_kept_lose(kept);
     sheaf_kept_fill(kept, &visit->out);
     if (kept->state == SHEAF_KEPT_LOST)

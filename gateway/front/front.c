@@ -73,8 +73,8 @@ static void on_memory_look(sheaf_deadline_t *node)
     if (front->is_closing || sheaf_list_is_empty(&front->visits))
         return;
     sheaf_front_mind_memory(front);
-    if (sheaf_front_memory(front) != SHEAF_MEMORY_FINE)
-        sheaf_visit_lose_kept(front);
+    if (sheaf_front_memory(front) != SHEAF_MEMORY_FINE && sheaf_visit_lose_kept(front))
+        return; /* that may do: the next look tells, and nobody's answer is ended for a copy */
     if (sheaf_front_memory(front) == SHEAF_MEMORY_FULL)
         sheaf_visit_end_largest(front);
 }

@@ -382,14 +382,19 @@ void sheaf_visit_end_all(sheaf_front_t *front)
     }
 }
 
-void sheaf_visit_lose_kept(sheaf_front_t *front)
+bool sheaf_visit_lose_kept(sheaf_front_t *front)
 {
+    bool is_any = false;
+
     for (sheaf_link_t *link = front->visits.next; link != &front->visits; link = link->next) {
         sheaf_kept_t *kept = &SHEAF_OWNER(link, sheaf_visit_t, link)->caller.kept;
 
-        if (kept->state == SHEAF_KEPT_KEEPING)
-            sheaf_kept_lose(kept);
+        if (kept->state != SHEAF_KEPT_KEEPING)
+            continue;
+        sheaf_kept_lose(kept);
+        is_any = true;
     }
+    return is_any;
 }
 
 /* A direct answer is held by its visit, the results of a batch by the batch. */

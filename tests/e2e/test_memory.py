@@ -1,12 +1,16 @@
 """What a batch costs in memory while its answer is far larger than that: a worker's most, beyond what it has idle."""
+import http.client
 import json
 import os
 import re
 import socket
+import subprocess
+import tempfile
 import threading
 import unittest
+import zlib
 
-from harness import ROOT, Case, wait_until
+from harness import ROOT, Case, RawClient, wait_until
 from slow_reader import batch_of, kib, read_slowly
 
 RELEASE = ROOT / "build/release/sheaf"
@@ -148,6 +152,66 @@ class Requests(Case):
         self.assertLess(more_kib, self.MOST_KIB)
         self.assertEqual([result["status"] for result in answers[0].json["responses"]], [200] * self.COUNT)
         self.assertEqual(backends.lengths, [self.LENGTH] * self.COUNT)
+
+
+@unittest.skipUnless(RELEASE.exists(), "a sanitizer's malloc does not tell: cmake --preset release")
+class Copies(Case):
+    """Direct answers whose copies plugins want, more of them at once than limits.memory allows: copies go, and nothing else does."""
+    is_alone = True
+    COUNT, LENGTH, LIMIT = 12, 16 << 20, 64 << 20
+    MOST_KIB = (LIMIT + (24 << 20)) >> 10
+    TOP = "limits: {memory: 64MiB}\nplugins: [%s]"
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        folder = tempfile.TemporaryDirectory(prefix="sheaf-copies-")
+        cls.addClassCleanup(folder.cleanup)
+        cls.rogue = f"{folder.name}/rogue.so"
+        subprocess.run(["cc", "-std=c11", "-D_GNU_SOURCE", "-O2", "-fPIC", "-shared", f"-I{ROOT}", "-DROGUE_MAJOR=0",
+                        ROOT / "tests/plugins/rogue/rogue.c", "-o", cls.rogue], check=True, timeout=60)
+
+    def answers(self, sheaf, paths, headers):
+        """Half of each is read before any of them is read to its end: all copies are there at once."""
+        clients = [http.client.HTTPConnection("127.0.0.1", sheaf.at, timeout=60) for _ in paths]
+        for client, path in zip(clients, paths):
+            client.sock = socket.socket()
+            client.sock.settimeout(60)
+            client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)  # the kernel holds less than the rest
+            client.sock.connect(("127.0.0.1", sheaf.at))
+            client.request("GET", path, headers=headers)
+        answers = [client.getresponse() for client in clients]
+        sums = [zlib.crc32(answer.read(self.LENGTH // 2)) for answer in answers]
+        sums = [zlib.crc32(answer.read(), crc) for answer, crc in zip(answers, sums)]
+        for client in clients:
+            client.close()
+        return [answer.status for answer in answers], sums
+
+    def check(self, sheaf, paths, headers=None):
+        (worker,) = sheaf.children()
+        batch = RawClient(sheaf.at, receive_buffer=4096)
+        batch.sock.settimeout(60)
+        batch.post({"requests": [{"url": "/o/bytes/3000000"}]})
+        statuses, sums = self.answers(sheaf, paths, headers or {})
+        most_kib = kib(worker, "VmHWM")
+        print(f"copies: {most_kib / 1024:.1f} MiB of {self.LIMIT >> 20}", flush=True)
+        self.assertEqual(statuses, [200] * len(paths))
+        self.assertEqual(sums, [sums[0]] * len(paths))
+        self.assertLess(most_kib, self.MOST_KIB)
+        self.assertEqual(sheaf.children(), [worker])
+        self.assertEqual(sheaf.batch(["/o/text"]).status, 207)
+        self.assertEqual([result["status"] for result in batch.read_response().json["responses"]], [200])
+        batch.close()
+
+    def test_copies_that_a_plugin_wants_go_first(self):
+        for path in (f"/o/bytes/{self.LENGTH}", f"/o/chunked/{self.LENGTH}"):
+            with self.subTest(path=path):
+                sheaf = self.start(binary=str(RELEASE), top=self.TOP % f"{{file: {self.rogue}}}", upstream="timeout: 60s",
+                                   endpoint="max_item_body: 4MiB, timeout: 60s")
+                self.check(sheaf, [path] * self.COUNT, {"x-rogue-result": f"keep{self.LENGTH}"})
+                said = [line["message"].split(" bytes")[0] for line in sheaf.logged("plugin", count=self.COUNT)]
+                self.assertEqual(sum(word == "kept no 0" for word in said) + sum(word == f"kept all {self.LENGTH}" for word in said), self.COUNT)
+                self.assertGreater(said.count("kept no 0"), self.COUNT // 2)
 
 
 if __name__ == "__main__":
