@@ -7,8 +7,8 @@
 /* --- how far it may look --- */
 
 #define STEPS_ITEM                                                                                                     \
-    UINT64_C(1000000)   /* and one for every byte of max_item_body: the last value of any answer can be found */
-#define STEPS_BATCH  32 /* times what one item may take */
+    UINT64_C(1000000)  /* and one for every byte of max_item_body: the last value of any answer can be found */
+#define STEPS_BATCH  8 /* times what one item may take */
 #define STEPS_ALWAYS UINT64_C(20000) /* for each item, whatever the others took */
 
 static uint64_t smaller(uint64_t a, uint64_t b)
