@@ -14,6 +14,7 @@
 enum { COUNT_RUN, COUNT_REPLAYED, COUNT_CONFLICTS, COUNT_MISMATCHES, COUNT_EVICTED, COUNT_UNDECIDED, COUNT_REDIS_LOST };
 
 #define HOLD "idempotency.hold."
+#define HELD "idempotency.held."
 
 typedef struct memory {
     const sheaf_p_api_t *api;
@@ -24,6 +25,7 @@ typedef struct memory {
     char *answer;               /* answer_bytes, for one hook at a time */
     idempotency_asker_t asker;
     char hold[sizeof(HOLD) + 16]; /* the attribute: this instance's own, others may be on an item's way */
+    char held[sizeof(HELD) + 16]; /* of all that ask the same place in Redis: the key that one of them holds */
 } memory_t;
 
 static const sheaf_p_counter_t counters[] = {
@@ -125,6 +127,8 @@ static sheaf_p_verdict_t run(memory_t *memory, sheaf_p_ref_t item, const idempot
         drop(memory, hold);
         return refuse_full(memory, item);
     }
+    if (memory->redis != NULL)
+        memory->api->set(item, memory->held, sheaf_p_str((const char *)hold->key, sizeof(hold->key)));
     memory->api->count(memory->worker, COUNT_RUN, 1);
     return SHEAF_P_PASS;
 }
@@ -178,6 +182,15 @@ static void on_found(void *owner, sheaf_p_ref_t item, const idempotency_hold_t *
     memory->api->resume(item);
 }
 
+/* Another instance on its way, that asks the same place, would find its own item under way. */
+static bool is_held(const memory_t *memory, sheaf_p_ref_t item, const idempotency_hold_t *hold)
+{
+    sheaf_p_str_t key;
+
+    return memory->api->get(item, memory->held, &key) == 1 && key.len == sizeof(hold->key) &&
+           memcmp(key.base, hold->key, sizeof(hold->key)) == 0;
+}
+
 static sheaf_p_verdict_t begin_in_redis(memory_t *memory, sheaf_p_ref_t item, idempotency_hold_t *hold)
 {
     memory->api->random(&hold->ticket, sizeof(hold->ticket));
@@ -190,7 +203,7 @@ static sheaf_p_verdict_t begin(memory_t *memory, sheaf_p_ref_t item, idempotency
     uint32_t len = 0, evicted = 0;
 
     if (memory->redis != NULL)
-        return begin_in_redis(memory, item, hold);
+        return is_held(memory, item, hold) ? SHEAF_P_PASS : begin_in_redis(memory, item, hold);
     found = idempotency_store_begin(&memory->store, hold->key, hold->payload, memory->api->now_ms(memory->worker),
                                     memory->conf.lease_ms, &hold->ticket, memory->answer, &len, &evicted);
     if (evicted > 0)
@@ -369,6 +382,7 @@ static void *open_memory(const sheaf_p_open_t *open, sheaf_p_fail_t *fail)
         return no_memory(memory, fail);
     open->api->random(&own, sizeof(own));
     snprintf(memory->hold, sizeof(memory->hold), HOLD "%016" PRIx64, own);
+    snprintf(memory->held, sizeof(memory->held), HELD "%016" PRIx64, idempotency_conf_place(&memory->conf));
     memory->asker.api = open->api;
     memcpy(memory->asker.identity, memory->conf.identity, sizeof(memory->asker.identity));
     if (!memory->conf.asks_redis)

@@ -108,6 +108,24 @@ int idempotency_conf_read(const sheaf_p_value_t *values, idempotency_conf_t *ret
     return redis->is_set && redis->sections != NULL ? read_redis(redis->sections[0], ret_conf, fail) : 0;
 }
 
+/* FNV-1a. */
+static uint64_t mixed(uint64_t hash, const void *base, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        hash = (hash ^ ((const uint8_t *)base)[i]) * 1099511628211u;
+    return hash;
+}
+
+uint64_t idempotency_conf_place(const idempotency_conf_t *conf)
+{
+    const redis_conn_conf_t *redis = &conf->redis;
+    uint64_t hash = mixed(14695981039346656037u, redis->address.host, strlen(redis->address.host) + 1);
+
+    hash = mixed(hash, &redis->address.port, sizeof(redis->address.port));
+    hash = mixed(hash, &redis->database, sizeof(redis->database));
+    return mixed(hash, conf->prefix.base, conf->prefix.len);
+}
+
 static bool is_method(sheaf_p_str_t method, const char *word, size_t len)
 {
     return method.len == len && strncasecmp(method.base, word, len) == 0;

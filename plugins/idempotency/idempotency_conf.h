@@ -29,6 +29,9 @@ extern const sheaf_p_key_t idempotency_conf_keys[];
 /* 0, or -1 and `fail`. Texts are borrowed of `values`. */
 int idempotency_conf_read(const sheaf_p_value_t *values, idempotency_conf_t *ret_conf, sheaf_p_fail_t *fail);
 
+/* A number of the place in Redis that its keys lie at: the same for all instances that know of each other's. */
+uint64_t idempotency_conf_place(const idempotency_conf_t *conf);
+
 /* Whether `item` is of the methods that are protected. */
 bool idempotency_conf_protects(const idempotency_conf_t *conf, const sheaf_p_api_t *api, sheaf_p_ref_t item);
 

@@ -140,7 +140,7 @@ class IdempotencyInRedis(Case):
     @classmethod
     def setUpClass(cls):
         cls.redis = redis_server.RedisServer(cls)
-        cls.places = {"routes": route("once", redis(cls.redis, "on_error: deny")) + route("lax", redis(cls.redis, "on_error: allow, prefix: lax")) + route("brief", "ttl: 3s, " + redis(cls.redis, "prefix: brief")),
+        cls.places = {"routes": route("once", redis(cls.redis, "on_error: deny")) + route("lax", redis(cls.redis, "on_error: allow, prefix: lax")) + route("twice", "name: front, " + redis(cls.redis, "prefix: two") + "}, {use: idempotency, name: back, " + redis(cls.redis, "prefix: two")) + route("brief", "ttl: 3s, " + redis(cls.redis, "prefix: brief")),
                       "endpoints": '- {path: /bulk, kind: bulk, each: {method: POST, url: "/once/echo", headers: {idempotency-key: "${item/key}"}, body: "${item}"}}'}
         super().setUpClass()
 
@@ -170,6 +170,14 @@ class IdempotencyInRedis(Case):
             return found[0]["status"] != 409
         wait_until(is_known)
         return found[0]
+
+    def test_two_instances_of_one_prefix_are_as_one(self):
+        item = self.item("t", to="twice", body={"n": 1})
+        first, before = self.run_item(item), self.served()
+        self.assertEqual(first["status"], 200)
+        again = self.replayed(item, self.second)
+        self.assertEqual((again["status"], again["body"], again["headers"]["idempotency-replayed"]), (200, first["body"], "true"))
+        self.assertEqual(self.served(), before)
 
     def test_what_one_gateway_did_the_other_one_tells(self):
         item = self.item("a", body={"n": 1})
