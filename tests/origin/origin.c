@@ -129,6 +129,11 @@ static void do_chunked(client_t *client)
     char *bytes = filled(1000), line[64];
     const char *head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n";
 
+    if (strcmp(client->method, "HEAD") == 0) {
+        send_raw(client, head, false);
+        free(bytes);
+        return;
+    }
     send_bytes(client, head, strlen(head));
     for (; left > 0; left -= len) {
         len = left < 1000 ? left : 1000;
