@@ -258,6 +258,11 @@ bool sheaf_conn_is_quiet(const sheaf_conn_t *conn)
     return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
 
+bool sheaf_conn_is_fit(const sheaf_conn_t *conn, const sheaf_exchange_t *exchange)
+{
+    return (exchange->is_idempotent && !conn->h1.was_head) || sheaf_conn_is_quiet(conn);
+}
+
 /* --- closing --- */
 
 void sheaf_conn_close(sheaf_conn_t *conn)

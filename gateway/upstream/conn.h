@@ -167,6 +167,10 @@ bool sheaf_conn_leave(sheaf_flight_t *flight);
 
 /* Nothing has come from the backend that was not read yet, neither bytes nor its close. One syscall. */
 bool sheaf_conn_is_quiet(const sheaf_conn_t *conn);
+/* A conn that carried another exchange may take this one. For what cannot be sent twice the socket is looked at first: a
+ * close that has arrived, but was not read yet, must not cost a 502. And for all that comes behind a HEAD: a body that was
+ * sent all the same must not be its answer. */
+bool sheaf_conn_is_fit(const sheaf_conn_t *conn, const sheaf_exchange_t *exchange);
 
 /* The owner of the exchange on it has used up `len` bytes of the answer. */
 void sheaf_conn_credit(sheaf_flight_t *flight, size_t len);

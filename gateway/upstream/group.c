@@ -333,11 +333,11 @@ static void on_open(sheaf_conn_t *conn)
 
 /* --- after an answer --- */
 
-/* Not what this server failed already; and what cannot be sent twice only when no close has come behind the answer. */
+/* Not what this server failed already. */
 static bool is_good_for(const sheaf_group_t *group, const sheaf_conn_t *conn, const sheaf_exchange_t *exchange)
 {
     return (exchange->tried & sheaf_balance_bit(&group->balance, conn->server)) == 0 &&
-           (exchange->is_idempotent || sheaf_conn_is_quiet(conn));
+           sheaf_conn_is_fit(conn, exchange);
 }
 
 /* A conn that got free takes the exchange whose turn it is, or rests. */

@@ -114,8 +114,6 @@ static sheaf_conn_t *take_roomy(sheaf_stock_t *stock, sheaf_server_t *server)
     return NULL;
 }
 
-/* For what cannot be sent twice the socket is looked at first: a close that has arrived, but was not read yet, must
- * not cost a 502. */
 sheaf_conn_t *sheaf_stock_take(sheaf_stock_t *stock, sheaf_server_t *server, const sheaf_exchange_t *exchange)
 {
     sheaf_conn_t *shared = stock->roomy_count != 0 ? take_roomy(stock, server) : NULL;
@@ -126,8 +124,7 @@ sheaf_conn_t *sheaf_stock_take(sheaf_stock_t *stock, sheaf_server_t *server, con
         sheaf_conn_t *conn = SHEAF_OWNER(server->idle.next, sheaf_conn_t, link);
 
         if (conn->idle_until_ms > stock->env->clock->now_ms &&
-            sheaf_balance_has(server, &conn->address, &conn->version) &&
-            (exchange->is_idempotent || sheaf_conn_is_quiet(conn))) {
+            sheaf_balance_has(server, &conn->address, &conn->version) && sheaf_conn_is_fit(conn, exchange)) {
             sheaf_list_remove(&conn->link);
             stock->idle_count--;
             return conn;

@@ -50,6 +50,11 @@ bool sheaf_conn_is_quiet(const sheaf_conn_t *conn)
     return true;
 }
 
+bool sheaf_conn_is_fit(const sheaf_conn_t *conn, const sheaf_exchange_t *exchange)
+{
+    return exchange->is_idempotent || sheaf_conn_is_quiet(conn);
+}
+
 /* What comes is never so much that it is waited for. */
 void sheaf_conn_credit(sheaf_flight_t *flight, size_t len)
 {

@@ -119,6 +119,25 @@ static void a_post_that_waited_does_not_step_on_a_conn_that_closed_behind_its_an
     worker_end(w);
 }
 
+static void nothing_steps_on_a_conn_where_a_body_came_behind_the_answer_to_head(void **state)
+{
+    worker_t *w = worker_new();
+    ask_t ask;
+
+    worker_open(w);
+    step_text(&w->a, "HTTP/1.1 200 OK\r\nContent-Length: 36\r\n\r\n");
+    step_text(&w->a, OK_HI);
+    ask_get(&ask, w, "/1");
+    ask.exchange.method = SHEAF_STR("HEAD");
+    ask_whole(&ask);
+    backend_send(w->a.conn[0], "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 38); /* the worker has not looked yet */
+    ask_get(&ask, w, "/2");
+    ask_whole(&ask);
+    assert_answer(&ask, 200, "hi");
+    assert_int_equal(w->a.conns, 2);
+    worker_end(w);
+}
+
 static void cancel_works_at_every_stage(void **state)
 {
     worker_t *w = worker_new();
@@ -258,6 +277,7 @@ int main(void)
         cmocka_unit_test(one_byte_of_an_answer_forbids_a_retry),
         cmocka_unit_test(a_post_does_not_step_on_a_conn_whose_close_was_not_read_yet),
         cmocka_unit_test(a_post_that_waited_does_not_step_on_a_conn_that_closed_behind_its_answer),
+        cmocka_unit_test(nothing_steps_on_a_conn_where_a_body_came_behind_the_answer_to_head),
         cmocka_unit_test(cancel_works_at_every_stage),
         cmocka_unit_test(a_sink_may_cancel_its_own_exchange),
         cmocka_unit_test(a_sink_may_cancel_another_exchange_that_just_got_its_conn),
