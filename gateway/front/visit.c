@@ -387,11 +387,12 @@ bool sheaf_visit_lose_kept(sheaf_front_t *front)
     bool is_any = false;
 
     for (sheaf_link_t *link = front->visits.next; link != &front->visits; link = link->next) {
-        sheaf_kept_t *kept = &SHEAF_OWNER(link, sheaf_visit_t, link)->caller.kept;
+        sheaf_visit_t *visit = SHEAF_OWNER(link, sheaf_visit_t, link);
 
-        if (kept->state != SHEAF_KEPT_KEEPING)
+        if (visit->caller.kept.state != SHEAF_KEPT_KEEPING)
             continue;
-        sheaf_kept_lose(kept);
+        sheaf_kept_lose(&visit->caller.kept);
+        sheaf_hooks_tell_body(sheaf_batch_item(visit->batch, 0)); /* its client may not read on for long: others wait */
         is_any = true;
     }
     return is_any;

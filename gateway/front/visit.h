@@ -127,7 +127,7 @@ void sheaf_visit_end(sheaf_visit_t *visit);
 void sheaf_visit_end_stalled(sheaf_visit_t *visit, bool is_stuck);
 void sheaf_visit_end_all(sheaf_front_t *front);
 
-/* Gives up the copies of direct answers that are being kept (batch/kept.h); false: there is none. */
+/* Gives up the copies of direct answers that are being kept (batch/kept.h), and tells who wanted them; false: there is none. */
 bool sheaf_visit_lose_kept(sheaf_front_t *front);
 
 /* Ends the connection whose answers, those of its batches and direct ones, hold the most bytes together, if these are 1 MiB
