@@ -243,12 +243,13 @@ static int says_nothing(const cache_ask_t *ask)
            !cache->api->header(ask->item, SHEAF_P_RESULT, "expires", 0, &value);
 }
 
-/* More than an item may be answered is not stored, whoever asks; and who has it already must not be kept from hearing so. */
+/* More than an item may be answered is not stored; and who has it already must not be kept from hearing so. Of what is one's own nothing
+ * follows for others. */
 static void note_length(const cache_ask_t *ask, sheaf_p_str_t error)
 {
     cache_t *cache = ask->cache;
 
-    if (cache_text_is(error, "answer-too-large"))
+    if (!ask->is_personal && cache_text_is(error, "answer-too-large"))
         cache_store_mark(cache->store, ask->uri, ask->place, cache->api->now_ms(cache->worker) + cache->mark_ms);
 }
 
@@ -269,12 +270,20 @@ static const char *unfit(const cache_ask_t *ask, uint32_t status)
     return says_nothing(ask) ? "lifetime" : NULL;
 }
 
+/* Of an answer without Last-Modified that was made just now If-Modified-Since says nothing (RFC 9110 13.1.3); one that is stored has its
+ * Date to go by (RFC 9111 4.3.2). */
+static int can_be_judged(const cache_ask_t *ask, const cache_head_t *head)
+{
+    return cache_head_has(&ask->question, "if-none-match") || cache_head_has(head, "last-modified");
+}
+
 /* Has whoever asked what is here? A direct answer that is being stored passes all the same: nothing would come of it any more. */
 static int is_known_to_him(const cache_ask_t *ask, uint32_t status, const cache_head_t *head)
 {
     cache_facts_t facts;
 
-    if (!ask->is_unconditional || status != 200 || ask->role == CACHE_ROLE_PASSING || head->len == 0)
+    if (!ask->is_unconditional || status != 200 || ask->role == CACHE_ROLE_PASSING || head->len == 0 ||
+        !can_be_judged(ask, head))
         return 0;
     cache_facts_read(head, ask->asked_s, ask->cache->api->wall_s(ask->cache->worker), 0, &facts);
     return cache_validate_is_not_modified(&ask->question, head, facts.date_s);

@@ -82,13 +82,20 @@ static int is_marked(const cache_ask_t *ask)
     return cache_store_is_marked(cache->store, ask->uri, ask->place, cache->api->now_ms(cache->worker));
 }
 
-/* A 304 to its own conditions would be of use to nobody else. Where the answer will not be stored, as far as is known, its backend may
- * judge them, and need not send what is there already. */
+/* Others are answered from the store meanwhile: it is only this one who wants no other than the backend's word. */
+static int is_of_no_use(cache_ask_t *ask)
+{
+    return (ask->control.said & CACHE_NO_CACHE) != 0 && cache_find(ask) != NULL;
+}
+
+/* A 304 to its own conditions would be of use to nobody else. Where the answer will not be stored, as far as is known, or one is stored
+ * that is not wanted, its backend may judge them, and need not send what is there already. */
 void cache_unconditional(cache_ask_t *ask)
 {
     const sheaf_p_api_t *api = ask->cache->api;
 
-    if (!cache_validate_is_conditional(&ask->question) || ask->is_personal || ask->is_head || is_marked(ask))
+    if (!cache_validate_is_conditional(&ask->question) || ask->is_personal || ask->is_head || is_marked(ask) ||
+        is_of_no_use(ask))
         return;
     ask->is_unconditional = api->header_remove(ask->item, SHEAF_P_QUESTION, "if-none-match") == 0 &&
                             api->header_remove(ask->item, SHEAF_P_QUESTION, "if-modified-since") == 0;

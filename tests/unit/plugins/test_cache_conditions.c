@@ -236,6 +236,55 @@ static void what_is_too_large_for_an_item_is_the_backends_to_judge(void **state)
     host_free(host);
 }
 
+static void an_answer_that_is_too_large_for_one_who_says_who_he_is_is_his_alone(void **state)
+{
+    host_t *host = opened(NULL, NULL);
+    sheaf_p_ref_t item = with(item_of(host, "GET", "/a"), "Authorization", "x"), other = same_of(host, "/a");
+
+    (void)state;
+    assert_string_equal(ask(item), "-");
+    host_fact(item, SHEAF_P_ERROR, "answer-too-large");
+    answer(item, 502, "", "");
+    assert_string_equal(ask(other), "-");
+    assert_string_equal(sent(other, "If-None-Match"), "");
+    host_free(host);
+}
+
+static void who_reloads_what_is_stored_has_the_backend_judge(void **state)
+{
+    host_t *host = opened(NULL, NULL);
+    sheaf_p_ref_t item = with(direct_of(host, "/a"), "Cache-Control", "no-cache");
+
+    (void)state;
+    fill(host, "/a", "max-age=60", "\"a\"", "x");
+    assert_string_equal(ask(item), "-");
+    assert_string_equal(sent(item, "If-None-Match"), "\"a\"");
+    answer(item, 304, "max-age=60", "");
+    assert_string_equal(get(host, "/a"), "x");
+    host_free(host);
+}
+
+static void rfc9110_13_1_3_of_what_has_no_last_modified_a_date_says_nothing(void **state)
+{
+    static const struct {
+        const char *modified;
+        uint32_t status;
+    } rows[] = {{NULL, 200}, {SINCE, 304}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        host_t *host = opened(NULL, NULL);
+        sheaf_p_ref_t item = with(item_of(host, "GET", "/a"), "If-Modified-Since", "Fri, 01 Jan 2100 00:00:00 GMT");
+
+        assert_string_equal(ask(item), "-");
+        if (rows[i].modified != NULL)
+            host_header(item, SHEAF_P_RESULT, "Last-Modified", rows[i].modified);
+        answer(item, 200, "no-store", "x");
+        assert_int_equal(host_outcome(item).is_answered ? host_outcome(item).status : 200, rows[i].status);
+        host_free(host);
+    }
+}
+
 static void only_a_200_is_turned_into_304(void **state)
 {
     host_t *host = opened(NULL, NULL);
@@ -262,6 +311,9 @@ int main(void)
         cmocka_unit_test(what_is_stale_is_fetched_whole_where_nothing_is_validated),
         cmocka_unit_test(a_direct_miss_has_the_whole_if_it_is_stored_and_304_if_not),
         cmocka_unit_test(what_is_too_large_for_an_item_is_the_backends_to_judge),
+        cmocka_unit_test(an_answer_that_is_too_large_for_one_who_says_who_he_is_is_his_alone),
+        cmocka_unit_test(who_reloads_what_is_stored_has_the_backend_judge),
+        cmocka_unit_test(rfc9110_13_1_3_of_what_has_no_last_modified_a_date_says_nothing),
         cmocka_unit_test(only_a_200_is_turned_into_304),
     };
 
