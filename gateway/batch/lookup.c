@@ -35,6 +35,7 @@ void sheaf_lookup_begin(sheaf_lookup_t *ret_lookup, const sheaf_item_t *item, sh
 void sheaf_lookup_end(sheaf_lookup_t *lookup)
 {
     sheaf_stretch_walked(lookup->item->batch, lookup->most - lookup->steps);
+    sheaf_stretch_copied(lookup->item->batch, lookup->copied_bytes);
     sheaf_pool_free(lookup->scratch);
 }
 
@@ -62,6 +63,7 @@ static sheaf_str_t flatten(sheaf_lookup_t *lookup, uint32_t edge, const sheaf_bu
     if (flat->base == NULL) {
         copy = sheaf_pool_alloc(lookup->scratch, body->len);
         sheaf_buf_copy(body, copy);
+        lookup->copied_bytes += body->len;
         *flat = sheaf_str(copy, body->len);
     }
     return *flat;
@@ -71,8 +73,10 @@ static sheaf_err_t find_below(sheaf_lookup_t *lookup, const sheaf_reference_t *r
                               sheaf_found_t *ret_value)
 {
     ret_value->is_json = true;
-    if (sheaf_pointer_walk(root, reference->path, lookup->scratch, &lookup->steps, &ret_value->text))
+    if (sheaf_pointer_walk(root, reference->path, lookup->scratch, &lookup->steps, &ret_value->text)) {
+        lookup->copied_bytes += ret_value->text.len; /* to where it is wanted */
         return SHEAF_OK;
+    }
     return sheaf_lookup_fail(lookup, reference,
                              lookup->steps == 0 ? "is too far in, with what others looked through" : "found nothing");
 }

@@ -17,6 +17,7 @@ typedef struct sheaf_lookup {
     sheaf_str_t *flats; /* by edge: bodies that lay in several chunks, in one; NULL: no body was copied */
     uint64_t steps;     /* that it may still take (sheaf_pointer_walk), of `most` */
     uint64_t most;
+    uint64_t copied_bytes; /* bodies, and what was found in them */
 } sheaf_lookup_t;
 
 void sheaf_lookup_begin(sheaf_lookup_t *ret_lookup, const sheaf_item_t *item, sheaf_fail_t *fail);

@@ -11,6 +11,11 @@ void sheaf_stretch_walked(sheaf_batch_t *batch, uint64_t steps)
     batch->walked_steps += steps;
 }
 
+void sheaf_stretch_copied(sheaf_batch_t *batch, uint64_t bytes)
+{
+    batch->walked_here += bytes / SHEAF_STRETCH_COPY;
+}
+
 static void on_next_turn(sheaf_deadline_t *node)
 {
     sheaf_batch_t *batch = SHEAF_OWNER(node, sheaf_batch_t, next_turn);

@@ -10,11 +10,14 @@
 
 #define SHEAF_STRETCH_ITEMS 64
 #define SHEAF_STRETCH_STEPS 200000 /* about a millisecond */
+#define SHEAF_STRETCH_COPY  32     /* bytes that are copied in the time of a step */
 
 /* Hooks have answered one more. */
 void sheaf_stretch_count(sheaf_batch_t *batch);
 /* References have looked through so much more: steps of sheaf_pointer_walk. */
 void sheaf_stretch_walked(sheaf_batch_t *batch, uint64_t steps);
+/* For them so many bytes were copied. Not counted in all: it is bounded by what answers there are. */
+void sheaf_stretch_copied(sheaf_batch_t *batch, uint64_t bytes);
 /* Is it enough for this turn? Then the pump is called again in the next one. */
 bool sheaf_stretch_is_over(sheaf_batch_t *batch);
 /* The batch ends. */

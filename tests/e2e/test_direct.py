@@ -1,6 +1,7 @@
 """Requests for a route's own path: what the backend sees, and what becomes of its answer."""
 import http.client
 import json
+import re
 import socket
 import subprocess
 import unittest
@@ -111,6 +112,22 @@ class Requests(Case):
                     self.assertIn(b'"urn:sheaf:problem:too-large"', head)
                     self.assertIn(b"connection: close", head.lower())
                 client.close()
+
+    def test_nothing_behind_a_head_that_is_too_large_is_a_request(self):
+        """The body was sent at once, and reads like one; more of it comes than any buffer holds."""
+        inner = b"GET /o/echo HTTP/1.1\r\nHost: h\r\n\r\n"
+        for count in (1, 100000):
+            with self.subTest(count=count):
+                before = self.origin.count()
+                client = RawClient(self.sheaf.at)
+                client.send(b"GET /o/echo HTTP/1.1\r\nHost: h\r\n\r\nPOST /small HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n"
+                            b"Content-Length: %d\r\n\r\n" % (len(inner) * count) + inner * count + inner)
+                data = b""
+                while more := client.sock.recv(65536):
+                    data += more
+                client.close()
+                self.assertEqual(re.findall(rb"HTTP/1\.1 (\d+) ", data), [b"200", b"413"])
+                self.assertEqual(self.origin.count()["served"], before["served"] + 1)
 
     def test_what_is_too_large_by_another_way_of_writing_its_path_is_so_in_the_end(self):
         for target in ("/./small", "/small/../small", "/%73mall"):

@@ -329,6 +329,28 @@ static void after_a_long_look_others_have_their_turn(void **state)
     sim_answer(sim, "c", 200, "1");
 }
 
+/* What lies near in an answer that came in several pieces: those are put together for each item. */
+static void after_much_was_copied_they_do_too(void **state)
+{
+    sim_t *sim = *state;
+    char line[64];
+
+    sim_open(sim);
+    sim_add(sim, "a GET /any/list");
+    for (char id = 'b'; id <= 'k'; id++) {
+        sprintf(line, "%c GET /any/x after a with y: ${a.body/0}", id);
+        sim_add(sim, line);
+    }
+    assert_true(sheaf_batch_seal(sim->batch, NULL) == SHEAF_OK);
+    sim_start(sim);
+    sim_answer(sim, "a", 200, long_array());
+    assert_string_equal(sim_flying(sim), "b c d e f g h i");
+    sim_wind(sim, 0);
+    assert_string_equal(sim_flying(sim), "b c d e f g h i j k");
+    for (line[0] = 'b', line[1] = '\0'; line[0] <= 'k'; line[0]++)
+        sim_answer(sim, line, 200, "1");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,6 +367,7 @@ int main(void)
         SIM_STORY(an_item_looks_through_no_more_than_its_share),
         SIM_STORY(a_batch_does_too),
         SIM_STORY(after_a_long_look_others_have_their_turn),
+        SIM_STORY(after_much_was_copied_they_do_too),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
