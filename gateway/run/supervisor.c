@@ -424,10 +424,10 @@ static void wait_and_read(supervisor_t *sup)
         if (own[i].revents != 0)
             read_notes(sup, &sup->crew.children[i]);
     }
-    if (polls[1].revents != 0 && sheaf_upgrade_read(&sup->upgrade))
-        hand_over(sup);
-    if (polls[0].revents != 0)
+    if (polls[0].revents != 0) /* before anything is handed over: who drains passes nothing on */
         read_signals(sup);
+    if (polls[1].revents != 0 && sup->upgrade.ready_fd >= 0 && sheaf_upgrade_read(&sup->upgrade))
+        hand_over(sup);
 }
 
 static bool prepare_process(supervisor_t *sup)

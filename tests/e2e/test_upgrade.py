@@ -31,6 +31,15 @@ def children_of(pid):
     return pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
+def pipes_of(pid):
+    """But for its output."""
+    names = set()
+    for link in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            names |= {os.readlink(link)} if int(link.name) > 2 else set()
+    return {name for name in names if name.startswith("pipe:")}
+
+
 class Line(Sheaf):
     """A gateway and its successors. Their output goes to the same pipes; orphans become children of this process."""
 
@@ -200,14 +209,14 @@ class Upgrades(Case):
         self.assertEqual(sheaf.upgrade()[1], 0)
         self.assertEqual(self.run_item("/o/text", sheaf=sheaf)["status"], 200)
 
-    def start_with_a_lame_successor(self):
-        """A gateway whose successor never becomes ready: (the gateway, how to read the successor's pid)."""
+    def start_with_a_lame_successor(self, script="exec sleep 1000"):
+        """A gateway whose successor never becomes ready, or does what the script says: (the gateway, the successor's pid)."""
         folder = pathlib.Path(tempfile.mkdtemp(prefix="sheaf-e2e-"))
         self.addCleanup(shutil.rmtree, folder)
         shutil.copy(SHEAF, folder / "sheaf")
         sheaf = self.start_line(binary=str(folder / "sheaf"))
         os.unlink(folder / "sheaf")
-        (folder / "sheaf").write_text("#!/bin/sh\nexec sleep 1000\n")
+        (folder / "sheaf").write_text(f"#!/bin/sh\n{script}\n")
         (folder / "sheaf").chmod(0o755)
         since = len(sheaf.err)
         sheaf.signal(signal.SIGUSR2)
@@ -220,6 +229,25 @@ class Upgrades(Case):
         sheaf.signal(signal.SIGHUP)
         self.assertEqual(self.run_item("/new", sheaf=sheaf)["status"], 404)
         os.kill(lame, signal.SIGKILL)
+        wait_until(lambda: self.run_item("/new", sheaf=sheaf)["status"] == 200, 5, "the reload")
+
+    def test_nor_is_one_that_is_asked_for_just_before_the_new_one_is_ready(self):
+        """The old one hears of both at once."""
+        gate = pathlib.Path(tempfile.mkdtemp(prefix="sheaf-e2e-")) / "gate"
+        self.addCleanup(shutil.rmtree, gate.parent)
+        os.mkfifo(gate)
+        sheaf, heir = self.start_with_a_lame_successor(f'read line < {gate}\nexec {os.path.abspath(SHEAF)} "$@"')
+        old = sheaf.pid
+        os.kill(old, signal.SIGSTOP)
+        try:
+            gate.write_text("go\n")
+            wait_until(lambda: not pipes_of(heir) & pipes_of(old), what="the word of the new one")
+            sheaf.write_conf(routes='- {match: "/new", rewrite: "/text", upstream: origin}')
+            sheaf.signal(signal.SIGHUP)
+        finally:
+            os.kill(old, signal.SIGCONT)
+        sheaf.pid = heir
+        self.assertEqual(sheaf.status_of(old), 0)
         wait_until(lambda: self.run_item("/new", sheaf=sheaf)["status"] == 200, 5, "the reload")
 
     def test_who_is_told_to_stop_meanwhile_takes_the_new_one_along(self):
