@@ -125,14 +125,14 @@ static bool is_known(const named_t *named, const char *name, sheaf_str_t plugin)
     return strcmp(named->name, name) == 0 && sheaf_str_eq(sheaf_str_of(named->plugin), plugin);
 }
 
-static void write_words(named_t *named, const char *name, sheaf_str_t plugin, const char *help)
+static bool write_words(named_t *named, const char *name, sheaf_str_t plugin, const char *help)
 {
     snprintf(named->name, sizeof(named->name), "%s", name);
     snprintf(named->plugin, sizeof(named->plugin), "%.*s", SHEAF_STR_ARG(plugin));
     snprintf(named->help, sizeof(named->help), "%s", help);
     for (char *c = named->help; *c != '\0'; c++)
         *c = (char)(*c == '\n' || *c == '\\' ? ' ' : *c);
-    sheaf_claim_settle(&named->claim);
+    return sheaf_claim_settle(&named->claim);
 }
 
 uint32_t sheaf_metrics_named(sheaf_metrics_region_t *region, const char *name, sheaf_str_t plugin, const char *help)
@@ -143,11 +143,11 @@ uint32_t sheaf_metrics_named(sheaf_metrics_region_t *region, const char *name, s
         named_t *named = &region->named[i];
 
         if (sheaf_claim_take(&named->claim)) {
-            write_words(named, name, plugin, help);
+            if (write_words(named, name, plugin, help))
+                return i;
+        } else if (sheaf_claim_wait(&named->claim) && is_known(named, name, plugin)) {
             return i;
         }
-        if (sheaf_claim_wait(&named->claim) && is_known(named, name, plugin))
-            return i;
     }
     return SHEAF_METRICS_NO_COUNTER;
 }

@@ -158,11 +158,11 @@ static uint32_t place_of(sheaf_upstats_book_t *book, sheaf_str_t name)
 
         if (sheaf_claim_take(&place->claim)) {
             memcpy(place->label, label, sizeof(label));
-            sheaf_claim_settle(&place->claim);
+            if (sheaf_claim_settle(&place->claim))
+                return i;
+        } else if (sheaf_claim_wait(&place->claim) && strcmp(place->label, label) == 0) {
             return i;
         }
-        if (sheaf_claim_wait(&place->claim) && strcmp(place->label, label) == 0)
-            return i;
     }
     take_other(&book->places[OTHER]);
     return OTHER;
@@ -259,9 +259,17 @@ static void print_histogram(const sheaf_upstats_book_t *book, uint32_t index, sh
             print_histogram_of(book, i, index, out);
 }
 
+static bool is_empty(const sheaf_upstats_book_t *book)
+{
+    for (uint32_t i = 0; i < PLACES; i++)
+        if (sheaf_claim_is_known(&book->places[i].claim))
+            return false;
+    return true;
+}
+
 void sheaf_upstats_print(const sheaf_upstats_book_t *book, sheaf_out_t *out)
 {
-    if (!sheaf_claim_is_known(&book->places[0].claim) && !sheaf_claim_is_known(&book->places[OTHER].claim))
+    if (is_empty(book))
         return;
     for (uint32_t i = 0; i < SHEAF_UPSTAT_COUNT; i++)
         if (i == 0 || strcmp(values[i].name, values[i - 1].name) != 0)

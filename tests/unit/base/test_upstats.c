@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "gateway/base/pool.h"
+#include "gateway/base/shared.h"
 #include "gateway/base/upstats.h"
 
 /* What the book prints, to be freed. */
@@ -218,6 +219,22 @@ static void without_a_page_nothing_is_counted(void **state)
     sheaf_upstats_observe_us(NULL, SHEAF_UPSTAT_ANSWER_SECONDS, 1);
 }
 
+/* Places stand behind the pages, each begins with its claim. */
+static void who_died_as_its_name_was_written_hides_nobody(void **state)
+{
+    sheaf_upstats_book_t *book = sheaf_upstats_book_new(1);
+    sheaf_upstats_t *first = page(book, 0, "a");
+    sheaf_claim_t *claim = (sheaf_claim_t *)(void *)(first + SHEAF_UPSTATS_PLACES + 1);
+
+    assert_true(sheaf_claim_is_known(claim));
+    atomic_store(claim, SHEAF_CLAIM_TAKEN);
+    assert_ptr_not_equal(page(book, 0, "a"), first);
+    assert_int_equal(lines_with(book, "sheaf_upstream_retries_total{upstream=\"a\"} 0\n"), 1);
+    assert_int_equal(atomic_load(claim), SHEAF_CLAIM_LOST); /* nobody waits for it again */
+    assert_ptr_equal(page(book, 0, "a"), page(book, 0, "a"));
+    sheaf_upstats_book_free(book);
+}
+
 #define WORKERS 4
 #define NAMES   60
 
@@ -270,6 +287,7 @@ int main(void)
         cmocka_unit_test(names_beyond_the_last_place_are_summed_up),
         cmocka_unit_test(names_are_escaped_and_too_long_ones_have_no_place),
         cmocka_unit_test(without_a_page_nothing_is_counted),
+        cmocka_unit_test(who_died_as_its_name_was_written_hides_nobody),
         cmocka_unit_test(workers_that_come_at_once_agree_on_the_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
