@@ -143,7 +143,7 @@ void sheaf_group_credit(sheaf_exchange_t *exchange, size_t len)
 
 void sheaf_group_cancel(sheaf_exchange_t *exchange)
 {
-    sheaf_leaving_detach(exchange);
+    sheaf_leaving_cancel(exchange);
 }
 
 /* --- between two attempts --- */

@@ -54,6 +54,26 @@ void sheaf_leaving_detach(sheaf_exchange_t *exchange)
     exchange->state = SHEAF_EXCHANGE_IDLE;
 }
 
+/* Not of one whose answer is on its way to its owner: that has no time limit any more. */
+static void count_late(const sheaf_exchange_t *exchange)
+{
+    const sheaf_group_t *group = exchange->keeper;
+
+    if (exchange->state == SHEAF_EXCHANGE_FLYING && !exchange->is_answered)
+        sheaf_upstats_failed(group->upstats, SHEAF_ERR_TIMEOUT);
+    else if (exchange->state == SHEAF_EXCHANGE_WAITING)
+        sheaf_upstats_failed(group->upstats, SHEAF_ERR_QUEUE_FULL);
+}
+
+void sheaf_leaving_cancel(sheaf_exchange_t *exchange)
+{
+    const sheaf_group_t *group = exchange->keeper;
+
+    if (exchange->state != SHEAF_EXCHANGE_IDLE && group->env->clock->now_ms >= exchange->end_ms)
+        count_late(exchange);
+    sheaf_leaving_detach(exchange);
+}
+
 void sheaf_leaving_late(sheaf_exchange_t *exchange)
 {
     sheaf_group_t *group = exchange->keeper;
@@ -61,10 +81,8 @@ void sheaf_leaving_late(sheaf_exchange_t *exchange)
     if (exchange->state == SHEAF_EXCHANGE_FLYING && exchange->has_full_time) {
         sheaf_triage_late(&group->triage, exchange->flight);
         sheaf_throttle_leave(&group->throttle, exchange, SHEAF_ERR_TIMEOUT, 0);
-    } else if (exchange->state == SHEAF_EXCHANGE_FLYING) {
-        sheaf_upstats_failed(group->upstats, SHEAF_ERR_TIMEOUT);
-    } else if (exchange->state == SHEAF_EXCHANGE_WAITING) {
-        sheaf_upstats_failed(group->upstats, SHEAF_ERR_QUEUE_FULL);
+    } else {
+        count_late(exchange);
     }
     sheaf_leaving_detach(exchange);
 }

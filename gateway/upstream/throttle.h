@@ -36,7 +36,8 @@ bool sheaf_throttle_has_room(sheaf_throttle_t *throttle);
 bool sheaf_throttle_sheds(sheaf_throttle_t *throttle, sheaf_exchange_t *exchange);
 
 /* An attempt begins, and ends: with `err`, or an answer of `status`. SHEAF_ERR_CANCELLED: cut short from outside, by its
- * owner or a deadline of its owner, which counts neither as an answer nor as a failure. Entering one that flies, and leaving with one that does not, does nothing. */
+ * owner or a deadline of its owner, which counts neither as an answer nor as a failure here (what is late counts in leaving).
+ * Entering one that flies, and leaving with one that does not, does nothing. */
 void sheaf_throttle_enter(sheaf_throttle_t *throttle, sheaf_exchange_t *exchange);
 void sheaf_throttle_leave(sheaf_throttle_t *throttle, sheaf_exchange_t *exchange, sheaf_err_t err, uint16_t status);
 

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "gateway/upstream/leaving.h"
 #include "gateway/upstream/place.h"
 
 static uint64_t now_ms(const sheaf_group_t *group)
@@ -142,7 +143,7 @@ void sheaf_twin_let_go(sheaf_exchange_t *exchange)
     if (twin == NULL)
         return;
     part(twin);
-    sheaf_group_cancel(twin);
+    sheaf_leaving_detach(twin);
     free(twin);
 }
 

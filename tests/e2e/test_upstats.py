@@ -138,6 +138,14 @@ class Upstats(Case):
         self.assertEqual((self.read(sheaf, "in_flight", "late"), self.read(sheaf, "waiting", "late")), (0, 0))
         conn.close()
 
+    def test_the_time_of_a_batch_that_is_over_is_a_time_out_of_those_it_waited_for(self):
+        good, mute = self.backends(OK, SILENCE)
+        sheaf = self.gateway(good=([good], ""), late=([mute], "max_in_flight: 1"))
+        results = self.run_items("/good/1", "/late/1", "/late/2", sheaf=sheaf, timeout="300ms")
+        self.assertEqual(statuses(results), [200, 504, 504])
+        self.assertEqual(self.failures(sheaf, "late"), {"timeout": 1, "queue-full": 1})
+        self.assertEqual((self.answers(sheaf, "good"), self.failures(sheaf, "good")), ((1, 0, 0, 0), {}))
+
     # --- what outlives what ---
 
     def test_a_name_goes_on_after_reloads_and_one_that_is_gone_stands_still(self):

@@ -98,6 +98,48 @@ static void what_is_cancelled_counts_nowhere(void **state)
     worker_end(w);
 }
 
+/* An item's batch has a clock of its own, which may tell it first that their time is over. */
+static void what_its_owner_takes_back_when_its_time_is_over_is_late(void **state)
+{
+    worker_t *w = worker_new();
+    ask_t first, second;
+
+    worker_use(w, "127.0.0.1", &w->a.port, 1);
+    w->conf->max_connections = 1;
+    worker_open(w);
+    ask_get(&first, w, "/1");
+    ask_get(&second, w, "/2");
+    ask_send(&first);
+    ask_send(&second);
+    worker_until_count(w, &w->a.requests, 1);
+    w->clock.now_ms = second.exchange.end_ms;
+    ask_cancel(&second);
+    assert_int_equal(upstat(w, SHEAF_UPSTAT_FAILED_LINE), 1);
+    ask_cancel(&first);
+    assert_int_equal(upstat(w, SHEAF_UPSTAT_FAILED_TIMEOUT), 1);
+    assert_int_equal(ends(w), 2);
+    ask_cancel(&first); /* it is nowhere */
+    assert_int_equal(ends(w), 2);
+    worker_end(w);
+}
+
+static void a_streamed_answer_that_goes_on_beyond_its_time_is_not_late(void **state)
+{
+    worker_t *w = worker_new();
+    ask_t ask;
+
+    worker_open(w);
+    step_text(&w->a, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhi");
+    ask_get(&ask, w, "/");
+    ask.exchange.is_streamed = true;
+    ask_send(&ask);
+    worker_until(w, &ask.has_head);
+    w->clock.now_ms = ask.exchange.end_ms;
+    ask_cancel(&ask);
+    assert_int_equal(ends(w), 0);
+    worker_end(w);
+}
+
 static void who_waits_in_vain_is_a_failure_that_was_never_in_flight(void **state)
 {
     worker_t *w = worker_new();
@@ -189,6 +231,8 @@ int main(void)
         cmocka_unit_test(what_ends_without_an_answer_counts_by_its_error),
         cmocka_unit_test(a_timeout_counts_whoever_set_it),
         cmocka_unit_test(what_is_cancelled_counts_nowhere),
+        cmocka_unit_test(what_its_owner_takes_back_when_its_time_is_over_is_late),
+        cmocka_unit_test(a_streamed_answer_that_goes_on_beyond_its_time_is_not_late),
         cmocka_unit_test(who_waits_in_vain_is_a_failure_that_was_never_in_flight),
         cmocka_unit_test(a_name_goes_on_counting_after_a_reload_that_changed_it),
         cmocka_unit_test(a_streamed_answer_is_timed_by_its_head_and_counted_by_its_end),
