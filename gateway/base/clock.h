@@ -3,8 +3,9 @@
  * now_ms is the loop's idea of now: monotonic, refreshed in every loop turn by the worker, wound by hand in the
  * simulator. The loop sleeps within a turn, and what wakes it (bytes, a connection) is told of before anybody has looked at
  * the time: who hears of it first calls sheaf_clock_refresh(), or all that is timed from there begins in the past.
- * read_us is a finer reading for latencies, asked for with sheaf_clock_us() at any time. A worker's is kept for all that is done between
- * two system calls, so an exchange that ends reads the clock once, however many want to know how long it took. */
+ * read_us is a finer reading for latencies, asked for with sheaf_clock_us() at any time. A worker's is kept for all that is
+ * done between two system calls, so an exchange that ends reads the clock once, however many want to know how long it
+ * took. */
 #ifndef SHEAF_BASE_CLOCK_H
 #define SHEAF_BASE_CLOCK_H
 
