@@ -94,7 +94,7 @@ class Managed(Case):
                 client.close()
                 self.assertEqual(self.post(ports[0]), 200)
                 self.assertEqual(self.post(process.port(nth=2)), 200)
-                self.assertTrue([line for line in process.err if "a socket from systemd" in line])
+                wait_until(lambda: [line for line in list(process.err) if "a socket from systemd" in line], what="the word of the stranger")
                 os.kill(process.pid, signal.SIGHUP)
                 wait_until(lambda: manager.has_heard("READY=1", "RELOADING=1", "READY=1"), what="a reload")
                 process.path.write_text("listen: 7\n")
