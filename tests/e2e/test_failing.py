@@ -99,7 +99,9 @@ def statuses(results):
     return [result["status"] for result in results]
 
 
-class Failing(Case):
+class BackendCase(Case):
+    """Each test has gateways of its own, before backends of its own."""
+
     @classmethod
     def setUpClass(cls):
         cls.origin = Origin()
@@ -111,6 +113,8 @@ class Failing(Case):
             self.addCleanup(backend.stop)
         return made
 
+
+class Failing(BackendCase):
     def gateway(self, backends, upstream, route="", **places):
         urls = ", ".join(f'"http://127.0.0.1:{backend.at}"' for backend in backends)
         sheaf = Sheaf(self.origin, upstreams=f"u: {{servers: [{urls}], {upstream}}}",

@@ -2,24 +2,13 @@
 import os
 import signal
 
-from harness import Case, Origin, Sheaf, wait_until
-from test_failing import OK, RESET, SILENCE, Backend, answer, statuses
+from harness import Sheaf, wait_until
+from test_failing import OK, RESET, SILENCE, BackendCase, answer, statuses
 
 CLASSES = ("2xx", "3xx", "4xx", "5xx")
 
 
-class Upstats(Case):
-    @classmethod
-    def setUpClass(cls):
-        cls.origin = Origin()
-        cls.addClassCleanup(cls.origin.kill)
-
-    def backends(self, *does):
-        made = [Backend(one) for one in does]
-        for backend in made:
-            self.addCleanup(backend.stop)
-        return made
-
+class Upstats(BackendCase):
     def places(self, **upstreams):
         """Each is (its backends, its keys), and has the route /NAME/."""
         lines, routes = [], []

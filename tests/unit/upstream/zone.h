@@ -48,4 +48,43 @@ static void site_of_service(site_t *s, zone_t *zone)
         .records = {__VA_ARGS__}, .count = sizeof((record_t[]){__VA_ARGS__}) / sizeof(record_t)                        \
     }
 
+/* What DNS says changes, and is heard of. */
+static void tell(site_t *s, zone_t zone)
+{
+    zone_t *told = s->dns.data;
+    unsigned port = told->port;
+    sheaf_name_t *name = s->group->balance.services[0].name;
+
+    *told = zone;
+    told->port = port;
+    name->expires_ms = s->w->clock.now_ms;
+    ask_name(s->w, name);
+}
+
+static void let_both_answer(site_t *s, int count)
+{
+    for (int i = 0; i < count; i++) {
+        step_text(&s->w->a, OK_HI);
+        step_text(&s->w->b, OK_HI);
+    }
+}
+
+/* One after the other; all are answered. */
+static void ask_often(site_t *s, int count)
+{
+    ask_t ask;
+
+    for (int i = 0; i < count; i++) {
+        ask_get(&ask, s->w, "/");
+        ask_whole(&ask);
+        assert_answer(&ask, 200, "hi");
+    }
+}
+
+static void assert_shares(site_t *s, int a, int b)
+{
+    assert_int_equal(s->w->a.requests, a);
+    assert_int_equal(s->w->b.requests, b);
+}
+
 #endif
